@@ -1,0 +1,39 @@
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/** Writes all bytes, going on after short writes and EINTR. @what names the target in the error. */
+int fd_write_all(int fd, const void *bytes, size_t length, const char *what, struct error *err);
+
+/**
+ * Reads to the end of file.
+ *
+ * @max       more bytes than this are an error (-EFBIG)
+ * @ret_text    ends with a zero byte that is not counted; the caller frees it
+ * @ret_length  may be NULL
+ */
+int fd_read_all(int fd, size_t max, const char *what, char **ret_text, size_t *ret_length,
+                struct error *err);
+
+/** Opens /dev/null on each of the descriptors 0, 1, 2 that is closed. Call first in main(). */
+int fd_open_standard(struct error *err);
+
+/** Marks all descriptors from @first on close-on-exec (close_range(2)). */
+int fd_close_on_exec_from(unsigned first, struct error *err);
+
+/** Sets or clears close-on-exec on one descriptor. */
+int fd_set_close_on_exec(int fd, bool is_set, struct error *err);
+
+/** Sets or clears O_NONBLOCK. */
+int fd_set_nonblocking(int fd, bool is_set, struct error *err);
+
+/** "/proc/self/fd/N" in the caller's buffer of FD_PATH_MAX bytes; returns the buffer. */
+#define FD_PATH_MAX 32
+char *fd_path(int fd, char *buffer);
+
+#endif

@@ -1,0 +1,196 @@
+#include "base/process.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/path.h"
+
+/* /proc/PID/stat: 52 numbers of at most 20 digits and a name of at most 64 bytes. */
+#define STAT_BYTES 2048
+
+/* proc(5): the state is field 3, the start time field 22. */
+#define STAT_FIELD_STATE 3
+#define STAT_FIELD_START 22
+
+static int read_stat(pid_t pid, char *buffer, struct error *err)
+{
+    char path[32];
+    auto_close int fd = -1;
+    ssize_t length;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid); /* fits any pid */
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(err, ESRCH, "process %d does not exist", pid);
+    if (fd < 0)
+        return error_errno(err, "open %s", path);
+    length = read(fd, buffer, STAT_BYTES - 1);
+    if (length < 0 && errno == ESRCH)
+        return error_set(err, ESRCH, "process %d does not exist", pid);
+    if (length < 0)
+        return error_errno(err, "read %s", path);
+    buffer[length] = '\0';
+    return 0;
+}
+
+/* Finds state and start time; the name before them may contain anything, also parentheses. */
+static int parse_stat(const char *stat, pid_t pid, char *ret_state, uint64_t *ret_ticks,
+                      struct error *err)
+{
+    const char *field = strrchr(stat, ')');
+    uint64_t ticks = 0;
+
+    if (field == NULL || field[1] != ' ')
+        return error_set(err, EBADMSG, "read /proc/%d/stat: its form is unknown", pid);
+    field += 2;
+    *ret_state = *field;
+    for (int i = STAT_FIELD_STATE; field != NULL && i < STAT_FIELD_START; i++) {
+        field = strchr(field, ' ');
+        field = field != NULL ? field + 1 : NULL;
+    }
+    if (field == NULL || *field < '0' || *field > '9')
+        return error_set(err, EBADMSG, "read /proc/%d/stat: its form is unknown", pid);
+    for (; *field >= '0' && *field <= '9'; field++)
+        ticks = ticks * 10 + (uint64_t)(*field - '0');
+    *ret_ticks = ticks;
+    return 0;
+}
+
+int process_start_time(pid_t pid, uint64_t *ret_ticks, struct error *err)
+{
+    char stat[STAT_BYTES];
+    char state;
+    int r;
+
+    assert(ret_ticks != NULL);
+
+    r = read_stat(pid, stat, err);
+    if (r < 0)
+        return r;
+    return parse_stat(stat, pid, &state, ret_ticks, err);
+}
+
+int process_open(pid_t pid, uint64_t start_time, int *ret_pidfd, struct error *err)
+{
+    char stat[STAT_BYTES];
+    auto_close int pidfd = -1;
+    uint64_t ticks;
+    char state;
+    int r;
+
+    assert(ret_pidfd != NULL);
+
+    /* pidfd_open(2) takes 0 and negative numbers for invalid; such a pid is nobody's. */
+    if (pid <= 0)
+        return error_set(err, ESRCH, "process %d does not exist", pid);
+    /* First the handle, then the look: what the handle means cannot change any more. */
+    pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0 && (errno == ESRCH || errno == EINVAL))
+        return error_set(err, ESRCH, "process %d does not exist", pid);
+    if (pidfd < 0)
+        return error_errno(err, "open process %d", pid);
+    r = read_stat(pid, stat, err);
+    if (r < 0)
+        return r;
+    r = parse_stat(stat, pid, &state, &ticks, err);
+    if (r < 0)
+        return r;
+    if (ticks != start_time)
+        return error_set(err, ESRCH, "process %d has ended; another one has its number", pid);
+    if (state == 'Z' || state == 'X')
+        return error_set(err, ESRCH, "process %d has ended", pid);
+    *ret_pidfd = take_fd(&pidfd);
+    return 0;
+}
+
+int process_send_signal(int pidfd, int signal, struct error *err)
+{
+    const char *name = process_signal_name(signal);
+
+    if (pidfd_send_signal(pidfd, signal, NULL, 0) < 0)
+        return error_errno(err, "send %s to the process", name != NULL ? name : "a signal");
+    return 0;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int process_wait_end(int pidfd, uint32_t timeout_ms, struct error *err)
+{
+    uint64_t deadline = timeout_ms == UINT32_MAX ? UINT64_MAX : now_ms() + timeout_ms;
+
+    for (;;) {
+        struct pollfd polled = { .fd = pidfd, .events = POLLIN };
+        uint64_t now = deadline == UINT64_MAX ? 0 : now_ms();
+        uint64_t rest = deadline > now ? deadline - now : 0;
+        int limit = deadline == UINT64_MAX ? -1 : rest > INT_MAX ? INT_MAX : (int)rest;
+        int n = poll(&polled, 1, limit);
+
+        if (n > 0)
+            return 1;
+        if (n < 0 && errno != EINTR)
+            return error_errno(err, "wait for the end of a process");
+        if (n == 0 && now_ms() >= deadline)
+            return 0;
+    }
+}
+
+int process_exit_status(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static char *take_if_executable(const char *directory, const char *name)
+{
+    auto_free char *path = path_join(directory, name);
+
+    return access(path, X_OK) == 0 ? take_ptr(&path) : NULL;
+}
+
+int process_find_helper(const char *name, char **ret_path, struct error *err)
+{
+    /* A privileged program must not let its caller choose what it runs (getauxval(3)). */
+    const char *directory = getauxval(AT_SECURE) == 0 ? getenv("BERTH_LIBEXEC") : NULL;
+    char program[PATH_MAX] = "";
+    ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    char *slash;
+    char *path = NULL;
+
+    assert(name != NULL);
+    assert(ret_path != NULL);
+
+    if (directory != NULL && directory[0] == '/')
+        path = take_if_executable(directory, name);
+    /* In a detached mount or a memory file the link has no directory that means anything. */
+    slash = length > 0 ? strrchr(program, '/') : NULL;
+    if (path == NULL && slash != NULL && slash > program) {
+        *slash = '\0';
+        path = take_if_executable(program, name);
+    }
+    if (path == NULL)
+        path = take_if_executable(BERTH_LIBEXEC_DIR, name);
+    if (path == NULL)
+        return error_set(err, ENOENT, "the program %s is neither in '%s' nor in '%s'", name,
+                         directory != NULL ? directory : program, BERTH_LIBEXEC_DIR);
+    *ret_path = path;
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* process_run() and process_spawn(): other programs as children, without copying this process. */
+#include "base/process.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+
+/* A descriptor below 3 may be overwritten before its turn comes: it is copied out of the way. */
+static int move_aside(const int fds[3], int ret_moved[3], int ret_copies[3], struct error *err)
+{
+    for (int i = 0; i < 3; i++) {
+        ret_moved[i] = fds[i];
+        if (fds[i] < 0 || fds[i] > 2 || fds[i] == i)
+            continue;
+        ret_copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        if (ret_copies[i] < 0)
+            return error_errno(err, "copy descriptor %d", fds[i]);
+        ret_moved[i] = ret_copies[i];
+    }
+    return 0;
+}
+
+static int add_descriptors(posix_spawn_file_actions_t *actions, const int fds[3])
+{
+    for (int i = 0; i < 3; i++) {
+        int code;
+
+        /* dup2 of a descriptor onto itself clears its close-on-exec here (posix_spawn(3)). */
+        if (fds[i] < 0)
+            code = posix_spawn_file_actions_addopen(actions, i, "/dev/null", O_RDWR, 0);
+        else
+            code = posix_spawn_file_actions_adddup2(actions, fds[i], i);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+/* Returns an errno value. The child begins with no signal blocked: our callers block what they
+ * read from a signalfd, and many programs never unblock. */
+static int spawn(const struct strings *arguments, const int *fds, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    sigset_t pipe_only;
+    int code;
+
+    code = posix_spawn_file_actions_init(&actions);
+    if (code != 0)
+        return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code != 0) {
+        (void)posix_spawn_file_actions_destroy(&actions); /* cannot fail */
+        return code;
+    }
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setsigdefault(&attributes, &pipe_only);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (fds != NULL)
+        code = add_descriptors(&actions, fds);
+    if (code == 0)
+        code = posix_spawnp(ret_pid, arguments->items[0], &actions, &attributes, arguments->items,
+                            environ);
+    (void)posix_spawnattr_destroy(&attributes);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_pid,
+                  struct error *err)
+{
+    int moved[3];
+    int copies[3] = { -1, -1, -1 };
+    pid_t pid;
+    int code = 0;
+    int r = 0;
+
+    assert(arguments->count > 0);
+    assert(ret_pid != NULL);
+
+    if (fds != NULL)
+        r = move_aside(fds, moved, copies, err);
+    if (r == 0)
+        code = spawn(arguments, fds != NULL ? moved : NULL, &pid);
+    for (int i = 0; i < 3; i++)
+        auto_close_cleanup(&copies[i]);
+    if (r < 0)
+        return r;
+    if (code != 0) {
+        errno = code;
+        return error_errno(err, "run '%s'", arguments->items[0]);
+    }
+    *ret_pid = pid;
+    return 0;
+}
+
+int process_run(const struct strings *arguments, const int fds[3], int *ret_status,
+                struct error *err)
+{
+    pid_t pid;
+    int status;
+    int r;
+
+    assert(ret_status != NULL);
+
+    r = process_spawn(arguments, fds, &pid, err);
+    if (r < 0)
+        return r;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return error_errno(err, "wait for '%s'", arguments->items[0]);
+    }
+    *ret_status = process_exit_status(status);
+    return 0;
+}

@@ -1,0 +1,106 @@
+#include "base/fd.h"
+
+#include <errno.h>
+
+#include "tests/unit/base_test.h"
+
+static void everything_written_is_read(void **state)
+{
+    auto_free char *text = NULL;
+    size_t length;
+    int fds[2];
+    char bytes[20000];
+
+    (void)state;
+    memset(bytes, 'x', sizeof(bytes));
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fd_write_all(fds[1], bytes, sizeof(bytes), "the pipe", NULL), 0);
+    close(fds[1]);
+    assert_int_equal(fd_read_all(fds[0], sizeof(bytes), "the pipe", &text, &length, NULL), 0);
+    assert_int_equal(length, sizeof(bytes));
+    assert_memory_equal(text, bytes, length);
+    assert_int_equal(text[length], '\0');
+    close(fds[0]);
+}
+
+static void more_than_allowed_is_an_error(void **state)
+{
+    char *text = NULL;
+    struct error err = { 0 };
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fd_write_all(fds[1], "12345", 5, "the pipe", NULL), 0);
+    close(fds[1]);
+    assert_int_equal(fd_read_all(fds[0], 4, "the pipe", &text, NULL, &err), -EFBIG);
+    assert_string_equal(err.message, "read the pipe: it has more than 4 bytes");
+    assert_null(text);
+    close(fds[0]);
+}
+
+static void a_closed_descriptor_is_named(void **state)
+{
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(fd_write_all(-1, "x", 1, "'the log'", &err), -EBADF);
+    assert_string_equal(err.message, "write 'the log': Bad file descriptor");
+}
+
+static void flags_are_set_and_cleared(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, 0), 0);
+    assert_int_equal(fd_set_close_on_exec(fds[0], true, NULL), 0);
+    assert_int_equal(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fd_set_close_on_exec(fds[0], false, NULL), 0);
+    assert_int_equal(fcntl(fds[0], F_GETFD), 0);
+    assert_int_equal(fd_set_nonblocking(fds[0], true, NULL), 0);
+    assert_true(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
+    assert_int_equal(fd_set_nonblocking(fds[0], false, NULL), 0);
+    assert_false(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
+    assert_int_equal(fd_close_on_exec_from((unsigned)fds[0], NULL), 0);
+    assert_int_equal(fcntl(fds[1], F_GETFD), FD_CLOEXEC);
+    close(fds[0]);
+    close(fds[1]);
+    assert_int_equal(fd_set_nonblocking(-1, true, NULL), -EBADF);
+}
+
+static void a_closed_standard_input_becomes_dev_null(void **state)
+{
+    int saved = dup(0);
+    char byte;
+
+    (void)state;
+    close(0);
+    assert_int_equal(fd_open_standard(NULL), 0);
+    assert_int_equal(read(0, &byte, 1), 0);
+    assert_int_equal(fcntl(0, F_GETFD), 0);
+    dup2(saved, 0);
+    close(saved);
+}
+
+static void a_descriptor_has_a_path(void **state)
+{
+    char path[FD_PATH_MAX];
+
+    (void)state;
+    assert_string_equal(fd_path(2147483647, path), "/proc/self/fd/2147483647");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_written_is_read),
+        cmocka_unit_test(more_than_allowed_is_an_error),
+        cmocka_unit_test(a_closed_descriptor_is_named),
+        cmocka_unit_test(flags_are_set_and_cleared),
+        cmocka_unit_test(a_closed_standard_input_becomes_dev_null),
+        cmocka_unit_test(a_descriptor_has_a_path),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
