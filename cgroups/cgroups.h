@@ -1,0 +1,325 @@
+#ifndef CGROUPS_CGROUPS_H
+#define CGROUPS_CGROUPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/auto.h"
+#include "base/decode.h"
+#include "base/error.h"
+#include "base/text.h"
+
+/* One interface over the layouts of /sys/fs/cgroup: v1, v2 and the hybrid of both. A cgroup is
+ * named by one path, "/berth/<id>", which is the same in every hierarchy that is mounted. */
+
+/* --- what is mounted ---------------------------------------------------------------------- */
+
+enum cgroup_layout {
+    CGROUP_LAYOUT_NONE,   /* nothing usable: limits cannot be set */
+    CGROUP_LAYOUT_V1,     /* v1 hierarchies only */
+    CGROUP_LAYOUT_HYBRID, /* v1 controllers, and a v2 hierarchy beside them */
+    CGROUP_LAYOUT_V2,     /* one v2 hierarchy at /sys/fs/cgroup */
+};
+
+/* What can be limited or counted, whatever the layout calls it. */
+enum cgroup_controller {
+    CGROUP_CPU,
+    CGROUP_CPUACCT,
+    CGROUP_CPUSET,
+    CGROUP_MEMORY,
+    CGROUP_DEVICES,
+    CGROUP_FREEZER,
+    CGROUP_BLOCK_IO,
+    CGROUP_PIDS,
+    CGROUP_HUGETLB,
+    CGROUP_NET_CLASS,
+    CGROUP_NET_PRIORITY,
+    CGROUP_RDMA,
+    CGROUP_UNIFIED, /* any file of the v2 hierarchy */
+    CGROUP_CONTROLLER_COUNT,
+};
+
+/* One mounted hierarchy, decided by file system magic, never by "a folder exists". */
+struct cgroup_hierarchy {
+    char *mount_name;  /* below /sys/fs/cgroup: "memory", "cpu,cpuacct", "unified"; "" on v2 */
+    char *controllers; /* "cpu,cpuacct"; "name=systemd"; "" for the v2 hierarchy */
+    char *own_path;    /* cgroup of the calling process in it, from /proc/self/cgroup */
+    bool is_v2;
+    int fd; /* O_PATH of its mount point; -1 when the hierarchy is not mounted */
+};
+
+struct cgroup_system;
+
+/** Looks at what is mounted, once. @root_path: NULL for /sys/fs/cgroup; tests give their own tree.
+ */
+int cgroup_system_open(const char *root_path, struct cgroup_system **ret_system, struct error *err);
+void cgroup_system_free(struct cgroup_system *system);
+DEFINE_AUTO(cgroup_system)
+enum cgroup_layout cgroup_system_layout(const struct cgroup_system *system);
+const struct cgroup_hierarchy *cgroup_system_hierarchies(const struct cgroup_system *system,
+                                                         size_t *ret_count);
+const char *cgroup_layout_name(enum cgroup_layout layout); /* "v1", "hybrid", "v2", "none" */
+
+/* --- limits, as in runtime-spec config-linux.md "Control groups" ---------------------------- */
+
+struct cgroup_device_rule {
+    bool allow;
+    char *type; /* "a", "b", "c"; NULL: "a" */
+    bool has_major, has_minor;
+    int64_t major, minor; /* absent or -1: any */
+    char *access;         /* of "rwm"; NULL: all */
+};
+struct cgroup_device_rules {
+    struct cgroup_device_rule *items;
+    size_t count;
+};
+
+struct cgroup_memory {
+    bool has_limit, has_reservation, has_swap, has_kernel, has_kernel_tcp, has_swappiness;
+    bool has_disable_oom_killer, has_use_hierarchy, has_check_before_update;
+    int64_t limit; /* bytes; -1: unlimited */
+    int64_t reservation;
+    int64_t swap; /* memory + swap, bytes; -1: unlimited */
+    int64_t kernel, kernel_tcp;
+    uint64_t swappiness; /* 0..100 */
+    bool disable_oom_killer, use_hierarchy, check_before_update;
+};
+
+struct cgroup_cpu {
+    bool has_shares, has_quota, has_burst, has_period, has_realtime_runtime, has_realtime_period,
+        has_idle;
+    uint64_t shares;
+    int64_t quota;          /* microseconds per period; -1: none */
+    uint64_t burst, period; /* microseconds */
+    int64_t realtime_runtime;
+    uint64_t realtime_period;
+    int64_t idle;
+    char *cpus, *mems; /* lists: "0-2,7"; NULL: unchanged */
+};
+
+struct cgroup_pids {
+    bool has_limit;
+    int64_t limit;
+}; /* -1: unlimited */
+
+struct cgroup_weight_device {
+    int64_t major, minor;
+    bool has_weight, has_leaf_weight;
+    uint16_t weight, leaf_weight;
+};
+struct cgroup_throttle_device {
+    int64_t major, minor;
+    uint64_t rate;
+};
+struct cgroup_weight_devices {
+    struct cgroup_weight_device *items;
+    size_t count;
+};
+struct cgroup_throttle_devices {
+    struct cgroup_throttle_device *items;
+    size_t count;
+};
+struct cgroup_block_io {
+    bool has_weight, has_leaf_weight;
+    uint16_t weight, leaf_weight; /* 10..1000 */
+    struct cgroup_weight_devices weight_devices;
+    struct cgroup_throttle_devices read_bps, write_bps, read_iops, write_iops;
+};
+
+struct cgroup_hugepage {
+    char *page_size;
+    uint64_t limit;
+};
+struct cgroup_hugepages {
+    struct cgroup_hugepage *items;
+    size_t count;
+};
+struct cgroup_priority {
+    char *name;
+    uint32_t priority;
+};
+struct cgroup_priorities {
+    struct cgroup_priority *items;
+    size_t count;
+};
+struct cgroup_network {
+    bool has_class_id;
+    uint32_t class_id;
+    struct cgroup_priorities priorities;
+};
+struct cgroup_rdma {
+    char *key;
+    bool has_hca_handles, has_hca_objects;
+    uint32_t hca_handles, hca_objects;
+};
+struct cgroup_rdmas {
+    struct cgroup_rdma *items;
+    size_t count;
+};
+
+struct cgroup_resources {
+    struct cgroup_device_rules devices;
+    struct cgroup_memory memory;
+    struct cgroup_cpu cpu;
+    struct cgroup_pids pids;
+    struct cgroup_block_io block_io;
+    struct cgroup_hugepages hugepage_limits;
+    struct cgroup_network network;
+    struct cgroup_rdmas rdma;
+    struct string_map unified; /* v2 files verbatim */
+};
+
+/** The JSON form of the specification (linux.resources); cgroups/resources_fields.c. */
+extern const struct object cgroup_resources_object;
+
+/* --- decide: which files get which values; pure ---------------------------------------------- */
+
+struct cgroup_write {
+    enum cgroup_controller controller;
+    char *file; /* "memory.limit_in_bytes" */
+    char *value;
+    bool is_optional; /* the kernel may lack it: a missing file is skipped */
+    bool is_fallback; /* only for the case that the optional write before it found no file */
+};
+struct cgroup_writes {
+    struct cgroup_write *items;
+    size_t count;
+};
+
+/**
+ * Computes the files to write for @resources, in the order they must be written into a new cgroup.
+ *
+ * On v1 a memory+swap limit goes after the memory limit; on v2 swap is (swap - limit), shares
+ * become a weight (the kernel's 1..10000, with 1024 -> 100), a block I/O weight becomes
+ * io.bfq.weight or io.weight. A limit, reservation, swap, shares, quota, period, weight or class of
+ * zero means "unset", as in runc. A v2 file cpu.max holds quota and period: a period alone removes
+ * the quota there. Devices are not part of it (device_filter).
+ *
+ * @v1_controllers  bit (1 << CGROUP_MEMORY) tells that memory is limited by v1 files; 0 on v2
+ *
+ * -EINVAL names the member: "memory.swap: 10 is smaller than the limit 20".
+ * -EOPNOTSUPP names what the layout cannot do.
+ */
+int cgroup_limits_plan(const struct cgroup_resources *resources, unsigned v1_controllers,
+                       struct cgroup_writes *ret_writes, struct error *err);
+void cgroup_writes_clear(struct cgroup_writes *writes);
+
+/* --- act ------------------------------------------------------------------------------------ */
+
+struct cgroup;
+
+/** Checks and cleans a cgroup path: absolute or relative, no "..", components up to 255 bytes.
+ * Caller frees. */
+int cgroup_path_parse(const char *path, char **ret_path, struct error *err);
+
+/**
+ * Creates the cgroup in every mounted hierarchy (and on v2 enables controllers on the way down).
+ * Parents are made as needed. A new v1 cpuset inherits cpus and mems from its parent.
+ *
+ * A cgroup that exists without processes is taken over as it is.
+ *
+ * -EEXIST: it exists and has processes.  -EBUSY: it exists and is frozen.  -EROFS, -EACCES: no
+ * rights here.  -EOPNOTSUPP: no hierarchy is mounted.
+ */
+int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
+                  struct error *err);
+/** Opens an existing cgroup; -ENOENT when it exists in no hierarchy. @system must outlive it. */
+int cgroup_open(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
+                struct error *err);
+void cgroup_free(struct cgroup *cgroup);
+DEFINE_AUTO(cgroup)
+const char *cgroup_path(const struct cgroup *cgroup);
+
+/**
+ * Sets limits and device rules. Safe while processes are in it; what is absent stays unchanged.
+ *
+ * Device rules apply in order, the last that fits decides; where none fits, the cgroups above do.
+ * So a list that shall allow nothing else begins with { "allow": false }, as Docker's and Podman's.
+ * A list replaces the earlier one on v2, and on v1 when it begins so.
+ *
+ * Where the kernel does not count swap, a swap limit is an error, unless it equals the memory limit
+ * or is -1: then it is left out.
+ *
+ * -EOPNOTSUPP: a limit whose controller or file is not here, named in the error.
+ */
+int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources,
+                 struct error *err);
+
+/** Puts a process into the cgroup in every hierarchy. */
+int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *err);
+
+/** A descriptor for clone3(2) CLONE_INTO_CGROUP, borrowed; -1 where the layout has none that
+ * suffices (v1, hybrid). */
+int cgroup_clone_fd(struct cgroup *cgroup);
+
+/**
+ * As cgroup_clone_fd(), and on a hybrid the v2 part: the child is then born into that part, and
+ * calls cgroup_enter_child() for the rest. -1 where there is no v2 hierarchy.
+ *
+ * This and cgroup_enter_child() are the fast way: moving another process, or any process in the v2
+ * hierarchy, waits for an RCU grace period (5 to 15 ms on an idle machine), these two do not.
+ */
+int cgroup_clone_part_fd(struct cgroup *cgroup);
+
+/**
+ * Puts the calling process, which must have one thread only, into the cgroup. For a new child,
+ * before it unshares its cgroup namespace or gives up root; allocates nothing.
+ *
+ * @is_cloned_into  it was made by clone3(2) with the descriptor of cgroup_clone_part_fd()
+ */
+int cgroup_enter_child(struct cgroup *cgroup, bool is_cloned_into, struct error *err);
+
+int cgroup_freeze(struct cgroup *cgroup,
+                  struct error *err); /* returns when frozen; thaws again on error */
+int cgroup_thaw(struct cgroup *cgroup, struct error *err);
+int cgroup_is_frozen(struct cgroup *cgroup, struct error *err); /* 1, 0 or negative */
+
+/**
+ * Signals every process in the cgroup and below: cgroup.kill for SIGKILL where there is v2; else
+ * freeze, signal, thaw. A frozen cgroup stays frozen, except for SIGKILL. No cgroup is no process.
+ *
+ * -EDEADLK: the calling process is in it (also from cgroup_freeze() and cgroup_delete()).
+ */
+int cgroup_signal(struct cgroup *cgroup, int signal, struct error *err);
+
+/** Pids in the cgroup and below. Caller frees *ret_pids. */
+int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct error *err);
+
+/** Kills what is left in it and removes it in every hierarchy with nested ones; already gone is
+ * fine. -EBUSY after 5 s. */
+int cgroup_delete(struct cgroup *cgroup, struct error *err);
+
+/**
+ * A descriptor that becomes readable when the cgroup runs out of memory (v1: an eventfd on
+ * memory.oom_control; v2: an inotify watch on memory.events). It also becomes readable when the
+ * cgroup is removed, so cgroup_oom_kills() has the last word. Non-blocking; the caller closes it.
+ *
+ * -EOPNOTSUPP: there is no memory controller.
+ */
+int cgroup_watch_oom(struct cgroup *cgroup, int *ret_fd, struct error *err);
+/** How many processes the kernel killed in it for want of memory. */
+int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *ret_count, struct error *err);
+
+/* --- usage ----------------------------------------------------------------------------------- */
+
+struct cgroup_io {
+    uint64_t read_bytes, write_bytes, read_operations, write_operations;
+};
+
+/* What the cgroup used. A has_ flag is false where this layout or kernel cannot tell. */
+struct cgroup_usage {
+    bool has_cpu, has_memory, has_pids, has_io, has_memory_peak, has_throttling;
+    uint64_t cpu_ns, cpu_user_ns, cpu_system_ns;
+    uint64_t throttled_ns, throttled_periods, periods;
+    uint64_t memory_bytes; /* current, with page cache */
+    uint64_t memory_peak_bytes;
+    uint64_t memory_limit_bytes; /* UINT64_MAX: none */
+    uint64_t memory_file_bytes, memory_inactive_file_bytes, memory_anon_bytes;
+    uint64_t oom_kills;
+    uint64_t pids, pids_limit; /* UINT64_MAX: none */
+    struct cgroup_io io;
+};
+int cgroup_usage(struct cgroup *cgroup, struct cgroup_usage *ret_usage, struct error *err);
+
+#endif

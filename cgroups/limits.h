@@ -1,0 +1,30 @@
+#ifndef CGROUPS_LIMITS_H
+#define CGROUPS_LIMITS_H
+
+#include "cgroups/cgroups.h"
+
+/* cgroup_limits_plan() in the making. */
+struct limits_plan {
+    const struct cgroup_resources *resources;
+    unsigned v1_controllers;
+    struct cgroup_writes writes;
+};
+
+bool limits_is_v1(const struct limits_plan *plan, enum cgroup_controller controller);
+/** Adds a write, with the value as @format says. The result is for setting flags, until the next
+ * call. */
+struct cgroup_write *limits_add(struct limits_plan *plan, enum cgroup_controller controller,
+                                const char *file, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** Plans block I/O; hugepages, network, RDMA; and verbatim v2 files. */
+int limits_plan_block_io(struct limits_plan *plan, struct error *err);
+int limits_plan_hugepages(struct limits_plan *plan, struct error *err);
+int limits_plan_network(struct limits_plan *plan, struct error *err);
+int limits_plan_rdma(struct limits_plan *plan, struct error *err);
+int limits_plan_unified(struct limits_plan *plan, struct error *err);
+
+/** The v2 weight (1 to 10000) for v1 CPU shares: 2 -> 1, 1024 -> 100, 262144 -> 10000. */
+unsigned limits_cpu_weight(uint64_t shares);
+
+#endif

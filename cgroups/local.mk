@@ -1,0 +1,46 @@
+noinst_LIBRARIES += libcgroups.a
+libcgroups_a_SOURCES = \
+	cgroups/cgroup.c cgroups/cgroup.h \
+	cgroups/cgroup_files.c \
+	cgroups/cgroup_kill.c \
+	cgroups/cgroup_system.c cgroups/cgroup_system.h \
+	cgroups/cgroups.h \
+	cgroups/device_filter.c cgroups/device_filter.h \
+	cgroups/device_filter_apply.c \
+	cgroups/freezer.c \
+	cgroups/limits.c cgroups/limits.h \
+	cgroups/limits_apply.c \
+	cgroups/limits_rare.c \
+	cgroups/oom.c \
+	cgroups/resources_fields.c \
+	cgroups/usage.c cgroups/usage.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_cgroup \
+	tests/unit/test_cgroup_system \
+	tests/unit/test_device_filter \
+	tests/unit/test_limits \
+	tests/unit/test_resources_fields \
+	tests/unit/test_usage
+cgroups_test_libs = libcgroups.a libbase.a -ljansson -lcmocka
+
+tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
+tests_unit_test_cgroup_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_cgroup_system_SOURCES = tests/unit/test_cgroup_system.c
+tests_unit_test_cgroup_system_LDADD = $(cgroups_test_libs)
+tests_unit_test_cgroup_system_LDFLAGS = -Wl,--wrap=fstatfs
+
+tests_unit_test_device_filter_SOURCES = tests/unit/test_device_filter.c
+tests_unit_test_device_filter_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
+tests_unit_test_limits_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_resources_fields_SOURCES = tests/unit/test_resources_fields.c
+tests_unit_test_resources_fields_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_usage_SOURCES = tests/unit/test_usage.c
+tests_unit_test_usage_LDADD = $(cgroups_test_libs)
+endif

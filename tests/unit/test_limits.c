@@ -1,0 +1,329 @@
+#include "cgroups/limits.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ALL_V1 (~0U)
+#define ALL_V2 0U
+
+/* The plan as text: "file=value\n", "?" behind an optional file, "|" before a fallback. */
+static char *plan_text(const struct cgroup_resources *resources, unsigned v1_controllers)
+{
+    AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
+    struct text text = { 0 };
+    struct error err = { 0 };
+
+    if (cgroup_limits_plan(resources, v1_controllers, &writes, &err) < 0)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < writes.count; i++)
+        text_addf(&text, "%s%s%s=%s\n", writes.items[i].is_fallback ? "|" : "",
+                  writes.items[i].file, writes.items[i].is_optional ? "?" : "",
+                  writes.items[i].value);
+    return text_take(&text);
+}
+
+static void assert_plan(const struct cgroup_resources *resources, unsigned v1_controllers,
+                        const char *expected)
+{
+    auto_free char *text = plan_text(resources, v1_controllers);
+
+    assert_string_equal(text, expected);
+}
+
+static void assert_refused(const struct cgroup_resources *resources, unsigned v1_controllers,
+                           int code, const char *message)
+{
+    struct cgroup_writes writes = { .count = 42 };
+    struct error err = { 0 };
+
+    assert_int_equal(cgroup_limits_plan(resources, v1_controllers, &writes, &err), -code);
+    assert_string_equal(err.message, message);
+    assert_int_equal(writes.count, 42);
+}
+
+static void nothing_asked_is_nothing_written(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1, "");
+    assert_plan(&resources, ALL_V2, "");
+}
+
+static void memory_and_swap_are_together_on_v1_and_apart_on_v2(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory = (struct cgroup_memory){ .has_limit = true,
+                                               .limit = 100,
+                                               .has_swap = true,
+                                               .swap = 300,
+                                               .has_reservation = true,
+                                               .reservation = 50 };
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=100\nmemory.memsw.limit_in_bytes=300\n"
+                "memory.soft_limit_in_bytes=50\n");
+    assert_plan(&resources, ALL_V2, "memory.swap.max=200\nmemory.max=100\nmemory.low=50\n");
+}
+
+static void no_swap_may_go_without_swap_accounting(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory =
+        (struct cgroup_memory){ .has_limit = true, .limit = 100, .has_swap = true, .swap = 100 };
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=100\nmemory.memsw.limit_in_bytes?=100\n");
+    assert_plan(&resources, ALL_V2, "memory.swap.max?=0\nmemory.max=100\n");
+}
+
+static void unlimited_memory_is_unlimited_swap_too(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory = (struct cgroup_memory){ .has_limit = true, .limit = -1 };
+    assert_plan(&resources, ALL_V1, "memory.limit_in_bytes=-1\nmemory.memsw.limit_in_bytes?=-1\n");
+    assert_plan(&resources, ALL_V2, "memory.swap.max?=max\nmemory.max=max\n");
+}
+
+static void a_limit_of_zero_is_unset(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory =
+        (struct cgroup_memory){ .has_limit = true, .has_swap = true, .has_reservation = true };
+    resources.cpu =
+        (struct cgroup_cpu){ .has_shares = true, .has_quota = true, .has_period = true };
+    resources.block_io.has_weight = true;
+    assert_plan(&resources, ALL_V1, "");
+    assert_plan(&resources, ALL_V2, "");
+}
+
+static void swap_below_memory_is_refused_with_both_numbers(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory =
+        (struct cgroup_memory){ .has_limit = true, .limit = 20, .has_swap = true, .swap = 10 };
+    assert_refused(&resources, ALL_V1, EINVAL, "memory.swap: 10 is smaller than the limit 20");
+    assert_refused(&resources, ALL_V2, EINVAL, "memory.swap: 10 is smaller than the limit 20");
+    resources.memory.has_limit = false;
+    assert_refused(&resources, ALL_V2, EINVAL, "memory.swap: needs memory.limit on cgroup v2");
+    resources.memory = (struct cgroup_memory){ .has_limit = true, .limit = -5 };
+    assert_refused(&resources, ALL_V1, EINVAL, "memory.limit: -5 is neither a size nor -1");
+}
+
+static void what_v2_lacks_is_refused_by_name(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.memory = (struct cgroup_memory){ .has_swappiness = true, .swappiness = 60 };
+    assert_plan(&resources, ALL_V1, "memory.swappiness=60\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP, "memory.swappiness: exists on cgroup v1 only");
+    resources.memory =
+        (struct cgroup_memory){ .has_disable_oom_killer = true, .disable_oom_killer = true };
+    assert_plan(&resources, ALL_V1, "memory.oom_control=1\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP,
+                   "memory.disableOOMKiller: exists on cgroup v1 only");
+    resources = (struct cgroup_resources){ 0 };
+    resources.cpu = (struct cgroup_cpu){ .has_realtime_runtime = true, .realtime_runtime = 5 };
+    assert_plan(&resources, ALL_V1, "cpu.rt_runtime_us=5\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP, "cpu.realtimeRuntime: exists on cgroup v1 only");
+    resources = (struct cgroup_resources){ 0 };
+    resources.network = (struct cgroup_network){ .has_class_id = true, .class_id = 7 };
+    assert_plan(&resources, ALL_V1, "net_cls.classid=7\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP,
+                   "network.classID: needs the controller net_cls of cgroup v1, which is not "
+                   "mounted");
+}
+
+static void shares_become_a_weight_with_equal_ends_and_default(void **state)
+{
+    static const struct {
+        uint64_t shares;
+        unsigned weight;
+    } rows[] = { { 0, 1 },    { 1, 1 },      { 2, 1 },          { 1024, 100 },
+                 { 512, 59 }, { 2048, 174 }, { 262144, 10000 }, { 1000000, 10000 } };
+    unsigned last = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (limits_cpu_weight(rows[i].shares) != rows[i].weight)
+            fail_msg("%llu shares: %u", (unsigned long long)rows[i].shares,
+                     limits_cpu_weight(rows[i].shares));
+    for (uint64_t shares = 2; shares <= 262144; shares += 97) {
+        unsigned weight = limits_cpu_weight(shares);
+
+        assert_true(weight >= last);
+        last = weight;
+    }
+}
+
+static void cpu_time_is_two_files_on_v1_and_one_on_v2(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.cpu = (struct cgroup_cpu){ .has_shares = true,
+                                         .shares = 1024,
+                                         .has_quota = true,
+                                         .quota = 50000,
+                                         .has_period = true,
+                                         .period = 100000,
+                                         .has_burst = true,
+                                         .burst = 1000 };
+    assert_plan(&resources, ALL_V1,
+                "cpu.shares=1024\ncpu.cfs_period_us=100000\ncpu.cfs_quota_us=50000\n"
+                "cpu.cfs_burst_us=1000\n");
+    assert_plan(&resources, ALL_V2, "cpu.weight=100\ncpu.max=50000 100000\ncpu.max.burst=1000\n");
+    resources.cpu = (struct cgroup_cpu){ .has_quota = true, .quota = -1 };
+    assert_plan(&resources, ALL_V1, "cpu.cfs_quota_us=-1\n");
+    assert_plan(&resources, ALL_V2, "cpu.max=max\n");
+}
+
+static void an_idle_group_gets_no_shares(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.cpu =
+        (struct cgroup_cpu){ .has_shares = true, .shares = 1024, .has_idle = true, .idle = 1 };
+    assert_plan(&resources, ALL_V1, "cpu.idle=1\n");
+    resources.cpu.idle = 0;
+    assert_plan(&resources, ALL_V1, "cpu.idle?=0\ncpu.shares=1024\n");
+    resources.cpu.idle = 2;
+    assert_refused(&resources, ALL_V2, EINVAL, "cpu.idle: 2 is neither 0 nor 1");
+}
+
+static void cpusets_are_lists_of_numbers(void **state)
+{
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.cpu.cpus = (char *)"0-2,7";
+    resources.cpu.mems = (char *)"0";
+    assert_plan(&resources, ALL_V1, "cpuset.cpus=0-2,7\ncpuset.mems=0\n");
+    resources.cpu.cpus = (char *)"all";
+    assert_refused(&resources, ALL_V2, EINVAL, "cpu.cpus: 'all' is not a list such as 0-2,7");
+}
+
+static void pids_zero_is_a_limit_and_minus_one_is_none(void **state)
+{
+    struct cgroup_resources resources = { .pids = { .has_limit = true } };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1, "pids.max=0\n");
+    resources.pids.limit = -1;
+    assert_plan(&resources, ALL_V2, "pids.max=max\n");
+    resources.pids.limit = -2;
+    assert_refused(&resources, ALL_V2, EINVAL, "pids.limit: -2 is neither a number nor -1");
+}
+
+static void block_io_weights_have_a_fallback_and_throttles_a_line_each(void **state)
+{
+    struct cgroup_weight_device weight = { 8, 0, true, false, 1000, 0 };
+    struct cgroup_throttle_device throttles[] = { { 8, 0, 1024 }, { 8, 16, 0 } };
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    resources.block_io.has_weight = true;
+    resources.block_io.weight = 10;
+    resources.block_io.weight_devices = (struct cgroup_weight_devices){ &weight, 1 };
+    resources.block_io.write_iops = (struct cgroup_throttle_devices){ throttles, 2 };
+    assert_plan(&resources, ALL_V1,
+                "blkio.bfq.weight?=10\n|blkio.weight=10\n"
+                "blkio.bfq.weight_device?=8:0 1000\n|blkio.weight_device=8:0 1000\n"
+                "blkio.throttle.write_iops_device=8:0 1024\n"
+                "blkio.throttle.write_iops_device=8:16 0\n");
+    assert_plan(&resources, ALL_V2,
+                "io.bfq.weight?=10\n|io.weight=1\nio.bfq.weight?=8:0 1000\n|io.weight=8:0 10000\n"
+                "io.max=8:0 wiops=1024\nio.max=8:16 wiops=max\n");
+    resources.block_io.weight = 9;
+    assert_refused(&resources, ALL_V1, EINVAL, "blockIO.weight: 9 is not from 10 to 1000");
+    resources.block_io.weight = 10;
+    throttles[0].major = -1;
+    assert_refused(&resources, ALL_V1, EINVAL,
+                   "blockIO.throttleWriteIOPSDevice: -1:0 is no device number");
+}
+
+static void a_hybrid_mixes_files_by_controller(void **state)
+{
+    struct cgroup_hugepage page = { (char *)"2MB", 4096 };
+    struct cgroup_resources resources = { .pids = { true, 5 } };
+
+    (void)state;
+    resources.hugepage_limits = (struct cgroup_hugepages){ &page, 1 };
+    resources.memory = (struct cgroup_memory){ .has_limit = true, .limit = 1 };
+    assert_plan(&resources, 1U << CGROUP_MEMORY | 1U << CGROUP_PIDS,
+                "memory.limit_in_bytes=1\npids.max=5\nhugetlb.2MB.max=4096\n"
+                "hugetlb.2MB.rsvd.max?=4096\n");
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=1\npids.max=5\nhugetlb.2MB.limit_in_bytes=4096\n"
+                "hugetlb.2MB.rsvd.limit_in_bytes?=4096\n");
+    page.page_size = (char *)"../2MB";
+    assert_refused(&resources, ALL_V1, EINVAL,
+                   "hugepageLimits[0].pageSize: '../2MB' is not a size such as 2MB");
+}
+
+static void unified_files_go_line_by_line_to_v2_only(void **state)
+{
+    AUTO_CLEAR(string_map) struct string_map unified = { 0 };
+    struct cgroup_resources resources = { 0 };
+
+    (void)state;
+    string_map_set(&unified, "io.max", "8:0 rbps=1\n8:16 rbps=2\n");
+    resources.unified = unified;
+    assert_plan(&resources, ALL_V2, "io.max=8:0 rbps=1\nio.max=8:16 rbps=2\n");
+    assert_refused(&resources, ALL_V1, EOPNOTSUPP, "unified: cgroup v2 is not mounted");
+    assert_refused(&resources, 1U << CGROUP_BLOCK_IO, EOPNOTSUPP,
+                   "unified: the controller of io.max is on cgroup v1 here");
+    unified.items[0].key[2] = '/';
+    assert_refused(&resources, ALL_V2, EINVAL, "unified: 'io/max' is no file of a cgroup");
+}
+
+static void rdma_devices_are_one_line_each(void **state)
+{
+    struct cgroup_rdma device = { (char *)"mlx5_1", true, true, 3, 10000 };
+    struct cgroup_resources resources = { .rdma = { &device, 1 } };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1, "rdma.max=mlx5_1 hca_handle=3 hca_object=10000\n");
+    device.key = (char *)"a b";
+    assert_refused(&resources, ALL_V1, EINVAL, "rdma: 'a b' is no device name");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_asked_is_nothing_written),
+        cmocka_unit_test(memory_and_swap_are_together_on_v1_and_apart_on_v2),
+        cmocka_unit_test(no_swap_may_go_without_swap_accounting),
+        cmocka_unit_test(unlimited_memory_is_unlimited_swap_too),
+        cmocka_unit_test(a_limit_of_zero_is_unset),
+        cmocka_unit_test(swap_below_memory_is_refused_with_both_numbers),
+        cmocka_unit_test(what_v2_lacks_is_refused_by_name),
+        cmocka_unit_test(shares_become_a_weight_with_equal_ends_and_default),
+        cmocka_unit_test(cpu_time_is_two_files_on_v1_and_one_on_v2),
+        cmocka_unit_test(an_idle_group_gets_no_shares),
+        cmocka_unit_test(cpusets_are_lists_of_numbers),
+        cmocka_unit_test(pids_zero_is_a_limit_and_minus_one_is_none),
+        cmocka_unit_test(block_io_weights_have_a_fallback_and_throttles_a_line_each),
+        cmocka_unit_test(a_hybrid_mixes_files_by_controller),
+        cmocka_unit_test(unified_files_go_line_by_line_to_v2_only),
+        cmocka_unit_test(rdma_devices_are_one_line_each),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
