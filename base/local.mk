@@ -100,18 +100,4 @@ tests_unit_test_wire_SOURCES = tests/unit/test_wire.c tests/unit/base_test.h
 tests_unit_test_wire_LDADD = $(base_test_libs)
 endif
 
-# The corpus is replayed by each check; the fuzzer itself needs clang.
-check_PROGRAMS += tests/fuzz/replay_decode
-tests_fuzz_replay_decode_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_decode.c
-tests_fuzz_replay_decode_CPPFLAGS = $(AM_CPPFLAGS) \
-	-DFUZZ_CORPUS=\"$(top_srcdir)/tests/fuzz/corpus/decode\"
-tests_fuzz_replay_decode_LDADD = libbase.a -ljansson
-
-if FUZZ
-noinst_PROGRAMS += tests/fuzz/fuzz_decode
-tests_fuzz_fuzz_decode_SOURCES = tests/fuzz/fuzz_decode.c
-tests_fuzz_fuzz_decode_LDADD = libbase.a -ljansson
-tests_fuzz_fuzz_decode_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-endif
-
 EXTRA_DIST += tests/lint/layers.txt tests/lint/check_layers.sh tests/lint/check_style.sh

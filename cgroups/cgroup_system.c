@@ -129,16 +129,19 @@ char *cgroup_mount_find(const char *mountinfo, const char *root_path, const char
     return NULL;
 }
 
-/* Opens root/name if a cgroup file system of the right kind is mounted there; -1 otherwise. */
+/* Opens root/name if a cgroup file system of the right kind is mounted there; -ENOENT otherwise.
+ * Any other failure is not taken for "not mounted": cgroups there would be forgotten. */
 static int open_mount(int root_fd, const char *name, bool is_v2)
 {
     auto_close int fd = openat(root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct statfs info;
 
-    if (fd < 0 || fstatfs(fd, &info) < 0)
-        return -1;
+    if (fd < 0)
+        return errno == ENOTDIR || errno == EACCES || errno == ELOOP ? -ENOENT : -errno;
+    if (fstatfs(fd, &info) < 0)
+        return -errno;
     if (info.f_type != (is_v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
-        return -1;
+        return -ENOENT;
     return take_fd(&fd);
 }
 
@@ -149,31 +152,37 @@ static bool is_named(const struct cgroup_hierarchy *hierarchy)
 
 /* The usual names first: "cpu,cpuacct", and "systemd" for name=systemd. Only where a controller's
  * folder is named otherwise is the (possibly long) list of mounts read. */
-static void find_mount(int root_fd, const char *root_path, struct cgroup_hierarchy *hierarchy)
+static int find_mount(int root_fd, const char *root_path, struct cgroup_hierarchy *hierarchy)
 {
     const char *name = hierarchy->is_v2 ? "unified" : hierarchy->controllers;
     auto_free char *mountinfo = NULL;
     char *found;
+    int r;
 
     if (is_named(hierarchy))
         name += strlen("name=");
     /* The name of a v1 hierarchy is free text of whoever mounted it. */
     if (strchr(name, '/') != NULL || name[0] == '.' || name[0] == '\0')
-        return;
-    hierarchy->fd = open_mount(root_fd, name, hierarchy->is_v2);
-    if (hierarchy->fd >= 0) {
+        return 0;
+    r = open_mount(root_fd, name, hierarchy->is_v2);
+    if (r >= 0) {
+        hierarchy->fd = r;
         hierarchy->mount_name = xstrdup(name);
-        return;
+        return 0;
     }
-    if (hierarchy->is_v2 || is_named(hierarchy))
-        return;
-    if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", &mountinfo, NULL) < 0)
-        return;
+    if (r != -ENOENT || hierarchy->is_v2 || is_named(hierarchy))
+        return r == -ENOENT ? 0 : r;
+    r = file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", &mountinfo, NULL);
+    if (r < 0)
+        return r;
     found = cgroup_mount_find(mountinfo, root_path, hierarchy->controllers);
     if (found == NULL)
-        return;
-    hierarchy->fd = open_mount(root_fd, found, false);
+        return 0;
+    r = open_mount(root_fd, found, false);
     hierarchy->mount_name = found;
+    if (r >= 0)
+        hierarchy->fd = r;
+    return r < 0 && r != -ENOENT ? r : 0;
 }
 
 /* Takes one line "4:memory:/docker/x" of /proc/self/cgroup, cgroups(7). */
@@ -212,9 +221,11 @@ static void index_controllers(struct cgroup_system *system, size_t position)
 
 /* Fills the list. On v2 only the one hierarchy counts: what /proc/self/cgroup says of v1 is mounted
  * elsewhere or hidden. */
-static void list_hierarchies(struct cgroup_system *system, int root_fd, const char *root_path,
-                             bool is_v2_root, const char *self_cgroup)
+static int list_hierarchies(struct cgroup_system *system, int root_fd, const char *root_path,
+                            bool is_v2_root, const char *self_cgroup)
 {
+    int r = 0;
+
     for (const char *p = self_cgroup; *p != '\0';) {
         const char *end = strchrnul(p, '\n');
         struct cgroup_hierarchy hierarchy = { .fd = -1 };
@@ -227,8 +238,9 @@ static void list_hierarchies(struct cgroup_system *system, int root_fd, const ch
                 if (is_v2_root) {
                     hierarchy.mount_name = xstrdup("");
                     hierarchy.fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+                    r = hierarchy.fd < 0 ? -errno : 0;
                 } else {
-                    find_mount(root_fd, root_path, &hierarchy);
+                    r = find_mount(root_fd, root_path, &hierarchy);
                 }
                 system->hierarchies =
                     xrealloc(system->hierarchies, system->count + 1, sizeof(*system->hierarchies));
@@ -236,8 +248,11 @@ static void list_hierarchies(struct cgroup_system *system, int root_fd, const ch
                 index_controllers(system, system->count - 1);
             }
         }
+        if (r < 0)
+            return r;
         p = *end == '\0' ? end : end + 1;
     }
+    return 0;
 }
 
 static enum cgroup_layout decide_layout(const struct cgroup_system *system, bool is_v2_root)
@@ -256,10 +271,11 @@ static enum cgroup_layout decide_layout(const struct cgroup_system *system, bool
 int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
                             struct cgroup_system **ret_system, struct error *err)
 {
-    struct cgroup_system *system;
+    AUTO(cgroup_system) struct cgroup_system *system = NULL;
     auto_close int root_fd = -1;
     struct statfs info = { 0 };
     bool is_v2_root;
+    int r = 0;
 
     assert(self_cgroup != NULL);
     assert(ret_system != NULL);
@@ -275,9 +291,13 @@ int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
     memset(system->v1_index, 0xff, sizeof(system->v1_index)); /* each -1 */
     is_v2_root = info.f_type == CGROUP2_SUPER_MAGIC;
     if (root_fd >= 0)
-        list_hierarchies(system, root_fd, root_path, is_v2_root, self_cgroup);
+        r = list_hierarchies(system, root_fd, root_path, is_v2_root, self_cgroup);
+    if (r < 0) {
+        errno = -r;
+        return error_errno(err, "look at the cgroup hierarchies below %s", root_path);
+    }
     system->layout = decide_layout(system, is_v2_root);
-    *ret_system = system;
+    *ret_system = take_ptr(&system);
     return 0;
 }
 

@@ -13,7 +13,7 @@ static void nothing_outside_is_opened_beneath(void **state)
 
     mkdirat(dir_fd, "a", 0755);
     put_file(dir_fd, "a/file", "x");
-    symlinkat("/etc", dir_fd, "link");
+    assert_int_equal(symlinkat("/etc", dir_fd, "link"), 0);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         if (path_open_beneath(dir_fd, bad[i], O_RDONLY, 0, &fd, &err) >= 0)
             fail_msg("%s is opened", bad[i]);
@@ -43,9 +43,9 @@ static void links_are_resolved_inside_the_root(void **state)
 
     mkdirat(dir_fd, "etc", 0755);
     put_file(dir_fd, "etc/passwd", "ours");
-    symlinkat("/etc", dir_fd, "absolute");
-    symlinkat("../../../../etc/passwd", dir_fd, "climber");
-    symlinkat("loop", dir_fd, "loop");
+    assert_int_equal(symlinkat("/etc", dir_fd, "absolute"), 0);
+    assert_int_equal(symlinkat("../../../../etc/passwd", dir_fd, "climber"), 0);
+    assert_int_equal(symlinkat("loop", dir_fd, "loop"), 0);
     fstatat(dir_fd, "etc/passwd", &wanted, 0);
     for (size_t i = 0; i < 3; i++) {
         static const char *const names[] = { "/absolute/passwd", "climber", "../../etc/passwd" };
@@ -86,11 +86,11 @@ static void directories_behind_links_are_made_inside_the_root(void **state)
     struct error err = { 0 };
     struct stat status;
 
-    symlinkat("/run/deep", dir_fd, "link");
-    symlinkat("../../../../../outside", dir_fd, "climber");
-    symlinkat("circle", dir_fd, "circle");
+    assert_int_equal(symlinkat("/run/deep", dir_fd, "link"), 0);
+    assert_int_equal(symlinkat("../../../../../outside", dir_fd, "climber"), 0);
+    assert_int_equal(symlinkat("circle", dir_fd, "circle"), 0);
     mkdirat(dir_fd, "usr", 0755);
-    symlinkat("../opt", dir_fd, "usr/opt");
+    assert_int_equal(symlinkat("../opt", dir_fd, "usr/opt"), 0);
     assert_int_equal(path_make_directories(dir_fd, "link/x", 0755, NULL, &err), 0);
     assert_int_equal(fstatat(dir_fd, "run/deep/x", &status, 0), 0);
     assert_int_equal(path_make_directories(dir_fd, "/climber/x", 0755, NULL, &err), 0);
@@ -123,7 +123,7 @@ static void a_file_is_made_unless_something_is_there(void **state)
     close(fd);
     mkdirat(dir_fd, "dir", 0755);
     assert_int_equal(path_make_file(dir_fd, "dir", 0644, NULL, &err), 0);
-    symlinkat("/run/resolv.conf", dir_fd, "resolv.conf");
+    assert_int_equal(symlinkat("/run/resolv.conf", dir_fd, "resolv.conf"), 0);
     assert_int_equal(path_make_file(dir_fd, "resolv.conf", 0644, NULL, &err), 0);
     assert_int_equal(fstatat(dir_fd, "run/resolv.conf", &status, 0), 0);
     assert_int_equal(path_make_file(dir_fd, "new/", 0644, NULL, &err), -EINVAL);
@@ -139,8 +139,8 @@ static void a_tree_is_removed_but_not_what_its_links_name(void **state)
     mkdirat(dir_fd, "outside", 0755);
     put_file(dir_fd, "outside/file", "x");
     put_file(dir_fd, "tree/a/file", "x");
-    symlinkat("../../outside", dir_fd, "tree/a/link");
-    symlinkat("outside", dir_fd, "link");
+    assert_int_equal(symlinkat("../../outside", dir_fd, "tree/a/link"), 0);
+    assert_int_equal(symlinkat("outside", dir_fd, "link"), 0);
     assert_int_equal(path_remove_tree(dir_fd, "tree", NULL), 0);
     assert_int_equal(fstatat(dir_fd, "tree", &status, 0), -1);
     assert_int_equal(path_remove_tree(dir_fd, "link", NULL), 0);

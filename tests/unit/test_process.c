@@ -210,7 +210,7 @@ static void a_helper_is_found_where_the_variable_says(void **state)
     put_file(directory->fd, "berth-helper", "");
     assert_int_equal(process_find_helper("berth-helper", &path, &err), -ENOENT);
     assert_non_null(strstr(err.message, "the program berth-helper is neither in '"));
-    fchmodat(directory->fd, "berth-helper", 0755, 0);
+    assert_int_equal(fchmodat(directory->fd, "berth-helper", 0755, 0), 0);
     assert_int_equal(process_find_helper("berth-helper", &path, &err), 0);
     assert_string_equal(path, wanted);
     unsetenv("BERTH_LIBEXEC");

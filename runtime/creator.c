@@ -1,0 +1,701 @@
+#include "runtime/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/wire.h"
+#include "runtime/process_setup.h"
+#include "runtime/rootfs.h"
+
+/* The creator's side of create and start. Everything that can be decided is decided before the
+ * first thing is made; from then on a failure undoes what was made, and a crash leaves a state file
+ * that names the cgroup, an init that dies with its creator, and a directory in RUN that
+ * container_delete_remains() removes. */
+
+struct creation {
+    const struct container_options *options;
+    struct container *container;
+    const struct spec *spec;
+    struct rootfs_plan *rootfs;
+    struct launch_plan launch;
+    struct namespaces_plan namespaces;
+    struct cgroup_resources *resources; /* the spec's, with the default devices behind */
+    int listen_fd;                      /* start.sock; -1 */
+    int init_sync_fd;
+    bool has_directory;
+};
+
+/* Devices every container may use, after the rules of its spec, as runc appends them: any node may
+ * be made; the default nodes, terminals and tun may be opened. */
+static const struct cgroup_device_rule default_rules[] = {
+    { .allow = true, .type = (char *)"c", .access = (char *)"m" },
+    { .allow = true, .type = (char *)"b", .access = (char *)"m" },
+#define RULE(major_, minor_)                                                                       \
+    {                                                                                              \
+        .allow = true, .type = (char *)"c", .has_major = true, .has_minor = (minor_) >= 0,         \
+        .major = (major_), .minor = (minor_), .access = (char *)"rwm"                              \
+    }
+    RULE(1, 3),
+    RULE(1, 5),
+    RULE(1, 7),
+    RULE(1, 8),
+    RULE(1, 9),
+    RULE(5, 0),
+    RULE(5, 2),
+    RULE(136, -1),
+    RULE(10, 200),
+};
+
+/* A shallow copy: strings stay the spec's. */
+static void plan_resources(struct creation *creation)
+{
+    const struct cgroup_resources *given = creation->spec->linux_.resources;
+    struct cgroup_resources *resources = xcalloc(1, sizeof(*resources));
+    size_t count;
+
+    if (given != NULL)
+        *resources = *given;
+    count = resources->devices.count;
+    creation->resources = resources;
+    if (count == 0)
+        return; /* no rules: every device, as before */
+    resources->devices.items =
+        xcalloc(count + ARRAY_SIZE(default_rules), sizeof(struct cgroup_device_rule));
+    memcpy(resources->devices.items, given->devices.items,
+           count * sizeof(struct cgroup_device_rule));
+    memcpy(resources->devices.items + count, default_rules, sizeof(default_rules));
+    resources->devices.count = count + ARRAY_SIZE(default_rules);
+}
+
+static void free_resources(struct creation *creation)
+{
+    if (creation->resources == NULL)
+        return;
+    if (creation->resources->devices.count > 0)
+        free(creation->resources->devices.items);
+    free(creation->resources);
+    creation->resources = NULL;
+}
+
+static bool has_limits(const struct cgroup_resources *resources)
+{
+    return resources->memory.has_limit || resources->memory.has_swap || resources->cpu.has_quota ||
+           resources->cpu.has_shares || resources->pids.has_limit || resources->cpu.cpus != NULL ||
+           resources->memory.has_reservation || resources->block_io.has_weight ||
+           resources->unified.count > 0;
+}
+
+static int plan_cgroup(struct creation *creation, struct error *err)
+{
+    const char *path = creation->spec->linux_.cgroups_path;
+    struct state *state = &creation->container->state;
+    struct cgroup_system *system = runtime_cgroups(creation->container->runtime);
+    auto_free char *fallback = NULL;
+    int r;
+
+    plan_resources(creation);
+    if (system == NULL || cgroup_system_layout(system) == CGROUP_LAYOUT_NONE) {
+        if (!has_limits(creation->resources))
+            return 0;
+        return error_set(err, EOPNOTSUPP,
+                         "linux.resources: no cgroups are mounted below /sys/fs/cgroup, "
+                         "so no limit can be kept");
+    }
+    if (text_is_empty(path))
+        path = fallback = xasprintf("/%s", creation->options->id);
+    r = cgroup_path_parse(path, &state->cgroup, err);
+    return r < 0 ? error_prefix(err, r, "linux.cgroupsPath") : 0;
+}
+
+static int plan_state(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    const struct spec *spec = creation->spec;
+    struct state *state = &container->state;
+    auto_free char *bundle = NULL;
+
+    bundle = realpath(creation->options->bundle_path, NULL);
+    if (bundle == NULL)
+        return error_errno(err, "find the bundle '%s'", creation->options->bundle_path);
+    (void)clock_gettime(CLOCK_REALTIME, &container->created_at);
+    state->oci_version = xstrdup(spec->oci_version);
+    state->id = xstrdup(creation->options->id);
+    state->rootfs = spec->root->path[0] == '/' ? xstrdup(spec->root->path)
+                                               : path_join(bundle, spec->root->path);
+    state->bundle = take_ptr(&bundle);
+    state->created =
+        text_format_time(container->created_at.tv_sec, (uint32_t)container->created_at.tv_nsec);
+    state->owner_uid = getuid();
+    for (size_t i = 0; i < spec->annotations.count; i++)
+        string_map_set(&state->annotations, spec->annotations.items[i].key,
+                       spec->annotations.items[i].value);
+    return 0;
+}
+
+/* Members that the specification has and berth cannot do yet are refused by name. */
+static int refuse_unsupported(const struct spec *spec, struct error *err)
+{
+    const struct spec_linux *linux_ = &spec->linux_;
+
+    if (linux_->intel_rdt != NULL)
+        return error_set(err, EOPNOTSUPP, "linux.intelRdt: is not supported yet");
+    if (linux_->net_devices.count > 0)
+        return error_set(err, EOPNOTSUPP, "linux.netDevices: is not supported yet");
+    if (linux_->memory_policy != NULL)
+        return error_set(err, EOPNOTSUPP, "linux.memoryPolicy: is not supported yet");
+    if (spec->process->exec_cpu_affinity != NULL)
+        return error_set(err, EOPNOTSUPP, "process.execCPUAffinity: is not supported yet");
+    if (linux_->seccomp != NULL && !text_is_empty(linux_->seccomp->listener_path))
+        return error_set(err, EOPNOTSUPP, "linux.seccomp.listenerPath: is not supported yet");
+    if (!text_is_empty(linux_->mount_label))
+        return error_set(err, EOPNOTSUPP, "linux.mountLabel: is not supported yet");
+    return 0;
+}
+
+static int check_terminal(const struct creation *creation, struct error *err)
+{
+    const struct container_options *options = creation->options;
+    bool is_taken = options->keeps_console || options->console_socket != NULL;
+
+    if (creation->spec->process->terminal && !is_taken)
+        return error_set(err, EINVAL,
+                         "process.terminal: is true, but nobody takes the terminal; give a "
+                         "console socket");
+    if (!creation->spec->process->terminal && options->console_socket != NULL)
+        return error_set(err, EINVAL, "a console socket is given, but process.terminal is false");
+    return 0;
+}
+
+static int plan_all(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    int r;
+
+    if (creation->spec->process == NULL)
+        return error_set(err, EINVAL, "process: is missing");
+    r = refuse_unsupported(creation->spec, err);
+    if (r < 0)
+        return r;
+    r = check_terminal(creation, err);
+    if (r < 0)
+        return r;
+    r = plan_state(creation, err);
+    if (r < 0)
+        return r;
+    r = rootfs_plan(creation->spec, container->state.bundle, &creation->rootfs, err);
+    if (r < 0)
+        return r;
+    r = plan_cgroup(creation, err);
+    if (r < 0)
+        return r;
+    r = launch_plan_make(creation->spec, creation->spec->process, container->runtime,
+                         &creation->launch, err);
+    if (r < 0)
+        return r;
+    memcpy(creation->launch.stdio, creation->options->stdio, sizeof(creation->launch.stdio));
+    creation->launch.preserve_fds = creation->options->preserve_fds;
+    creation->launch.dies_with_parent = creation->options->dies_with_caller;
+    r = rootfs_open_sources(creation->rootfs, err);
+    if (r < 0)
+        return r;
+    return namespaces_open(creation->spec, &creation->namespaces, err);
+}
+
+/* The spec as it is now, for later commands: changes to the bundle have no effect after create. */
+static int save_config(const struct creation *creation, int bundle_fd, struct error *err)
+{
+    auto_free char *json = NULL;
+    size_t length = 0;
+    int r;
+
+    if (creation->options->spec != NULL)
+        return 0; /* the caller vouches for its bundle */
+    r = file_read(bundle_fd, "config.json", SPEC_BYTES_MAX, &json, &length, err);
+    if (r < 0)
+        return r;
+    return file_replace(creation->container->dir_fd, STATE_CONFIG_FILE, json, length, 0600,
+                        FILE_SYNC_NONE, err);
+}
+
+static int make_directory(struct creation *creation, int bundle_fd, struct error *err)
+{
+    struct container *container = creation->container;
+    const char *id = creation->options->id;
+    int r;
+
+    if (mkdirat(container->runtime->fd, id, 0711) < 0) {
+        if (errno == EEXIST)
+            return error_set(err, EEXIST, "container with given ID already exists: '%s'", id);
+        return error_errno(err, "make the run directory of container '%s'", id);
+    }
+    creation->has_directory = true;
+    r = path_open_beneath(container->runtime->fd, id, O_RDONLY | O_DIRECTORY, 0, &container->dir_fd,
+                          err);
+    if (r < 0)
+        return r;
+    r = state_write(container->dir_fd, &container->state, err);
+    if (r < 0)
+        return r;
+    r = save_config(creation, bundle_fd, err);
+    if (r < 0 || creation->options->is_started_here)
+        return r;
+    return wire_listen(container->dir_fd, STATE_SOCKET, 0600, &creation->listen_fd, err);
+}
+
+static int make_cgroup(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    struct cgroup_system *system = runtime_cgroups(container->runtime);
+    int r;
+
+    if (container->state.cgroup == NULL)
+        return 0;
+    r = cgroup_create(system, container->state.cgroup, &container->cgroup, err);
+    if (r == -EEXIST)
+        return error_set(err, EEXIST, "container's cgroup is not empty: '%s'",
+                         container->state.cgroup);
+    if (r < 0)
+        return r;
+    r = cgroup_apply(container->cgroup, creation->resources, err);
+    return r < 0 ? error_prefix(err, r, "linux.resources") : 0;
+}
+
+static pid_t clone_process(uint64_t flags, int cgroup_fd, int *ret_pidfd)
+{
+    struct clone_args arguments = {
+        .flags = flags | (ret_pidfd != NULL ? CLONE_PIDFD : 0) |
+                 (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
+        .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
+    };
+
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+/* Flags that clone3 can make at once; the others are made by the init (see prepare_namespaces). */
+static uint64_t clone_flags(const struct namespaces_plan *plan)
+{
+    return plan->new_flags & ~(uint64_t)(CLONE_NEWCGROUP | 0x80 /* CLONE_NEWTIME */);
+}
+
+static void fill_init_context(const struct creation *creation, bool is_cloned_into,
+                              struct init_context *ret_context)
+{
+    struct container *container = creation->container;
+
+    *ret_context = (struct init_context){
+        .spec = creation->spec,
+        .rootfs = creation->rootfs,
+        .launch = &creation->launch,
+        .namespaces = &creation->namespaces,
+        .cgroups = container->runtime->cgroups,
+        .cgroup = container->cgroup,
+        .is_cloned_into = is_cloned_into,
+        .cgroup_path = container->state.cgroup,
+        .id = container->state.id,
+        .state = &container->state,
+        .sync_fd = creation->init_sync_fd,
+        .listen_fd = creation->listen_fd,
+        .has_no_pivot = creation->options->has_no_pivot,
+        .has_no_new_keyring = creation->options->has_no_new_keyring,
+        .dies_with_parent = creation->options->dies_with_caller,
+    };
+}
+
+/* Namespaces that exist have to be joined before new ones are made in them, so a short-lived
+ * process joins them and makes the init as its sibling (CLONE_PARENT). It tells the init's pid
+ * through its own end: the caller's memory is not shared, so through a pipe. */
+static pid_t clone_through_joiner(const struct creation *creation,
+                                  const struct init_context *context, int cgroup_fd,
+                                  struct error *err)
+{
+    struct {
+        pid_t pid;
+        struct error error;
+    } answer = { 0 };
+    auto_close int read_fd = -1, write_fd = -1;
+    int pipe_fds[2];
+    pid_t joiner;
+
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return error_errno(err, "make a pipe");
+    read_fd = pipe_fds[0];
+    write_fd = pipe_fds[1];
+    joiner = fork();
+    if (joiner < 0)
+        return error_errno(err, "fork");
+    if (joiner == 0) {
+        if (namespaces_join_child(&creation->namespaces, &answer.error) == 0) {
+            answer.pid =
+                clone_process(clone_flags(&creation->namespaces) | CLONE_PARENT, cgroup_fd, NULL);
+            if (answer.pid == 0)
+                init_run_child(context);
+            if (answer.pid < 0)
+                error_errno(&answer.error, "clone the container's init");
+        }
+        (void)fd_write_all(write_fd, &answer, sizeof(answer), "pipe", NULL);
+        _exit(0);
+    }
+    (void)close(take_fd(&write_fd));
+    (void)waitpid(joiner, NULL, 0);
+    if (read(read_fd, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
+        return error_set(err, EPROTO, "the process that joins namespaces died");
+    if (answer.pid <= 0)
+        return error_set(err, answer.error.code, "%s", answer.error.message);
+    return answer.pid;
+}
+
+/* A process enters a pid namespace only by being born in it: setns(2) decides about children. */
+static int choose_pid_namespace(const struct creation *creation, struct error *err)
+{
+    int fd = creation->namespaces.pid_fd;
+
+    if (fd >= 0 && setns(fd, CLONE_NEWPID) < 0)
+        return error_errno(err, "join the pid namespace");
+    return 0;
+}
+
+static void restore_pid_namespace(const struct creation *creation)
+{
+    auto_close int fd = -1;
+
+    if (creation->namespaces.pid_fd < 0)
+        return;
+    fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWPID) < 0)
+        log_warning("cannot return to the own pid namespace for later children");
+}
+
+static int clone_init(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    int cgroup_fd = container->cgroup != NULL ? cgroup_clone_part_fd(container->cgroup) : -1;
+    struct init_context context;
+    pid_t pid;
+    int r;
+
+    r = choose_pid_namespace(creation, err);
+    if (r < 0)
+        return r;
+    fill_init_context(creation, cgroup_fd >= 0, &context);
+    if (creation->namespaces.join_count > 0) {
+        pid = clone_through_joiner(creation, &context, cgroup_fd, err);
+        if (pid > 0)
+            container->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    } else {
+        pid = clone_process(clone_flags(&creation->namespaces), cgroup_fd, &container->pidfd);
+        if (pid == 0)
+            init_run_child(&context);
+        if (pid < 0)
+            error_errno(err, "clone the container's init");
+    }
+    restore_pid_namespace(creation);
+    if (pid < 0)
+        return err != NULL && err->code != 0 ? -err->code : -EAGAIN;
+    container->state.pid = pid;
+    return 0;
+}
+
+/* Whether the init has to wait for something that only its creator can do. */
+static bool needs_host(const struct creation *creation)
+{
+    return creation->namespaces.has_new_user || creation->spec->process->has_oom_score_adj;
+}
+
+static int prepare_process(const struct creation *creation, struct error *err)
+{
+    const struct container *container = creation->container;
+    const struct spec_process *process = creation->spec->process;
+    pid_t pid = container->state.pid;
+    int r;
+
+    if (creation->namespaces.has_new_user) {
+        r = idmap_write(pid, &creation->spec->linux_, err);
+        if (r < 0)
+            return r;
+    }
+    if (process->has_oom_score_adj) {
+        auto_free char *path = xasprintf("/proc/%d/oom_score_adj", pid);
+        auto_free char *value = xasprintf("%d", process->oom_score_adj);
+
+        r = file_write_kernel(AT_FDCWD, path, value, err);
+        if (r < 0)
+            return error_prefix(err, r,
+                                "process.oomScoreAdj %s (lowering it needs "
+                                "CAP_SYS_RESOURCE)",
+                                value);
+    }
+    return 0;
+}
+
+static int wait_created(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    const struct spec *spec = creation->spec;
+    int fds[2] = { -1, -1 };
+    int r;
+
+    if (spec->hooks.prestart.count > 0 || spec->hooks.create_runtime.count > 0) {
+        auto_free char *json =
+            state_format(&container->state, CONTAINER_CREATING, container->state.pid);
+
+        r = sync_expect(container->sync_fd, SYNC_HOOKS, NULL, err);
+        if (r == 0)
+            return error_set(err, ESRCH, "the container's init ended before its mounts stood");
+        if (r < 0)
+            return r;
+        r = hooks_run(&spec->hooks.prestart, "prestart", json, err);
+        if (r == 0)
+            r = hooks_run(&spec->hooks.create_runtime, "createRuntime", json, err);
+        if (r < 0)
+            return r;
+        r = sync_send(container->sync_fd, SYNC_HOOKS_DONE, NULL, 0, err);
+        if (r < 0)
+            return r;
+    }
+    r = sync_expect(container->sync_fd, SYNC_CREATED, fds, err);
+    if (r == 0)
+        return error_set(err, ESRCH,
+                         "the container's init ended before it was created "
+                         "(killed, or out of memory under its limit?)");
+    if (r < 0)
+        return r;
+    auto_close_cleanup(&fds[1]);
+    container->console_fd = fds[0];
+    return 0;
+}
+
+static int hand_over(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    const struct container_options *options = creation->options;
+    int r = 0;
+
+    if (options->console_socket != NULL) {
+        r = terminal_send(options->console_socket, container->console_fd, err);
+        if (r < 0)
+            return r;
+        auto_close_cleanup(&container->console_fd);
+        container->console_fd = -1;
+    }
+    if (options->pid_file != NULL)
+        r = pid_file_write(options->pid_file, container->state.pid, err);
+    return r;
+}
+
+static int make_container(struct creation *creation, int bundle_fd, struct error *err)
+{
+    struct container *container = creation->container;
+    auto_close int init_fd = -1;
+    int pair[2];
+    int r;
+
+    r = make_directory(creation, bundle_fd, err);
+    if (r < 0)
+        return r;
+    r = make_cgroup(creation, err);
+    if (r < 0)
+        return r;
+    r = wire_pair(pair, err);
+    if (r < 0)
+        return r;
+    container->sync_fd = pair[0];
+    init_fd = creation->init_sync_fd = pair[1];
+    if (!needs_host(creation)) {
+        /* Nothing has to be done from outside: the message waits in the socket already. */
+        r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+        if (r < 0)
+            return r;
+    }
+    r = clone_init(creation, err);
+    if (r < 0)
+        return r;
+    (void)close(take_fd(&init_fd));
+    r = process_start_time(container->state.pid, &container->state.start_time, err);
+    if (r < 0)
+        return r;
+    if (needs_host(creation)) {
+        r = prepare_process(creation, err);
+        if (r < 0)
+            return r;
+        r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+        if (r < 0)
+            return r;
+    }
+    /* While the init mounts, on the other processor. */
+    r = state_write(container->dir_fd, &container->state, err);
+    if (r < 0)
+        return r;
+    r = wait_created(creation, err);
+    if (r < 0)
+        return r;
+    return hand_over(creation, err);
+}
+
+/* Takes back what a failed creation made; the first error stays the one that is told. */
+static void undo(struct creation *creation)
+{
+    struct container *container = creation->container;
+    struct error ignored = { 0 };
+
+    if (container->state.pid > 0) {
+        (void)kill(container->state.pid, SIGKILL);
+        (void)waitpid(container->state.pid, NULL, 0);
+    }
+    if (container->cgroup != NULL)
+        (void)cgroup_delete(container->cgroup, &ignored);
+    if (creation->has_directory)
+        (void)path_remove_tree(container->runtime->fd, container->state.id, &ignored);
+    if (ignored.code != 0)
+        log_warning("clean up after a failed create of '%s': %s", container->state.id,
+                    ignored.message);
+}
+
+static struct container *new_container(struct runtime *runtime)
+{
+    struct container *container = xcalloc(1, sizeof(*container));
+
+    container->runtime = runtime;
+    container->dir_fd = container->pidfd = container->sync_fd = container->console_fd = -1;
+    return container;
+}
+
+static int open_bundle(const struct container_options *options, struct container *container,
+                       int *ret_fd, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    fd = options->bundle_fd >= 0 ? fcntl(options->bundle_fd, F_DUPFD_CLOEXEC, 3)
+                                 : open(options->bundle_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "open the bundle '%s'", options->bundle_path);
+    if (options->spec == NULL) {
+        r = spec_read(fd, "config.json", &container->own_spec, err);
+        if (r < 0)
+            return r;
+    }
+    container->spec = options->spec != NULL ? (struct spec *)options->spec : container->own_spec;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+int container_create(struct runtime *runtime, const struct container_options *options,
+                     struct container **ret_container, struct error *err)
+{
+    AUTO(container) struct container *container = new_container(runtime);
+    struct creation creation = {
+        .options = options, .container = container, .listen_fd = -1, .namespaces = { .pid_fd = -1 }
+    };
+    struct error local = { 0 };
+    struct error *told = err != NULL ? err : &local;
+    auto_close int bundle_fd = -1;
+    int r;
+
+    r = container_id_check(options->id, told);
+    if (r < 0)
+        return r;
+    r = open_bundle(options, container, &bundle_fd, told);
+    if (r < 0)
+        return r;
+    creation.spec = container->spec;
+    r = plan_all(&creation, told);
+    if (r == 0) {
+        r = make_container(&creation, bundle_fd, told);
+        if (r < 0)
+            undo(&creation);
+    }
+    rootfs_plan_free(creation.rootfs);
+    launch_plan_clear(&creation.launch);
+    namespaces_close(&creation.namespaces);
+    free_resources(&creation);
+    auto_close_cleanup(&creation.listen_fd);
+    if (r < 0)
+        return r;
+    if (!options->is_started_here) {
+        auto_close_cleanup(&container->sync_fd);
+        container->sync_fd = -1;
+    }
+    *ret_container = take_ptr(&container);
+    return 0;
+}
+
+/* --- start -------------------------------------------------------------------------------------
+ */
+
+/* STARTED and then end of file is success; an ERROR after STARTED is a failed exec. */
+static int wait_started(int fd, struct error *err)
+{
+    int r;
+
+    r = sync_expect(fd, SYNC_STARTED, NULL, err);
+    if (r == 0)
+        return error_set(err, ESRCH, "the container's init ended before it started the program");
+    if (r < 0)
+        return r;
+    r = sync_expect(fd, SYNC_ERROR, NULL, err);
+    return r < 0 ? r : 0;
+}
+
+static int connect_to_init(struct container *container, struct error *err)
+{
+    int r;
+
+    if (container->sync_fd >= 0)
+        return 0;
+    r = wire_connect(container->dir_fd, STATE_SOCKET, &container->sync_fd, err);
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        return error_set(err, EINVAL,
+                         "cannot start a container that is not in the created state: "
+                         "'%s'",
+                         container->state.id);
+    if (r < 0)
+        return r;
+    /* From here on the container counts as started; a starter that dies before START ends it. */
+    if (unlinkat(container->dir_fd, STATE_SOCKET, 0) < 0 && errno != ENOENT)
+        return error_errno(err, "remove %s", STATE_SOCKET);
+    return 0;
+}
+
+int container_start(struct container *container, struct error *err)
+{
+    const struct spec *spec = NULL;
+    auto_free char *json = NULL;
+    int r;
+
+    r = connect_to_init(container, err);
+    if (r < 0)
+        return r;
+    r = sync_send(container->sync_fd, SYNC_START, NULL, 0, err);
+    if (r < 0)
+        return r;
+    r = wait_started(container->sync_fd, err);
+    auto_close_cleanup(&container->sync_fd);
+    container->sync_fd = -1;
+    if (r < 0)
+        return r;
+
+    r = container_spec(container, &spec, err);
+    if (r < 0 || spec->hooks.poststart.count == 0)
+        return r;
+    json = state_format(&container->state, CONTAINER_RUNNING, container->state.pid);
+    r = hooks_run(&spec->hooks.poststart, "poststart", json, err);
+    if (r < 0)
+        (void)container_signal(container, SIGKILL, false, NULL);
+    return r;
+}

@@ -1,0 +1,276 @@
+#include "runtime/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/wire.h"
+
+/* A further process in a running container. The caller chooses the container's pid namespace for
+ * its next child (setns by pidfd), clones into the cgroup; the child joins the other namespaces in
+ * one setns(2) and goes on as an init does after its mounts. From before the clone until exec it is
+ * not dumpable: processes in the container cannot look at or into it (CVE-2016-9962). */
+
+struct exec_context {
+    const struct container_exec_options *options;
+    const struct spec *spec;
+    const struct launch_plan *launch;
+    struct cgroup *cgroup; /* NULL: none */
+    bool is_cloned_into;
+    int target_pidfd;
+    int sync_fd;
+};
+
+/* A terminal on the container's own devpts: opened after the mount namespace was joined. */
+static int open_terminal_child(const struct spec_process *process, int *ret_master, int *ret_slave,
+                               struct error *err)
+{
+    auto_close int master = -1, slave = -1;
+    struct stat status;
+    int unlocked = 0;
+
+    master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0)
+        return error_errno(err, "open a terminal: /dev/ptmx");
+    /* An image may have put something else in its place. */
+    if (fstat(master, &status) < 0 || !S_ISCHR(status.st_mode) || status.st_rdev != makedev(5, 2))
+        return error_set(err, EPERM, "/dev/ptmx in the container is not a terminal device");
+    if (ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+        return error_errno(err, "unlock the terminal");
+    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return error_errno(err, "open the terminal's other side");
+    if (process->console_size != NULL) {
+        struct winsize size = { .ws_row = (unsigned short)process->console_size->height,
+                                .ws_col = (unsigned short)process->console_size->width };
+
+        if (ioctl(master, TIOCSWINSZ, &size) < 0)
+            return error_errno(err, "set the terminal's size");
+    }
+    if (process->user.uid != 0 && fchown(slave, process->user.uid, (gid_t)-1) < 0)
+        return error_errno(err, "give the terminal to user %u", process->user.uid);
+    *ret_master = take_fd(&master);
+    *ret_slave = take_fd(&slave);
+    return 0;
+}
+
+static int run_steps_child(const struct exec_context *context, struct error *err)
+{
+    const struct spec_process *process = context->options->process;
+    auto_close int slave = -1, master = -1;
+    auto_free char *program = NULL;
+    int flags = namespaces_exec_flags(context->spec);
+    int r;
+
+    if (context->cgroup != NULL) {
+        r = cgroup_enter_child(context->cgroup, context->is_cloned_into, err);
+        if (r < 0)
+            return r;
+    }
+    if (flags != 0 && setns(context->target_pidfd, flags) < 0)
+        return error_errno(err, "join the container's namespaces");
+    if ((flags & CLONE_NEWUSER) != 0 &&
+        (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
+        return error_errno(err, "become root of the user namespace");
+    if (process->terminal) {
+        r = open_terminal_child(process, &master, &slave, err);
+        if (r < 0)
+            return r;
+    }
+    r = launch_streams_child(context->launch, slave, err);
+    if (r < 0)
+        return r;
+    r = launch_identity_child(context->launch, &program, err);
+    if (r < 0)
+        return r;
+    r = sync_send(context->sync_fd, SYNC_STARTED, master >= 0 ? &master : NULL, master >= 0, err);
+    if (r < 0)
+        return r;
+    return launch_exec_child(context->launch, program, err);
+}
+
+static _Noreturn void run_child(const struct exec_context *context)
+{
+    struct error err = { 0 };
+
+    (void)run_steps_child(context, &err);
+    sync_send_error(context->sync_fd, &err);
+    _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 255);
+}
+
+static int check_running(struct container *container, bool ignores_paused, struct error *err)
+{
+    enum container_status status;
+    int r = container_status(container, &status, err);
+
+    if (r < 0)
+        return r;
+    if (status == CONTAINER_PAUSED && !ignores_paused)
+        return error_set(err, EBUSY,
+                         "cannot exec in a paused container (use --ignore-paused to "
+                         "override)");
+    if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
+        return error_set(err, ESRCH, "cannot exec in a container that is not running: '%s'",
+                         container->state.id);
+    return 0;
+}
+
+static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool has_pid_namespace,
+                        struct error *err)
+{
+    struct clone_args arguments = {
+        .flags = cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0,
+        .exit_signal = SIGCHLD,
+        .cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
+    };
+    auto_close int own = -1;
+    pid_t pid;
+
+    if (has_pid_namespace) {
+        own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+        if (setns(context->target_pidfd, CLONE_NEWPID) < 0)
+            return error_errno(err, "join the container's pid namespace");
+    }
+    pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    if (pid == 0)
+        run_child(context);
+    if (pid < 0)
+        error_errno(err, "clone the process");
+    if (own >= 0)
+        (void)setns(own, CLONE_NEWPID); /* for later children of a long-lived caller */
+    return pid;
+}
+
+/* Waits until the program runs; the descriptor of its terminal comes back. */
+static int wait_started(int sync_fd, int *ret_console, struct error *err)
+{
+    int fds[2] = { -1, -1 };
+    int r;
+
+    r = sync_expect(sync_fd, SYNC_STARTED, fds, err);
+    if (r == 0)
+        return error_set(err, ESRCH, "the process ended before it was started");
+    if (r < 0)
+        return r;
+    auto_close_cleanup(&fds[1]);
+    r = sync_expect(sync_fd, SYNC_ERROR, NULL, err);
+    if (r < 0) {
+        auto_close_cleanup(&fds[0]);
+        return r;
+    }
+    *ret_console = fds[0];
+    return 0;
+}
+
+static int hand_over(const struct container_exec_options *options, pid_t pid, int *console,
+                     struct error *err)
+{
+    int r;
+
+    if (options->console_socket != NULL && *console >= 0) {
+        r = terminal_send(options->console_socket, *console, err);
+        if (r < 0)
+            return r;
+    }
+    if (!options->keeps_console) {
+        auto_close_cleanup(console);
+        *console = -1;
+    }
+    return options->pid_file != NULL ? pid_file_write(options->pid_file, pid, err) : 0;
+}
+
+int container_exec(struct container *container, const struct container_exec_options *options,
+                   pid_t *ret_pid, int *ret_console, struct error *err)
+{
+    struct exec_context context = { .options = options, .target_pidfd = container->pidfd };
+    struct launch_plan launch = { 0 };
+    auto_close int sync_fd = -1, init_fd = -1, console = -1;
+    int pair[2], cgroup_fd, r;
+    pid_t pid;
+
+    r = check_running(container, options->ignores_paused, err);
+    if (r < 0)
+        return r;
+    if (options->cgroup != NULL)
+        return error_set(err, EOPNOTSUPP, "exec in a sub-cgroup is not supported yet");
+    r = container_spec(container, &context.spec, err);
+    if (r < 0)
+        return r;
+    if (options->process->terminal && !options->keeps_console && options->console_socket == NULL)
+        return error_set(err, EINVAL,
+                         "a terminal is asked for, but nobody takes it; give a "
+                         "console socket");
+    r = launch_plan_make(context.spec, options->process, container->runtime, &launch, err);
+    if (r < 0)
+        return r;
+    memcpy(launch.stdio, options->stdio, sizeof(launch.stdio));
+    launch.preserve_fds = options->preserve_fds;
+    context.launch = &launch;
+
+    context.cgroup = container_cgroup(container);
+    cgroup_fd = context.cgroup != NULL ? cgroup_clone_part_fd(context.cgroup) : -1;
+    context.is_cloned_into = cgroup_fd >= 0;
+    r = wire_pair(pair, err);
+    if (r < 0)
+        return r;
+    sync_fd = pair[0];
+    init_fd = context.sync_fd = pair[1];
+    /* Inherited by the child: memory flags survive fork, and exec resets them. */
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return error_errno(err, "hide the process from the container");
+    pid = clone_exec(&context, cgroup_fd, spec_find_namespace(context.spec, "pid") != NULL, err);
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    launch_plan_clear(&launch);
+    if (pid < 0)
+        return pid;
+    (void)close(take_fd(&init_fd));
+
+    r = wait_started(sync_fd, &console, err);
+    if (r == 0)
+        r = hand_over(options, pid, &console, err);
+    if (r < 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return r;
+    }
+    *ret_pid = pid;
+    if (ret_console != NULL)
+        *ret_console = take_fd(&console);
+    return 0;
+}
+
+int container_exec_process(struct container *container, struct spec_process **ret_process,
+                           struct error *err)
+{
+    const struct spec *spec = NULL;
+    auto_free char *json = NULL;
+    struct spec_process *process;
+    int r;
+
+    r = container_spec(container, &spec, err);
+    if (r < 0)
+        return r;
+    if (spec->process == NULL)
+        return error_set(err, EINVAL, "container '%s' has no process", container->state.id);
+    /* By way of its own tables: one description of what a process has. */
+    json = encode_text(&spec_process_object, spec->process, ENCODE_COMPACT);
+    process = xcalloc(1, sizeof(*process));
+    r = decode_text(&spec_process_object, json, strlen(json), process, NULL, err);
+    if (r < 0) {
+        spec_process_free(process);
+        return r;
+    }
+    *ret_process = process;
+    return 0;
+}

@@ -1,0 +1,277 @@
+#include "runtime/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/wire.h"
+#include "runtime/process_setup.h"
+#include "runtime/rootfs.h"
+
+/* The child's side: from clone to exec, in the container's namespaces.
+ *
+ *   creator                                   init
+ *     |  clone, id maps, cgroup               |
+ *     |  HOST_READY  --------------------->   | mounts, devices
+ *     |  <--------------------------  HOOKS   | only when there are hooks before the pivot
+ *     |  HOOKS_DONE  --------------------->   | createContainer hooks, pivot, identity
+ *     |  <------------------------  CREATED   | with the terminal's descriptor
+ *     |  START  --------------------------->  | on this socket, or on start.sock
+ *     |  <------------------------  STARTED   | startContainer hooks are done
+ *     |  <-------------------- end of file    | closed by exec: the program runs
+ *
+ * An ERROR may come instead of each of the init's messages; end of file anywhere else means that
+ * the init died. */
+
+struct init {
+    const struct init_context *context;
+    struct rootfs *rootfs;
+    char *program;
+    int peer_fd;     /* who is told how it goes: the creator, later the starter */
+    int terminal_fd; /* slave; -1 */
+    int master_fd;   /* -1 */
+};
+
+/* A death of the creator before the container is created must take the init along. */
+static int tie_to_creator(struct error *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return error_errno(err, "tie the init to its creator");
+    return 0;
+}
+
+static int wait_for(int fd, enum sync_type type, struct error *err)
+{
+    int r = sync_expect(fd, type, NULL, err);
+
+    if (r == 0)
+        return error_set(err, EPIPE, "the creator ended before %s", sync_name(type));
+    return r < 0 ? r : 0;
+}
+
+/* Becomes root of a new user namespace; until then the ids are the overflow ids. */
+static int become_namespace_root(struct error *err)
+{
+    if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
+        return error_errno(err, "become root of the user namespace");
+    return 0;
+}
+
+static int name_host(const struct spec *spec, struct error *err)
+{
+    if (spec->hostname != NULL && sethostname(spec->hostname, strlen(spec->hostname)) < 0)
+        return error_errno(err, "set the host name '%s'", spec->hostname);
+    if (spec->domainname != NULL && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
+        return error_errno(err, "set the domain name '%s'", spec->domainname);
+    return 0;
+}
+
+static int make_keyring(const struct init_context *context, struct error *err)
+{
+    auto_free char *name = NULL;
+
+    if (context->has_no_new_keyring)
+        return 0;
+    name = xasprintf("_ses.%s", context->id);
+    if (syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, name) < 0 && errno != ENOSYS &&
+        errno != EPERM && errno != EDQUOT)
+        return error_errno(err, "make a session keyring");
+    return 0;
+}
+
+static int prepare_namespaces(const struct init_context *context, struct error *err)
+{
+    const struct namespaces_plan *plan = context->namespaces;
+    int r;
+
+    if (plan->has_new_user || plan->has_joined_user) {
+        r = become_namespace_root(err);
+        if (r < 0)
+            return r;
+    }
+    /* Only now: its root is the cgroup that the process is in (cgroup_namespaces(7)). */
+    if (namespaces_are_new(plan, CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+        return error_errno(err, "make a cgroup namespace");
+    if (namespaces_are_new(plan, 0x80 /* CLONE_NEWTIME */)) {
+        r = namespaces_enter_time_child(context->spec, err);
+        if (r < 0)
+            return r;
+    }
+    return name_host(context->spec, err);
+}
+
+static bool has_host_hooks(const struct spec *spec)
+{
+    return spec->hooks.prestart.count > 0 || spec->hooks.create_runtime.count > 0;
+}
+
+static int run_hooks_before_pivot(const struct init *init, struct error *err)
+{
+    const struct spec *spec = init->context->spec;
+    auto_free char *json = NULL;
+    int r;
+
+    if (has_host_hooks(spec)) {
+        r = sync_send(init->peer_fd, SYNC_HOOKS, NULL, 0, err);
+        if (r < 0)
+            return r;
+        r = wait_for(init->peer_fd, SYNC_HOOKS_DONE, err);
+        if (r < 0)
+            return r;
+    }
+    if (spec->hooks.create_container.count == 0)
+        return 0;
+    json = state_format(init->context->state, CONTAINER_CREATING, getpid());
+    return hooks_run(&spec->hooks.create_container, "createContainer", json, err);
+}
+
+static int set_up_root(struct init *init, struct error *err)
+{
+    const struct init_context *context = init->context;
+    struct rootfs_context rootfs = {
+        .cgroups = context->cgroups,
+        .cgroup_path = context->cgroup_path,
+        .has_user_namespace =
+            context->namespaces->has_new_user || context->namespaces->has_joined_user,
+        .has_cgroup_namespace = spec_find_namespace(context->spec, "cgroup") != NULL,
+        .has_network_namespace = spec_find_namespace(context->spec, "network") != NULL,
+        .has_no_pivot = context->has_no_pivot,
+    };
+    int r;
+
+    r = rootfs_mount_child(context->rootfs, &rootfs, &init->rootfs, err);
+    if (r < 0)
+        return r;
+    r = run_hooks_before_pivot(init, err);
+    if (r < 0)
+        return r;
+    if (context->spec->process != NULL && context->spec->process->terminal) {
+        r = rootfs_open_terminal_child(init->rootfs, context->spec->process, &init->master_fd,
+                                       &init->terminal_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = rootfs_enter_child(init->rootfs, err);
+    if (r < 0)
+        return r;
+    r = rootfs_finish_child(init->rootfs, err);
+    if (r < 0)
+        return r;
+    rootfs_free(init->rootfs);
+    init->rootfs = NULL;
+    return 0;
+}
+
+static int report_created(struct init *init, struct error *err)
+{
+    int fds[1] = { init->master_fd };
+    int r;
+
+    if (!init->context->dies_with_parent && prctl(PR_SET_PDEATHSIG, 0) < 0)
+        return error_errno(err, "untie the init from its creator");
+    r = sync_send(init->peer_fd, SYNC_CREATED, fds, init->master_fd >= 0 ? 1 : 0, err);
+    auto_close_cleanup(&init->master_fd);
+    init->master_fd = -1;
+    return r;
+}
+
+/* Waits until someone says START. A connection that ends without it was a dead starter: the start
+ * failed, and an init that nobody can start any more ends too. */
+static int wait_for_start(struct init *init, struct error *err)
+{
+    int r;
+
+    if (init->context->listen_fd >= 0) {
+        (void)close(init->peer_fd);
+        r = wire_accept(init->context->listen_fd, &init->peer_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = sync_expect(init->peer_fd, SYNC_START, NULL, err);
+    if (r == 0)
+        _exit(1);
+    return r < 0 ? r : 0;
+}
+
+static int run_start_hooks(const struct init *init, struct error *err)
+{
+    const struct spec_hook_list *hooks = &init->context->spec->hooks.start_container;
+    auto_free char *json = NULL;
+
+    if (hooks->count == 0)
+        return 0;
+    json = state_format(init->context->state, CONTAINER_CREATED, getpid());
+    return hooks_run(hooks, "startContainer", json, err);
+}
+
+static int run_steps(struct init *init, struct error *err)
+{
+    const struct init_context *context = init->context;
+    int r;
+
+    r = tie_to_creator(err);
+    if (r < 0)
+        return r;
+    if (context->cgroup != NULL) {
+        r = cgroup_enter_child(context->cgroup, context->is_cloned_into, err);
+        if (r < 0)
+            return r;
+    }
+    r = wait_for(init->peer_fd, SYNC_HOST_READY, err);
+    if (r < 0)
+        return r;
+    r = prepare_namespaces(context, err);
+    if (r < 0)
+        return r;
+    r = make_keyring(context, err);
+    if (r < 0)
+        return r;
+    r = set_up_root(init, err);
+    if (r < 0)
+        return r;
+    r = launch_streams_child(context->launch, init->terminal_fd, err);
+    if (r < 0)
+        return r;
+    r = process_personality_apply(context->spec->linux_.personality, err);
+    if (r < 0)
+        return r;
+    r = launch_identity_child(context->launch, &init->program, err);
+    if (r < 0)
+        return r;
+    r = report_created(init, err);
+    if (r < 0)
+        return r;
+    r = wait_for_start(init, err);
+    if (r < 0)
+        return r;
+    r = run_start_hooks(init, err);
+    if (r < 0)
+        return r;
+    r = sync_send(init->peer_fd, SYNC_STARTED, NULL, 0, err);
+    if (r < 0)
+        return r;
+    return launch_exec_child(context->launch, init->program, err);
+}
+
+_Noreturn void init_run_child(const struct init_context *context)
+{
+    struct init init = {
+        .context = context,
+        .peer_fd = context->sync_fd,
+        .terminal_fd = -1,
+        .master_fd = -1,
+    };
+    struct error err = { 0 };
+
+    (void)run_steps(&init, &err);
+    sync_send_error(init.peer_fd, &err);
+    _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 1);
+}
