@@ -159,16 +159,28 @@ pid_t container_pid(const struct container *container)
     return is_alive(container) ? container->state.pid : 0;
 }
 
-struct cgroup *container_cgroup(struct container *container)
+static int open_cgroup(struct container *container, struct error *err)
 {
-    struct cgroup_system *system;
+    struct cgroup_system *system = NULL;
+    int r;
 
     if (container->cgroup != NULL || container->state.cgroup == NULL)
-        return container->cgroup;
-    system = runtime_cgroups(container->runtime);
-    if (system == NULL ||
-        cgroup_open(system, container->state.cgroup, &container->cgroup, NULL) < 0)
-        return NULL; /* gone: nothing to limit, count or kill */
+        return 0;
+    r = runtime_open_cgroups(container->runtime, &system, err);
+    if (r < 0 || system == NULL)
+        return r;
+    r = cgroup_open(system, container->state.cgroup, &container->cgroup, err);
+    return r < 0 && r != -ENOENT && r != -EOPNOTSUPP ? r : 0;
+}
+
+pid_t container_first_pid(const struct container *container)
+{
+    return container->state.pid;
+}
+
+struct cgroup *container_cgroup(struct container *container)
+{
+    (void)open_cgroup(container, NULL); /* none: nothing to limit, count or kill */
     return container->cgroup;
 }
 
@@ -233,10 +245,13 @@ int container_state_json(struct container *container, char **ret_json, struct er
 int container_signal(struct container *container, int signal, bool to_all, struct error *err)
 {
     struct cgroup *cgroup = container_cgroup(container);
+    bool is_running = is_alive(container);
 
-    if (to_all && cgroup != NULL)
+    /* A kill takes all along, as it does where the first process has its own pid namespace, and
+     * thaws: without the latter it would wait in a paused container. */
+    if (cgroup != NULL && (to_all || (is_running && signal == SIGKILL)))
         return cgroup_signal(cgroup, signal, err);
-    if (!is_alive(container))
+    if (!is_running)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
     return process_send_signal(container->pidfd, signal, err);
 }
@@ -324,9 +339,12 @@ int container_delete(struct container *container, bool is_forced, struct error *
 {
     const char *id = container->state.id;
     enum container_status status;
-    struct cgroup *cgroup;
     int r;
 
+    /* First, as the run state is what tells of the cgroup: it must not go without it. */
+    r = open_cgroup(container, err);
+    if (r < 0)
+        return r;
     if (is_alive(container)) {
         r = container_status(container, &status, err);
         if (r < 0 && !is_forced)
@@ -338,9 +356,8 @@ int container_delete(struct container *container, bool is_forced, struct error *
         if (r < 0)
             return r;
     }
-    cgroup = container_cgroup(container);
-    if (cgroup != NULL) {
-        r = cgroup_delete(cgroup, err);
+    if (container->cgroup != NULL) {
+        r = cgroup_delete(container->cgroup, err);
         if (r < 0)
             return r;
     }
@@ -359,6 +376,9 @@ int container_delete_remains(struct runtime *runtime, const char *id, struct err
     r = container_open(runtime, id, &container, err);
     if (r == 0)
         return container_delete(container, true, err);
-    /* Without a readable state nothing but the directory was made: the state is written first. */
+    /* Without a state nothing but the directory was made, for the state is written first; a damaged
+     * one tells nothing. But a failure to read it must not hide a container that is there. */
+    if (r != -ENOENT && r != -EINVAL && r != -EFBIG && r != -EISDIR)
+        return r;
     return path_remove_tree(runtime->fd, id, err);
 }

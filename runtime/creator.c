@@ -39,6 +39,12 @@ struct creation {
     bool has_directory;
 };
 
+static void release(int *fd)
+{
+    auto_close_cleanup(fd);
+    *fd = -1;
+}
+
 /* Devices every container may use, after the rules of its spec, as runc appends them: any node may
  * be made; the default nodes, terminals and tun may be opened. */
 static const struct cgroup_device_rule default_rules[] = {
@@ -103,10 +109,13 @@ static int plan_cgroup(struct creation *creation, struct error *err)
 {
     const char *path = creation->spec->linux_.cgroups_path;
     struct state *state = &creation->container->state;
-    struct cgroup_system *system = runtime_cgroups(creation->container->runtime);
+    struct cgroup_system *system = NULL;
     auto_free char *fallback = NULL;
     int r;
 
+    r = runtime_open_cgroups(creation->container->runtime, &system, err);
+    if (r < 0)
+        return r;
     plan_resources(creation);
     if (system == NULL || cgroup_system_layout(system) == CGROUP_LAYOUT_NONE) {
         if (!has_limits(creation->resources))
@@ -280,7 +289,8 @@ static pid_t clone_process(uint64_t flags, int cgroup_fd, int *ret_pidfd)
         .flags = flags | (ret_pidfd != NULL ? CLONE_PIDFD : 0) |
                  (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-        .exit_signal = SIGCHLD,
+        /* A sibling takes the signal of its maker; clone3(2) refuses another. */
+        .exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD,
         .cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
     };
 
@@ -290,7 +300,7 @@ static pid_t clone_process(uint64_t flags, int cgroup_fd, int *ret_pidfd)
 /* Flags that clone3 can make at once; the others are made by the init (see prepare_namespaces). */
 static uint64_t clone_flags(const struct namespaces_plan *plan)
 {
-    return plan->new_flags & ~(uint64_t)(CLONE_NEWCGROUP | 0x80 /* CLONE_NEWTIME */);
+    return plan->new_flags & ~namespaces_made_by_init(plan);
 }
 
 static void fill_init_context(const struct creation *creation, bool is_cloned_into,
@@ -309,6 +319,7 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
         .cgroup_path = container->state.cgroup,
         .id = container->state.id,
         .state = &container->state,
+        .creator_fd = container->sync_fd,
         .sync_fd = creation->init_sync_fd,
         .listen_fd = creation->listen_fd,
         .has_no_pivot = creation->options->has_no_pivot,
@@ -318,8 +329,9 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
 }
 
 /* Namespaces that exist have to be joined before new ones are made in them, so a short-lived
- * process joins them and makes the init as its sibling (CLONE_PARENT). It tells the init's pid
- * through its own end: the caller's memory is not shared, so through a pipe. */
+ * process joins them and makes the init as its sibling (CLONE_PARENT); so a pid namespace, too,
+ * which setns(2) decides about for children only, is never the caller's. It tells the init's pid
+ * through a pipe, as seen from its own pid namespace, which is the caller's. */
 static pid_t clone_through_joiner(const struct creation *creation,
                                   const struct init_context *context, int cgroup_fd,
                                   struct error *err)
@@ -360,43 +372,16 @@ static pid_t clone_through_joiner(const struct creation *creation,
     return answer.pid;
 }
 
-/* A process enters a pid namespace only by being born in it: setns(2) decides about children. */
-static int choose_pid_namespace(const struct creation *creation, struct error *err)
-{
-    int fd = creation->namespaces.pid_fd;
-
-    if (fd >= 0 && setns(fd, CLONE_NEWPID) < 0)
-        return error_errno(err, "join the pid namespace");
-    return 0;
-}
-
-static void restore_pid_namespace(const struct creation *creation)
-{
-    auto_close int fd = -1;
-
-    if (creation->namespaces.pid_fd < 0)
-        return;
-    fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || setns(fd, CLONE_NEWPID) < 0)
-        log_warning("cannot return to the own pid namespace for later children");
-}
-
 static int clone_init(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     int cgroup_fd = container->cgroup != NULL ? cgroup_clone_part_fd(container->cgroup) : -1;
     struct init_context context;
     pid_t pid;
-    int r;
 
-    r = choose_pid_namespace(creation, err);
-    if (r < 0)
-        return r;
     fill_init_context(creation, cgroup_fd >= 0, &context);
     if (creation->namespaces.join_count > 0) {
         pid = clone_through_joiner(creation, &context, cgroup_fd, err);
-        if (pid > 0)
-            container->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     } else {
         pid = clone_process(clone_flags(&creation->namespaces), cgroup_fd, &container->pidfd);
         if (pid == 0)
@@ -404,11 +389,12 @@ static int clone_init(struct creation *creation, struct error *err)
         if (pid < 0)
             error_errno(err, "clone the container's init");
     }
-    restore_pid_namespace(creation);
     if (pid < 0)
         return err != NULL && err->code != 0 ? -err->code : -EAGAIN;
     container->state.pid = pid;
-    return 0;
+    if (container->pidfd < 0)
+        container->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return container->pidfd < 0 ? error_errno(err, "open the container's init") : 0;
 }
 
 /* Whether the init has to wait for something that only its creator can do. */
@@ -490,8 +476,7 @@ static int hand_over(struct creation *creation, struct error *err)
         r = terminal_send(options->console_socket, container->console_fd, err);
         if (r < 0)
             return r;
-        auto_close_cleanup(&container->console_fd);
-        container->console_fd = -1;
+        release(&container->console_fd);
     }
     if (options->pid_file != NULL)
         r = pid_file_write(options->pid_file, container->state.pid, err);
@@ -557,6 +542,11 @@ static void undo(struct creation *creation)
         (void)kill(container->state.pid, SIGKILL);
         (void)waitpid(container->state.pid, NULL, 0);
     }
+    /* What failed may have been the want of descriptors, and removing needs some. */
+    release(&container->dir_fd);
+    release(&container->sync_fd);
+    release(&container->pidfd);
+    release(&creation->listen_fd);
     if (container->cgroup != NULL)
         (void)cgroup_delete(container->cgroup, &ignored);
     if (creation->has_directory)
@@ -599,9 +589,7 @@ int container_create(struct runtime *runtime, const struct container_options *op
                      struct container **ret_container, struct error *err)
 {
     AUTO(container) struct container *container = new_container(runtime);
-    struct creation creation = {
-        .options = options, .container = container, .listen_fd = -1, .namespaces = { .pid_fd = -1 }
-    };
+    struct creation creation = { .options = options, .container = container, .listen_fd = -1 };
     struct error local = { 0 };
     struct error *told = err != NULL ? err : &local;
     auto_close int bundle_fd = -1;
@@ -624,13 +612,11 @@ int container_create(struct runtime *runtime, const struct container_options *op
     launch_plan_clear(&creation.launch);
     namespaces_close(&creation.namespaces);
     free_resources(&creation);
-    auto_close_cleanup(&creation.listen_fd);
+    release(&creation.listen_fd);
     if (r < 0)
         return r;
-    if (!options->is_started_here) {
-        auto_close_cleanup(&container->sync_fd);
-        container->sync_fd = -1;
-    }
+    if (!options->is_started_here)
+        release(&container->sync_fd);
     *ret_container = take_ptr(&container);
     return 0;
 }
@@ -685,8 +671,7 @@ int container_start(struct container *container, struct error *err)
     if (r < 0)
         return r;
     r = wait_started(container->sync_fd, err);
-    auto_close_cleanup(&container->sync_fd);
-    container->sync_fd = -1;
+    release(&container->sync_fd);
     if (r < 0)
         return r;
 

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/file.h"
 #include "base/wire.h"
 
 /* A further process in a running container. The caller chooses the container's pid namespace for
@@ -29,6 +30,7 @@ struct exec_context {
     struct cgroup *cgroup; /* NULL: none */
     bool is_cloned_into;
     int target_pidfd;
+    int caller_fd; /* the caller's end of the socket, which the clone has as well */
     int sync_fd;
 };
 
@@ -65,6 +67,19 @@ static int open_terminal_child(const struct spec_process *process, int *ret_mast
     return 0;
 }
 
+/* While /proc is still the host's. */
+static int set_oom_score_child(const struct spec_process *process, struct error *err)
+{
+    char value[16];
+    int r;
+
+    if (!process->has_oom_score_adj)
+        return 0;
+    (void)snprintf(value, sizeof(value), "%d", process->oom_score_adj);
+    r = file_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", value, err);
+    return r < 0 ? error_prefix(err, r, "process.oomScoreAdj") : 0;
+}
+
 static int run_steps_child(const struct exec_context *context, struct error *err)
 {
     const struct spec_process *process = context->options->process;
@@ -78,6 +93,9 @@ static int run_steps_child(const struct exec_context *context, struct error *err
         if (r < 0)
             return r;
     }
+    r = set_oom_score_child(process, err);
+    if (r < 0)
+        return r;
     if (flags != 0 && setns(context->target_pidfd, flags) < 0)
         return error_errno(err, "join the container's namespaces");
     if ((flags & CLONE_NEWUSER) != 0 &&
@@ -104,6 +122,7 @@ static _Noreturn void run_child(const struct exec_context *context)
 {
     struct error err = { 0 };
 
+    (void)close(context->caller_fd); /* else a dead caller would not be noticed */
     (void)run_steps_child(context, &err);
     sync_send_error(context->sync_fd, &err);
     _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 255);
@@ -224,7 +243,7 @@ int container_exec(struct container *container, const struct container_exec_opti
     r = wire_pair(pair, err);
     if (r < 0)
         return r;
-    sync_fd = pair[0];
+    sync_fd = context.caller_fd = pair[0];
     init_fd = context.sync_fd = pair[1];
     /* Inherited by the child: memory flags survive fork, and exec resets them. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)

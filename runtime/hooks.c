@@ -29,7 +29,9 @@ static _Noreturn void run_hook_child(const struct spec_hook *hook, int input)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0);
-    if (dup2(input, 0) >= 0)
+    /* Not what berth's caller has open, for a startContainer hook is a program of the container;
+     * nor what is passed on to the container's own program. */
+    if (fd_close_on_exec_from(3, NULL) == 0 && dup2(input, 0) >= 0)
         execve(hook->path, hook->args.count > 0 ? hook->args.items : only_path,
                hook->env.count > 0 ? hook->env.items : empty);
     _exit(errno == ENOENT ? 127 : 126);

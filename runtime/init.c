@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/wire.h"
 #include "runtime/process_setup.h"
 #include "runtime/rootfs.h"
@@ -90,18 +91,25 @@ static int make_keyring(const struct init_context *context, struct error *err)
 static int prepare_namespaces(const struct init_context *context, struct error *err)
 {
     const struct namespaces_plan *plan = context->namespaces;
+    uint64_t flags = namespaces_made_by_init(plan) & ~(uint64_t)CLONE_NEWTIME;
     int r;
 
+    /* Before the ids change: from then on the process is not dumpable, and its files in /proc, the
+     * offsets among them, belong to the host's root (proc(5)). */
+    if (namespaces_are_new(plan, CLONE_NEWTIME)) {
+        r = namespaces_enter_time_child(context->spec, err);
+        if (r < 0)
+            return r;
+    }
     if (plan->has_new_user || plan->has_joined_user) {
         r = become_namespace_root(err);
         if (r < 0)
             return r;
     }
-    /* Only now: its root is the cgroup that the process is in (cgroup_namespaces(7)). */
-    if (namespaces_are_new(plan, CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
-        return error_errno(err, "make a cgroup namespace");
-    if (namespaces_are_new(plan, 0x80 /* CLONE_NEWTIME */)) {
-        r = namespaces_enter_time_child(context->spec, err);
+    if (flags != 0 && unshare((int)flags) < 0)
+        return error_errno(err, "make the cgroup or IPC namespace");
+    if (namespaces_are_new(plan, CLONE_NEWNET)) {
+        r = namespaces_raise_loopback_child(err);
         if (r < 0)
             return r;
     }
@@ -133,6 +141,21 @@ static int run_hooks_before_pivot(const struct init *init, struct error *err)
     return hooks_run(&spec->hooks.create_container, "createContainer", json, err);
 }
 
+/* An image may name a working directory that no layer has; as runc, it is made then. */
+static int make_working_directory(const struct spec_process *process, struct error *err)
+{
+    auto_close int root_fd = -1;
+    int r;
+
+    if (text_is_empty(process->cwd) || faccessat(AT_FDCWD, process->cwd, F_OK, 0) == 0)
+        return 0;
+    root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0)
+        return error_errno(err, "open the root");
+    r = path_make_directories(root_fd, process->cwd, 0755, NULL, err);
+    return r < 0 ? error_prefix(err, r, "make the working directory '%s'", process->cwd) : 0;
+}
+
 static int set_up_root(struct init *init, struct error *err)
 {
     const struct init_context *context = init->context;
@@ -160,6 +183,9 @@ static int set_up_root(struct init *init, struct error *err)
             return r;
     }
     r = rootfs_enter_child(init->rootfs, err);
+    if (r < 0)
+        return r;
+    r = make_working_directory(context->spec->process, err);
     if (r < 0)
         return r;
     r = rootfs_finish_child(init->rootfs, err);
@@ -240,9 +266,6 @@ static int run_steps(struct init *init, struct error *err)
     r = launch_streams_child(context->launch, init->terminal_fd, err);
     if (r < 0)
         return r;
-    r = process_personality_apply(context->spec->linux_.personality, err);
-    if (r < 0)
-        return r;
     r = launch_identity_child(context->launch, &init->program, err);
     if (r < 0)
         return r;
@@ -271,6 +294,8 @@ _Noreturn void init_run_child(const struct init_context *context)
     };
     struct error err = { 0 };
 
+    /* Else the end of file that tells of the creator's death would never come. */
+    (void)close(context->creator_fd);
     (void)run_steps(&init, &err);
     sync_send_error(init.peer_fd, &err);
     _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 1);

@@ -44,11 +44,11 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
     r = rlimits_check(&process->rlimits, err);
     if (r < 0)
         return r;
+    /* Without them in the configuration there are none, as in runc. */
     if (process->capabilities != NULL) {
         r = capabilities_plan(process->capabilities, &sets, err);
         if (r < 0)
             return error_prefix(err, r, "process.capabilities");
-        plan.has_capabilities = true;
         plan.bounding = sets.bounding;
         plan.effective = sets.effective;
         plan.inheritable = sets.inheritable;
@@ -106,6 +106,9 @@ int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct
     if (terminal_fd >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)
         return error_errno(err, "take the terminal as controlling terminal");
     r = process_scheduling_apply(plan->process, err);
+    if (r < 0)
+        return r;
+    r = process_personality_apply(plan->linux_->personality, err);
     if (r < 0)
         return r;
     return rlimits_apply(&plan->process->rlimits, err);
@@ -226,6 +229,15 @@ static int find_program(const struct spec_process *process, char **ret_program, 
     return 0;
 }
 
+static bool has_user_namespace(const struct spec_linux *linux_)
+{
+    for (size_t i = 0; i < linux_->namespaces.count; i++) {
+        if (text_equal(linux_->namespaces.items[i].type, "user"))
+            return true;
+    }
+    return false;
+}
+
 int launch_identity_child(const struct launch_plan *plan, char **ret_program, struct error *err)
 {
     const struct spec_process *process = plan->process;
@@ -233,12 +245,10 @@ int launch_identity_child(const struct launch_plan *plan, char **ret_program, st
     auto_free char *program = NULL;
     int r;
 
-    if (plan->has_capabilities) {
-        r = capabilities_drop_bounding(&sets, err);
-        if (r < 0)
-            return r;
-    }
-    r = change_user(process, plan->linux_->uid_mappings.count > 0, err);
+    r = capabilities_drop_bounding(&sets, err);
+    if (r < 0)
+        return r;
+    r = change_user(process, has_user_namespace(plan->linux_), err);
     if (r < 0)
         return r;
     if (process->user.has_umask)
@@ -267,7 +277,7 @@ static int drop_capabilities(const struct launch_plan *plan, struct error *err)
         .ambient = plan->ambient,
     };
 
-    return plan->has_capabilities ? capabilities_apply(&sets, err) : 0;
+    return capabilities_apply(&sets, err);
 }
 
 static int load_filter(const struct launch_plan *plan, struct error *err)

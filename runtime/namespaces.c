@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,32 +16,53 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-/* In the order in which they are joined: the user namespace last of those that need the caller's
- * privileges outside, so that namespaces owned by others can still be entered. */
+/* In the order in which they are joined: the user namespace last, so that namespaces owned by
+ * others can still be entered with the caller's privileges outside. */
 static const struct namespace_word {
     const char *type;
     int flag;
 } namespace_words[] = {
     { "cgroup", CLONE_NEWCGROUP }, { "ipc", CLONE_NEWIPC },   { "uts", CLONE_NEWUTS },
     { "network", CLONE_NEWNET },   { "time", CLONE_NEWTIME }, { "mount", CLONE_NEWNS },
-    { "user", CLONE_NEWUSER },     { "pid", CLONE_NEWPID },
+    { "pid", CLONE_NEWPID },       { "user", CLONE_NEWUSER },
 };
 
-static int open_namespace(const struct spec_namespace *namespace_, int *ret_fd, struct error *err)
+/* To set up a root in the mount namespace that the caller lives in would take the host's away. */
+static int check_foreign_mounts(int fd, const struct spec_namespace *namespace_, struct error *err)
+{
+    struct stat own, other;
+
+    if (stat("/proc/self/ns/mnt", &own) < 0 || fstat(fd, &other) < 0)
+        return error_errno(err, "look at mount namespace '%s'", namespace_->path);
+    if (own.st_ino == other.st_ino && own.st_dev == other.st_dev)
+        return error_set(err, EINVAL,
+                         "mount namespace '%s' is the caller's own: "
+                         "a container cannot be set up in it",
+                         namespace_->path);
+    return 0;
+}
+
+static int open_namespace(const struct spec_namespace *namespace_, int flag, int *ret_fd,
+                          struct error *err)
 {
     auto_close int fd = -1;
+    int r = 0;
 
     /* setns(2) checks by the flag that it is a namespace, and of this type. */
     fd = open(namespace_->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return error_errno(err, "open %s namespace '%s'", namespace_->type, namespace_->path);
+    if (flag == CLONE_NEWNS)
+        r = check_foreign_mounts(fd, namespace_, err);
+    if (r < 0)
+        return r;
     *ret_fd = take_fd(&fd);
     return 0;
 }
 
 int namespaces_open(const struct spec *spec, struct namespaces_plan *ret_plan, struct error *err)
 {
-    struct namespaces_plan plan = { .pid_fd = -1 };
+    struct namespaces_plan plan = { 0 };
     int r;
 
     for (size_t i = 0; i < ARRAY_SIZE(namespace_words); i++) {
@@ -52,14 +76,10 @@ int namespaces_open(const struct spec *spec, struct namespaces_plan *ret_plan, s
             plan.new_flags |= (uint64_t)word->flag;
             continue;
         }
-        r = open_namespace(found, &fd, err);
+        r = open_namespace(found, word->flag, &fd, err);
         if (r < 0) {
             namespaces_close(&plan);
             return r;
-        }
-        if (word->flag == CLONE_NEWPID) {
-            plan.pid_fd = fd;
-            continue;
         }
         plan.join_fds[plan.join_count] = fd;
         plan.join_flags[plan.join_count++] = word->flag;
@@ -76,13 +96,24 @@ void namespaces_close(struct namespaces_plan *plan)
     for (size_t i = 0; i < plan->join_count; i++)
         auto_close_cleanup(&plan->join_fds[i]);
     plan->join_count = 0;
-    auto_close_cleanup(&plan->pid_fd);
-    plan->pid_fd = -1;
 }
 
 bool namespaces_are_new(const struct namespaces_plan *plan, uint64_t flag)
 {
     return (plan->new_flags & flag) != 0;
+}
+
+uint64_t namespaces_made_by_init(const struct namespaces_plan *plan)
+{
+    /* The root of a cgroup namespace is the cgroup that its maker is in (cgroup_namespaces(7)); a
+     * time namespace takes offsets before anybody is in it. */
+    uint64_t flags = CLONE_NEWCGROUP | CLONE_NEWTIME;
+
+    /* An IPC namespace brings its message queues' file system, whose root belongs to who made it:
+     * before the id maps that is nobody. */
+    if (plan->has_new_user || plan->has_joined_user)
+        flags |= CLONE_NEWIPC;
+    return plan->new_flags & flags;
 }
 
 int namespaces_join_child(const struct namespaces_plan *plan, struct error *err)
@@ -134,6 +165,20 @@ int namespaces_enter_time_child(const struct spec *spec, struct error *err)
         return error_errno(err, "open the new time namespace");
     if (setns(fd, CLONE_NEWTIME) < 0)
         return error_errno(err, "enter the new time namespace");
+    return 0;
+}
+
+int namespaces_raise_loopback_child(struct error *err)
+{
+    struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    /* Any socket will do: interface requests are answered for its network namespace (netdevice(7)).
+     */
+    if (fd < 0)
+        return error_errno(err, "open a socket");
+    if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        return error_errno(err, "bring the loopback interface up");
     return 0;
 }
 

@@ -39,9 +39,23 @@ int runtime_fd(const struct runtime *runtime)
 
 struct cgroup_system *runtime_cgroups(struct runtime *runtime)
 {
+    struct cgroup_system *system = NULL;
+
+    (void)runtime_open_cgroups(runtime, &system, NULL); /* NULL: no cgroups to be had */
+    return system;
+}
+
+int runtime_open_cgroups(struct runtime *runtime, struct cgroup_system **ret_system,
+                         struct error *err)
+{
+    int r = 0;
+
     if (runtime->cgroups == NULL)
-        (void)cgroup_system_open(NULL, &runtime->cgroups, NULL); /* NULL: no cgroups at all */
-    return runtime->cgroups;
+        r = cgroup_system_open(NULL, &runtime->cgroups, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    *ret_system = runtime->cgroups;
+    return 0;
 }
 
 int runtime_open_seccomp_cache(struct runtime *runtime)

@@ -1,0 +1,192 @@
+#ifndef RUNTIME_CONTAINER_H
+#define RUNTIME_CONTAINER_H
+
+#include "base/auto.h"
+#include "base/decode.h"
+#include "runtime/runtime.h"
+
+/* What the files of runtime/ share about a container; other folders use runtime.h. */
+
+/* RUN/<id>/state.json: what cannot be computed. Written before anything is made, with pid 0, so
+ * that whoever finds it after a crash knows the cgroup to clean; again when the process is there.
+ */
+struct state {
+    char *oci_version;
+    char *id;
+    char *bundle;  /* absolute */
+    char *rootfs;  /* absolute */
+    char *cgroup;  /* path in the hierarchies; NULL: none */
+    char *created; /* RFC 3339 */
+    uint32_t owner_uid;
+    pid_t pid;           /* 0: not yet */
+    uint64_t start_time; /* of pid, ticks since boot */
+    struct string_map annotations;
+};
+extern const struct object state_object;
+
+#define STATE_FILE        "state.json"
+#define STATE_CONFIG_FILE "config.json" /* the spec as it was at create (runtime.md "create") */
+#define STATE_SOCKET      "start.sock"
+#define STATE_BYTES_MAX   (1u << 20)
+
+/** Reads RUN/<id>/state.json; -ENOENT promised. */
+int state_read(int dir_fd, struct state *ret_state, struct error *err);
+int state_write(int dir_fd, const struct state *state, struct error *err);
+void state_clear(struct state *state);
+
+struct runtime {
+    char *path;
+    int fd;
+    struct cgroup_system *cgroups; /* NULL until runtime_cgroups() */
+};
+
+struct container {
+    struct runtime *runtime; /* borrowed */
+    struct state state;
+    int dir_fd;            /* RUN/<id> */
+    int pidfd;             /* -1: no process */
+    struct spec *spec;     /* NULL until container_spec() */
+    struct spec *own_spec; /* what of it is ours to free */
+    struct cgroup *cgroup; /* NULL until container_cgroup() */
+    int sync_fd;           /* to the init, when it is started here; -1 */
+    int console_fd;        /* -1 */
+    struct timespec created_at;
+};
+
+/** Checks an id as runc does: [a-zA-Z0-9_+.-], 1 to 255 bytes, not "." or "..". Every verb calls
+ * it. */
+int container_id_check(const char *id, struct error *err);
+
+/** The spec as it was at create; read once, borrowed. */
+int container_spec(struct container *container, const struct spec **ret_spec, struct error *err);
+
+/** As runtime_cgroups(), but tells why it failed; NULL where the kernel has no cgroups. Borrowed.
+ */
+int runtime_open_cgroups(struct runtime *runtime, struct cgroup_system **ret_system,
+                         struct error *err);
+
+/** Seccomp cache directory RUN/seccomp, or -1: no cache, which only costs time. */
+int runtime_open_seccomp_cache(struct runtime *runtime);
+
+/* --- sync.c: the messages between creator, init and starter -------------------------------------
+ */
+
+enum sync_type {
+    SYNC_HOST_READY = 1, /* creator: id maps and cgroup are done */
+    SYNC_HOOKS,          /* init: mounts stand, run the hooks of this moment */
+    SYNC_HOOKS_DONE,     /* creator */
+    SYNC_CREATED,        /* init: waits for its start; fd 0: terminal, fd 1: seccomp listener */
+    SYNC_START,          /* starter */
+    SYNC_STARTED,        /* init: the next thing is exec, seen as end of file */
+    SYNC_ERROR,          /* either: struct error */
+};
+const char *sync_name(uint32_t type);
+int sync_send(int fd, enum sync_type type, const int *fds, size_t fd_count, struct error *err);
+void sync_send_error(int fd, const struct error *error);
+/**
+ * Waits for one message of type @expected.
+ *
+ * @ret_fds  room for two descriptors, -1 where none; NULL: none expected
+ *
+ * Returns 1; 0 at end of file; an ERROR of the peer becomes the result.
+ */
+int sync_expect(int fd, enum sync_type expected, int *ret_fds, struct error *err);
+
+/* --- namespaces.c
+ * ------------------------------------------------------------------------------------ */
+
+struct namespaces_plan {
+    uint64_t new_flags; /* CLONE_NEW* to make */
+    int join_fds[8];    /* by path; -1 where none */
+    int join_flags[8];
+    size_t join_count;
+    bool has_new_user, has_joined_user;
+};
+/** Sorts the spec's namespaces into new and joined; opens the joined ones. */
+int namespaces_open(const struct spec *spec, struct namespaces_plan *ret_plan, struct error *err);
+void namespaces_close(struct namespaces_plan *plan);
+bool namespaces_are_new(const struct namespaces_plan *plan, uint64_t flag);
+/** Those of the new ones that clone3(2) cannot make at once: the init makes them itself. */
+uint64_t namespaces_made_by_init(const struct namespaces_plan *plan);
+/** Joins them; in a child. The pid namespace, as always, becomes that of later children. */
+int namespaces_join_child(const struct namespaces_plan *plan, struct error *err);
+/** The flags for setns(2) by pidfd that `exec` needs: what the spec lists but the user namespace
+ * when it has none. */
+int namespaces_exec_flags(const struct spec *spec);
+/** Time offsets of a new time namespace, made by the calling process. */
+int namespaces_enter_time_child(const struct spec *spec, struct error *err);
+
+/** Brings "lo" up in the calling process's network namespace, as runc does in a new one. */
+int namespaces_raise_loopback_child(struct error *err);
+
+/** Writes uid_map, setgroups and gid_map of @pid. */
+int idmap_write(pid_t pid, const struct spec_linux *linux_, struct error *err);
+
+/* --- hooks.c
+ * ----------------------------------------------------------------------------------------- */
+
+/** Runs hooks one after the other with the state on their stdin; @kind names them in errors:
+ * "createRuntime". */
+int hooks_run(const struct spec_hook_list *hooks, const char *kind, const char *state_json,
+              struct error *err);
+/** The state document for hooks. Caller frees. */
+char *state_format(const struct state *state, enum container_status status, pid_t pid);
+
+/* --- launch.c: the last steps before the user's program, for init and exec
+ * ------------------------------ */
+
+struct seccomp_filter;
+struct launch_plan {
+    const struct spec_process *process; /* borrowed */
+    const struct spec_linux *linux_;    /* borrowed */
+    struct seccomp_filter *filter;      /* NULL: none */
+    uint64_t bounding, effective, inheritable, permitted, ambient;
+    unsigned preserve_fds;
+    int stdio[3];
+    bool dies_with_parent;
+};
+int launch_plan_make(const struct spec *spec, const struct spec_process *process,
+                     struct runtime *runtime, struct launch_plan *ret_plan, struct error *err);
+void launch_plan_clear(struct launch_plan *plan);
+/** Standard streams, session, controlling terminal (@terminal_fd, -1: none), rlimits, scheduling.
+ */
+int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct error *err);
+/** User, groups, directory, capabilities but for what seccomp needs; finds the program. Caller
+ * frees *ret_program. */
+int launch_identity_child(const struct launch_plan *plan, char **ret_program, struct error *err);
+/** The filter, the last capabilities, exec. Returns only on failure. */
+int launch_exec_child(const struct launch_plan *plan, const char *program, struct error *err);
+
+/* --- init.c
+ * ------------------------------------------------------------------------------------------ */
+
+struct rootfs_plan;
+struct init_context {
+    const struct spec *spec;
+    const struct rootfs_plan *rootfs;
+    const struct launch_plan *launch;
+    const struct namespaces_plan *namespaces;
+    struct cgroup_system *cgroups;
+    struct cgroup *cgroup; /* NULL: none */
+    bool is_cloned_into;   /* clone3 put the process into a part of it already */
+    const char *cgroup_path;
+    const char *id;
+    struct state *state;
+    int creator_fd; /* the creator's end of the socket, which the clone has as well */
+    int sync_fd;
+    int listen_fd; /* start.sock; -1: START comes on sync_fd */
+    bool has_no_pivot, has_no_new_keyring, dies_with_parent;
+};
+/** The child's side from clone to exec; never returns. */
+_Noreturn void init_run_child(const struct init_context *context);
+
+/* --- terminal.c
+ * --------------------------------------------------------------------------------------- */
+
+/** Sends a terminal's master to the unix socket that a caller of `create --console-socket` listens
+ * on. */
+int terminal_send(const char *socket_path, int master_fd, struct error *err);
+/** Writes "PID" into the file, by rename, relative to the caller's directory. */
+int pid_file_write(const char *path, pid_t pid, struct error *err);
+
+#endif

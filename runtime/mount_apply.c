@@ -1,0 +1,433 @@
+#include "runtime/mount_apply.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "runtime/cgroup_mount.h"
+#include "runtime/devices.h"
+#include "runtime/mount_api.h"
+#include "runtime/mount_idmap.h"
+#include "runtime/overlay_root.h"
+#include "runtime/tmpfs_copy_up.h"
+
+#define DIRECTORY_MODE 0755
+#define FILE_MODE      0644
+
+/* --- destinations ---------------------------------------------------------------------------- */
+
+/* Where a mount goes: onto @fd itself, or onto @name directly below a directory of our own. */
+struct target {
+    int fd;
+    const char *name; /* NULL: fd itself, which is ours to close */
+    bool was_there;
+};
+
+static void target_clear(struct target *target)
+{
+    if (target->name == NULL)
+        auto_close_cleanup(&target->fd);
+}
+
+/* "dev/pts" -> "pts" where /dev is the new tmpfs of this container, into which nobody else can
+ * write yet: a directory made there needs no look-up that is safe against links. */
+static const char *own_dev_name(const struct rootfs *rootfs, const struct mount_step *step)
+{
+    const char *name = step->destination + strlen("dev/");
+
+    if (rootfs->dev_fd < 0 || !text_starts(step->destination, "dev/") || strchr(name, '/') != NULL)
+        return NULL;
+    return name;
+}
+
+static bool must_be_ordinary(const struct mount_step *step)
+{
+    return step->kind == MOUNT_PROC || step->kind == MOUNT_SYSFS;
+}
+
+static int make_destination(const struct rootfs *rootfs, const struct mount_step *step,
+                            bool is_directory, int *ret_fd, struct error *err)
+{
+    if (is_directory)
+        return path_make_directories(rootfs->root_fd, step->destination, DIRECTORY_MODE, ret_fd,
+                                     err);
+    return path_make_file(rootfs->root_fd, step->destination, FILE_MODE, ret_fd, err);
+}
+
+/* @source_fd: what will be bound there, a file or a directory; -1: a directory. */
+static bool is_directory(int source_fd)
+{
+    struct stat status;
+
+    return source_fd < 0 || (fstat(source_fd, &status) == 0 && S_ISDIR(status.st_mode));
+}
+
+static int find_target(const struct rootfs *rootfs, const struct mount_step *step, int source_fd,
+                       struct target *ret_target, struct error *err)
+{
+    const char *name = source_fd < 0 ? own_dev_name(rootfs, step) : NULL;
+    int flags = O_PATH, fd = -1, r;
+
+    if (name != NULL && mkdirat(rootfs->dev_fd, name, DIRECTORY_MODE) == 0) {
+        *ret_target = (struct target){ .fd = rootfs->dev_fd, .name = name };
+        return 0;
+    }
+    /* A link at /proc or /sys would put the real one elsewhere, and leave a place of the image's
+     * choice where checks expect it (CVE-2019-19921, CVE-2023-27561). */
+    if (must_be_ordinary(step))
+        flags |= O_DIRECTORY | O_NOFOLLOW;
+    r = path_open_in_root(rootfs->root_fd, step->destination, flags, 0, &fd, err);
+    if (r == 0) {
+        *ret_target = (struct target){ .fd = fd, .was_there = true };
+        return 0;
+    }
+    if (r == -ENOENT)
+        r = make_destination(rootfs, step, is_directory(source_fd), &fd, err);
+    else if (must_be_ordinary(step) && (r == -ENOTDIR || r == -ELOOP))
+        r = error_set(err, ENOTDIR, "filesystem \"%s\" must be mounted on ordinary directory",
+                      step->type);
+    if (r < 0)
+        return r;
+    *ret_target = (struct target){ .fd = fd };
+    return 0;
+}
+
+static int mount_id(int fd, uint64_t *ret_id, struct error *err)
+{
+    struct statx status;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) < 0)
+        return error_errno(err, "look at the mount");
+    *ret_id = status.stx_mnt_id;
+    return 0;
+}
+
+/* The destination may lie in a volume that another container can change: when the path leads
+ * elsewhere after the mount, later steps would not be where they seem. */
+static int check_on_top(const struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
+                        struct error *err)
+{
+    auto_close int fd = -1;
+    uint64_t ours, found;
+    int r;
+
+    r = path_open_in_root(rootfs->root_fd, step->destination, O_PATH, 0, &fd, err);
+    if (r < 0)
+        return r;
+    r = mount_id(mount_fd, &ours, err);
+    if (r < 0)
+        return r;
+    r = mount_id(fd, &found, err);
+    if (r < 0)
+        return r;
+    if (ours != found)
+        return error_set(err, EXDEV, "the destination was changed while it was mounted");
+    return 0;
+}
+
+static bool is_proc(int fd)
+{
+    struct statfs file_system;
+
+    return fstatfs(fd, &file_system) == 0 && file_system.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Nothing may be put into /proc by way of a link (the plan checked the names), and /proc itself
+ * must be one, as whoever writes to it later relies on it. */
+static int check_proc(const struct mount_step *step, int mount_fd, const struct target *target,
+                      struct error *err)
+{
+    if (strcmp(step->destination, "proc") == 0)
+        return step->kind == MOUNT_PROC || is_proc(mount_fd)
+                   ? 0
+                   : error_set(err, EINVAL, "only a proc file system can be mounted there");
+    if (target->name == NULL && !text_starts(step->destination, "proc/") && is_proc(target->fd))
+        return error_set(err, EINVAL, "the destination is inside of a proc file system");
+    return 0;
+}
+
+static int attach_step(struct rootfs *rootfs, const struct mount_step *step,
+                       const struct target *target, int mount_fd, struct error *err)
+{
+    int r;
+
+    r = check_proc(step, mount_fd, target, err);
+    if (r < 0)
+        return r;
+    r = mount_attach(mount_fd, target->fd, target->name, err);
+    if (r == -EINVAL && is_directory(mount_fd) != is_directory(target->fd))
+        return error_set(err, ENOTDIR, "the source is a %s, the destination is not",
+                         is_directory(mount_fd) ? "directory" : "file");
+    if (r < 0)
+        return r;
+    if (target->name == NULL) {
+        r = check_on_top(rootfs, step, mount_fd, err);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < step->options.propagation_count; i++) {
+        r = mount_propagate(mount_fd, &step->options.propagations[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- what is mounted ------------------------------------------------------------------------- */
+
+/* The attributes a new file system is mounted with: it has nothing below it yet. */
+static uint64_t new_mount_attributes(const struct mount_options *options)
+{
+    return options->attr_set | options->attr_recursive_set;
+}
+
+/* Words of mount(8) that the kernel takes as parameters of the file system (VFS ones, see
+ * vfs_parse_sb_flag); iversion and acl are up to the file system. */
+static const struct superblock_word {
+    unsigned long flag;
+    const char *word;
+    bool is_general;
+} superblock_words[] = {
+    { MS_SYNCHRONOUS, "sync", true },    { MS_DIRSYNC, "dirsync", true },
+    { MS_MANDLOCK, "mand", true },       { MS_LAZYTIME, "lazytime", true },
+    { MS_I_VERSION, "iversion", false }, { MS_POSIXACL, "acl", false },
+};
+#define SUPERBLOCK_WORDS_MAX (ARRAY_SIZE(superblock_words) + 1)
+
+static size_t add_superblock_words(const struct mount_step *step, const char **words)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(superblock_words); i++) {
+        const struct superblock_word *word = &superblock_words[i];
+
+        if ((step->options.superblock & word->flag) != 0 &&
+            (word->is_general || step->kind == MOUNT_OTHER))
+            words[count++] = word->word;
+    }
+    /* The kernel's own file systems are shared with others, or cost nothing to write to: there the
+     * mount alone is read-only. A device must not even have its journal replayed. */
+    if (step->kind == MOUNT_OTHER && (step->options.attr_set & MOUNT_ATTR_RDONLY) != 0)
+        words[count++] = "ro";
+    return count;
+}
+
+static int make_file_system(const struct mount_step *step, const char *extra, int *ret_mount_fd,
+                            struct error *err)
+{
+    const struct mount_options *options = &step->options;
+    auto_free const char **words =
+        xcalloc(options->data_count + SUPERBLOCK_WORDS_MAX + 1, sizeof(words[0]));
+    size_t count = add_superblock_words(step, words);
+
+    for (size_t i = 0; i < options->data_count; i++)
+        words[count++] = options->data[i];
+    if (extra != NULL)
+        words[count++] = extra;
+    return mount_create(step->type, step->source, words, count, new_mount_attributes(options),
+                        ret_mount_fd, err);
+}
+
+/* A tmpfs without "mode=" gets that of the directory it covers: --tmpfs /tmp stays usable for all.
+ */
+static int make_tmpfs(const struct mount_step *step, const struct target *target, int *ret_mount_fd,
+                      struct error *err)
+{
+    char mode[16] = "";
+    struct stat status;
+
+    if (target->was_there && mount_options_value(&step->options, "mode") == NULL &&
+        fstat(target->fd, &status) == 0)
+        (void)snprintf(mode, sizeof(mode), "mode=%o", status.st_mode & 07777);
+    return make_file_system(step, mode[0] == '\0' ? NULL : mode, ret_mount_fd, err);
+}
+
+/* proc and sysfs of a namespace that the container's user namespace does not own cannot be made,
+ * but the caller's may be bound: /sys read-only, as it shows the host. */
+static int make_proc_or_sysfs(const struct rootfs *rootfs, const struct mount_step *step,
+                              int *ret_mount_fd, struct error *err)
+{
+    bool is_sysfs = step->kind == MOUNT_SYSFS;
+    bool owns_namespace =
+        is_sysfs ? rootfs->context.has_network_namespace : rootfs->plan->has_pid_namespace;
+    uint64_t attributes = new_mount_attributes(&step->options);
+    auto_close int fd = -1;
+    int r;
+
+    r = make_file_system(step, NULL, ret_mount_fd, err);
+    if (r != -EPERM || !rootfs->context.has_user_namespace || owns_namespace)
+        return r;
+    r = mount_clone(AT_FDCWD, is_sysfs ? "/sys" : "/proc", true, &fd, err);
+    if (r < 0)
+        return r;
+    if (is_sysfs)
+        attributes |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    r = mount_change(fd, attributes, 0, true, err);
+    if (r < 0)
+        return r;
+    *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
+static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
+                      const struct target *target, int *ret_mount_fd, struct error *err)
+{
+    switch (step->kind) {
+    case MOUNT_TMPFS:
+        return make_tmpfs(step, target, ret_mount_fd, err);
+    case MOUNT_PROC:
+    case MOUNT_SYSFS:
+        return make_proc_or_sysfs(rootfs, step, ret_mount_fd, err);
+    case MOUNT_CGROUP:
+        return cgroup_mount_create(rootfs, step, ret_mount_fd, err);
+    case MOUNT_OVERLAY:
+        return overlay_create(step, rootfs->plan->root_path, ret_mount_fd, err);
+    default:
+        return make_file_system(step, NULL, ret_mount_fd, err);
+    }
+}
+
+static int set_id_map(const struct mount_step *step, int mount_fd, struct error *err)
+{
+    auto_close int namespace_fd = -1;
+    int r;
+
+    if (step->uid_mappings == NULL)
+        return 0;
+    r = mount_idmap_open(step->uid_mappings, step->gid_mappings, &namespace_fd, err);
+    if (r < 0)
+        return r;
+    return mount_idmap_set(mount_fd, namespace_fd, step->options.is_id_map_recursive, err);
+}
+
+int mount_step_open_source(const struct mount_step *step, int *ret_mount_fd, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    r = mount_clone(AT_FDCWD, step->source, step->options.is_bind_recursive, &fd, err);
+    if (r < 0)
+        return r;
+    r = set_id_map(step, fd, err);
+    if (r < 0)
+        return r;
+    *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
+static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct error *err)
+{
+    const struct mount_options *options = &step->options;
+    auto_close int fd = -1;
+    int r = 0;
+
+    if (step->mount_fd >= 0) {
+        fd = fcntl(step->mount_fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+            return error_errno(err, "keep the mount");
+    } else {
+        r = mount_step_open_source(step, &fd, err);
+    }
+    if (r < 0)
+        return r;
+    r = mount_change(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
+    if (r < 0)
+        return r;
+    r = mount_change(fd, options->attr_set, options->attr_clear, false, err);
+    if (r < 0)
+        return r;
+    *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
+/* --- one step -------------------------------------------------------------------------------- */
+
+/* The steps after this one, and the end, need some of the mounts by descriptor. */
+static int keep_mount(struct rootfs *rootfs, const struct mount_step *step, int *mount_fd,
+                      struct error *err)
+{
+    if (step->is_late_read_only) {
+        int copy = fcntl(*mount_fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+            return error_errno(err, "keep the mount");
+        rootfs->late_fds =
+            xrealloc(rootfs->late_fds, rootfs->late_count + 1, sizeof(rootfs->late_fds[0]));
+        rootfs->late_fds[rootfs->late_count++] = copy;
+    }
+    if (step->is_dev && rootfs->dev_fd < 0)
+        rootfs->dev_fd = take_fd(mount_fd);
+    else if (step->is_pts && rootfs->pts_fd < 0)
+        rootfs->pts_fd = take_fd(mount_fd);
+    return 0;
+}
+
+/* What belongs into a mount as soon as it is attached (before Linux 6.15 nothing can be mounted in
+ * a detached one, which device nodes may need). */
+static int fill_mount(const struct rootfs *rootfs, const struct mount_step *step,
+                      const struct target *target, int mount_fd, struct error *err)
+{
+    int r;
+
+    if (step->kind == MOUNT_CGROUP)
+        return cgroup_mount_fill(rootfs, step, mount_fd, err);
+    if (step->is_dev) {
+        r = devices_create_default(rootfs, mount_fd, err);
+        if (r < 0)
+            return r;
+    }
+    if (step->options.has_copy_up && target->was_there)
+        return tmpfs_copy_up(target->fd, mount_fd, err);
+    return 0;
+}
+
+static int apply(struct rootfs *rootfs, const struct mount_step *step, struct target *target,
+                 struct error *err)
+{
+    auto_close int mount_fd = -1;
+    int r;
+
+    if (step->kind == MOUNT_BIND) {
+        r = make_bind(step, &mount_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = find_target(rootfs, step, mount_fd, target, err);
+    if (r < 0)
+        return r;
+    if (step->kind != MOUNT_BIND) {
+        r = make_mount(rootfs, step, target, &mount_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = attach_step(rootfs, step, target, mount_fd, err);
+    if (r < 0)
+        return r;
+    r = fill_mount(rootfs, step, target, mount_fd, err);
+    if (r < 0)
+        return r;
+    return keep_mount(rootfs, step, &mount_fd, err);
+}
+
+int mount_step_apply(struct rootfs *rootfs, const struct mount_step *step, struct error *err)
+{
+    struct target target __attribute__((cleanup(target_clear))) = { .fd = -1 };
+    char name[MOUNT_STEP_NAME_MAX];
+    int r;
+
+    r = apply(rootfs, step, &target, err);
+    if (r < 0 && step->kind == MOUNT_BIND)
+        return error_prefix(err, r, "%s: bind of '%s'", mount_step_name(step, name), step->source);
+    if (r < 0)
+        return error_prefix(err, r, "%s: %s", mount_step_name(step, name), step->type);
+    return 0;
+}

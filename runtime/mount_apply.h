@@ -1,0 +1,21 @@
+#ifndef RUNTIME_MOUNT_APPLY_H
+#define RUNTIME_MOUNT_APPLY_H
+
+#include "base/error.h"
+#include "runtime/mount_plan.h"
+#include "runtime/rootfs_state.h"
+
+/* Mounts are made detached, get their attributes, and are then moved onto the descriptor of their
+ * destination: there is no moment at which a half-made mount is seen, and no path is used twice. */
+
+/**
+ * Does one step: makes the mount and attaches it below rootfs->root_fd; missing destinations are
+ * made. Keeps the descriptors of /dev, /dev/pts and of what becomes read-only later in @rootfs.
+ */
+int mount_step_apply(struct rootfs *rootfs, const struct mount_step *step, struct error *err);
+
+/** A detached copy of the source of a bind, with its id map; attributes and propagation come later.
+ */
+int mount_step_open_source(const struct mount_step *step, int *ret_mount_fd, struct error *err);
+
+#endif

@@ -1,0 +1,109 @@
+#ifndef RUNTIME_PROCESS_SETUP_H
+#define RUNTIME_PROCESS_SETUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "runtime/spec.h"
+
+/* What the last process before exec puts on itself, in init and in exec alike. Decided before clone
+ * (the _plan functions resolve names to numbers and compile the filter), applied by the child. */
+
+/* --- seccomp_profile.c, seccomp_filter.c ------------------------------------------------------ */
+
+/* A compiled seccomp filter: struct sock_filter instructions. */
+struct seccomp_filter {
+    void *program; /* count instructions of 8 bytes */
+    size_t count;
+    unsigned flags;    /* SECCOMP_FILTER_FLAG_* */
+    bool has_listener; /* an action is SCMP_ACT_NOTIFY */
+};
+
+/** Known words, and what cannot work; pure. "linux.seccomp.syscalls[3].action: unknown action" */
+int seccomp_check(const struct spec_seccomp *profile, struct error *err);
+
+/**
+ * Compiles a profile with libseccomp, with ENOSYS for system calls newer than the newest that the
+ * profile knows. Names that neither libseccomp nor berth knows are left out.
+ *
+ * Compiling costs milliseconds, so a compiled filter is kept under a hash of the profile together
+ * with the whole profile text, which is compared before the filter is used again.
+ *
+ * @cache_fd  directory that only the caller can write, else it is not used; -1: no cache
+ *
+ * -EINVAL as seccomp_check().
+ */
+int seccomp_filter_plan(const struct spec_seccomp *profile, int cache_fd,
+                        struct seccomp_filter **ret_filter, struct error *err);
+/** NULL is fine. */
+void seccomp_filter_free(struct seccomp_filter *filter);
+DEFINE_AUTO(seccomp_filter)
+
+/**
+ * Loads it into the calling thread; needs no_new_privs or CAP_SYS_ADMIN.
+ *
+ * @ret_listener_fd  close-on-exec; -1 when the filter has no listener. May be NULL: then calls
+ *                   that the profile notifies fail with ENOSYS
+ */
+int seccomp_filter_apply(const struct seccomp_filter *filter, int *ret_listener_fd,
+                         struct error *err);
+
+/* --- capabilities.c --------------------------------------------------------------------------- */
+
+struct capability_sets {
+    uint64_t bounding, effective, inheritable, permitted, ambient; /* bit n: capability n */
+};
+
+#define CAPABILITY_LAST 40 /* CAP_CHECKPOINT_RESTORE, the newest one that has a name here */
+
+/** "CAP_CHOWN" for 0; NULL beyond CAPABILITY_LAST. */
+const char *capability_name(int number);
+/** Number of a name; "CAP_" is optional, any case. -EINVAL names the nearest known one. */
+int capability_parse(const char *name, struct error *err);
+
+/**
+ * Names to bits. A name that this kernel does not know is warned about and left out, and so is an
+ * ambient one that is not both permitted and inheritable, silently: capabilities(7) forbids it, and
+ * `runc spec` writes such ones.
+ *
+ * -EINVAL: an effective one is not permitted.
+ */
+int capabilities_plan(const struct spec_capabilities *spec, struct capability_sets *ret_sets,
+                      struct error *err);
+/** Drops the bounding set; needs CAP_SETPCAP, so before the user changes. */
+int capabilities_drop_bounding(const struct capability_sets *sets, struct error *err);
+/**
+ * Sets the other four sets by capset(2) and prctl(2), after the user changed with PR_SET_KEEPCAPS.
+ *
+ * -EPERM names the capabilities that the caller itself lacks.
+ */
+int capabilities_apply(const struct capability_sets *sets, struct error *err);
+
+/* --- rlimits.c -------------------------------------------------------------------------------- */
+
+/** Known names, none twice, soft not above hard: "process.rlimits[1].type: ..." */
+int rlimits_check(const struct spec_rlimits *rlimits, struct error *err);
+/** setrlimit(2), in the order given. -EPERM tells both values and what right is missing. */
+int rlimits_apply(const struct spec_rlimits *rlimits, struct error *err);
+
+/* --- scheduling.c: each only when given, all of the calling thread ---------------------------- */
+
+/** Known words and ranges of process.scheduler, process.ioPriority and process.execCPUAffinity. */
+int process_scheduling_check(const struct spec_process *process, struct error *err);
+/** Scheduler by sched_setattr(2), I/O priority by ioprio_set(2). */
+int process_scheduling_apply(const struct spec_process *process, struct error *err);
+
+/** Known words of linux.personality; no flag is known. */
+int process_personality_check(const struct spec_personality *personality, struct error *err);
+/** personality(2); before the seccomp filter, which may deny it. NULL does nothing. */
+int process_personality_apply(const struct spec_personality *personality, struct error *err);
+
+/** Known words and nodes of linux.memoryPolicy. */
+int process_memory_policy_check(const struct spec_memory_policy *policy, struct error *err);
+/** set_mempolicy(2). NULL does nothing. */
+int process_memory_policy_apply(const struct spec_memory_policy *policy, struct error *err);
+
+#endif

@@ -1,0 +1,325 @@
+#include "runtime/rootfs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "runtime/devices.h"
+#include "runtime/masked_paths.h"
+#include "runtime/mount_api.h"
+#include "runtime/mount_apply.h"
+#include "runtime/overlay_root.h"
+#include "runtime/rootfs_state.h"
+#include "runtime/sysctls.h"
+
+/* The order of things, all of it in the container's own mount namespace:
+ *
+ *   1. nothing that happens here may reach the host: propagation of "/"
+ *   2. the root, made detached and private, attached where the bundle has its rootfs; from here on
+ * it is used only by its descriptor
+ *   3. the configured mounts, in their order, each onto a descriptor opened inside the root
+ *   4. devices; then, when wanted, the terminal (rootfs_open_terminal_child)
+ *   5. pivot_root, and the host's tree is gone (rootfs_enter_child)
+ *   6. sysctls through a private procfs, what becomes read-only, and masks (rootfs_finish_child) */
+
+static bool is_shared(const struct rootfs_plan *plan)
+{
+    return plan->has_propagation && plan->propagation.flag == MS_SHARED;
+}
+
+/* --- the root -------------------------------------------------------------------------------- */
+
+/* With shared propagation the mounts of this namespace stay peers of the host's, so that what is
+ * mounted in a shared volume is seen there. The one mount below which the root is attached must
+ * then not be a peer; a mount cannot be asked for by a path inside of it, so parents are tried. */
+static int make_parent_private(const char *root_path, struct error *err)
+{
+    auto_free char *path = xstrdup(root_path);
+
+    for (;;) {
+        if (mount(NULL, path, NULL, MS_PRIVATE, NULL) == 0)
+            return 0;
+        if (errno != EINVAL || strcmp(path, "/") == 0)
+            return error_errno(err, "make the mount of '%s' private", root_path);
+        (void)dirname(path); /* cuts in place, as path is absolute */
+    }
+}
+
+/* "unbindable" waits until the root is in place (rootfs_finish_child): from an unbindable tree no
+ * root could be made. */
+static int shut_off_host(const struct rootfs_plan *plan, struct error *err)
+{
+    unsigned long flags = MS_REC | MS_SLAVE;
+
+    if (is_shared(plan))
+        return make_parent_private(plan->root_path, err);
+    if (plan->has_propagation && plan->propagation.flag == MS_PRIVATE)
+        flags = MS_REC | MS_PRIVATE;
+    if (mount(NULL, "/", NULL, flags, NULL) < 0)
+        return error_errno(err, "shut mounts off from the host");
+    return 0;
+}
+
+/* @scratch_path: as overlay_create() */
+static int make_root(const struct rootfs_plan *plan, int directory_fd, const char *scratch_path,
+                     int *ret_fd, struct error *err)
+{
+    static const struct mount_propagation private = { .flag = MS_PRIVATE, .is_recursive = true };
+    auto_close int fd = -1;
+    int r;
+
+    if (plan->overlay != NULL) {
+        r = overlay_create(plan->overlay, scratch_path, ret_fd, err);
+        return r < 0 ? error_prefix(err, r, "mounts[%zu] on '/'", plan->overlay->index) : 0;
+    }
+    r = mount_clone(directory_fd, "", true, &fd, err);
+    if (r < 0)
+        return error_prefix(err, r, "root.path '%s'", plan->root_path);
+    r = mount_propagate(fd, &private, err);
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static int open_root_directory(const struct rootfs_plan *plan, int *ret_fd, struct error *err)
+{
+    int fd = open(plan->root_path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    /* The root of a user namespace may not be let into the caller's directories, but the root was
+     * opened for it and can be attached anywhere: this is its own copy of the host's mounts. */
+    if (fd < 0 && errno == EACCES && plan->root_mount_fd >= 0)
+        fd = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "open root.path '%s'", plan->root_path);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int mount_root(struct rootfs *rootfs, struct error *err)
+{
+    const struct rootfs_plan *plan = rootfs->plan;
+    auto_close int directory_fd = -1;
+    int r;
+
+    r = shut_off_host(plan, err);
+    if (r < 0)
+        return r;
+    r = open_root_directory(plan, &directory_fd, err);
+    if (r < 0)
+        return r;
+    if (plan->root_mount_fd >= 0) {
+        rootfs->root_fd = fcntl(plan->root_mount_fd, F_DUPFD_CLOEXEC, 3);
+        r = rootfs->root_fd < 0 ? error_errno(err, "keep the root") : 0;
+    } else {
+        r = make_root(plan, directory_fd, plan->root_path, &rootfs->root_fd, err);
+    }
+    if (r < 0)
+        return r;
+    r = mount_attach(rootfs->root_fd, directory_fd, NULL, err);
+    return r < 0 ? error_prefix(err, r, "root '%s'", plan->root_path) : 0;
+}
+
+/* --- sources for a user namespace ---------------------------------------------------------------
+ */
+
+static int open_source(const struct rootfs_plan *plan, struct mount_step *step, struct error *err)
+{
+    static const struct mount_propagation slave = { .flag = MS_SLAVE, .is_recursive = true };
+    char name[MOUNT_STEP_NAME_MAX];
+    int r;
+
+    r = mount_step_open_source(step, &step->mount_fd, err);
+    /* What shut_off_host() does to all other mounts. */
+    if (r == 0 && !is_shared(plan))
+        r = mount_propagate(step->mount_fd, &slave, err);
+    return r < 0
+               ? error_prefix(err, r, "%s: bind of '%s'", mount_step_name(step, name), step->source)
+               : 0;
+}
+
+int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
+{
+    auto_close int directory_fd = -1;
+    int r;
+
+    assert(plan != NULL);
+
+    if (!plan->has_user_namespace || geteuid() != 0)
+        return 0;
+    r = open_root_directory(plan, &directory_fd, err);
+    if (r < 0)
+        return r;
+    r = make_root(plan, directory_fd, NULL, &plan->root_mount_fd, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].kind != MOUNT_BIND)
+            continue;
+        r = open_source(plan, &plan->steps[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- the steps ------------------------------------------------------------------------------- */
+
+static int run_mounts(struct rootfs *rootfs, struct error *err)
+{
+    const struct rootfs_plan *plan = rootfs->plan;
+    int r;
+
+    r = mount_root(rootfs, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        r = mount_step_apply(rootfs, &plan->steps[i], err);
+        if (r < 0)
+            return r;
+    }
+    return devices_create_configured(rootfs, err);
+}
+
+int rootfs_mount_child(const struct rootfs_plan *plan, const struct rootfs_context *context,
+                       struct rootfs **ret_rootfs, struct error *err)
+{
+    AUTO(rootfs) struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+    mode_t mask;
+    int r;
+
+    assert(plan != NULL);
+    assert(context != NULL);
+    assert(ret_rootfs != NULL);
+
+    rootfs->plan = plan;
+    rootfs->context = *context;
+    rootfs->root_fd = rootfs->dev_fd = rootfs->pts_fd = rootfs->null_fd = -1;
+    mask = umask(0); /* modes are meant as they are written */
+    r = run_mounts(rootfs, err);
+    (void)umask(mask);
+    if (r < 0)
+        return r;
+    log_debug("rootfs: %zu mounts below '%s'", plan->step_count, plan->root_path);
+    *ret_rootfs = take_ptr(&rootfs);
+    return 0;
+}
+
+/* Without pivot_root(2), which refuses an initramfs as the old root: the root is moved over "/". */
+static int move_root(struct error *err)
+{
+    if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
+        return error_errno(err, "move the root over '/'");
+    if (chroot(".") < 0)
+        return error_errno(err, "chroot");
+    return 0;
+}
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, at ".". */
+static int pivot(const struct rootfs_plan *plan, struct error *err)
+{
+    if (syscall(SYS_pivot_root, ".", ".") < 0)
+        return error_errno(err, "pivot_root");
+    /* Else the host's mounts would be detached too, where they are still peers. */
+    if (is_shared(plan) && mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return error_errno(err, "shut the old root off from the host");
+    if (umount2(".", MNT_DETACH) < 0)
+        return error_errno(err, "detach the old root");
+    return 0;
+}
+
+int rootfs_enter_child(struct rootfs *rootfs, struct error *err)
+{
+    int r;
+
+    if (fchdir(rootfs->root_fd) < 0)
+        return error_errno(err, "enter the root");
+    r = rootfs->context.has_no_pivot ? move_root(err) : pivot(rootfs->plan, err);
+    if (r < 0)
+        return r;
+    if (chdir("/") < 0)
+        return error_errno(err, "chdir to '/'");
+    return 0;
+}
+
+static int write_sysctls(const struct rootfs *rootfs, struct error *err)
+{
+    const struct spec *spec = rootfs->plan->spec;
+    auto_close int proc_fd = -1;
+    int r;
+
+    if (spec->linux_.sysctl.count == 0)
+        return 0;
+    r = procfs_open(true, &proc_fd, err);
+    if (r < 0)
+        return r;
+    return sysctls_apply(spec, proc_fd, err);
+}
+
+static int make_late_read_only(const struct rootfs *rootfs, struct error *err)
+{
+    int r;
+
+    for (size_t i = 0; i < rootfs->late_count; i++) {
+        r = mount_change(rootfs->late_fds[i], MOUNT_ATTR_RDONLY, 0, false, err);
+        if (r < 0)
+            return r;
+    }
+    if (!rootfs->plan->is_read_only)
+        return 0;
+    r = mount_change(rootfs->root_fd, MOUNT_ATTR_RDONLY, 0, false, err);
+    return r < 0 ? error_prefix(err, r, "make the root read-only") : 0;
+}
+
+static int propagate_root(const struct rootfs *rootfs, struct error *err)
+{
+    const struct rootfs_plan *plan = rootfs->plan;
+
+    if (!plan->has_propagation ||
+        (plan->propagation.flag != MS_SHARED && plan->propagation.flag != MS_UNBINDABLE))
+        return 0;
+    return mount_propagate(rootfs->root_fd, &plan->propagation, err);
+}
+
+int rootfs_finish_child(struct rootfs *rootfs, struct error *err)
+{
+    int r;
+
+    r = write_sysctls(rootfs, err);
+    if (r < 0)
+        return r;
+    /* Masks last: a mask may lie inside of a path that becomes read-only, and would be in the way
+     * of nothing. */
+    r = readonly_paths_apply(rootfs, err);
+    if (r < 0)
+        return r;
+    r = masked_paths_apply(rootfs, err);
+    if (r < 0)
+        return r;
+    r = make_late_read_only(rootfs, err);
+    if (r < 0)
+        return r;
+    return propagate_root(rootfs, err);
+}
+
+void rootfs_free(struct rootfs *rootfs)
+{
+    if (rootfs == NULL)
+        return;
+    auto_close_cleanup(&rootfs->root_fd);
+    auto_close_cleanup(&rootfs->dev_fd);
+    auto_close_cleanup(&rootfs->pts_fd);
+    auto_close_cleanup(&rootfs->null_fd);
+    for (size_t i = 0; i < rootfs->late_count; i++)
+        auto_close_cleanup(&rootfs->late_fds[i]);
+    free(rootfs->late_fds);
+    free(rootfs);
+}

@@ -1,0 +1,70 @@
+#ifndef RUNTIME_ROOTFS_H
+#define RUNTIME_ROOTFS_H
+
+#include <stdbool.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "cgroups/cgroups.h"
+#include "runtime/procfs.h"
+#include "runtime/spec.h"
+
+/* The container's file system, from the spec's mounts to the new root. Decided by the creator
+ * before clone (rootfs_plan), done by the init in its own mount namespace (the *_child functions,
+ * in the order of this header). No mount is ever made on the host. */
+
+struct rootfs_plan;
+
+/**
+ * Parses every mount's options and orders what has to be done; pure. Borrows strings of @spec.
+ *
+ * @bundle_path  absolute; a relative root.path and relative bind sources are below it
+ *
+ * -EINVAL names the member: "mounts[2].options: unknown mount option 'x'".
+ */
+int rootfs_plan(const struct spec *spec, const char *bundle_path, struct rootfs_plan **ret_plan,
+                struct error *err);
+void rootfs_plan_free(struct rootfs_plan *plan);
+DEFINE_AUTO(rootfs_plan)
+
+/**
+ * For a container with a user namespace, made by root: opens the root and the sources of binds as
+ * detached mounts, before clone. The root of a user namespace could not enter the caller's
+ * directories (the store is 0700), nor set id maps. Does nothing for all other containers.
+ *
+ * The descriptors are the plan's; the init inherits them, the creator's end with
+ * rootfs_plan_free().
+ */
+int rootfs_open_sources(struct rootfs_plan *plan, struct error *err);
+
+/* What the init knows when it sets up the file system. */
+struct rootfs_context {
+    struct cgroup_system *cgroups; /* as seen by the creator; for mounts of type "cgroup" */
+    const char *cgroup_path;       /* the container's: "/berth/<id>"; NULL: none */
+    bool has_user_namespace, has_cgroup_namespace, has_network_namespace;
+    bool has_no_pivot;
+};
+
+struct rootfs; /* descriptors the steps share: the root, /dev, procfs handles */
+
+/** Root propagation, the overlay or bind of root.path, all mounts, /dev with its nodes and links.
+ */
+int rootfs_mount_child(const struct rootfs_plan *plan, const struct rootfs_context *context,
+                       struct rootfs **ret_rootfs, struct error *err);
+
+/** A new terminal on the container's own devpts: the master's descriptor, and the slave's, which is
+ * also bound on /dev/console. */
+int rootfs_open_terminal_child(struct rootfs *rootfs, const struct spec_process *process,
+                               int *ret_master_fd, int *ret_slave_fd, struct error *err);
+
+/** pivot_root(".", "."), detach the old root, chdir("/"). */
+int rootfs_enter_child(struct rootfs *rootfs, struct error *err);
+
+/** Sysctls, read-only root, read-only and masked paths; from the new root. */
+int rootfs_finish_child(struct rootfs *rootfs, struct error *err);
+
+/** Closes the descriptors. */
+void rootfs_free(struct rootfs *rootfs);
+DEFINE_AUTO(rootfs)
+
+#endif

@@ -1,0 +1,22 @@
+#ifndef RUNTIME_ROOTFS_STATE_H
+#define RUNTIME_ROOTFS_STATE_H
+
+#include <stddef.h>
+
+#include "runtime/mount_plan.h"
+#include "runtime/rootfs.h"
+
+/* What the steps of the container's file system share. All descriptors are O_PATH ones of mounts
+ * that the init made itself, so names directly below them need no second look at links. */
+struct rootfs {
+    const struct rootfs_plan *plan; /* borrowed */
+    struct rootfs_context context;  /* its pointers are borrowed */
+    int root_fd;
+    int dev_fd;    /* our own /dev; -1: it is a bind mount of the configuration's */
+    int pts_fd;    /* /dev/pts; -1: none was mounted there */
+    int null_fd;   /* the null device in dev_fd, verified; -1: not yet needed */
+    int *late_fds; /* mounts that become read-only in rootfs_finish_child() */
+    size_t late_count;
+};
+
+#endif

@@ -1,0 +1,161 @@
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "cgroups/cgroups.h"
+#include "runtime/spec.h"
+
+/* The OCI runtime as a library. A container is an id, a spec, a host process and a cgroup; what is
+ * known of it on disk is RUN/<id>/state.json. Its status is computed, never stored. */
+
+enum container_status {
+    CONTAINER_CREATING,
+    CONTAINER_CREATED,
+    CONTAINER_RUNNING,
+    CONTAINER_PAUSED,
+    CONTAINER_STOPPED,
+};
+const char *container_status_name(enum container_status status);
+
+/* Where containers' run state lives: /run/berth. */
+struct runtime;
+int runtime_open(const char *root_path, struct runtime **ret_runtime, struct error *err);
+void runtime_free(struct runtime *runtime);
+DEFINE_AUTO(runtime)
+struct cgroup_system *runtime_cgroups(struct runtime *runtime); /* borrowed */
+int runtime_fd(const struct runtime *runtime);                  /* RUN, borrowed */
+
+/* A container; open handles are the caller's. */
+struct container;
+void container_free(struct container *container);
+DEFINE_AUTO(container)
+
+struct container_options {
+    const char *id;
+    const char *bundle_path;
+    int bundle_fd;              /* -1: opened from bundle_path */
+    const struct spec *spec;    /* NULL: read from the bundle's config.json */
+    const char *pid_file;       /* NULL: none; relative to the caller's directory */
+    const char *console_socket; /* NULL: none; receives the terminal's descriptor */
+    bool keeps_console;         /* the caller takes the terminal with container_take_console() */
+    bool is_started_here;       /* container_start() follows in this process: no start.sock */
+    int stdio[3];               /* become 0, 1, 2 of the process; -1: the caller's own */
+    unsigned preserve_fds;      /* descriptors 3 .. 2 + n are passed on */
+    bool has_no_pivot, has_no_new_keyring;
+    bool dies_with_caller; /* SIGKILL when the calling process ends */
+};
+
+/**
+ * Creates a container up to the state "created": process cloned, cgroup, mounts, everything but the
+ * user's program. On error nothing is left.
+ *
+ * The process is a child of the caller when @options->is_started_here; else it is reparented when
+ * the caller ends.
+ *
+ * -EEXIST: the id is in use.
+ */
+int container_create(struct runtime *runtime, const struct container_options *options,
+                     struct container **ret_container, struct error *err);
+
+/** Lets the user's program start: created -> running. Also runs the hooks of that moment. */
+int container_start(struct container *container, struct error *err);
+
+/** Opens a container by id; -ENOENT: "container 'x' does not exist". */
+int container_open(struct runtime *runtime, const char *id, struct container **ret_container,
+                   struct error *err);
+/** Ids in RUN, sorted. */
+int container_list(struct runtime *runtime, struct strings *ret_ids, struct error *err);
+
+const char *container_id(const struct container *container);
+const char *container_bundle(const struct container *container);
+pid_t container_pid(const struct container *container);       /* 0 when stopped */
+pid_t container_first_pid(const struct container *container); /* also when it ended: to reap it */
+pid_t container_first_pid(const struct container *container); /* also when it has ended */
+int container_pidfd(const struct container *container); /* borrowed; -1 when stopped */
+const struct timespec *container_created_at(const struct container *container);
+const struct string_map *container_annotations(const struct container *container);
+uint32_t container_owner_uid(const struct container *container);
+struct cgroup *container_cgroup(struct container *container); /* borrowed; NULL without one */
+int container_status(struct container *container, enum container_status *ret_status,
+                     struct error *err);
+/** The terminal's master side, after creating with keeps_console; the caller's from now on; -1:
+ * none. */
+int container_take_console(struct container *container);
+
+/** The state document of runtime.md "State", indented as runc prints it. Caller frees. */
+int container_state_json(struct container *container, char **ret_json, struct error *err);
+
+/** Signals the first process, or all in the cgroup. -ESRCH: "container not running". */
+int container_signal(struct container *container, int signal, bool to_all, struct error *err);
+int container_pause(struct container *container, struct error *err);
+int container_resume(struct container *container, struct error *err);
+
+/**
+ * Removes what is left of a stopped (or created) container: processes, cgroup, poststop hooks, run
+ * state; every step tolerates "already gone". @is_forced kills a running one first.
+ *
+ * -EBUSY: it is running and @is_forced is false.
+ */
+int container_delete(struct container *container, bool is_forced, struct error *err);
+/** As container_delete(forced) for an id whose state may be damaged or half made. */
+int container_delete_remains(struct runtime *runtime, const char *id, struct error *err);
+
+/* --- exec ------------------------------------------------------------------------------------- */
+
+struct container_exec_options {
+    const struct spec_process *process; /* complete: container_exec_process() gives a start */
+    const char *pid_file, *console_socket;
+    bool keeps_console;
+    int stdio[3];
+    unsigned preserve_fds;
+    bool ignores_paused;
+    const char *cgroup; /* sub-cgroup; NULL: the container's own */
+};
+
+/**
+ * Starts a further process in a running container: joins its namespaces and cgroup, then as its
+ * spec says. The process is a child of the caller.
+ *
+ * @ret_console  terminal's master with keeps_console, else -1; may be NULL
+ *
+ * -ENOENT / -EACCES: the program was not found / may not be executed (status 127 / 126).
+ */
+int container_exec(struct container *container, const struct container_exec_options *options,
+                   pid_t *ret_pid, int *ret_console, struct error *err);
+
+/** A copy of the container's own process description, to change for exec. */
+int container_exec_process(struct container *container, struct spec_process **ret_process,
+                           struct error *err);
+
+/* --- users ------------------------------------------------------------------------------------ */
+
+/**
+ * Resolves docker's user form "name|uid[:group|gid]" against etc/passwd and etc/group below
+ * @root_fd (files may be missing; links are followed inside the root). Digits only always mean an
+ * id, never a name. Further groups come from etc/group, and only when @text names no group.
+ *
+ * @text      NULL or "": root
+ * @ret_user  uid, gid and additional gids are set, all else stays
+ * @ret_home  the home directory, or "/"; may be NULL
+ *
+ * -EINVAL: "no user 'x' in the image's /etc/passwd".
+ */
+int user_resolve(int root_fd, const char *text, struct spec_user *ret_user, char **ret_home,
+                 struct error *err);
+
+/** Resolves one group, a name or digits, against etc/group below @root_fd. */
+int user_resolve_group(int root_fd, const char *text, uint32_t *ret_gid, struct error *err);
+
+/* --- features --------------------------------------------------------------------------------- */
+
+/** The features document (runtime-spec features.md). Caller frees. */
+char *runtime_features_json(void);
+
+#endif
