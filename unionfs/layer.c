@@ -1,0 +1,485 @@
+#include "unionfs/unionfs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/staging.h"
+#include "unionfs/layer_inherit.h"
+#include "unionfs/layer_store.h"
+#include "unionfs/unpack_report.h"
+
+/* How a layer comes into being. Under a lock of its diff id, berth-unpack fills staging/fs; the
+ * digest is compared; what depends on the layers below is copied from them; meta is written; and
+ * one rename makes DATA/layers/<key> appear.
+ *
+ * Nothing of this is synced, since one syncfs(2) for all layers of an image (layers_sync) costs a
+ * fraction of one for each. A power cut in between could leave a layer with empty files, so until
+ * then DATA/layers/.unsynced/<key> holds the boot id, and a layer that a former boot left unsynced
+ * is unpacked again by whoever asks for it. */
+
+#define PROGRESS_MS 100
+
+struct layer_job {
+    int data_fd, layers_fd;
+    struct layer_source source;
+    struct strings below;
+    struct staging *staging;
+    int fs_fd;
+    int lock_fd;
+    char *lock_name; /* below DATA/locks */
+    char *key;       /* set: the layer is there */
+    pid_t pid;       /* of berth-unpack; 0: none */
+    int report_fd;
+};
+
+/* --- layers that no sync followed ------------------------------------------------------------- */
+
+static int read_boot_id(char **ret_boot_id, struct error *err)
+{
+    return file_read_kernel(AT_FDCWD, "/proc/sys/kernel/random/boot_id", ret_boot_id, err);
+}
+
+static int mark_unsynced(int layers_fd, const char *key, struct error *err)
+{
+    auto_free char *name = xasprintf(UNSYNCED "/%s", key);
+    auto_free char *boot_id = NULL;
+    int r;
+
+    r = read_boot_id(&boot_id, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(layers_fd, UNSYNCED, 0700) < 0 && errno != EEXIST)
+        return error_errno(err, "make the directory '%s'", UNSYNCED);
+    return file_replace(layers_fd, name, boot_id, strlen(boot_id), 0600, FILE_SYNC_NONE, err);
+}
+
+/* Whether a former boot left this layer without a sync: 1, 0 or an error. */
+static int is_doubtful(int layers_fd, const char *key, struct error *err)
+{
+    auto_free char *name = xasprintf(UNSYNCED "/%s", key);
+    auto_free char *marked = NULL;
+    auto_free char *boot_id = NULL;
+    int r;
+
+    r = file_read(layers_fd, name, 256, &marked, NULL, err);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return r;
+    r = read_boot_id(&boot_id, err);
+    if (r < 0)
+        return r;
+    return text_equal(marked, boot_id) ? 0 : 1;
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+static void job_unlock(struct layer_job *job)
+{
+    if (job->lock_fd < 0)
+        return;
+    (void)unlinkat(job->data_fd, job->lock_name, 0); /* held, so nobody else counts on it */
+    (void)close(job->lock_fd);
+    job->lock_fd = -1;
+}
+
+void layer_job_free(struct layer_job *job)
+{
+    if (job == NULL)
+        return;
+    if (job->pid > 0) {
+        (void)kill(job->pid, SIGKILL); /* our own child, not waited for yet */
+        while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (job->report_fd >= 0)
+        (void)close(job->report_fd);
+    if (job->fs_fd >= 0)
+        (void)close(job->fs_fd);
+    staging_free(job->staging);
+    job_unlock(job);
+    if (job->layers_fd >= 0)
+        (void)close(job->layers_fd);
+    strings_clear(&job->below);
+    free(job->lock_name);
+    free(job->key);
+    free(job);
+}
+
+static int job_lock(struct layer_job *job, bool is_waiting, struct error *err)
+{
+    if (mkdirat(job->data_fd, "locks", 0700) < 0 && errno != EEXIST)
+        return error_errno(err, "make the directory 'locks'");
+    job->lock_name = xasprintf("locks/layer-%s", digest_hex(&job->source.diff_id));
+    return file_lock(job->data_fd, job->lock_name, true, is_waiting ? UINT32_MAX : 0, &job->lock_fd,
+                     err);
+}
+
+/* Looks for the finished layer; a doubtful one is removed. 0: there (job->key), -ENOENT: not. */
+static int job_find(struct layer_job *job, struct error *err)
+{
+    auto_free char *key = NULL;
+    int r;
+
+    r = layer_find(job->data_fd, &job->source.diff_id, &job->below, &key, err);
+    if (r < 0)
+        return r;
+    r = is_doubtful(job->layers_fd, key, err);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        job->key = take_ptr(&key);
+        return 0;
+    }
+    log_debug("layer %s: unpacked before the last boot and not synced, once more", key);
+    r = layer_delete(job->data_fd, key, err);
+    return r < 0 ? r : -ENOENT;
+}
+
+/* Starts berth-unpack with the blob as its input and a pipe as its output. */
+static int job_spawn(struct layer_job *job, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings arguments = { 0 };
+    auto_free char *program = NULL;
+    auto_close int inherited = -1;
+    auto_close int report_in = -1;
+    int fds[2];
+    int r;
+
+    r = process_find_helper("berth-unpack", &program, err);
+    if (r < 0)
+        return r;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_errno(err, "make a pipe");
+    job->report_fd = fds[0];
+    report_in = fds[1];
+    /* Without close-on-exec, for this one child; nothing else is started meanwhile. */
+    inherited = fcntl(job->fs_fd, F_DUPFD, 3);
+    if (inherited < 0)
+        return error_errno(err, "hand on the layer's directory");
+
+    strings_add(&arguments, program);
+    strings_addf(&arguments, "%d", inherited);
+    strings_add(&arguments, job->source.diff_id.text[0] == '\0'
+                                ? "sha256"
+                                : digest_algorithm(&job->source.diff_id));
+    if (job->below.count == 0)
+        strings_add(&arguments, "bottom");
+    return process_spawn(&arguments, (const int[]){ job->source.blob_fd, report_in, 2 }, &job->pid,
+                         err);
+}
+
+static int job_begin(struct layer_job *job, struct error *err)
+{
+    int r;
+
+    r = staging_create(job->data_fd, &job->staging, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(job->staging->fd, "layer", 0755) < 0 ||
+        mkdirat(job->staging->fd, "layer/fs", 0755) < 0)
+        return error_errno(err, "make the layer's directory");
+    r = path_open_beneath(job->staging->fd, "layer/fs", O_RDONLY | O_DIRECTORY, 0, &job->fs_fd,
+                          err);
+    if (r < 0)
+        return r;
+    /* What the umask and a parent with the set-group-id bit may have changed. */
+    if (fchmod(job->fs_fd, 0755) < 0)
+        return error_errno(err, "set the mode of the layer's directory");
+    return job_spawn(job, err);
+}
+
+static int media_type_check(const char *media_type, struct error *err)
+{
+    if (media_type != NULL && strstr(media_type, "+encrypted") != NULL)
+        return error_set(err, EPROTONOSUPPORT, "encrypted layers (%s) are not supported",
+                         media_type);
+    return 0;
+}
+
+int layer_job_start(int data_fd, const struct layer_source *source, const struct strings *below,
+                    bool is_waiting, struct layer_job **ret_job, struct error *err)
+{
+    AUTO(layer_job) struct layer_job *job = xcalloc(1, sizeof(*job));
+    int r;
+
+    assert(source != NULL);
+    assert(ret_job != NULL);
+
+    job->data_fd = data_fd;
+    job->layers_fd = job->fs_fd = job->lock_fd = job->report_fd = -1;
+    job->source = *source;
+    job->source.media_type = NULL; /* borrowed, and only checked here */
+    if (below != NULL)
+        strings_add_all(&job->below, below);
+    r = media_type_check(source->media_type, err);
+    if (r == 0)
+        r = layers_open(data_fd, &job->layers_fd, err);
+    if (r == 0 && source->diff_id.text[0] != '\0') {
+        r = job_lock(job, is_waiting, err);
+        if (r == 0)
+            r = job_find(job, err);
+        if (r == 0)
+            job_unlock(job);
+        else if (r == -ENOENT)
+            r = job_begin(job, err);
+    } else if (r == 0) {
+        r = job_begin(job, err);
+    }
+    if (r < 0)
+        return r;
+    *ret_job = take_ptr(&job);
+    return 0;
+}
+
+/* The helper reads through the same open file: its offset is how far it is. */
+static void tell_progress(const struct layer_job *job)
+{
+    off_t offset;
+
+    if (job->source.progress == NULL)
+        return;
+    offset = lseek(job->source.blob_fd, 0, SEEK_CUR);
+    if (offset >= 0)
+        job->source.progress((uint64_t)offset, job->source.context);
+}
+
+/* Reads the report to the end of the pipe, which is the end of berth-unpack too. */
+static int read_report(struct layer_job *job, struct text *report, struct error *err)
+{
+    char buffer[4096];
+
+    for (;;) {
+        struct pollfd wanted = { .fd = job->report_fd, .events = POLLIN };
+        int ready = poll(&wanted, 1, job->source.progress == NULL ? -1 : PROGRESS_MS);
+        ssize_t length;
+
+        if (ready < 0 && errno != EINTR)
+            return error_errno(err, "wait for berth-unpack");
+        if (ready <= 0) {
+            tell_progress(job);
+            continue;
+        }
+        length = read(job->report_fd, buffer, sizeof(buffer));
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            return error_errno(err, "read from berth-unpack");
+        if (length == 0)
+            return 0;
+        text_add_bytes(report, buffer, (size_t)length);
+        if (report->length > UNPACK_REPORT_BYTES_MAX)
+            return error_set(err, EFBIG, "berth-unpack says too much");
+    }
+}
+
+static int wait_helper(struct layer_job *job, struct error *err)
+{
+    int status;
+
+    while (waitpid(job->pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return error_errno(err, "wait for berth-unpack");
+    }
+    job->pid = 0;
+    if (WIFSIGNALED(status))
+        return error_set(err, EIO, "berth-unpack was ended by signal %d", WTERMSIG(status));
+    if (status != 0)
+        return error_set(err, EIO, "berth-unpack failed with status %d", WEXITSTATUS(status));
+    return 0;
+}
+
+static int parse_report(struct layer_job *job, const struct text *text,
+                        struct unpack_report *report, struct digest *ret_diff_id, struct error *err)
+{
+    const struct digest *expected = &job->source.diff_id;
+    int r;
+
+    r = decode_text(&unpack_report_object, text->data == NULL ? "" : text->data, text->length,
+                    report, "report of berth-unpack", err);
+    if (r < 0)
+        return r;
+    if (report->error != NULL)
+        return error_set(err, report->code == 0 ? EIO : (int)(report->code & 0xfff), "%s",
+                         report->error);
+    r = digest_parse(report->diff_id == NULL ? "" : report->diff_id, ret_diff_id, err);
+    if (r < 0)
+        return error_prefix(err, r, "report of berth-unpack");
+    if (expected->text[0] != '\0' && !digest_equal(expected, ret_diff_id))
+        return error_set(err, EBADMSG, "its content has the digest %s", ret_diff_id->text);
+    return 0;
+}
+
+/* Opens the layers below, topmost first. */
+static int open_lowers(const struct layer_job *job, int *fds, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings below = { 0 };
+
+    for (size_t i = 0; i < job->below.count; i++) {
+        struct digest diff_id;
+        auto_free char *key = NULL;
+        auto_free char *path = NULL;
+        int r;
+
+        r = digest_parse(job->below.items[i], &diff_id, err);
+        if (r == 0)
+            r = layer_find(job->data_fd, &diff_id, &below, &key, err);
+        if (r < 0)
+            return r;
+        path = xasprintf("%s/fs", key);
+        r = path_open_beneath(job->layers_fd, path, O_RDONLY | O_DIRECTORY, 0,
+                              &fds[job->below.count - 1 - i], err);
+        if (r < 0)
+            return r;
+        strings_add(&below, job->below.items[i]);
+    }
+    return 0;
+}
+
+static int job_inherit(struct layer_job *job, struct unpack_report *report, struct error *err)
+{
+    auto_free int *fds = NULL;
+    size_t count = job->below.count;
+    int r;
+
+    if (count == 0)
+        return 0;
+    fds = xcalloc(count, sizeof(*fds));
+    for (size_t i = 0; i < count; i++)
+        fds[i] = -1;
+    r = open_lowers(job, fds, err);
+    if (r == 0)
+        r = layer_inherit(job->fs_fd, report, fds, count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]); /* only read */
+    }
+    return r;
+}
+
+/* meta, the mark, the rename. */
+static int job_publish(struct layer_job *job, struct unpack_report *report,
+                       const struct digest *diff_id, struct error *err)
+{
+    auto_free char *meta = NULL;
+    auto_free char *random = text_random_hex(8);
+    auto_free char *key = report->needs_chain ? xasprintf("%s-%s", digest_hex(diff_id), random)
+                                              : xstrdup(digest_hex(diff_id));
+    int r;
+
+    if (report->needs_chain)
+        strings_add_all(&report->below, &job->below);
+    strings_clear(&report->whiteouts);
+    meta = encode_text(&unpack_report_object, report, ENCODE_COMPACT);
+    r = file_replace(job->staging->fd, "layer/meta", meta, strlen(meta), 0600, FILE_SYNC_NONE, err);
+    if (r == 0)
+        r = mark_unsynced(job->layers_fd, key, err);
+    if (r < 0)
+        return r;
+    /* It is there already when an import has the same content. */
+    if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) < 0 &&
+        errno != EEXIST)
+        return error_errno(err, "rename the layer to '%s'", key);
+    job->key = take_ptr(&key);
+    return 0;
+}
+
+static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struct error *err)
+{
+    struct text text = { 0 };
+    struct unpack_report report = { 0 };
+    int r, ended;
+
+    r = read_report(job, &text, err);
+    if (r < 0)
+        (void)kill(job->pid, SIGKILL); /* our own child, not waited for yet */
+    ended = wait_helper(job, r == 0 ? err : NULL);
+    if (r == 0)
+        r = ended;
+    if (r == 0)
+        r = parse_report(job, &text, &report, ret_diff_id, err);
+    if (r == 0 && (report.needs_chain || report.whiteouts.count > 0))
+        r = job_inherit(job, &report, err);
+    if (r == 0)
+        r = job_publish(job, &report, ret_diff_id, err);
+    object_clear(&unpack_report_object, &report);
+    text_clear(&text);
+    return r;
+}
+
+int layer_job_finish(struct layer_job *job, struct digest *ret_diff_id, char **ret_key,
+                     struct error *err)
+{
+    struct digest diff_id;
+    int r = 0;
+
+    assert(job != NULL);
+
+    diff_id = job->source.diff_id;
+    if (job->key == NULL)
+        r = job_complete(job, &diff_id, err);
+    if (r < 0)
+        return diff_id.text[0] == '\0' ? error_prefix(err, r, "unpack the layer")
+                                       : error_prefix(err, r, "layer %s", job->source.diff_id.text);
+    job_unlock(job);
+    if (job->source.progress != NULL)
+        job->source.progress(job->source.size_bytes, job->source.context);
+    if (ret_diff_id != NULL)
+        *ret_diff_id = diff_id;
+    if (ret_key != NULL)
+        *ret_key = xstrdup(job->key);
+    return 0;
+}
+
+int layer_ensure(int data_fd, const struct layer_source *source, const struct strings *below,
+                 struct digest *ret_diff_id, char **ret_key, struct error *err)
+{
+    AUTO(layer_job) struct layer_job *job = NULL;
+    int r;
+
+    r = layer_job_start(data_fd, source, below, true, &job, err);
+    if (r < 0)
+        return r;
+    return layer_job_finish(job, ret_diff_id, ret_key, err);
+}
+
+int layer_decompress(int fd, int *ret_fd, pid_t *ret_pid, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings arguments = { 0 };
+    auto_free char *program = NULL;
+    auto_close int out = -1;
+    auto_close int in = -1;
+    int fds[2];
+    int r;
+
+    assert(ret_fd != NULL);
+
+    r = process_find_helper("berth-unpack", &program, err);
+    if (r < 0)
+        return r;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_errno(err, "make a pipe");
+    out = fds[0];
+    in = fds[1];
+    strings_add(&arguments, program);
+    strings_add(&arguments, "decompress");
+    r = process_spawn(&arguments, (const int[]){ fd, in, 2 }, ret_pid, err);
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&out);
+    return 0;
+}

@@ -1,0 +1,282 @@
+#include "unionfs/layer_follow.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/path.h"
+#include "unionfs/layer_path.h"
+
+#define LINK_HOPS_MAX 40
+
+/* --- where a link leads ----------------------------------------------------------------------- */
+
+/* The last component of what was resolved so far goes. */
+static void drop_last(struct text *result)
+{
+    char *slash = result->data == NULL ? NULL : strrchr(result->data, '/');
+
+    result->length = slash == NULL ? 0 : (size_t)(slash - result->data);
+    if (result->data != NULL)
+        result->data[result->length] = '\0';
+}
+
+static bool is_own_directory(const struct layer_view *view, const struct strings *orphans,
+                             const char *path)
+{
+    auto_free char *escaped = layer_path_escape(path);
+    struct stat st;
+
+    return fstatat(view->own_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+           !strings_contains(orphans, escaped);
+}
+
+/* One component further: a link's target goes before the rest of the path. */
+static int resolve_component(const struct layer_view *view, const struct strings *orphans,
+                             const char *component, struct text *result, char **rest,
+                             unsigned *hops)
+{
+    size_t before = result->length;
+    auto_free char *target = NULL;
+    char *longer;
+
+    if (text_equal(component, "."))
+        return 0;
+    if (text_equal(component, "..")) {
+        drop_last(result);
+        return 0;
+    }
+    text_addf(result, "%s%s", before > 0 ? "/" : "", component);
+    if (is_own_directory(view, orphans, result->data))
+        return 0;
+    target = view_read_link(view, result->data);
+    if (target == NULL)
+        return 0;
+    if (++*hops > LINK_HOPS_MAX)
+        return -ELOOP;
+    result->length = target[0] == '/' ? 0 : before;
+    result->data[result->length] = '\0';
+    longer = xasprintf("%s/%s", target, *rest);
+    free(*rest);
+    *rest = longer;
+    return 0;
+}
+
+/* Follows the links of the layers below inside the root. @ret_path: "" is the root. */
+static int resolve(const struct layer_view *view, const struct strings *orphans, const char *path,
+                   char **ret_path, struct error *err)
+{
+    auto_free char *rest = xstrdup(path);
+    struct text result = { 0 };
+    unsigned hops = 0;
+    int r = 0;
+
+    while (r == 0 && *rest != '\0') {
+        size_t length = strcspn(rest, "/");
+        auto_free char *component = xstrndup(rest, length);
+        char *behind = xstrdup(rest + length + strspn(rest + length, "/"));
+
+        free(rest);
+        rest = behind;
+        if (length > 0)
+            r = resolve_component(view, orphans, component, &result, &rest, &hops);
+        if (r == 0 && result.length >= LAYER_PATH_MAX)
+            r = -ENAMETOOLONG;
+    }
+    if (r < 0) {
+        text_clear(&result);
+        return error_set(err, -r, "the links below it lead nowhere");
+    }
+    *ret_path = text_take(&result);
+    return 0;
+}
+
+/* --- moving ----------------------------------------------------------------------------------- */
+
+/* Opens a directory of the layer, and makes it and its parents as orphans. */
+static int make_orphan(const struct layer_view *view, const char *path, struct strings *orphans,
+                       int *ret_fd, struct error *err)
+{
+    for (const char *at = path; *at != '\0';) {
+        auto_free char *prefix = NULL;
+
+        at += strcspn(at, "/");
+        prefix = xstrndup(path, (size_t)(at - path));
+        at += strspn(at, "/");
+        if (mkdirat(view->own_fd, prefix, 0755) == 0)
+            strings_take(orphans, layer_path_escape(prefix));
+        else if (errno != EEXIST)
+            return error_errno(err, "make '%s'", prefix);
+    }
+    return path_open_beneath(view->own_fd, *path == '\0' ? "." : path, O_RDONLY | O_DIRECTORY, 0,
+                             ret_fd, err);
+}
+
+static int merge_directory(int from_fd, int to_fd, struct error *err);
+
+static int merge_entry(int from_fd, int to_fd, const char *name, struct error *err)
+{
+    auto_close int from = -1;
+    auto_close int to = -1;
+    int r;
+
+    if (renameat2(from_fd, name, to_fd, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return error_errno(err, "move '%s'", name);
+    from = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    to = openat(to_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0 || to < 0) {
+        if (renameat(from_fd, name, to_fd, name) < 0)
+            return error_errno(err, "move '%s' over another", name);
+        return 0;
+    }
+    r = merge_directory(from, to, err);
+    if (r == 0 && unlinkat(from_fd, name, AT_REMOVEDIR) < 0)
+        r = error_errno(err, "remove '%s'", name);
+    return r;
+}
+
+/* The directories were made by berth-unpack, and are not deeper than it allows. */
+static int merge_directory(int from_fd, int to_fd, struct error *err)
+{
+    int fd = openat(from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    struct timespec times[2];
+    struct stat st;
+    int r = 0;
+
+    if (directory == NULL || fstat(to_fd, &st) < 0)
+        return error_errno(err, "read the directory");
+    times[0] = st.st_atim;
+    times[1] = st.st_mtim;
+    while (r == 0 && (entry = readdir(directory)) != NULL) {
+        if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
+            r = merge_entry(from_fd, to_fd, entry->d_name, err);
+    }
+    (void)closedir(directory); /* only read */
+    if (r == 0 && futimens(to_fd, times) < 0)
+        r = error_errno(err, "set the times");
+    return r;
+}
+
+/* Removes the empty directory; its parent keeps its times. */
+static int remove_directory(const struct layer_view *view, const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    auto_free char *parent = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path));
+    auto_close int fd = -1;
+    struct timespec times[2];
+    struct stat st;
+    int r;
+
+    r = path_open_beneath(view->own_fd, parent, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    if (r < 0)
+        return r;
+    if (fstat(fd, &st) < 0 || unlinkat(view->own_fd, path, AT_REMOVEDIR) < 0)
+        return error_errno(err, "remove '%s'", path);
+    times[0] = st.st_atim;
+    times[1] = st.st_mtim;
+    if (futimens(fd, times) < 0)
+        return error_errno(err, "set the times of '%s'", parent);
+    return 0;
+}
+
+/* Names at or below @from begin with @to from now on. The list is sorted, so they are close. One
+ * that the layer has under its new name too, with an entry, becomes "". */
+static void rename_below(const struct layer_view *view, const struct strings *orphans,
+                         struct strings *names, size_t first, const char *from, const char *to)
+{
+    auto_free char *old = layer_path_escape(from);
+    auto_free char *new = layer_path_escape(to);
+    size_t length = strlen(old);
+
+    for (size_t i = first; i < names->count && text_starts(names->items[i], old); i++) {
+        const char *rest = names->items[i] + length;
+        char *name;
+
+        if (*rest != '/' && *rest != '\0')
+            continue;
+        name = xasprintf("%s%s", new, *new == '\0' && *rest == '/' ? rest + 1 : rest);
+        if (names == orphans) {
+            auto_free char *path = layer_path_unescape(name);
+
+            if (is_own_directory(view, orphans, path))
+                name[0] = '\0';
+        }
+        free(names->items[i]);
+        names->items[i] = name;
+    }
+}
+
+static size_t find_first(const struct strings *names, const char *path)
+{
+    auto_free char *escaped = layer_path_escape(path);
+    size_t i = 0;
+
+    while (i < names->count && !text_starts(names->items[i], escaped))
+        i++;
+    return i;
+}
+
+/* One orphan: moved when the layers below have a link in its place. */
+static int follow(const struct layer_view *view, struct unpack_report *report, size_t index,
+                  struct error *err)
+{
+    auto_free char *path = layer_path_unescape(report->orphans.items[index]);
+    auto_free char *link = view_read_link(view, path);
+    auto_free char *target = NULL;
+    auto_close int from_fd = -1;
+    auto_close int to_fd = -1;
+    size_t length = strlen(path);
+    int r;
+
+    if (link == NULL)
+        return 0;
+    r = resolve(view, &report->orphans, path, &target, err);
+    if (r < 0)
+        return r;
+    if (strncmp(target, path, length) == 0 && (target[length] == '/' || target[length] == '\0'))
+        return 0; /* into itself: the directory replaces the link */
+    r = path_open_beneath(view->own_fd, path, O_RDONLY | O_DIRECTORY, 0, &from_fd, err);
+    if (r == 0)
+        r = make_orphan(view, target, &report->orphans, &to_fd, err);
+    if (r < 0)
+        return r;
+    rename_below(view, &report->orphans, &report->whiteouts, find_first(&report->whiteouts, path),
+                 path, target);
+    rename_below(view, &report->orphans, &report->orphans, index, path, target);
+    r = merge_directory(from_fd, to_fd, err);
+    if (r == 0)
+        r = remove_directory(view, path, err);
+    return r;
+}
+
+int layer_follow(const struct layer_view *view, struct unpack_report *report, struct error *err)
+{
+    assert(view != NULL);
+    assert(report != NULL);
+
+    /* The list grows behind, by directories that no link of the layers below stands for. */
+    for (size_t i = 0; i < report->orphans.count; i++) {
+        auto_free char *name = xstrdup(report->orphans.items[i]);
+        int r = *name == '\0' ? 0 : follow(view, report, i, err);
+
+        if (r < 0)
+            return error_prefix(err, r, "follow the link '%s' of a layer below", name);
+    }
+    for (size_t i = report->orphans.count; i > 0; i--) {
+        if (report->orphans.items[i - 1][0] == '\0')
+            strings_remove(&report->orphans, i - 1);
+    }
+    strings_sort(&report->orphans);
+    return 0;
+}

@@ -1,0 +1,42 @@
+# Layers, snapshots, and the helper that unpacks layers.
+
+noinst_LIBRARIES += libunionfs.a
+libunionfs_a_SOURCES = \
+	unionfs/directory_table.c unionfs/directory_table.h \
+	unionfs/inflate.c unionfs/inflate.h \
+	unionfs/layer.c unionfs/unionfs.h \
+	unionfs/layer_follow.c unionfs/layer_follow.h \
+	unionfs/layer_inherit.c unionfs/layer_inherit.h \
+	unionfs/layer_path.c unionfs/layer_path.h \
+	unionfs/layer_store.c unionfs/layer_store.h \
+	unionfs/layer_view.c unionfs/layer_view.h \
+	unionfs/snapshot.c \
+	unionfs/tree.c unionfs/tree.h \
+	unionfs/unpack.c \
+	unionfs/unpack_attributes.c \
+	unionfs/unpack_fields.c unionfs/unpack_report.h \
+	unionfs/whiteout.c unionfs/whiteout.h
+
+# Reads what anyone may have written: a program of its own, linked dynamically, in a sandbox.
+pkglibexec_PROGRAMS += berth-unpack
+berth_unpack_SOURCES = unionfs/unpack_main.c \
+	unionfs/unpack_sandbox.c unionfs/unpack_sandbox.h
+berth_unpack_LDADD = libunionfs.a libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -ljansson
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
+	tests/unit/test_unpack tests/unit/test_snapshot
+tests_unit_test_whiteout_SOURCES = tests/unit/test_whiteout.c
+tests_unit_test_whiteout_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_layer_path_SOURCES = tests/unit/test_layer_path.c
+tests_unit_test_layer_path_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c
+tests_unit_test_inflate_LDADD = libunionfs.a libbase.a -lisal -lzstd -lcrypto -lcmocka
+tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c
+tests_unit_test_unpack_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -lcrypto -ljansson \
+	-lcmocka
+tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c
+tests_unit_test_snapshot_LDADD = libunionfs.a libbase.a -lcmocka
+endif
+
+EXTRA_DIST += tests/integration/hostile_layers.py

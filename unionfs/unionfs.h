@@ -1,0 +1,149 @@
+#ifndef UNIONFS_UNIONFS_H
+#define UNIONFS_UNIONFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/auto.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/text.h"
+
+/* Layers and the stacks made of them. A layer is one unpacked blob below DATA/layers/, never
+ * changed once visible. A snapshot describes an overlay mount; it performs none. */
+
+/* --- layers ----------------------------------------------------------------------------------- */
+
+/* DATA/layers/<key>/{fs/,meta}. The key is the diff id's hex digits. A layer whose tree depends on
+ * what lies below it (parents without an entry, an opaque root; whiteouts at the bottom) has a tree
+ * for each such place: "-" and random digits follow, and meta names the layers below. So keys need
+ * no digest to be computed, and `berth run` no libcrypto. */
+
+struct layer_source {
+    int blob_fd;           /* the (compressed) tar, at offset 0; borrowed */
+    struct digest diff_id; /* expected digest of the uncompressed tar; text "" = unknown (import) */
+    const char *media_type; /* as in the manifest; NULL: unknown. The bytes decide; "+encrypted" is
+                               refused */
+    uint64_t size_bytes;    /* of the blob, for progress; 0: unknown */
+    void (*progress)(uint64_t bytes_done,
+                     void *context); /* of the blob; may be NULL; only for regular files */
+    void *context;
+};
+
+/**
+ * Makes sure that a layer is unpacked: at once when it is there; waits when another process is
+ * unpacking it; else unpacks it with berth-unpack into staging, verifies its diff id and renames
+ * it.
+ *
+ * @below  diff ids of the layers below, lowest first, all unpacked; only consulted where the tree
+ *         depends on them. NULL: none
+ * @ret_diff_id, @ret_key  may be NULL; the key is a directory name below DATA/layers, the caller
+ * frees
+ *
+ * The caller syncs (layers_sync) before it makes anything visible that refers to it.
+ * -EBADMSG: damaged, or the content does not have the promised digest.
+ */
+int layer_ensure(int data_fd, const struct layer_source *source, const struct strings *below,
+                 struct digest *ret_diff_id, char **ret_key, struct error *err);
+
+/* The same in two steps, so that two layers can be unpacked at once. */
+struct layer_job;
+/**
+ * Starts the work, if there is any.
+ *
+ * @source  copied; its blob_fd has to stay open until the job's end
+ * @is_waiting  false: -EAGAIN when another job or process is on this very layer. Who holds an
+ *              unfinished job must not wait, since two processes could wait for each other
+ */
+int layer_job_start(int data_fd, const struct layer_source *source, const struct strings *below,
+                    bool is_waiting, struct layer_job **ret_job, struct error *err);
+/** Waits for the end, verifies and makes the layer visible. @below of the job: all finished by now.
+ */
+int layer_job_finish(struct layer_job *job, struct digest *ret_diff_id, char **ret_key,
+                     struct error *err);
+/** An unfinished job is stopped and leaves nothing. */
+void layer_job_free(struct layer_job *job);
+DEFINE_AUTO(layer_job)
+
+/** The key of an unpacked layer, as layer_ensure() gave it; -ENOENT when it is not there. */
+int layer_find(int data_fd, const struct digest *diff_id, const struct strings *below,
+               char **ret_key, struct error *err);
+int layer_list(int data_fd, struct strings *ret_keys, struct error *err);
+int layer_size(int data_fd, const char *key, uint64_t *ret_bytes,
+               struct error *err); /* from meta */
+/** Whether DATA/layers/<key>/fs is there. */
+bool layer_exists(int data_fd, const char *key);
+/** Removes by rename to trash; the caller has made sure that nothing uses it. */
+int layer_delete(int data_fd, const char *key, struct error *err);
+/**
+ * Keeps layers from being swept: who needs layers that nothing on disk refers to yet (load, import,
+ * create until its record is written) holds the lock shared; who removes unused ones, exclusively.
+ *
+ * @timeout_ms, -ETIMEDOUT  as in file_lock()
+ */
+int layers_lock(int data_fd, bool is_exclusive, uint32_t timeout_ms, int *ret_fd,
+                struct error *err);
+/** syncfs(2) of the data directory's file system. Layers that no sync followed before a crash are
+ * made anew. */
+int layers_sync(int data_fd, struct error *err);
+/** Decompresses xz or bzip2 with berth-unpack; @ret_fd is a pipe to read the tar from. */
+int layer_decompress(int fd, int *ret_fd, pid_t *ret_pid, struct error *err);
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+struct snapshot {
+    struct strings lower; /* absolute paths of layers' fs/, topmost first */
+    char *upper, *work;   /* absolute; NULL: read-only */
+    bool is_volatile;     /* no sync at unmount: for containers that are removed at their end */
+};
+void snapshot_clear(struct snapshot *snapshot);
+/** The options of the overlay mount that it describes: "lowerdir+=PATH" topmost first, "upperdir=",
+ * "workdir=", "index=off" ... */
+void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret_options);
+/** Makes upper/ and work/ below @container_fd with the root directory's mode and owner as in the
+ * top layer. */
+int snapshot_create_upper(int container_fd, const struct snapshot *snapshot, struct error *err);
+
+/* --- unpacking: the engine room of berth-unpack ----------------------------------------------- */
+
+/* Limits for one layer; all named in errors. */
+#define UNPACK_BYTES_MAX        (10ull << 30)
+#define UNPACK_ENTRIES_MAX      1000000u
+#define UNPACK_RATIO_MAX        1000u /* uncompressed to compressed, after the first 64 MiB */
+#define UNPACK_RATIO_FROM_BYTES (64ull << 20)
+#define UNPACK_ATTRIBUTE_MAX    (64u << 10)
+#define UNPACK_SPARSE_PARTS_MAX 4096u
+#define UNPACK_ORPHANS_MAX      65536u /* directories without an entry of their own */
+
+struct unpack_result {
+    struct digest diff_id;
+    uint64_t bytes; /* sum of file sizes */
+    uint64_t entries;
+    bool needs_chain;         /* the tree depends on the layers below */
+    bool hides_all;           /* nothing of the layers below is visible (opaque mark in the root) */
+    struct strings orphans;   /* parents that had no entry of their own; parents first */
+    struct strings whiteouts; /* directories below the root with whiteouts in them */
+};
+
+/**
+ * Unpacks one (compressed) layer into the empty directory @root_fd as an overlay lower: whiteouts
+ * become character devices 0:0, opaque directories get trusted.overlay.opaque. Nothing outside of
+ * @root_fd can be written, whatever the tar says (image-spec layer.md; hostile names are errors).
+ * A symbolic link in a name is followed as if the layer were the root directory.
+ *
+ * @algorithm  of the diff id: "sha256"
+ * @is_bottom  nothing lies below: whiteouts are left out (overlayfs would list them in a directory
+ *             that is in one layer only)
+ *
+ * Runs with umask 0 and, for names that are not ASCII, in a UTF-8 locale.
+ */
+int unpack_layer(int blob_fd, int root_fd, const char *algorithm, bool is_bottom,
+                 struct unpack_result *ret_result, struct error *err);
+void unpack_result_clear(struct unpack_result *result);
+
+/** Whether an extended attribute of a layer is kept: what belongs to files, not to overlayfs or the
+ * host. */
+bool unpack_keeps_attribute(const char *name);
+
+#endif

@@ -1,0 +1,168 @@
+/* berth-unpack ROOT-DESCRIPTOR ALGORITHM [bottom] <BLOB
+ * berth-unpack decompress <BLOB >TAR
+ *
+ * Unpacks one layer into the empty directory behind an inherited descriptor and prints what came
+ * of it as one line of JSON; or decompresses what layers cannot be (xz, bzip2) for `berth import`.
+ * Started by unionfs/layer.c; a program of its own so that the bytes of a layer, which anyone may
+ * have written, are read without any right but that of making files in that directory. */
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "unionfs/layer_path.h"
+#include "unionfs/unionfs.h"
+#include "unionfs/unpack_report.h"
+#include "unionfs/unpack_sandbox.h"
+
+#define DESCRIPTOR_MAX 1000000
+
+static int unpack(int root_fd, const char *algorithm, bool is_bottom, struct unpack_report *report,
+                  struct error *err)
+{
+    struct unpack_result result = { 0 };
+    int r;
+
+    r = unpack_sandbox_enter(root_fd, err);
+    if (r < 0)
+        return r;
+    r = unpack_layer(STDIN_FILENO, root_fd, algorithm, is_bottom, &result, err);
+    if (r < 0)
+        return r;
+    report->diff_id = xstrdup(result.diff_id.text);
+    report->bytes = result.bytes;
+    report->entries = result.entries;
+    report->needs_chain = result.needs_chain;
+    report->hides_all = result.hides_all;
+    for (size_t i = 0; i < result.orphans.count; i++)
+        strings_take(&report->orphans, layer_path_escape(result.orphans.items[i]));
+    for (size_t i = 0; i < result.whiteouts.count; i++)
+        strings_take(&report->whiteouts, layer_path_escape(result.whiteouts.items[i]));
+    unpack_result_clear(&result);
+    return 0;
+}
+
+static int report_print(const struct unpack_report *report, struct error *err)
+{
+    auto_free char *json = encode_text(&unpack_report_object, report, ENCODE_COMPACT);
+
+    return fd_write_all(STDOUT_FILENO, json, strlen(json), "the report", err);
+}
+
+static int unpack_command(int count, char **arguments, struct error *err)
+{
+    struct unpack_report report = { 0 };
+    struct digest warm_up;
+    uint64_t root_fd;
+    int r;
+
+    if (count < 3 || count > 4 || (count == 4 && strcmp(arguments[3], "bottom") != 0))
+        return error_set(err, EINVAL, "it is started by berth, not by hand");
+    r = text_parse_u64(arguments[1], "descriptor", DESCRIPTOR_MAX, &root_fd, err);
+    if (r < 0)
+        return r;
+    if (strcmp(arguments[2], "sha256") != 0 && strcmp(arguments[2], "sha512") != 0)
+        return error_set(err, EINVAL, "unknown digest algorithm '%s'", arguments[2]);
+
+    /* libcrypto reads its configuration on first use: before the sandbox. */
+    hash_bytes(arguments[2], "", 0, &warm_up);
+    r = fd_set_close_on_exec((int)root_fd, true, err);
+    if (r == 0)
+        r = unpack((int)root_fd, arguments[2], count == 4, &report, err);
+    if (r < 0) {
+        report.error = xstrdup(err->message);
+        report.code = (uint32_t)-r;
+    }
+    r = report_print(&report, err);
+    object_clear(&unpack_report_object, &report);
+    return r;
+}
+
+/* --- decompress ------------------------------------------------------------------------------- */
+
+static int archive_failure(struct archive *archive, struct error *err)
+{
+    const char *message = archive_error_string(archive);
+
+    return error_set(err, EBADMSG, "decompress: %s", message == NULL ? "damaged" : message);
+}
+
+static int decompress_from(struct archive *archive, struct error *err)
+{
+    struct archive_entry *entry;
+    const void *bytes;
+    size_t length;
+    la_int64_t offset;
+    uint64_t total = 0;
+    int r;
+
+    if (archive_read_support_filter_xz(archive) < ARCHIVE_WARN ||
+        archive_read_support_filter_bzip2(archive) < ARCHIVE_WARN ||
+        archive_read_support_format_raw(archive) != ARCHIVE_OK ||
+        archive_read_open_fd(archive, STDIN_FILENO, 256u << 10) != ARCHIVE_OK ||
+        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+        return archive_failure(archive, err);
+    while ((r = archive_read_data_block(archive, &bytes, &length, &offset)) == ARCHIVE_OK) {
+        total += length;
+        if (total > UNPACK_BYTES_MAX)
+            return error_set(err, EFBIG, "larger than %llu bytes when unpacked",
+                             (unsigned long long)UNPACK_BYTES_MAX);
+        r = fd_write_all(STDOUT_FILENO, bytes, length, "the tar", err);
+        if (r < 0)
+            return r;
+    }
+    return r == ARCHIVE_EOF ? 0 : archive_failure(archive, err);
+}
+
+static int decompress_command(struct error *err)
+{
+    struct archive *archive;
+    int r;
+
+    r = unpack_sandbox_enter(-1, err);
+    if (r < 0)
+        return r;
+    archive = archive_read_new();
+    if (archive == NULL)
+        return error_set(err, ENOMEM, "no memory for libarchive");
+    r = decompress_from(archive, err);
+    (void)archive_read_free(archive);
+    return r;
+}
+
+int main(int count, char **arguments)
+{
+    struct error err = { 0 };
+    int r;
+
+    r = fd_open_standard(&err);
+    if (r == 0) {
+        log_configure("berth-unpack", -1, LOG_TEXT, false);
+        (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for names in PAX headers, which are UTF-8 */
+        umask(0);
+        /* Nobody waits for the result any more, and what it made is garbage. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)signal(SIGXFSZ, SIG_IGN); /* too large a file is an error with a name */
+        if (count == 2 && strcmp(arguments[1], "decompress") == 0)
+            r = decompress_command(&err);
+        else
+            r = unpack_command(count, arguments, &err);
+    }
+    if (r < 0) {
+        log_error("%s", err.message);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

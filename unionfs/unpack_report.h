@@ -1,0 +1,27 @@
+#ifndef UNIONFS_UNPACK_REPORT_H
+#define UNIONFS_UNPACK_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/decode.h"
+#include "base/text.h"
+
+/* What berth-unpack says at its end, as one line of JSON; and, as far as it went well, the file
+ * DATA/layers/<key>/meta. */
+struct unpack_report {
+    char *error;   /* NULL: it worked */
+    uint32_t code; /* errno value of the error */
+    char *diff_id;
+    uint64_t bytes;
+    uint64_t entries;
+    bool needs_chain, hides_all;
+    struct strings orphans;   /* by layer_path_escape() */
+    struct strings whiteouts; /* as orphans; not kept in meta */
+    struct strings below;     /* only in meta, with needs_chain: diff ids of the layers below */
+};
+extern const struct object unpack_report_object;
+
+#define UNPACK_REPORT_BYTES_MAX (64u << 20)
+
+#endif
