@@ -1,0 +1,253 @@
+#include "cli/image_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/staging.h"
+#include "cli/image_options.h"
+#include "cli/progress.h"
+
+/* berth-image reads archives and makes images: what needs libarchive, libcrypto and the
+ * compressors, which `berth` itself does not link. `berth load ...` runs it with the same words. */
+
+#define STATUS_FAILED 1
+
+static const struct option global_options[] = {
+    { "data", 0, OPTION_TEXT, "DIR", "Where images are kept; default: /var/lib/berth", "file" },
+    { "run", 0, OPTION_TEXT, "DIR", "Run state; default: /run/berth", "file" },
+    { "debug", 'D', OPTION_FLAG, NULL, "Log each step", NULL },
+    { 0 },
+};
+
+static const struct command commands[] = {
+    { .name = "load",
+      .alias = "image load",
+      .usage = IMAGE_LOAD_USAGE,
+      .help = IMAGE_LOAD_HELP,
+      .description = IMAGE_LOAD_DESCRIPTION,
+      .examples = IMAGE_LOAD_EXAMPLES,
+      .options = image_load_options,
+      .handler = command_image_load },
+    { .name = "import",
+      .alias = "image import",
+      .usage = IMAGE_IMPORT_USAGE,
+      .help = IMAGE_IMPORT_HELP,
+      .description = IMAGE_IMPORT_DESCRIPTION,
+      .examples = IMAGE_IMPORT_EXAMPLES,
+      .options = image_import_options,
+      .min_words = 1,
+      .max_words = 2,
+      .handler = command_image_import,
+      .words_completion = "file" },
+    { .name = "image make",
+      .usage = IMAGE_MAKE_USAGE,
+      .help = IMAGE_MAKE_HELP,
+      .description = IMAGE_MAKE_DESCRIPTION,
+      .examples = IMAGE_MAKE_EXAMPLES,
+      .options = image_make_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = command_image_make,
+      .words_completion = "busybox|debian" },
+    { 0 },
+};
+
+int image_program_engine(struct image_program *program, struct engine **ret_engine,
+                         struct error *err)
+{
+    int r = 0;
+
+    if (program->engine == NULL)
+        r = engine_open(program->data_path, program->run_path, &program->engine, err);
+    if (r < 0)
+        return r;
+    if (engine_images(program->engine) == NULL)
+        return error_set(err, EIO, "open the image store");
+    /* What an earlier one left that was killed; whatever cannot be removed is tried again next
+     * time. */
+    (void)staging_clean(engine_data_fd(program->engine), NULL);
+    *ret_engine = program->engine;
+    return 0;
+}
+
+int image_program_failed(const char *command, const struct error *err)
+{
+    log_error("%s: %s", command, err->message);
+    return STATUS_FAILED;
+}
+
+int image_program_printed(void)
+{
+    struct error err = { 0 };
+
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return 0;
+    (void)error_errno(&err, "write to standard output");
+    log_error("%s", err.message);
+    return STATUS_FAILED;
+}
+
+/* What a command reads: a file, a directory, or standard input. */
+struct input {
+    int fd; /* STDIN_FILENO is not closed */
+    bool is_directory;
+    uint64_t size; /* of a regular file; else 0 */
+    struct progress *progress;
+};
+
+static void input_clear(struct input *input)
+{
+    if (input->fd > STDERR_FILENO)
+        (void)close(input->fd); /* only read */
+    progress_free(input->progress);
+}
+
+static int open_input(const char *path, struct input *input, struct error *err)
+{
+    struct stat status;
+
+    input->fd = STDIN_FILENO;
+    if (path == NULL || strcmp(path, "-") == 0) {
+        if (isatty(STDIN_FILENO))
+            return error_set(err, EINVAL,
+                             "standard input is a terminal; name a file, or send the "
+                             "archive through a pipe");
+    } else {
+        input->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (input->fd < 0)
+            return error_errno(err, "open '%s'", path);
+    }
+    if (fstat(input->fd, &status) < 0)
+        return error_errno(err, "look at '%s'", path != NULL ? path : "standard input");
+    input->is_directory = S_ISDIR(status.st_mode);
+    if (S_ISREG(status.st_mode) && status.st_size > 0)
+        input->size = (uint64_t)status.st_size;
+    return 0;
+}
+
+/* The engine does not know how long the archive is that it reads first; a regular file's size is
+ * known here. */
+static void show_progress(const char *step, uint64_t done, uint64_t total, void *context)
+{
+    struct input *input = context;
+
+    if (total == 0 && text_starts(step, "Reading"))
+        total = input->size;
+    progress_update(step, done, total, input->progress);
+}
+
+static int load(struct image_program *program, const struct arguments *arguments,
+                struct strings *lines, struct error *err)
+{
+    AUTO_CLEAR(input) struct input input = { .fd = -1 };
+    const char *path = arguments_text(arguments, "input");
+    struct engine *engine;
+    int r;
+
+    r = open_input(path, &input, err);
+    if (r == 0)
+        r = image_program_engine(program, &engine, err);
+    if (r < 0)
+        return r;
+    input.progress = progress_open(arguments_flag(arguments, "quiet") || program->is_debug);
+    r = engine_load(engine, input.fd, input.is_directory, show_progress, &input, lines, err);
+    if (r < 0)
+        return error_prefix(err, r, "%s", path != NULL ? path : "standard input");
+    return 0;
+}
+
+int command_image_load(const struct arguments *arguments, void *context)
+{
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+    struct error err = { 0 };
+
+    if (load(context, arguments, &lines, &err) < 0)
+        return image_program_failed("load", &err);
+    for (size_t i = 0; i < lines.count; i++)
+        (void)printf("%s\n", lines.items[i]);
+    return image_program_printed();
+}
+
+static int import(struct image_program *program, const struct arguments *arguments, char **ret_id,
+                  struct error *err)
+{
+    AUTO_CLEAR(input) struct input input = { .fd = -1 };
+    const char *path = arguments->words[0];
+    struct engine *engine;
+    int r;
+
+    if (text_starts(path, "http://") || text_starts(path, "https://"))
+        return error_set(err, ENOTSUP, "'%s' is not fetched; download it, then import the file",
+                         path);
+    r = open_input(path, &input, err);
+    if (r < 0)
+        return r;
+    if (input.is_directory)
+        return error_set(err, EISDIR,
+                         "'%s' is a directory; `tar -C %s -c . | berth import -` "
+                         "imports what is in it",
+                         path, path);
+    r = image_program_engine(program, &engine, err);
+    if (r < 0)
+        return r;
+    input.progress = progress_open(program->is_debug);
+    return engine_import(engine, input.fd, arguments->words[1], arguments_list(arguments, "change"),
+                         arguments_text(arguments, "message"), show_progress, &input, ret_id, err);
+}
+
+int command_image_import(const struct arguments *arguments, void *context)
+{
+    auto_free char *id = NULL;
+    struct error err = { 0 };
+
+    if (import(context, arguments, &id, &err) < 0) {
+        log_error("%s", err.message); /* says "import" by itself */
+        return STATUS_FAILED;
+    }
+    (void)printf("%s\n", id);
+    return image_program_printed();
+}
+
+static int prepare(const struct arguments *arguments, void *context, struct error *err)
+{
+    struct image_program *program = context;
+
+    (void)err; /* nothing here fails */
+    program->data_path = arguments_global(arguments, "data")->text;
+    program->run_path = arguments_global(arguments, "run")->text;
+    program->is_debug = arguments_global(arguments, "debug")->flag;
+    log_configure("berth", -1, LOG_TEXT, program->is_debug);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "berth-image",
+        .summary = "Load, import and make images, for `berth`",
+        .commands = commands,
+        .global_options = global_options,
+        .usage_status = STATUS_FAILED,
+        .prepare = prepare,
+    };
+    struct image_program context = { 0 };
+    struct error err = { 0 };
+    int status;
+
+    log_configure("berth", -1, LOG_TEXT, false);
+    if (fd_open_standard(&err) < 0) {
+        log_error("%s", err.message);
+        return STATUS_FAILED;
+    }
+    (void)signal(SIGPIPE, SIG_IGN); /* a child or a reader that dies shows as EPIPE; cannot fail */
+    status = program_run(&program, argc, argv, &context);
+    engine_free(context.engine);
+    return status;
+}

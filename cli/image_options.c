@@ -1,0 +1,27 @@
+#include "cli/image_options.h"
+
+const struct option image_load_options[] = {
+    { "input", 'i', OPTION_TEXT, "FILE", "Archive or directory; default: standard input", "file" },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },
+    { 0 },
+};
+
+const struct option image_import_options[] = {
+    { "change", 'c', OPTION_LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image",
+      "none" },
+    { "message", 'm', OPTION_TEXT, "TEXT", "Comment of the image", "none" },
+    { "platform", 0, OPTION_REFUSED, "PLATFORM", "images are made for this machine's platform",
+      NULL },
+    { 0 },
+};
+
+const struct option image_make_options[] = {
+    { "tag", 't', OPTION_LIST, "NAME[:TAG]", "Name of the image; may be repeated", "none" },
+    { "suite", 0, OPTION_TEXT, "SUITE",
+      "debian: release, such as bookworm; default: this machine's", "none" },
+    { "include", 0, OPTION_LIST, "PACKAGE,...", "debian: packages to install as well", "none" },
+    { "variant", 0, OPTION_TEXT, "VARIANT", "debian: how much is installed; default: minbase",
+      "minbase|essential|apt|required|important|standard|buildd" },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress; print the image's id only", NULL },
+    { 0 },
+};

@@ -1,0 +1,42 @@
+#ifndef CLI_IMAGE_OPTIONS_H
+#define CLI_IMAGE_OPTIONS_H
+
+#include "cli/options.h"
+
+/* Commands whose work berth-image does: `berth` shows them in its help and completes them, then
+ * runs that program with the same words. So both read these tables. */
+
+extern const struct option image_load_options[];
+extern const struct option image_import_options[];
+extern const struct option image_make_options[];
+
+#define IMAGE_LOAD_USAGE "[OPTIONS]"
+#define IMAGE_LOAD_HELP  "Load images from an archive or an OCI layout directory"
+#define IMAGE_LOAD_DESCRIPTION                                                                     \
+    "Reads what docker, podman or skopeo save: an OCI layout (a directory or a tar) or a docker "  \
+    "archive, plain or compressed with gzip or zstd. Digests, sizes and diff ids are verified."
+#define IMAGE_LOAD_EXAMPLES                                                                        \
+    "berth load -i busybox.tar            # an archive\n"                                          \
+    "berth load -i ./layout               # an OCI layout directory\n"                             \
+    "skopeo copy docker://alpine docker-archive:/dev/stdout:alpine:latest | berth load"
+
+#define IMAGE_IMPORT_USAGE "[OPTIONS] FILE|- [REPOSITORY[:TAG]]"
+#define IMAGE_IMPORT_HELP  "Make an image of one layer from a tar of a root file system"
+#define IMAGE_IMPORT_DESCRIPTION                                                                   \
+    "The tar may be compressed. --change takes Dockerfile instructions: CMD, ENTRYPOINT, ENV, "    \
+    "EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR."
+#define IMAGE_IMPORT_EXAMPLES                                                                      \
+    "berth import root.tar.gz mine:1      # from a file\n"                                         \
+    "tar -C root -c . | berth import -c 'CMD [\"sh\"]' - mine"
+
+#define IMAGE_MAKE_USAGE "[OPTIONS] busybox|debian"
+#define IMAGE_MAKE_HELP  "Make a base image from this machine's packages, without a registry"
+#define IMAGE_MAKE_DESCRIPTION                                                                     \
+    "busybox: from the static busybox of the package busybox-static. debian: with mmdebstrap, "    \
+    "from the Debian archive that this machine's own apt uses when it has the suite."
+#define IMAGE_MAKE_EXAMPLES                                                                        \
+    "berth image make busybox                                     # busybox:latest\n"              \
+    "berth image make debian --suite bookworm --include python3   # debian:bookworm, "             \
+    "debian:latest"
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef CLI_IMAGE_PROGRAM_H
+#define CLI_IMAGE_PROGRAM_H
+
+#include "cli/options.h"
+#include "engine/engine.h"
+
+/* What the commands of the program berth-image share. */
+
+struct image_program {
+    const char *data_path, *run_path; /* NULL: the engine's default */
+    bool is_debug;
+    struct engine *engine; /* opened when a command first needs it */
+};
+
+/** Opens the engine, once; it stays the program's. */
+int image_program_engine(struct image_program *program, struct engine **ret_engine,
+                         struct error *err);
+/** Logs "COMMAND: sentence"; returns the exit status. */
+int image_program_failed(const char *command, const struct error *err);
+/** Flushes standard output; returns the exit status, a failure when the output was lost. */
+int image_program_printed(void);
+
+command_handler command_image_load, command_image_import, command_image_make;
+
+#endif

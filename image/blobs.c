@@ -1,0 +1,113 @@
+#include "image/store_private.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+
+char *blob_path(const struct digest *digest, char *buffer)
+{
+    (void)snprintf(buffer, BLOB_PATH_MAX, "blobs/%s/%s", digest_algorithm(digest),
+                   digest_hex(digest));
+    return buffer;
+}
+
+bool blob_is_there(struct image_store *store, const struct digest *digest, uint64_t size)
+{
+    char path[BLOB_PATH_MAX];
+    struct stat status;
+
+    return fstatat(store->data_fd, blob_path(digest, path), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(status.st_mode) && (size == UINT64_MAX || (uint64_t)status.st_size == size);
+}
+
+int blob_open(struct image_store *store, const struct digest *digest, int *ret_fd,
+              struct error *err)
+{
+    char path[BLOB_PATH_MAX];
+    int r;
+
+    assert(store != NULL);
+    assert(digest != NULL);
+    assert(ret_fd != NULL);
+
+    r = path_open_beneath(store->data_fd, blob_path(digest, path), O_RDONLY | O_NONBLOCK, 0, ret_fd,
+                          err);
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "blob %s is missing from the store", digest->text);
+    if (r < 0)
+        return error_prefix(err, r, "blob %s", digest->text);
+    return 0;
+}
+
+int blob_read(struct image_store *store, const struct digest *digest, char **ret_text,
+              size_t *ret_length, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    assert(ret_text != NULL);
+
+    r = blob_open(store, digest, &fd, err);
+    if (r < 0)
+        return r;
+    return fd_read_all(fd, IMAGE_DOCUMENT_MAX, digest->text, ret_text, ret_length, err);
+}
+
+int store_make_directory(int data_fd, const char *path, struct error *err)
+{
+    if (mkdirat(data_fd, path, 0700) < 0 && errno != EEXIST)
+        return error_errno(err, "make directory '%s' of the image store", path);
+    return 0;
+}
+
+int store_sync_directory(int data_fd, const char *path, struct error *err)
+{
+    auto_close int fd = openat(data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fsync(fd) < 0)
+        return error_errno(err, "sync directory '%s' of the image store", path);
+    return 0;
+}
+
+int store_list_directory(int data_fd, const char *path, struct strings *ret_names,
+                         struct error *err)
+{
+    struct dirent *entry;
+    DIR *directory;
+    int fd, failure;
+
+    fd = openat(data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return error_errno(err, "open directory '%s' of the image store", path);
+    directory = fdopendir(fd);
+    if (directory == NULL) {
+        (void)close(fd);
+        return error_errno(err, "read directory '%s' of the image store", path);
+    }
+    errno = 0;
+    while ((entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.')
+            strings_add(ret_names, entry->d_name);
+        errno = 0;
+    }
+    failure = errno;
+    (void)closedir(directory); /* nothing was written */
+    if (failure != 0) {
+        strings_clear(ret_names);
+        errno = failure;
+        return error_errno(err, "read directory '%s' of the image store", path);
+    }
+    return 0;
+}

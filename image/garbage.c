@@ -1,0 +1,97 @@
+#include "image/store_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+/* Mark and sweep. Marked is what a published image refers to: its manifest, its config, its layers.
+ * Whoever adds blobs holds the lock shared until they are published, so nothing that is about to
+ * get a record is seen as garbage here. */
+
+static int mark(struct image_store *store, struct strings *marked, struct error *err)
+{
+    AUTO_CLEAR(records) struct records records = { 0 };
+    int r;
+
+    r = records_list(store, &records, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < records.count; i++) {
+        AUTO_CLEAR(document) struct document document = { 0 };
+        const struct digest *digest = &records.items[i].manifest_digest;
+
+        /* An unreadable manifest ends the sweep: what it refers to is not known. */
+        r = store_read_manifest(store, digest, &document, err);
+        if (r < 0)
+            return r;
+        strings_add(marked, digest->text);
+        strings_add(marked, document.config.digest.text);
+        for (size_t j = 0; j < document.layers.count; j++)
+            strings_add(marked, document.layers.items[j].digest.text);
+    }
+    strings_sort(marked);
+    return 0;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_marked(const struct strings *marked, const char *text)
+{
+    return marked->count > 0 && bsearch(&text, marked->items, marked->count, sizeof(*marked->items),
+                                        compare_texts) != NULL;
+}
+
+static int sweep_algorithm(struct image_store *store, const char *algorithm,
+                           const struct strings *marked, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings files = { 0 };
+    auto_free char *directory = xasprintf("blobs/%s", algorithm);
+    int r;
+
+    r = store_list_directory(store->data_fd, directory, &files, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < files.count; i++) {
+        auto_free char *path = xasprintf("%s/%s", directory, files.items[i]);
+        auto_free char *text = xasprintf("%s:%s", algorithm, files.items[i]);
+
+        if (is_marked(marked, text))
+            continue;
+        if (unlinkat(store->data_fd, path, 0) < 0 && errno != ENOENT)
+            return error_errno(err, "remove blob %s", text);
+    }
+    return 0;
+}
+
+int image_sweep_blobs(struct image_store *store, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings marked = { 0 };
+    auto_close int lock_fd = -1;
+    int r;
+
+    assert(store != NULL);
+
+    if (faccessat(store->data_fd, "blobs", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    if (store->lock_fd >= 0) /* this process itself is adding */
+        return 0;
+    r = file_lock(store->data_fd, "blobs/lock", true, 0, &lock_fd, err);
+    if (r == -EAGAIN)
+        return 0;
+    if (r < 0)
+        return error_prefix(err, r, "lock the image store");
+    r = mark(store, &marked, err);
+    if (r == 0)
+        r = sweep_algorithm(store, "sha256", &marked, err);
+    if (r == 0)
+        r = sweep_algorithm(store, "sha512", &marked, err);
+    return r < 0 ? error_prefix(err, r, "sweep the image store") : 0;
+}

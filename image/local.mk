@@ -1,0 +1,56 @@
+# Images: references, blobs, documents, names, archives; and the program that reads and makes them.
+
+noinst_LIBRARIES += libimage.a
+libimage_a_SOURCES = \
+	image/archive.c image/archive_private.h image/image.h \
+	image/blob_write.c \
+	image/blobs.c image/store_private.h \
+	image/docker_archive.c \
+	image/documents_fields.c image/documents.h \
+	image/garbage.c \
+	image/image_build.c \
+	image/image_inspect_fields.c \
+	image/image_store.c \
+	image/layer_writer.c \
+	image/layout.c \
+	image/names.c \
+	image/platform.c image/platform.h \
+	image/reference.c \
+	image/spool.c image/spool.h
+
+# Links what `berth` itself must not: archives, digests, compressors.
+pkglibexec_PROGRAMS += berth-image
+berth_image_SOURCES = cli/image_main.c cli/image_program.h \
+	cli/apt_sources.c cli/apt_sources.h \
+	cli/image_make.c cli/image_make.h \
+	cli/image_make_busybox.c \
+	cli/image_make_debian.c \
+	cli/image_options.c cli/image_options.h \
+	cli/progress.c cli/progress.h \
+	cli/tar_writer.c cli/tar_writer.h
+berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a \
+	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
+	tests/unit/test_archive tests/unit/test_image_store tests/unit/test_progress \
+	tests/unit/test_apt_sources tests/unit/test_busybox_root
+tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
+tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
+tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c
+tests_unit_test_documents_fields_LDADD = libimage.a libbase.a -ljansson -lcmocka
+tests_unit_test_archive_SOURCES = tests/unit/test_archive.c
+tests_unit_test_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_image_store_SOURCES = tests/unit/test_image_store.c
+tests_unit_test_image_store_LDADD = libimage.a libbase.a -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_progress_SOURCES = tests/unit/test_progress.c cli/progress.c
+tests_unit_test_progress_LDADD = libbase.a -lcmocka
+tests_unit_test_apt_sources_SOURCES = tests/unit/test_apt_sources.c cli/apt_sources.c
+tests_unit_test_apt_sources_LDADD = libbase.a -lcmocka
+tests_unit_test_busybox_root_SOURCES = tests/unit/test_busybox_root.c cli/image_make_busybox.c \
+	cli/progress.c cli/tar_writer.c
+tests_unit_test_busybox_root_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson \
+	-lcmocka
+endif
+
+EXTRA_DIST += tests/unit/image_fixture.h
