@@ -1,0 +1,432 @@
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "engine/bundle.h"
+#include "engine/container_names.h"
+#include "engine/engine_private.h"
+#include "engine/host_facts.h"
+#include "engine/image_root.h"
+#include "engine/record.h"
+#include "engine/volumes.h"
+
+/* Making a container. Everything is computed in memory first. Then, with the claim on the new id
+ * held:
+ *
+ *   1. the name is reserved (a link)
+ *   2. containers/.new-<id>/ is filled and renamed to containers/<id>/
+ *   3. volumes are made
+ *
+ * A crash after 1 leaves a stale name, after 2 a directory that repair.c finds by the lock file of
+ * the dead claim; and, once renamed, a container that can be started, whose volumes start.c makes.
+ */
+
+#define HOST_FILE_MAX (1u << 20)
+
+/* What engine_create() gathers on its way. */
+struct creation {
+    struct engine *engine;
+    struct image *image;
+    struct record *record;
+    struct host_facts facts;
+    struct snapshot snapshot;
+    struct spec *spec;
+    struct spec_user user;
+    char *home;
+    char *container_path;
+};
+
+static void creation_clear(struct creation *creation)
+{
+    image_free(creation->image);
+    record_free(creation->record);
+    host_facts_clear(&creation->facts);
+    snapshot_clear(&creation->snapshot);
+    spec_free(creation->spec);
+    free(creation->user.additional_gids.items);
+    free(creation->user.username);
+    free(creation->home);
+    free(creation->container_path);
+}
+
+static int copy_settings(const struct settings *from, struct settings *to, struct error *err)
+{
+    auto_free char *text = encode_text(&settings_object, from, ENCODE_COMPACT);
+
+    return decode_text(&settings_object, text, strlen(text), to, "settings", err);
+}
+
+/* Layers are unpacked when an image is loaded, so they are only looked up here. */
+static int find_layers(struct creation *creation, struct error *err)
+{
+    const struct strings *diff_ids = &creation->image->config.diff_ids;
+    AUTO_CLEAR(strings) struct strings below = { 0 };
+    AUTO_CLEAR(strings) struct strings paths = { 0 };
+
+    for (size_t i = 0; i < diff_ids->count; i++) {
+        auto_free char *key = NULL;
+        struct digest digest;
+        int r;
+
+        r = digest_parse(diff_ids->items[i], &digest, err);
+        if (r < 0)
+            return r;
+        r = layer_find(creation->engine->data_fd, &digest, &below, &key, err);
+        if (r == -ENOENT)
+            return error_set(
+                err, ENOENT,
+                "layer %zu of image '%s' is missing in the store: load the image again", i + 1,
+                creation->record->settings.image);
+        if (r < 0)
+            return r;
+        strings_addf(&paths, "%s/layers/%s/fs", creation->engine->data_path, key);
+        strings_add(&below, diff_ids->items[i]);
+    }
+    for (size_t i = paths.count; i > 0; i--)
+        strings_add(&creation->record->layers, paths.items[i - 1]);
+    if (paths.count == 0)
+        return error_set(err, EINVAL, "image '%s' has no layers", creation->record->settings.image);
+    return 0;
+}
+
+static int find_image(struct creation *creation, const struct settings *settings, struct error *err)
+{
+    struct record *record = creation->record;
+    int r;
+
+    r = engine_need_images(creation->engine, err);
+    if (r < 0)
+        return r;
+    r = image_find(creation->engine->images, settings->image, &creation->image, err);
+    if (r < 0)
+        return r;
+    record->image = xstrdup(settings->image);
+    record->image_manifest = xstrdup(creation->image->manifest_digest.text);
+    record->image_id = xstrdup(creation->image->id.text);
+    return find_layers(creation, err);
+}
+
+/* "container:NAME" becomes "container:<id>": names can change. */
+static int resolve_mode(struct engine *engine, const char *option, char **mode, struct error *err)
+{
+    auto_free char *id = NULL;
+    enum namespace_mode kind;
+    const char *name;
+    int r;
+
+    r = namespace_mode_parse(option, *mode, &kind, &name, err);
+    if (r < 0 || kind != NAMESPACE_CONTAINER)
+        return r;
+    r = engine_find(engine, name, &id, err);
+    if (r < 0)
+        return error_prefix(err, r, "%s", option);
+    free(*mode);
+    *mode = xasprintf("container:%s", id);
+    return 0;
+}
+
+static int check_bind(const struct settings_mount *mount, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    if (text_is_empty(mount->source) || mount->source[0] != '/')
+        return error_set(err, EINVAL, "bind mount at '%s': '%s' is not an absolute path",
+                         mount->target, mount->source == NULL ? "" : mount->source);
+    if (access(mount->source, F_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return error_errno(err, "bind mount of '%s'", mount->source);
+    if (!mount->creates_source)
+        return error_set(err, ENOENT, "bind mount: '%s' does not exist on the host", mount->source);
+    r = path_create_directory(mount->source, 0755, &fd, err);
+    return r < 0 ? error_prefix(err, r, "bind mount of '%s'", mount->source) : 0;
+}
+
+static int resolve_mounts(struct engine *engine, struct settings *settings, struct error *err)
+{
+    static const char *const types[] = { "bind", "volume", "tmpfs" };
+    int r;
+
+    for (size_t i = 0; i < settings->mounts.count; i++) {
+        const struct settings_mount *mount = &settings->mounts.items[i];
+        bool is_known = false;
+
+        for (size_t k = 0; k < ARRAY_SIZE(types); k++)
+            is_known = is_known || text_equal(mount->type, types[k]);
+        if (!is_known)
+            return error_set(err, EINVAL, "mount type '%s': give bind, volume or tmpfs",
+                             mount->type == NULL ? "" : mount->type);
+        if (text_is_empty(mount->target))
+            return error_set(err, EINVAL, "a %s mount needs a target", mount->type);
+        r = strcmp(mount->type, "bind") == 0 ? check_bind(mount, err) : 0;
+        if (r < 0)
+            return r;
+    }
+    return volumes_add_from(engine, settings, err);
+}
+
+static int check_settings(const struct settings *settings, struct error *err)
+{
+    int signal;
+    int r;
+
+    if (!text_is_empty(settings->stop_signal)) {
+        r = process_parse_signal(settings->stop_signal, &signal, err);
+        if (r < 0)
+            return error_prefix(err, r, "--stop-signal");
+    }
+    if (settings->is_removed && settings->restart != RESTART_NO)
+        return error_set(err, EINVAL, "--rm cannot be used together with --restart");
+    if (!text_is_empty(settings->log_driver) && strcmp(settings->log_driver, "json-file") != 0 &&
+        strcmp(settings->log_driver, "none") != 0)
+        return error_set(err, EOPNOTSUPP, "--log-driver '%s': give json-file or none",
+                         settings->log_driver);
+    return 0;
+}
+
+static int plan_cgroup_path(struct record *record, struct error *err)
+{
+    const char *parent = record->settings.cgroup_parent;
+    auto_free char *joined = NULL;
+    int r;
+
+    joined = text_is_empty(parent) ? xasprintf("/berth/%s", record->id)
+                                   : xasprintf("%s/%s", parent, record->id);
+    r = cgroup_path_parse(joined, &record->cgroup_path, err);
+    return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
+}
+
+static int resolve_user(struct creation *creation, struct error *err)
+{
+    const struct strings *groups = &creation->record->settings.groups;
+    auto_close int root_fd = -1;
+    int r;
+
+    r = image_root_open(&creation->record->layers, &root_fd, err);
+    if (r < 0)
+        return r;
+    r = user_resolve(root_fd, text_is_empty(creation->record->user) ? "0" : creation->record->user,
+                     &creation->user, &creation->home, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < groups->count; i++) {
+        struct u32_list *gids = &creation->user.additional_gids;
+        auto_free char *text = xasprintf("0:%s", groups->items[i]);
+        struct spec_user group = { 0 };
+
+        r = user_resolve(root_fd, text, &group, NULL, err);
+        free(group.additional_gids.items);
+        free(group.username);
+        if (r < 0)
+            return error_prefix(err, r, "--group-add '%s'", groups->items[i]);
+        gids->items = xrealloc(gids->items, gids->count + 1, sizeof(*gids->items));
+        gids->items[gids->count++] = group.gid;
+    }
+    return 0;
+}
+
+static int resolve(struct creation *creation, const struct settings *settings, struct error *err)
+{
+    struct settings *own = &creation->record->settings;
+    int r;
+
+    r = check_settings(own, err);
+    if (r < 0)
+        return r;
+    r = resolve_mode(creation->engine, "--pid", &own->pid_mode, err);
+    if (r < 0)
+        return r;
+    r = resolve_mode(creation->engine, "--ipc", &own->ipc_mode, err);
+    if (r < 0)
+        return r;
+    r = find_image(creation, settings, err);
+    if (r < 0)
+        return r;
+    r = resolve_mounts(creation->engine, own, err);
+    if (r < 0)
+        return r;
+    r = host_facts_collect(creation->engine, own, &creation->facts, err);
+    if (r < 0)
+        return r;
+    r = bundle_merge(creation->record, &creation->image->config, creation->facts.hostname, err);
+    if (r < 0)
+        return r;
+    r = volumes_plan(creation->engine, own, err);
+    if (r < 0)
+        return r;
+    r = plan_cgroup_path(creation->record, err);
+    if (r < 0)
+        return r;
+    return resolve_user(creation, err);
+}
+
+static int plan(struct creation *creation, struct strings *ret_warnings, struct error *err)
+{
+    struct record *record = creation->record;
+    struct bundle_input input;
+
+    strings_add_all(&creation->snapshot.lower, &record->layers);
+    creation->snapshot.upper = path_join(creation->container_path, "upper");
+    creation->snapshot.work = path_join(creation->container_path, "work");
+    creation->snapshot.is_volatile = record->settings.is_removed;
+    input = (struct bundle_input){
+        .record = record,
+        .snapshot = &creation->snapshot,
+        .facts = &creation->facts,
+        .container_path = creation->container_path,
+        .user = &creation->user,
+        .home = creation->home == NULL ? "/" : creation->home,
+    };
+    return bundle_plan(&input, &creation->spec, ret_warnings, err);
+}
+
+/* --- acting ------------------------------------------------------------------------------------
+ */
+
+static int write_text(int dir_fd, const char *name, const char *text, struct error *err)
+{
+    return file_create(dir_fd, name, text, strlen(text), 0644, err);
+}
+
+static int write_network_files(const struct creation *creation, int dir_fd, struct error *err)
+{
+    const struct record *record = creation->record;
+    auto_free char *hosts = NULL;
+    auto_free char *hostname = NULL;
+    auto_free char *host_hosts = NULL;
+    auto_free char *resolv = NULL;
+    int r;
+
+    /* A host without one of these files gives an empty one. */
+    if (network_is_host(&record->settings))
+        (void)file_read(AT_FDCWD, "/etc/hosts", HOST_FILE_MAX, &host_hosts, NULL, NULL);
+    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, &resolv, NULL, NULL);
+    r = bundle_plan_hosts(record, host_hosts, &hosts, err);
+    if (r < 0)
+        return r;
+    r = write_text(dir_fd, "hosts", hosts, err);
+    if (r < 0)
+        return r;
+    hostname = xasprintf("%s\n", record->hostname);
+    r = write_text(dir_fd, "hostname", hostname, err);
+    if (r < 0)
+        return r;
+    return write_text(dir_fd, "resolv.conf", resolv == NULL ? "" : resolv, err);
+}
+
+static int fill_directory(const struct creation *creation, int dir_fd, struct error *err)
+{
+    auto_free char *spec = spec_encode(creation->spec);
+    int r;
+
+    r = record_write(dir_fd, creation->record, true, err);
+    if (r < 0)
+        return r;
+    r = write_network_files(creation, dir_fd, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(dir_fd, "bundle", 0700) < 0 || mkdirat(dir_fd, "bundle/rootfs", 0755) < 0)
+        return error_errno(err, "make the bundle's directory");
+    r = file_create(dir_fd, "bundle/config.json", spec, strlen(spec), 0600, err);
+    if (r < 0)
+        return r;
+    return snapshot_create_upper(dir_fd, &creation->snapshot, err);
+}
+
+static int make_directory(const struct creation *creation, struct error *err)
+{
+    const char *id = creation->record->id;
+    int data_fd = creation->engine->data_fd;
+    auto_free char *hidden = xasprintf("containers/.new-%s", id);
+    auto_free char *visible = xasprintf("containers/%s", id);
+    auto_close int dir_fd = -1;
+    int r;
+
+    if (mkdirat(data_fd, hidden, 0710) < 0)
+        return error_errno(err, "make directory '%s'", hidden);
+    dir_fd = openat(data_fd, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    r = dir_fd < 0 ? error_errno(err, "open directory '%s'", hidden)
+                   : fill_directory(creation, dir_fd, err);
+    if (r == 0 && renameat(data_fd, hidden, data_fd, visible) < 0)
+        r = error_errno(err, "make container %.12s visible", id);
+    if (r < 0)
+        (void)path_remove_tree(data_fd, hidden, NULL); /* repair finds what stays */
+    return r;
+}
+
+static int apply(const struct creation *creation, struct error *err)
+{
+    struct record *record = creation->record;
+    int r;
+
+    if (text_is_empty(record->settings.name))
+        r = container_name_generate(creation->engine, record->id, &record->name, err);
+    else
+        r = container_name_take(creation->engine, record->settings.name, record->id, err);
+    if (r < 0)
+        return r;
+    if (record->name == NULL)
+        record->name = xstrdup(record->settings.name);
+    r = make_directory(creation, err);
+    if (r < 0) {
+        container_name_drop(creation->engine, record->name, record->id);
+        return r;
+    }
+    r = volumes_ensure(creation->engine, record, err);
+    if (r < 0)
+        (void)engine_remove_claimed(creation->engine, record->id, true, NULL);
+    return r;
+}
+
+int engine_create(struct engine *engine, const struct settings *settings, char **ret_id,
+                  struct strings *ret_warnings, struct error *err)
+{
+    AUTO_CLEAR(creation) struct creation creation = { .engine = engine };
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    struct timespec now;
+    int claim_fd = -1;
+    int r;
+
+    assert(ret_id != NULL);
+
+    creation.record = xcalloc(1, sizeof(*creation.record));
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    creation.record->id = text_random_hex(CONTAINER_ID_LENGTH);
+    creation.record->created = now.tv_sec;
+    creation.record->created_ns = (uint32_t)now.tv_nsec;
+    creation.container_path = xasprintf("%s/containers/%s", engine->data_path, creation.record->id);
+    r = copy_settings(settings, &creation.record->settings, err);
+    if (r < 0)
+        return r;
+    r = resolve(&creation, settings, err);
+    if (r < 0)
+        return r;
+    r = plan(&creation, &warnings, err);
+    if (r < 0)
+        return r;
+    r = claim_take(engine, creation.record->id, 0, &claim_fd, err);
+    if (r < 0)
+        return r;
+    r = apply(&creation, err);
+    if (r < 0) {
+        claim_drop(engine, creation.record->id, &claim_fd);
+        return r;
+    }
+    engine_keep_reservation(engine, creation.record->id, claim_fd);
+    if (ret_warnings != NULL)
+        strings_add_all(ret_warnings, &warnings);
+    *ret_id = take_ptr(&creation.record->id);
+    return 0;
+}

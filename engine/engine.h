@@ -1,0 +1,319 @@
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/auto.h"
+#include "base/decode.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "cgroups/cgroups.h"
+#include "image/image.h"
+#include "runtime/runtime.h"
+
+/* The docker-like layer as a library: what `berth run`, `ps`, `stop`... do, without options and
+ * printing. Layout of DATA and RUN: ARCHITECTURE.md. */
+
+struct engine;
+
+/**
+ * Opens DATA and RUN (made when missing, mode 0700 / 0710).
+ *
+ * @data_path, @run_path  NULL: $BERTH_DATA, $BERTH_RUN, else /var/lib/berth, /run/berth
+ */
+int engine_open(const char *data_path, const char *run_path, struct engine **ret_engine,
+                struct error *err);
+void engine_free(struct engine *engine);
+DEFINE_AUTO(engine)
+const char *engine_data_path(const struct engine *engine);
+const char *engine_run_path(const struct engine *engine);
+int engine_data_fd(const struct engine *engine);
+struct image_store *engine_images(struct engine *engine); /* borrowed */
+struct runtime *engine_runtime(struct engine *engine);    /* borrowed; opened on first use */
+
+/**
+ * Finishes or undoes what dead processes left: containers whose monitor is gone, staging
+ * directories, half-made or half-removed containers. Cheap when there is nothing (one readdir of
+ * RUN). Every command that looks at containers calls it first.
+ */
+int engine_repair(struct engine *engine, struct error *err);
+
+/* --- what a user asked for
+ * ------------------------------------------------------------------------ */
+
+/* One -v, --mount, --tmpfs, or a volume of the image. */
+struct settings_mount {
+    char *type;   /* "bind", "volume", "tmpfs" */
+    char *source; /* host path (bind), volume name (volume; NULL: anonymous), NULL (tmpfs) */
+    char *target; /* absolute path in the container */
+    bool is_readonly;
+    bool is_nocopy;         /* volume: not filled from the image */
+    bool creates_source;    /* bind by -v: a missing host directory is made */
+    char *propagation;      /* bind: "rprivate" (default), "rslave", "shared"...; NULL: default */
+    struct strings options; /* tmpfs options ("size=64m"), or bind "nosuid"... */
+    char *spec;        /* bind as the user wrote it, for inspect's Binds; NULL when by --mount */
+    char *volume_path; /* volume: host path once created (filled by engine_create) */
+    bool is_anonymous; /* volume: its name was generated (filled by engine_create) */
+};
+struct settings_mounts {
+    struct settings_mount *items;
+    size_t count;
+};
+
+struct settings_device {
+    char *host_path, *container_path, *access;
+}; /* "rwm" */
+struct settings_devices {
+    struct settings_device *items;
+    size_t count;
+};
+struct settings_rate {
+    char *path;
+    uint64_t rate;
+}; /* bytes or operations a second */
+struct settings_rates {
+    struct settings_rate *items;
+    size_t count;
+};
+struct settings_ulimit {
+    char *name;
+    int64_t soft, hard;
+}; /* "nofile"; -1: unlimited */
+struct settings_ulimits {
+    struct settings_ulimit *items;
+    size_t count;
+};
+
+enum settings_restart { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
+
+/* Docker's Config and HostConfig as far as berth has them. Zero means docker's default unless a
+ * has_ flag says otherwise; engine_settings_default() fills what is not zero. */
+struct settings {
+    char *name;             /* NULL: a generated one */
+    char *image;            /* as typed */
+    struct strings command; /* arguments after the image */
+    bool has_entrypoint;
+    struct strings entrypoint;
+    struct strings env; /* NAME=VALUE, later wins */
+    struct string_map labels;
+    char *user, *working_dir, *hostname, *domainname;
+    struct strings groups; /* --group-add */
+    bool has_terminal, opens_stdin, stdin_once;
+    bool attach_stdin, attach_stdout, attach_stderr;
+    bool is_removed; /* --rm */
+    bool has_init;
+    char *stop_signal;
+    bool has_stop_timeout;
+    uint32_t stop_timeout; /* seconds; default 10 */
+
+    struct settings_mounts mounts;
+    struct strings volumes_from;
+    bool is_readonly;
+    uint64_t shm_bytes; /* 64 MiB */
+    struct settings_devices devices;
+
+    uint64_t memory;     /* bytes; 0: none */
+    int64_t memory_swap; /* memory + swap; 0: default (twice memory), -1: no limit on swap */
+    uint64_t memory_reservation;
+    bool has_oom_kill_disable, has_oom_score_adj, has_pids_limit, has_swappiness;
+    int32_t oom_score_adj;
+    int64_t pids_limit; /* -1 or 0: none */
+    uint64_t swappiness;
+    uint64_t nano_cpus; /* --cpus * 1e9 */
+    uint64_t cpu_shares;
+    uint64_t cpu_period;
+    int64_t cpu_quota;
+    char *cpuset_cpus, *cpuset_mems;
+    uint16_t blkio_weight;
+    struct settings_rates read_bps, write_bps, read_iops, write_iops;
+    struct settings_ulimits ulimits;
+    char *cgroup_parent;
+
+    struct strings cap_add, cap_drop,
+        security_opt; /* security_opt as typed, checked by engine_create */
+    bool is_privileged;
+    char *network; /* "none", "host", "container:ID" refused for now; NULL: "none" */
+    char *pid_mode, *ipc_mode, *uts_mode,
+        *userns_mode; /* "host", "private", "container:ID"...; NULL: private */
+    struct string_map sysctls;
+    struct strings add_hosts; /* "name:ip" */
+    enum settings_restart restart;
+    uint32_t restart_max;          /* on-failure:N; 0: no limit */
+    char *log_driver;              /* "json-file" (default), "none" */
+    struct string_map log_options; /* max-size, max-file */
+    char *detach_keys;
+};
+extern const struct object settings_object; /* engine/record_fields.c */
+struct settings *settings_default(void);
+void settings_free(struct settings *settings);
+DEFINE_AUTO(settings)
+
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
+
+/**
+ * Makes a container of an image: record, bundle, writable directory. Starts nothing.
+ *
+ * @ret_id        64 hexadecimal digits; caller frees
+ * @ret_warnings  sentences for the user: "your kernel has no swap accounting, memory limited
+ * without swap"
+ *
+ * -ENOENT: no such image.  -EEXIST: the name is in use.
+ */
+int engine_create(struct engine *engine, const struct settings *settings, char **ret_id,
+                  struct strings *ret_warnings, struct error *err);
+
+/** Resolves a name, id or unambiguous id prefix; -ENOENT: "no such container: 'x'", with the
+ * nearest name. */
+int engine_find(struct engine *engine, const char *text, char **ret_id, struct error *err);
+
+/**
+ * Starts a container under a new monitor and returns when its program runs.
+ *
+ * @ret_attached  connection to the monitor for engine_attach_run(), attached before the program
+ *                starts so that no output is missed; NULL: do not attach
+ *
+ * -EALREADY: it runs. Failures to start the program are -ENOENT (127) or -EACCES (126).
+ */
+int engine_start(struct engine *engine, const char *id, int *ret_attached, struct error *err);
+
+/** Sends the stop signal, waits @timeout_s (UINT32_MAX: the container's own), then kills. Stopped
+ * is fine. */
+int engine_stop(struct engine *engine, const char *id, const char *signal, uint32_t timeout_s,
+                struct error *err);
+int engine_kill(struct engine *engine, const char *id, int signal, struct error *err);
+int engine_restart(struct engine *engine, const char *id, const char *signal, uint32_t timeout_s,
+                   struct error *err);
+int engine_pause(struct engine *engine, const char *id, struct error *err);
+int engine_unpause(struct engine *engine, const char *id, struct error *err);
+int engine_rename(struct engine *engine, const char *id, const char *name, struct error *err);
+
+/** Removes a container; @is_forced kills a running one; @with_volumes: its anonymous volumes too.
+ * -EBUSY: it runs. */
+int engine_remove(struct engine *engine, const char *id, bool is_forced, bool with_volumes,
+                  struct error *err);
+
+/** Waits for the end; 0..255 in @ret_status. @condition: "not-running" (default, NULL),
+ * "next-exit", "removed". */
+int engine_wait(struct engine *engine, const char *id, const char *condition, int *ret_status,
+                struct error *err);
+
+/* --- attach, exec, logs
+ * -------------------------------------------------------------------------------- */
+
+struct attach_options {
+    bool has_stdin; /* forward the caller's standard input */
+    bool has_stdout, has_stderr;
+    bool has_terminal;       /* the container has one: raw mode, size changes are passed on */
+    bool forwards_signals;   /* --sig-proxy */
+    const char *detach_keys; /* NULL: "ctrl-p,ctrl-q" */
+};
+enum attach_end { ATTACH_EXITED, ATTACH_DETACHED };
+
+/** Connects to the monitor of a running container. */
+int engine_attach(struct engine *engine, const char *id, int *ret_attached, struct error *err);
+/** Pumps until the container ends or the user detaches; closes @attached. @ret_status: exit status
+ * when it ended. */
+int engine_attach_run(struct engine *engine, const char *id, int attached,
+                      const struct attach_options *options, enum attach_end *ret_end,
+                      int *ret_status, struct error *err);
+
+struct exec_settings {
+    struct strings command;
+    struct strings env;
+    char *user, *working_dir, *detach_keys;
+    bool has_terminal, opens_stdin, is_detached, is_privileged;
+};
+void exec_settings_clear(struct exec_settings *settings);
+/** Runs a further program in a running container and pumps its streams; detached: returns at once
+ * with status 0. */
+int engine_exec(struct engine *engine, const char *id, const struct exec_settings *settings,
+                int *ret_status, struct error *err);
+
+struct logs_options {
+    bool has_stdout, has_stderr, follows, has_timestamps, has_details;
+    int64_t tail; /* lines; -1: all */
+    bool has_since, has_until;
+    struct timespec since, until;
+};
+/** Writes a container's log to descriptors 1 and 2. */
+int engine_logs(struct engine *engine, const char *id, const struct logs_options *options,
+                struct error *err);
+
+/* --- looking
+ * ------------------------------------------------------------------------------------------- */
+
+/* One container as `ps`, `inspect` and filters see it. */
+struct container_view {
+    char *id, *name, *image, *image_id;
+    char *status;  /* "created", "running", "paused", "restarting", "exited", "dead", "removing" */
+    char *command; /* as docker shows: "sh -c 'x'" joined */
+    int64_t created; /* seconds since 1970, as the next two; 0: never */
+    int64_t started, finished;
+    int exit_status;
+    bool was_oom_killed;
+    char *error; /* why a start failed; "" */
+    pid_t pid;   /* 0 when not running */
+    uint32_t restart_count;
+    struct string_map labels;
+    char *network;
+    struct strings mounts;                   /* names or host paths, for ps' Mounts */
+    struct strings volumes;                  /* names of volumes */
+    uint64_t size_rw_bytes, size_root_bytes; /* only when asked for */
+};
+struct container_views {
+    struct container_view *items;
+    size_t count;
+};
+int engine_list(struct engine *engine, bool with_sizes, struct container_views *ret_views,
+                struct error *err); /* newest first */
+int engine_view(struct engine *engine, const char *id, struct container_view *ret_view,
+                struct error *err);
+void container_view_clear(struct container_view *view);
+void container_views_clear(struct container_views *views);
+
+/** What `docker inspect` prints for one container: a JSON object with docker's members. Caller
+ * frees. */
+int engine_inspect(struct engine *engine, const char *id, bool with_size, char **ret_json,
+                   struct error *err);
+/** The container's settings as they were given. */
+int engine_settings(struct engine *engine, const char *id, struct settings **ret_settings,
+                    struct error *err);
+
+int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
+                 struct error *err);
+/** Processes as host pids. Caller frees. */
+int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
+                struct error *err);
+
+/* --- images (engine/provision.c; in the program berth-image, which links libarchive and libcrypto)
+ * ------- */
+
+/* Called now and then during long work; done == total at the end of a step. total 0: unknown. */
+typedef void engine_progress(const char *step, uint64_t done, uint64_t total, void *context);
+
+/** `load`: from an archive or layout directory. @ret_lines as docker prints: "Loaded image:
+ * busybox:latest". */
+int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
+                void *context, struct strings *ret_lines, struct error *err);
+/** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
+ * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
+int engine_import(struct engine *engine, int fd, const char *reference,
+                  const struct strings *changes, const char *message, engine_progress *progress,
+                  void *context, char **ret_image_id, struct error *err);
+/** Publishes an image that image_build() made: unpacks its layers, syncs, records it and gives it
+ * @names. */
+int engine_publish(struct engine *engine, const struct digest *manifest_digest,
+                   const struct strings *names, engine_progress *progress, void *context,
+                   struct error *err);
+/** `rmi`: names, records, then layers and blobs that nothing uses. -EBUSY: a container uses it
+ * (named). */
+int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
+                        struct strings *ret_lines, struct error *err);
+/** Makes sure that an image's layers are unpacked and describes the stack. */
+int engine_image_layers(struct engine *engine, const struct image *image,
+                        struct strings *ret_paths /* topmost first */, struct error *err);
+
+#endif

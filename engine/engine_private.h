@@ -1,0 +1,61 @@
+#ifndef ENGINE_ENGINE_PRIVATE_H
+#define ENGINE_ENGINE_PRIVATE_H
+
+#include "engine/claim.h"
+#include "engine/engine.h"
+
+/* What the files of this folder share.
+ *
+ * DATA/containers/<id>/       container.json (record.h), life.json, bundle/{config.json,rootfs/},
+ *                             upper/ work/ (snapshot), hosts hostname resolv.conf, log log.1 ...
+ * DATA/container-names/<name> symbolic link whose target is the id (container_names.h)
+ * DATA/volumes/<name>/_data   volumes.h
+ * RUN/<id>/                   the runtime's
+ * RUN/@monitors/<id>.lock     claim.h: held by whoever decides about the container, mostly its
+ * monitor RUN/@monitors/<id>.sock     where the monitor listens (monitor_wire.h)
+ * RUN/@monitors/@scanned      repair.c: the containers of before the last boot were looked at
+ *
+ * "@" cannot be part of a container's id, so the folder is never taken for a container's. */
+#define MONITORS_FOLDER "@monitors"
+
+#define CONTAINER_ID_LENGTH 64
+
+struct engine {
+    char *data_path, *run_path;
+    int data_fd, run_fd, monitors_fd;
+    struct image_store *images; /* opened on first use, as the next one */
+    struct runtime *runtime;
+    char *reserved_id; /* container that this process just made and may start; or NULL */
+    int claim_fd;      /* its claim */
+};
+
+int engine_need_images(struct engine *engine, struct error *err);
+int engine_need_runtime(struct engine *engine, struct error *err);
+
+/**
+ * Keeps the claim on a container that was just made, for engine_start() in the same process. Dies
+ * the process between the two, a container with --rm is removed by engine_repair().
+ */
+void engine_keep_reservation(struct engine *engine, const char *id, int claim_fd);
+/** The kept claim, which is the caller's now; -1: none for this container. */
+int engine_take_reservation(struct engine *engine, const char *id);
+void engine_drop_reservation(struct engine *engine);
+
+/** Kills what is left of a container and removes its run state. The caller holds its claim. */
+int engine_sweep_run(struct engine *engine, const char *id, struct error *err);
+
+/**
+ * Removes a stopped container wholly: (anonymous volumes,) directory, name, run state. The caller
+ * holds its claim and drops it afterwards.
+ */
+int engine_remove_claimed(struct engine *engine, const char *id, bool with_volumes,
+                          struct error *err);
+
+/** Whether the container's directory exists. */
+bool engine_has_container(const struct engine *engine, const char *id);
+/** Ids of all containers, unsorted. */
+int engine_container_ids(struct engine *engine, struct strings *ret_ids, struct error *err);
+/** Whether @text has the form of a full container id. */
+bool container_id_is_full(const char *text);
+
+#endif

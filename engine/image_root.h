@@ -1,0 +1,16 @@
+#ifndef ENGINE_IMAGE_ROOT_H
+#define ENGINE_IMAGE_ROOT_H
+
+#include "base/error.h"
+#include "base/text.h"
+
+/**
+ * Opens the root directory of an image as its containers would see it, read-only: for reading
+ * etc/passwd and for filling volumes. One layer: its directory; several: an overlay mount that is
+ * attached nowhere (fsmount(2)) and ends with the descriptor.
+ *
+ * @layers  host paths, topmost first
+ */
+int image_root_open(const struct strings *layers, int *ret_fd, struct error *err);
+
+#endif

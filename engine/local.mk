@@ -1,0 +1,64 @@
+noinst_LIBRARIES += libengine.a
+libengine_a_SOURCES = \
+	engine/engine.h engine/engine_private.h engine/bundle.h engine/claim.h \
+	engine/container_names.h engine/detach_keys.h engine/host_facts.h engine/image_root.h \
+	engine/local_terminal.h engine/log_line.h engine/monitor.h engine/monitor_client.h \
+	engine/monitor_link.h engine/monitor_log.h engine/monitor_private.h engine/monitor_wire.h \
+	engine/query.h engine/record.h engine/restart_policy.h engine/tree_copy.h engine/volumes.h \
+	engine/attach.c engine/bundle.c engine/bundle_fields.c engine/bundle_limits.c \
+	engine/bundle_mounts.c engine/bundle_security.c engine/claim.c engine/container_names.c \
+	engine/create.c engine/detach_keys.c engine/engine.c engine/exec_session.c \
+	engine/host_facts.c engine/image_root.c engine/inspect_fields.c engine/local_terminal.c \
+	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
+	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \
+	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
+	engine/restart_policy.c engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
+
+# The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
+noinst_LIBRARIES += libprovision.a
+libprovision_a_SOURCES = engine/provision.c engine/provision.h \
+	engine/image_removal.c \
+	engine/import.c \
+	engine/import_changes.c engine/import_changes.h engine/import_fields.c
+
+pkglibexec_PROGRAMS += berth-monitor berth-init
+berth_monitor_SOURCES = engine/monitor_main.c
+berth_monitor_LDADD = libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a libbase.a \
+	-lseccomp -lcap -ljansson
+berth_monitor_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+# Always static: it runs inside of images that may have no libraries at all.
+berth_init_SOURCES = engine/init_main.c
+berth_init_CFLAGS = -std=gnu17 -Wall -Wextra -Os -fno-pie -ffunction-sections
+berth_init_LDFLAGS = -static -no-pie -Wl,--gc-sections -s
+
+EXTRA_DIST += tests/fuzz/corpus/log_line
+
+if HAVE_CMOCKA
+ENGINE_TEST_LIBS = libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a libbase.a \
+	-lseccomp -lcap -ljansson -lcmocka
+check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
+	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_log_line \
+	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy \
+	tests/unit/test_query
+tests_unit_test_bundle_SOURCES = tests/unit/test_bundle.c
+tests_unit_test_bundle_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_bundle_limits_SOURCES = tests/unit/test_bundle_limits.c
+tests_unit_test_bundle_limits_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_bundle_security_SOURCES = tests/unit/test_bundle_security.c
+tests_unit_test_bundle_security_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_detach_keys_SOURCES = tests/unit/test_detach_keys.c
+tests_unit_test_detach_keys_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_log_line_SOURCES = tests/unit/test_log_line.c
+tests_unit_test_log_line_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_monitor_log_SOURCES = tests/unit/test_monitor_log.c
+tests_unit_test_monitor_log_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_record_fields_SOURCES = tests/unit/test_record_fields.c
+tests_unit_test_record_fields_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_restart_policy_SOURCES = tests/unit/test_restart_policy.c
+tests_unit_test_restart_policy_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_query_SOURCES = tests/unit/test_query.c
+tests_unit_test_query_LDADD = $(ENGINE_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_import_changes
+tests_unit_test_import_changes_SOURCES = tests/unit/test_import_changes.c
+tests_unit_test_import_changes_LDADD = libprovision.a libbase.a -ljansson -lcmocka
+endif

@@ -1,0 +1,100 @@
+#include "engine/monitor_link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/wire.h"
+#include "engine/engine_private.h"
+#include "engine/monitor_wire.h"
+
+int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct error *err)
+{
+    int r = claim_connect(engine, id, ret_fd, err);
+
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        return error_set(err, ESRCH, "container %.12s is not running", id);
+    return r;
+}
+
+static int take_status(const struct wire_message *message, int *ret_status)
+{
+    int32_t status = 0;
+
+    if (message->length == sizeof(status))
+        memcpy(&status, message->payload, sizeof(status));
+    if (ret_status != NULL)
+        *ret_status = status;
+    return 1;
+}
+
+int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
+                     struct error *err)
+{
+    struct wire_message message;
+    int r;
+
+    r = wire_send(fd, type, payload, length, NULL, 0, err);
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+        return r;
+    for (;;) {
+        r = wire_receive(fd, &message, err);
+        if (r < 0 && r != -ECONNRESET)
+            return r;
+        if (r <= 0)
+            return error_set(err, EPIPE, "the container's monitor ended");
+        wire_message_close(&message);
+        if (message.type == MONITOR_OK)
+            return 0;
+        if (message.type == MONITOR_EXIT)
+            return take_status(&message, ret_status);
+    }
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int wait_readable(int fd, uint64_t deadline_ms, struct error *err)
+{
+    struct pollfd item = { .fd = fd, .events = POLLIN };
+
+    for (;;) {
+        uint64_t now = deadline_ms == UINT64_MAX ? 0 : now_ms();
+        int timeout = deadline_ms == UINT64_MAX ? -1
+                      : now >= deadline_ms      ? 0
+                                                : (int)(deadline_ms - now);
+        int r = poll(&item, 1, timeout);
+
+        if (r >= 0)
+            return r;
+        if (errno != EINTR)
+            return error_errno(err, "wait for the container's monitor");
+    }
+}
+
+int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct error *err)
+{
+    uint64_t deadline = timeout_ms == UINT32_MAX ? UINT64_MAX : now_ms() + timeout_ms;
+    struct wire_message message;
+    int r;
+
+    for (;;) {
+        r = wait_readable(fd, deadline, err);
+        if (r <= 0)
+            return r;
+        r = wire_receive(fd, &message, err);
+        if (r < 0 && r != -ECONNRESET)
+            return r;
+        if (r <= 0)
+            return error_set(err, EPIPE, "the container's monitor ended");
+        wire_message_close(&message);
+        if (message.type == MONITOR_EXIT)
+            return take_status(&message, ret_status);
+    }
+}

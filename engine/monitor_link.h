@@ -1,0 +1,29 @@
+#ifndef ENGINE_MONITOR_LINK_H
+#define ENGINE_MONITOR_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct engine;
+
+/* A command's connection to a container's monitor. */
+
+/** Connects; -ESRCH: no monitor, the container does not run. */
+int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct error *err);
+/** Sends a message and waits for OK. Returns 0; 1: the container ended, its status in @ret_status
+ * (may be NULL). */
+int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
+                     struct error *err);
+/**
+ * Waits for EXIT.
+ *
+ * @timeout_ms  UINT32_MAX: without an end
+ *
+ * Returns 1: ended, with its status; 0: the time is over; -EPIPE: the monitor died.
+ */
+int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct error *err);
+
+#endif

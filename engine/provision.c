@@ -1,0 +1,325 @@
+#include "engine/provision.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/staging.h"
+#include "engine/engine_private.h"
+#include "unionfs/unionfs.h"
+
+/* From archive to image, in an order that leaves nothing half-visible: blobs, layers, one sync for
+ * all of them, the image's record, its names. What a crash leaves before the record is garbage,
+ * which the next rmi sweeps. */
+
+/* Layers that are unpacked at once. */
+#define JOBS_MAX 2
+
+void provision_report(uint64_t bytes_done, void *context)
+{
+    const struct provision_progress *progress = context;
+
+    if (progress->function != NULL)
+        progress->function(progress->step, bytes_done, progress->total, progress->context);
+}
+
+/* --- layers ----------------------------------------------------------------------------------- */
+
+struct provision_job {
+    struct layer_job *job; /* NULL: free */
+    int blob_fd;
+    struct provision_progress progress;
+};
+
+struct provision {
+    struct engine *engine;
+    const struct image *image;
+    engine_progress *function;
+    void *context;
+    struct strings below; /* diff ids below the next one to start */
+    struct provision_job jobs[JOBS_MAX];
+};
+
+static void provision_job_clear(struct provision_job *job)
+{
+    layer_job_free(job->job);
+    job->job = NULL;
+    if (job->blob_fd >= 0)
+        (void)close(job->blob_fd); /* only read */
+    job->blob_fd = -1;
+}
+
+static void provision_clear(struct provision *provision)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        provision_job_clear(&provision->jobs[i]);
+    strings_clear(&provision->below);
+}
+
+static int start_layer(struct provision *provision, size_t index, bool is_waiting,
+                       struct error *err)
+{
+    const struct image *image = provision->image;
+    const struct image_descriptor *layer = &image->layers.items[index];
+    const char *diff_id = image->config.diff_ids.items[index];
+    struct provision_job *job = &provision->jobs[index % JOBS_MAX];
+    struct layer_source source = {
+        .media_type = layer->media_type,
+        .size_bytes = layer->size,
+        .progress = provision->function == NULL ? NULL : provision_report,
+        .context = &job->progress,
+    };
+    int r;
+
+    job->progress = (struct provision_progress){ .function = provision->function,
+                                                 .context = provision->context,
+                                                 .total = layer->size };
+    (void)snprintf(job->progress.step, sizeof(job->progress.step), "Unpacking layer %zu of %zu",
+                   index + 1, image->layers.count);
+    r = digest_parse(diff_id, &source.diff_id, err);
+    if (r == 0)
+        r = blob_open(engine_images(provision->engine), &layer->digest, &job->blob_fd, err);
+    if (r < 0)
+        return r;
+    source.blob_fd = job->blob_fd;
+    r = layer_job_start(engine_data_fd(provision->engine), &source, &provision->below, is_waiting,
+                        &job->job, err);
+    if (r < 0) {
+        provision_job_clear(job);
+        return r;
+    }
+    strings_add(&provision->below, diff_id);
+    return 0;
+}
+
+static int finish_layer(struct provision *provision, size_t index, struct strings *ret_keys,
+                        struct error *err)
+{
+    struct provision_job *job = &provision->jobs[index % JOBS_MAX];
+    auto_free char *key = NULL;
+    int r;
+
+    r = layer_job_finish(job->job, NULL, &key, err);
+    if (r < 0)
+        return r;
+    provision_job_clear(job);
+    if (ret_keys != NULL)
+        strings_take(ret_keys, take_ptr(&key));
+    return 0;
+}
+
+static int run_jobs(struct provision *provision, struct strings *ret_keys, struct error *err)
+{
+    size_t count = provision->image->layers.count;
+    size_t started = 0;
+
+    for (size_t finished = 0; finished < count; finished++) {
+        int r;
+
+        while (started < count && started - finished < JOBS_MAX) {
+            /* Only who holds no other layer may wait for one (layer_job_start). */
+            r = start_layer(provision, started, started == finished, err);
+            if (r == -EAGAIN && started > finished)
+                break;
+            if (r < 0)
+                return error_prefix(err, r, "layer %zu of %zu", started + 1, count);
+            started++;
+        }
+        r = finish_layer(provision, finished, ret_keys, err);
+        if (r < 0)
+            return error_prefix(err, r, "layer %zu of %zu", finished + 1, count);
+    }
+    return 0;
+}
+
+int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
+                     void *context, struct strings *ret_keys, struct error *err)
+{
+    struct provision provision = {
+        .engine = engine, .image = image, .function = progress, .context = context
+    };
+    int r;
+
+    assert(engine != NULL);
+    assert(image != NULL);
+
+    if (image->layers.count != image->config.diff_ids.count)
+        return error_set(err, EINVAL, "image %s: %zu layers but %zu diff ids", image->id.text,
+                         image->layers.count, image->config.diff_ids.count);
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        provision.jobs[i].blob_fd = -1;
+    r = run_jobs(&provision, ret_keys, err);
+    provision_clear(&provision);
+    return r;
+}
+
+int engine_image_layers(struct engine *engine, const struct image *image, struct strings *ret_paths,
+                        struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings keys = { 0 };
+    int r;
+
+    assert(engine != NULL);
+    assert(ret_paths != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r == 0)
+        r = provision_layers(engine, image, NULL, NULL, &keys, err);
+    if (r < 0)
+        return r;
+    for (size_t i = keys.count; i > 0; i--)
+        strings_addf(ret_paths, "%s/layers/%s/fs", engine_data_path(engine), keys.items[i - 1]);
+    return 0;
+}
+
+/* --- publishing ------------------------------------------------------------------------------- */
+
+static int image_bytes(struct engine *engine, const struct image *image, uint64_t *ret_bytes,
+                       struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings below = { 0 };
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < image->config.diff_ids.count; i++) {
+        auto_free char *key = NULL;
+        struct digest diff_id;
+        uint64_t bytes;
+        int r;
+
+        r = digest_parse(image->config.diff_ids.items[i], &diff_id, err);
+        if (r == 0)
+            r = layer_find(engine_data_fd(engine), &diff_id, &below, &key, err);
+        if (r == 0)
+            r = layer_size(engine_data_fd(engine), key, &bytes, err);
+        if (r < 0)
+            return r;
+        total += bytes;
+        strings_add(&below, diff_id.text);
+    }
+    *ret_bytes = total;
+    return 0;
+}
+
+int provision_publish(struct engine *engine, const struct image *image, struct error *err)
+{
+    uint64_t bytes;
+    int r;
+
+    r = image_bytes(engine, image, &bytes, err);
+    if (r < 0)
+        return r;
+    return image_publish(engine_images(engine), &image->manifest_digest, bytes, err);
+}
+
+/* --- load ------------------------------------------------------------------------------------- */
+
+static int unpack_item(struct engine *engine, const struct image_archive_item *item,
+                       engine_progress *progress, void *context, struct error *err)
+{
+    AUTO(image) struct image *image = NULL;
+    int r;
+
+    r = image_open(engine_images(engine), &item->manifest_digest, &image, err);
+    if (r < 0)
+        return r;
+    return provision_layers(engine, image, progress, context, NULL, err);
+}
+
+static int publish_item(struct engine *engine, const struct image_archive_item *item,
+                        struct strings *ret_lines, struct error *err)
+{
+    struct image_store *store = engine_images(engine);
+    AUTO(image) struct image *image = NULL;
+    int r;
+
+    r = image_open(store, &item->manifest_digest, &image, err);
+    if (r == 0)
+        r = provision_publish(engine, image, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < item->names.count; i++) {
+        AUTO(reference) struct reference *reference = NULL;
+        auto_free char *familiar = NULL;
+
+        r = reference_parse(item->names.items[i], &reference, err);
+        if (r == 0)
+            r = image_tag(store, &item->manifest_digest, reference, err);
+        if (r < 0)
+            return error_prefix(err, r, "name '%s' in the archive", item->names.items[i]);
+        familiar = reference_format_familiar(reference);
+        strings_addf(ret_lines, "Loaded image: %s", familiar);
+    }
+    if (item->names.count == 0)
+        strings_addf(ret_lines, "Loaded image ID: %s", image->id.text);
+    return 0;
+}
+
+static int load_archive(struct engine *engine, const struct image_archive *archive,
+                        engine_progress *progress, void *context, struct strings *ret_lines,
+                        struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < archive->count; i++)
+        r = unpack_item(engine, &archive->items[i], progress, context, err);
+    if (r == 0)
+        r = layers_sync(engine_data_fd(engine), err);
+    for (size_t i = 0; r == 0 && i < archive->count; i++)
+        r = publish_item(engine, &archive->items[i], ret_lines, err);
+    return r;
+}
+
+int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
+                void *context, struct strings *ret_lines, struct error *err)
+{
+    AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+    struct provision_progress reading = { .function = progress,
+                                          .context = context,
+                                          .step = "Reading the archive" };
+    auto_close int lock_fd = -1;
+    int r;
+
+    assert(engine != NULL);
+    assert(ret_lines != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r == 0)
+        r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
+    if (r < 0)
+        return r;
+    (void)staging_clean(engine_data_fd(engine),
+                        NULL); /* of dead ones; the next one does it otherwise */
+    image_store_watch(engine_images(engine), provision_report, &reading);
+    r = image_archive_read(engine_images(engine), fd, is_directory, &archive, err);
+    image_store_watch(engine_images(engine), NULL, NULL);
+    if (r == 0)
+        r = load_archive(engine, &archive, progress, context, &lines, err);
+    if (r < 0)
+        return r;
+    strings_add_all(ret_lines, &lines);
+    return 0;
+}
+
+/* --- an image that was built ------------------------------------------------------------------ */
+
+int engine_publish(struct engine *engine, const struct digest *manifest_digest,
+                   const struct strings *names, engine_progress *progress, void *context,
+                   struct error *err)
+{
+    struct image_archive_item item = { .manifest_digest = *manifest_digest, .names = *names };
+    struct image_archive archive = { .items = &item, .count = 1 };
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+    auto_close int lock_fd = -1;
+    int r;
+
+    assert(engine != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r == 0)
+        r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
+    if (r < 0)
+        return r;
+    return load_archive(engine, &archive, progress, context, &lines, err);
+}

@@ -1,0 +1,27 @@
+#ifndef ENGINE_PROVISION_H
+#define ENGINE_PROVISION_H
+
+#include "engine/engine.h"
+
+/* What provision.c, import.c and image_removal.c share. */
+
+/** How an image's store and layers tell their progress on. */
+struct provision_progress {
+    engine_progress *function; /* may be NULL */
+    void *context;
+    char step[64];
+    uint64_t total;
+};
+
+/** Fits image_store_watch() and struct layer_source. @context: struct provision_progress */
+void provision_report(uint64_t bytes_done, void *context);
+
+/** Unpacks what is missing of an image's layers, two at a time. @ret_keys (may be NULL): lowest
+ * first. */
+int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
+                     void *context, struct strings *ret_keys, struct error *err);
+
+/** Publishes an image whose layers are there and synced. */
+int provision_publish(struct engine *engine, const struct image *image, struct error *err);
+
+#endif

@@ -1,0 +1,430 @@
+#include "engine/query.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/container_names.h"
+#include "engine/engine_private.h"
+
+#define SIZE_DEPTH_MAX 256
+
+/* --- condition ---------------------------------------------------------------------------------
+ */
+
+static bool has_ended(const struct life *life)
+{
+    return life->finished > life->started ||
+           (life->finished == life->started && life->finished_ns >= life->started_ns);
+}
+
+const char *container_condition_name(bool is_claimed, int runtime_status, const struct life *life)
+{
+    if (!is_claimed)
+        return life->started == 0 ? "created" : "exited";
+    switch (runtime_status) {
+    case CONTAINER_PAUSED:
+        return "paused";
+    case CONTAINER_RUNNING:
+        return "running";
+    default:
+        break;
+    }
+    /* The monitor is between two runs, or at the beginning or the end of one. */
+    if (life->started == 0)
+        return "created";
+    return has_ended(life) ? "restarting" : "running";
+}
+
+int container_condition(struct engine *engine, const char *id, const struct life *life,
+                        struct container_condition *ret_condition, struct error *err)
+{
+    struct container_condition condition = { 0 };
+    int runtime_status = -1;
+    int held;
+    int r;
+
+    held = claim_is_held(engine, id, err);
+    if (held < 0)
+        return held;
+    if (engine->reserved_id != NULL && strcmp(engine->reserved_id, id) == 0)
+        held = 1;
+    if (held > 0) {
+        AUTO(container) struct container *container = NULL;
+        enum container_status status;
+
+        r = engine_need_runtime(engine, err);
+        if (r < 0)
+            return r;
+        /* It may end at any moment: what cannot be opened is not there. */
+        if (container_open(engine->runtime, id, &container, NULL) == 0 &&
+            container_status(container, &status, NULL) == 0) {
+            runtime_status = (int)status;
+            condition.pid = container_pid(container);
+        }
+    }
+    condition.status = container_condition_name(held > 0, runtime_status, life);
+    condition.has_died = held == 0 && life->started != 0 && !has_ended(life);
+    *ret_condition = condition;
+    return 0;
+}
+
+/* --- sizes -------------------------------------------------------------------------------------
+ */
+
+static void add_size(int dir_fd, unsigned depth, uint64_t *bytes)
+{
+    DIR *dir = fdopendir(dir_fd);
+
+    if (dir == NULL) {
+        close(dir_fd);
+        return;
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        struct stat status;
+        int fd;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (S_ISREG(status.st_mode))
+            *bytes += (uint64_t)status.st_size;
+        if (!S_ISDIR(status.st_mode) || depth == SIZE_DEPTH_MAX)
+            continue;
+        fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+            add_size(fd, depth + 1, bytes);
+    }
+    closedir(dir);
+}
+
+int container_writable_size(struct engine *engine, const char *id, uint64_t *ret_bytes,
+                            struct error *err)
+{
+    auto_close int dir_fd = -1;
+    uint64_t bytes = 0;
+    int fd;
+    int r;
+
+    r = container_directory(engine, id, &dir_fd, err);
+    if (r < 0)
+        return r;
+    fd = openat(dir_fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        add_size(fd, 0, &bytes);
+    *ret_bytes = bytes;
+    return 0;
+}
+
+static uint64_t image_bytes(struct engine *engine, const struct record *record)
+{
+    AUTO(image) struct image *image = NULL;
+    struct digest digest;
+
+    /* An image that was removed by force has no size any more. */
+    if (engine_need_images(engine, NULL) < 0 ||
+        digest_parse(record->image_manifest, &digest, NULL) < 0 ||
+        image_open(engine->images, &digest, &image, NULL) < 0)
+        return 0;
+    return image->size_bytes;
+}
+
+/* --- views -------------------------------------------------------------------------------------
+ */
+
+static void add_mounts(const struct record *record, struct container_view *view)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++) {
+        const struct settings_mount *mount = &record->settings.mounts.items[i];
+
+        if (strcmp(mount->type, "tmpfs") == 0)
+            continue;
+        strings_add(&view->mounts, mount->source);
+        if (strcmp(mount->type, "volume") == 0)
+            strings_add(&view->volumes, mount->source);
+    }
+}
+
+static void fill_view(const struct record *record, const struct life *life,
+                      const struct container_condition *condition, struct container_view *view)
+{
+    view->id = xstrdup(record->id);
+    view->name = xstrdup(record->name);
+    view->image = xstrdup(record->image);
+    view->image_id = xstrdup(record->image_id);
+    view->status = xstrdup(condition->status);
+    view->command = strings_join(&record->args, " ");
+    view->created = record->created;
+    view->started = life->started;
+    view->finished = condition->has_died ? life->started : life->finished;
+    view->exit_status = condition->has_died ? 128 + SIGKILL : life->exit_status;
+    view->was_oom_killed = life->was_oom_killed;
+    view->error = xstrdup(life->error == NULL ? "" : life->error);
+    view->pid = condition->pid;
+    view->restart_count = life->restart_count;
+    for (size_t i = 0; i < record->labels.count; i++)
+        string_map_set(&view->labels, record->labels.items[i].key, record->labels.items[i].value);
+    view->network =
+        xstrdup(text_is_empty(record->settings.network) ? "none" : record->settings.network);
+    add_mounts(record, view);
+}
+
+static int make_view(struct engine *engine, const char *id, bool with_sizes,
+                     struct container_view *ret_view, struct error *err)
+{
+    AUTO(record) struct record *record = NULL;
+    AUTO_CLEAR(life) struct life life = { 0 };
+    struct container_condition condition;
+    struct container_view view = { 0 };
+    int r;
+
+    r = record_read(engine, id, &record, err);
+    if (r < 0)
+        return r;
+    r = life_read(engine, id, &life, err);
+    if (r < 0)
+        return r;
+    r = container_condition(engine, id, &life, &condition, err);
+    if (r < 0)
+        return r;
+    if (with_sizes) {
+        r = container_writable_size(engine, id, &view.size_rw_bytes, err);
+        if (r < 0)
+            return r;
+        view.size_root_bytes = view.size_rw_bytes + image_bytes(engine, record);
+    }
+    fill_view(record, &life, &condition, &view);
+    *ret_view = view;
+    return 0;
+}
+
+int engine_view(struct engine *engine, const char *id, struct container_view *ret_view,
+                struct error *err)
+{
+    return make_view(engine, id, false, ret_view, err);
+}
+
+static int compare_views(const void *left, const void *right)
+{
+    const struct container_view *a = left;
+    const struct container_view *b = right;
+
+    if (a->created != b->created)
+        return a->created < b->created ? 1 : -1;
+    return strcmp(a->id, b->id);
+}
+
+int engine_list(struct engine *engine, bool with_sizes, struct container_views *ret_views,
+                struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    struct container_views views = { 0 };
+    int r;
+
+    r = engine_container_ids(engine, &ids, err);
+    if (r < 0)
+        return r;
+    views.items = xcalloc(ids.count + 1, sizeof(*views.items));
+    for (size_t i = 0; i < ids.count; i++) {
+        struct error local = { 0 };
+
+        r = make_view(engine, ids.items[i], with_sizes, &views.items[views.count], &local);
+        if (r == 0)
+            views.count++;
+        else if (r != -ENOENT) /* removed meanwhile; a damaged one must not hide the others */
+            log_warning("%s", local.message);
+    }
+    qsort(views.items, views.count, sizeof(*views.items), compare_views);
+    *ret_views = views;
+    return 0;
+}
+
+void container_view_clear(struct container_view *view)
+{
+    free(view->id);
+    free(view->name);
+    free(view->image);
+    free(view->image_id);
+    free(view->status);
+    free(view->command);
+    free(view->error);
+    free(view->network);
+    string_map_clear(&view->labels);
+    strings_clear(&view->mounts);
+    strings_clear(&view->volumes);
+    *view = (struct container_view){ 0 };
+}
+
+void container_views_clear(struct container_views *views)
+{
+    for (size_t i = 0; i < views->count; i++)
+        container_view_clear(&views->items[i]);
+    free(views->items);
+    *views = (struct container_views){ 0 };
+}
+
+/* --- finding -----------------------------------------------------------------------------------
+ */
+
+static int not_found(struct engine *engine, const char *text, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    int fd = openat(engine->data_fd, "container-names", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const char *near = NULL;
+
+    if (dir != NULL) {
+        for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+            if (entry->d_name[0] != '.')
+                strings_add(&names, entry->d_name);
+        closedir(dir);
+    }
+    if (names.count > 0)
+        near = text_nearest((const char *const *)names.items, text);
+    if (near != NULL)
+        return error_set(err, ENOENT, "no such container: '%s'; did you mean '%s'?", text, near);
+    return error_set(err, ENOENT, "no such container: '%s'", text);
+}
+
+static int find_prefix(struct engine *engine, const char *text, char **ret_id, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    const char *found = NULL;
+    int r;
+
+    if (text[0] == '\0' || text[strspn(text, "0123456789abcdef")] != '\0')
+        return not_found(engine, text, err);
+    r = engine_container_ids(engine, &ids, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ids.count; i++) {
+        if (!text_starts(ids.items[i], text))
+            continue;
+        if (found != NULL)
+            return error_set(err, EINVAL,
+                             "'%s' is the beginning of several container ids: give "
+                             "more of it",
+                             text);
+        found = ids.items[i];
+    }
+    if (found == NULL)
+        return not_found(engine, text, err);
+    *ret_id = xstrdup(found);
+    return 0;
+}
+
+int engine_find(struct engine *engine, const char *text, char **ret_id, struct error *err)
+{
+    auto_free char *id = NULL;
+
+    assert(ret_id != NULL);
+
+    if (text[0] == '/') /* names as inspect shows them */
+        text++;
+    if (container_id_is_full(text) && engine_has_container(engine, text)) {
+        *ret_id = xstrdup(text);
+        return 0;
+    }
+    if (container_name_read(engine, text, &id, NULL) == 0 && engine_has_container(engine, id)) {
+        *ret_id = take_ptr(&id);
+        return 0;
+    }
+    return find_prefix(engine, text, ret_id, err);
+}
+
+/* --- details -----------------------------------------------------------------------------------
+ */
+
+int engine_settings(struct engine *engine, const char *id, struct settings **ret_settings,
+                    struct error *err)
+{
+    AUTO(record) struct record *record = NULL;
+    struct settings *settings;
+    int r;
+
+    r = record_read(engine, id, &record, err);
+    if (r < 0)
+        return r;
+    settings = xmemdup(&record->settings, sizeof(*settings));
+    record->settings = (struct settings){ 0 };
+    *ret_settings = settings;
+    return 0;
+}
+
+int engine_inspect(struct engine *engine, const char *id, bool with_size, char **ret_json,
+                   struct error *err)
+{
+    AUTO(record) struct record *record = NULL;
+    AUTO_CLEAR(life) struct life life = { 0 };
+    struct container_condition condition;
+    uint64_t size_rw = 0, size_root = 0;
+    int r;
+
+    r = record_read(engine, id, &record, err);
+    if (r < 0)
+        return r;
+    r = life_read(engine, id, &life, err);
+    if (r < 0)
+        return r;
+    r = container_condition(engine, id, &life, &condition, err);
+    if (r < 0)
+        return r;
+    if (with_size) {
+        r = container_writable_size(engine, id, &size_rw, err);
+        if (r < 0)
+            return r;
+        size_root = size_rw + image_bytes(engine, record);
+    }
+    *ret_json = inspect_format(engine, record, &life, &condition, with_size ? &size_rw : NULL,
+                               with_size ? &size_root : NULL);
+    return 0;
+}
+
+static int open_cgroup(struct engine *engine, const char *id, struct container **ret_container,
+                       struct cgroup **ret_cgroup, struct error *err)
+{
+    int r;
+
+    r = engine_need_runtime(engine, err);
+    if (r < 0)
+        return r;
+    r = container_open(engine->runtime, id, ret_container, err);
+    if (r == -ENOENT)
+        return error_set(err, ESRCH, "container %.12s is not running", id);
+    if (r < 0)
+        return r;
+    *ret_cgroup = container_cgroup(*ret_container);
+    if (*ret_cgroup == NULL)
+        return error_set(err, ESRCH, "container %.12s has no cgroup", id);
+    return 0;
+}
+
+int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
+                 struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    struct cgroup *cgroup;
+    int r;
+
+    r = open_cgroup(engine, id, &container, &cgroup, err);
+    return r < 0 ? r : cgroup_usage(cgroup, ret_usage, err);
+}
+
+int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
+                struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    struct cgroup *cgroup;
+    int r;
+
+    r = open_cgroup(engine, id, &container, &cgroup, err);
+    return r < 0 ? r : cgroup_pids(cgroup, ret_pids, ret_count, err);
+}

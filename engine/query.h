@@ -1,0 +1,32 @@
+#ifndef ENGINE_QUERY_H
+#define ENGINE_QUERY_H
+
+#include <sys/types.h>
+
+#include "engine/record.h"
+
+struct engine;
+
+/* What a container is doing, computed from its claim, its runtime state and its life. */
+struct container_condition {
+    const char *status; /* static: "created", "running", "paused", "restarting", "exited" */
+    pid_t pid;          /* 0 when not running */
+    bool has_died;      /* ended with its monitor or the machine, and repair did not write it yet */
+};
+int container_condition(struct engine *engine, const char *id, const struct life *life,
+                        struct container_condition *ret_condition, struct error *err);
+
+/** Decides from what was seen; pure. @runtime_status: -1 when the runtime does not know the
+ * container. */
+const char *container_condition_name(bool is_claimed, int runtime_status, const struct life *life);
+
+/** Bytes in the container's writable directory. */
+int container_writable_size(struct engine *engine, const char *id, uint64_t *ret_bytes,
+                            struct error *err);
+
+/** The inspect document; inspect_fields.c. */
+char *inspect_format(const struct engine *engine, const struct record *record,
+                     const struct life *life, const struct container_condition *condition,
+                     const uint64_t *size_rw, const uint64_t *size_root);
+
+#endif

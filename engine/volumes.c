@@ -1,0 +1,238 @@
+#include "engine/volumes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "base/staging.h"
+#include "engine/engine_private.h"
+#include "engine/image_root.h"
+#include "engine/tree_copy.h"
+
+#define VOLUME_PATH_MAX 256
+
+static bool is_volume(const struct settings_mount *mount)
+{
+    return strcmp(mount->type, "volume") == 0;
+}
+
+int volumes_plan(struct engine *engine, struct settings *settings, struct error *err)
+{
+    for (size_t i = 0; i < settings->mounts.count; i++) {
+        struct settings_mount *mount = &settings->mounts.items[i];
+        int r;
+
+        if (!is_volume(mount))
+            continue;
+        r = text_check_name("volume name", mount->source, err);
+        if (r < 0)
+            return r;
+        free(mount->volume_path);
+        mount->volume_path = xasprintf("%s/volumes/%s/_data", engine->data_path, mount->source);
+    }
+    return 0;
+}
+
+static bool is_empty_directory(int fd)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    bool is_empty = true;
+
+    if (dir == NULL)
+        return false;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            is_empty = false;
+    closedir(dir);
+    return is_empty;
+}
+
+/* Nothing at that place in the image, or no directory: the volume stays empty. */
+static int fill(int data_fd, const struct record *record, const struct settings_mount *mount,
+                struct error *err)
+{
+    auto_close int root_fd = -1;
+    auto_close int from_fd = -1;
+    int r;
+
+    r = image_root_open(&record->layers, &root_fd, err);
+    if (r < 0)
+        return r;
+    r = path_open_in_root(root_fd, mount->target, O_RDONLY | O_DIRECTORY, 0, &from_fd, NULL);
+    if (r == -ENOENT || r == -ENOTDIR)
+        return 0;
+    if (r < 0)
+        return error_set(err, -r, "open '%s' in the image: %s", mount->target, strerror(-r));
+    return tree_copy(from_fd, data_fd, err);
+}
+
+/* Both the folder and, when a name is taken over from an earlier crash, its _data. */
+static int open_existing(struct engine *engine, const struct settings_mount *mount, int *ret_fd)
+{
+    char path[VOLUME_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "volumes/%s/_data", mount->source);
+    *ret_fd = openat(engine->data_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *ret_fd < 0 ? -errno : 0;
+}
+
+static int create(struct engine *engine, const struct record *record,
+                  const struct settings_mount *mount, struct error *err)
+{
+    AUTO(staging) struct staging *staging = NULL;
+    auto_close int data_fd = -1;
+    char path[VOLUME_PATH_MAX];
+    int r;
+
+    r = staging_create(engine->data_fd, &staging, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(staging->fd, "volume", 0701) < 0 || mkdirat(staging->fd, "volume/_data", 0755) < 0)
+        return error_errno(err, "make a directory in staging");
+    data_fd = openat(staging->fd, "volume/_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (data_fd < 0)
+        return error_errno(err, "open a directory in staging");
+    if (!mount->is_nocopy) {
+        r = fill(data_fd, record, mount, err);
+        if (r < 0)
+            return r;
+    }
+    (void)snprintf(path, sizeof(path), "volumes/%s", mount->source);
+    if (renameat2(staging->fd, "volume", engine->data_fd, path, RENAME_NOREPLACE) < 0 &&
+        errno != EEXIST) /* another container made it just now: share that one */
+        return error_errno(err, "make it visible");
+    return 0;
+}
+
+int volumes_ensure(struct engine *engine, const struct record *record, struct error *err)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++) {
+        const struct settings_mount *mount = &record->settings.mounts.items[i];
+        auto_close int data_fd = -1;
+        int r;
+
+        if (!is_volume(mount))
+            continue;
+        r = open_existing(engine, mount, &data_fd);
+        if (r == -ENOENT)
+            r = create(engine, record, mount, err);
+        else if (r < 0)
+            r = error_set(err, -r, "open its directory: %s", strerror(-r));
+        else if (!mount->is_nocopy && is_empty_directory(data_fd))
+            r = fill(data_fd, record, mount, err);
+        if (r < 0)
+            return error_prefix(err, r, "volume '%s'", mount->source);
+    }
+    return 0;
+}
+
+static bool uses_volume(const struct record *record, const char *name)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++)
+        if (is_volume(&record->settings.mounts.items[i]) &&
+            text_equal(record->settings.mounts.items[i].source, name))
+            return true;
+    return false;
+}
+
+static int is_used_elsewhere(struct engine *engine, const char *own_id, const char *name,
+                             struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    int r;
+
+    r = engine_container_ids(engine, &ids, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ids.count; i++) {
+        AUTO(record) struct record *record = NULL;
+
+        if (strcmp(ids.items[i], own_id) == 0 ||
+            record_read(engine, ids.items[i], &record, NULL) < 0)
+            continue;
+        if (uses_volume(record, name))
+            return 1;
+    }
+    return 0;
+}
+
+int volumes_remove_anonymous(struct engine *engine, const struct record *record, struct error *err)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++) {
+        const struct settings_mount *mount = &record->settings.mounts.items[i];
+        auto_close int volumes_fd = -1;
+        int r;
+
+        if (!is_volume(mount) || !mount->is_anonymous)
+            continue;
+        r = is_used_elsewhere(engine, record->id, mount->source, err);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            continue;
+        volumes_fd = openat(engine->data_fd, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (volumes_fd < 0)
+            return error_errno(err, "open the volumes' directory");
+        r = path_remove_tree(volumes_fd, mount->source, err);
+        if (r < 0)
+            return error_prefix(err, r, "volume '%s'", mount->source);
+    }
+    return 0;
+}
+
+static void add_mount(struct settings_mounts *mounts, const struct settings_mount *from,
+                      bool is_readonly)
+{
+    struct settings_mount *mount;
+
+    for (size_t i = 0; i < mounts->count; i++)
+        if (text_equal(mounts->items[i].target, from->target))
+            return; /* the container's own wins */
+    mounts->items = xrealloc(mounts->items, mounts->count + 1, sizeof(*mounts->items));
+    mount = &mounts->items[mounts->count++];
+    *mount = (struct settings_mount){
+        .type = xstrdup(from->type),
+        .source = xstrdup(from->source),
+        .target = xstrdup(from->target),
+        .is_readonly = from->is_readonly || is_readonly,
+        .is_nocopy = true,
+        .propagation = xstrdup(from->propagation),
+        .is_anonymous = from->is_anonymous,
+    };
+    strings_add_all(&mount->options, &from->options);
+}
+
+int volumes_add_from(struct engine *engine, struct settings *settings, struct error *err)
+{
+    for (size_t i = 0; i < settings->volumes_from.count; i++) {
+        const char *text = settings->volumes_from.items[i];
+        const char *colon = strchr(text, ':');
+        AUTO(record) struct record *record = NULL;
+        auto_free char *name = NULL;
+        auto_free char *id = NULL;
+        int r;
+
+        if (colon != NULL && strcmp(colon, ":ro") != 0 && strcmp(colon, ":rw") != 0)
+            return error_set(err, EINVAL, "--volumes-from '%s': give NAME, NAME:ro or NAME:rw",
+                             text);
+        name = colon == NULL ? xstrdup(text) : xstrndup(text, (size_t)(colon - text));
+        r = engine_find(engine, name, &id, err);
+        if (r < 0)
+            return error_prefix(err, r, "--volumes-from");
+        r = record_read(engine, id, &record, err);
+        if (r < 0)
+            return error_prefix(err, r, "--volumes-from '%s'", name);
+        for (size_t k = 0; k < record->settings.mounts.count; k++)
+            if (strcmp(record->settings.mounts.items[k].type, "tmpfs") != 0)
+                add_mount(&settings->mounts, &record->settings.mounts.items[k],
+                          colon != NULL && strcmp(colon, ":ro") == 0);
+    }
+    return 0;
+}

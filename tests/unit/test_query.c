@@ -1,0 +1,57 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+#include "engine/query.h"
+#include "runtime/runtime.h"
+
+static void status_is_computed_from_what_is_seen(void **state)
+{
+    static const struct life never = { 0 };
+    static const struct life going = { .started = 10 };
+    static const struct life again = { .started = 10, .finished = 5 };
+    static const struct life ended = { .started = 10, .finished = 12 };
+    static const struct life quick = {
+        .started = 10, .started_ns = 1, .finished = 10, .finished_ns = 2
+    };
+    static const struct {
+        bool is_claimed;
+        int runtime;
+        const struct life *life;
+        const char *status;
+    } rows[] = {
+        { false, -1, &never, "created" },
+        { false, -1, &ended, "exited" },
+        { false, -1, &going, "exited" }, /* its monitor was killed */
+        { true, -1, &never, "created" },
+        { true, CONTAINER_CREATED, &never, "created" },
+        { true, CONTAINER_RUNNING, &going, "running" },
+        { true, CONTAINER_PAUSED, &going, "paused" },
+        { true, -1, &going, "running" }, /* just ending */
+        { true, -1, &again, "running" },
+        { true, CONTAINER_STOPPED, &going, "running" },
+        { true, -1, &ended, "restarting" },
+        { true, -1, &quick, "restarting" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        print_message("row %zu\n", i);
+        assert_string_equal(
+            container_condition_name(rows[i].is_claimed, rows[i].runtime, rows[i].life),
+            rows[i].status);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(status_is_computed_from_what_is_seen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
