@@ -1,0 +1,510 @@
+#include "cli/berth_commands.h"
+
+#include <stdint.h>
+
+#include "cli/berth.h"
+#include "cli/image_options.h"
+#include "cli/run_options.h"
+
+#define CONTAINERS "Containers"
+#define IMAGES     "Images"
+#define SYSTEM     "System"
+
+#define FORMAT_HELP "table, 'table TEMPLATE', json, or a template for each line"
+
+static const struct option attach_options[] = {
+    { "detach-keys", 0, OPTION_TEXT, "KEYS", "Keys that detach (default ctrl-p,ctrl-q)", "none" },
+    { "no-stdin", 0, OPTION_FLAG, NULL, "Do not attach standard input", NULL },
+    { "sig-proxy", 0, OPTION_FLAG, NULL, "Pass signals on to the program (default true)", NULL },
+    { 0 },
+};
+
+static const struct option exec_options[] = {
+    { "detach", 'd', OPTION_FLAG, NULL, "Run in the background", NULL },
+    { "detach-keys", 0, OPTION_TEXT, "KEYS", "Keys that detach (default ctrl-p,ctrl-q)", "none" },
+    { "env", 'e', OPTION_LIST, "NAME[=VALUE]", "Set a variable; without a value: take ours",
+      "none" },
+    { "env-file", 0, OPTION_LIST, "FILE", "Set the variables that the file lists", "file" },
+    { "interactive", 'i', OPTION_FLAG, NULL, "Keep standard input open", NULL },
+    { "privileged", 0, OPTION_FLAG, NULL, "Give the program all capabilities", NULL },
+    { "tty", 't', OPTION_FLAG, NULL, "Give the program a terminal", NULL },
+    { "user", 'u', OPTION_TEXT, "USER[:GROUP]", "Run as this user, by name or number", "none" },
+    { "workdir", 'w', OPTION_TEXT, "DIR", "Working directory in the container", "none" },
+    { 0 },
+};
+
+static const struct option images_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "Accepted; every image is shown", NULL },
+    { "digests", 0, OPTION_FLAG, NULL, "Show digests", NULL },
+    { "filter", 'f', OPTION_LIST, "KEY=VALUE",
+      "Only some: before, dangling, label, reference, since", "none" },
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print ids only", NULL },
+    { "tree", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
+    { 0 },
+};
+
+static const struct option inspect_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each object", "json" },
+    { "size", 's', OPTION_FLAG, NULL, "Show sizes of containers", NULL },
+    { "type", 0, OPTION_TEXT, "TYPE", "Only objects of this type: container or image",
+      "container|image" },
+    { 0 },
+};
+
+static const struct option image_inspect_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each image", "json" },
+    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
+    { 0 },
+};
+
+static const struct option kill_options[] = {
+    { "signal", 's', OPTION_TEXT, "SIGNAL", "Signal to send (default KILL)", "signal" },
+    { 0 },
+};
+
+static const struct option logs_options[] = {
+    { "details", 0, OPTION_FLAG, NULL, "Show attributes of the log as well", NULL },
+    { "follow", 'f', OPTION_FLAG, NULL, "Wait for further lines until the container ends", NULL },
+    { "since", 0, OPTION_TEXT, "TIME", "Only lines since a date or, as 42m, for so long", "none" },
+    { "tail", 'n', OPTION_TEXT, "NUMBER", "Only so many lines from the end (default all)", "none" },
+    { "timestamps", 't', OPTION_FLAG, NULL, "Show when each line was written", NULL },
+    { "until", 0, OPTION_TEXT, "TIME", "Only lines before a date or, as 42m, so long ago", "none" },
+    { 0 },
+};
+
+static const struct option ps_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "Show stopped containers as well", NULL },
+    { "filter", 'f', OPTION_LIST, "KEY=VALUE",
+      "Only some: ancestor, before, exited, id, label, name, network, since, status, volume",
+      "none" },
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "last", 'n', OPTION_TEXT, "NUMBER", "Only the last so many that were created", "none" },
+    { "latest", 'l', OPTION_FLAG, NULL, "Only the last that was created", NULL },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids and commands", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print ids only", NULL },
+    { "size", 's', OPTION_FLAG, NULL, "Show sizes", NULL },
+    { 0 },
+};
+
+static const struct option restart_options[] = {
+    { "signal", 's', OPTION_TEXT, "SIGNAL", "Signal that asks the program to end", "signal" },
+    { "time", 0, OPTION_TEXT, "SECONDS", "The same as --timeout", "none" },
+    { "timeout", 't', OPTION_TEXT, "SECONDS", "Wait so long before killing; -1: without end",
+      "none" },
+    { 0 },
+};
+
+static const struct option rm_options[] = {
+    { "force", 'f', OPTION_FLAG, NULL, "Kill a running container first", NULL },
+    { "link", 'l', OPTION_REFUSED, NULL, "links are not there yet", NULL },
+    { "volumes", 'v', OPTION_FLAG, NULL, "Remove its anonymous volumes as well", NULL },
+    { 0 },
+};
+
+static const struct option rmi_options[] = {
+    { "force", 'f', OPTION_FLAG, NULL,
+      "Remove all names of the image, also when stopped containers use it", NULL },
+    { "no-prune", 0, OPTION_FLAG, NULL, "Accepted; images have no untagged parents", NULL },
+    { 0 },
+};
+
+static const struct option start_options[] = {
+    { "attach", 'a', OPTION_FLAG, NULL, "Attach to its output and pass signals on", NULL },
+    { "checkpoint", 0, OPTION_REFUSED, NULL, "checkpoints are not there yet", NULL },
+    { "checkpoint-dir", 0, OPTION_REFUSED, NULL, "checkpoints are not there yet", NULL },
+    { "detach-keys", 0, OPTION_TEXT, "KEYS", "Keys that detach (default ctrl-p,ctrl-q)", "none" },
+    { "interactive", 'i', OPTION_FLAG, NULL, "Attach to its standard input", NULL },
+    { "sig-proxy", 0, OPTION_FLAG, NULL, "Pass signals on to the program (default true)", NULL },
+    { 0 },
+};
+
+static const struct option stats_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "Show stopped containers as well", NULL },
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "no-stream", 0, OPTION_FLAG, NULL, "Print once, do not go on", NULL },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids", NULL },
+    { 0 },
+};
+
+static const struct option format_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template", "json" },
+    { 0 },
+};
+
+static const struct option wait_options[] = {
+    { "condition", 0, OPTION_TEXT, "CONDITION", "not-running (default), next-exit or removed",
+      "not-running|next-exit|removed" },
+    { 0 },
+};
+
+const struct command berth_commands[] = {
+    {
+        .name = "run",
+        .alias = "container run",
+        .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        .help = "Run a program in a new container",
+        .description = "Makes a container of an image, starts it, and ends with the status of its "
+                       "program; 125, 126 and 127 mean that it could not be started.",
+        .examples = "berth run --rm busybox echo hello          # prints hello\n"
+                    "berth run -it --rm busybox                 # a shell\n"
+                    "berth run -d --name web -v /srv:/srv:ro busybox httpd -f -h /srv\n"
+                    "berth run --rm -m 64m --cpus 0.5 busybox sh -c 'cat /proc/meminfo'\n",
+        .options = container_options,
+        .more_options = run_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .stops_at_first_word = true,
+        .handler = command_run,
+        .words_completion = "image",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "create",
+        .alias = "container create",
+        .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        .help = "Make a container without starting it",
+        .examples = "berth create --name job busybox sleep 60   # prints its id\n"
+                    "berth start -a job\n",
+        .options = container_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .stops_at_first_word = true,
+        .handler = command_create,
+        .words_completion = "image",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "start",
+        .alias = "container start",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Start stopped containers",
+        .examples = "berth start web\n"
+                    "berth start -ai shell                      # and attach to it\n",
+        .options = start_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_start,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "stop",
+        .alias = "container stop",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Stop containers, politely first",
+        .description = "Sends the stop signal, waits (10 seconds unless the container says "
+                       "otherwise), then kills.",
+        .examples = "berth stop web\n"
+                    "berth stop -t 1 $(berth ps -q)             # all that run\n",
+        .options = restart_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_stop,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "restart",
+        .alias = "container restart",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Stop and start containers",
+        .examples = "berth restart -t 1 web\n",
+        .options = restart_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_restart,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "kill",
+        .alias = "container kill",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Send a signal to the programs of containers",
+        .examples = "berth kill web\n"
+                    "berth kill -s HUP web\n",
+        .options = kill_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_kill,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "rm",
+        .alias = "container rm|container remove",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Remove containers",
+        .examples = "berth rm job\n"
+                    "berth rm -f $(berth ps -aq)                # all, also running ones\n",
+        .options = rm_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_rm,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "ps",
+        .alias = "container ls|container list|container ps",
+        .usage = "[OPTIONS]",
+        .help = "List containers",
+        .examples = "berth ps -a\n"
+                    "berth ps --filter status=exited --format '{{.Names}}: {{.Status}}'\n",
+        .options = ps_options,
+        .max_words = 0,
+        .handler = command_ps,
+        .section = CONTAINERS,
+    },
+    {
+        .name = "exec",
+        .alias = "container exec",
+        .usage = "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        .help = "Run a further program in a running container",
+        .examples = "berth exec -it web sh\n"
+                    "berth exec -u 1000 -w /tmp web id\n",
+        .options = exec_options,
+        .min_words = 2,
+        .max_words = SIZE_MAX,
+        .stops_at_first_word = true,
+        .handler = command_exec,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "logs",
+        .alias = "container logs",
+        .usage = "[OPTIONS] CONTAINER",
+        .help = "Show what a container wrote",
+        .examples = "berth logs -f web\n"
+                    "berth logs --since 10m -n 20 -t web\n",
+        .options = logs_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_logs,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "attach",
+        .alias = "container attach",
+        .usage = "[OPTIONS] CONTAINER",
+        .help = "Connect the terminal with a running container",
+        .examples =
+            "berth attach shell                         # ctrl-p ctrl-q leaves it running\n",
+        .options = attach_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_attach,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "wait",
+        .alias = "container wait",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Wait until containers end, and print their exit statuses",
+        .examples = "berth wait job\n",
+        .options = wait_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_wait,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "inspect",
+        .alias = "container inspect",
+        .usage = "[OPTIONS] NAME|ID [NAME|ID...]",
+        .help = "Show everything about containers or images",
+        .examples = "berth inspect web\n"
+                    "berth inspect -f '{{.State.Status}} {{.State.Pid}}' web\n"
+                    "berth inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' web\n",
+        .options = inspect_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_inspect,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "top",
+        .alias = "container top",
+        .usage = "CONTAINER [PS OPTIONS]",
+        .help = "Show the processes of a container",
+        .description = "With options it is the host's ps that runs, and only the container's lines "
+                       "are shown.",
+        .examples = "berth top web\n"
+                    "berth top web -o pid,rss,args\n",
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .stops_at_first_word = true,
+        .handler = command_top,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "stats",
+        .alias = "container stats",
+        .usage = "[OPTIONS] [CONTAINER...]",
+        .help = "Show what containers use, again each second",
+        .examples = "berth stats\n"
+                    "berth stats --no-stream --format '{{.Name}} {{.MemUsage}}' web\n",
+        .options = stats_options,
+        .max_words = SIZE_MAX,
+        .handler = command_stats,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "pause",
+        .alias = "container pause",
+        .usage = "CONTAINER [CONTAINER...]",
+        .help = "Freeze all processes of containers",
+        .examples = "berth pause web\n",
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_pause,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "unpause",
+        .alias = "container unpause",
+        .usage = "CONTAINER [CONTAINER...]",
+        .help = "Let frozen containers go on",
+        .examples = "berth unpause web\n",
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_unpause,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "rename",
+        .alias = "container rename",
+        .usage = "CONTAINER NEW_NAME",
+        .help = "Give a container another name",
+        .examples = "berth rename web old-web\n",
+        .min_words = 2,
+        .max_words = 2,
+        .handler = command_rename,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "images",
+        .alias = "image ls|image list",
+        .usage = "[OPTIONS] [REPOSITORY[:TAG]]",
+        .help = "List images",
+        .examples =
+            "berth images\n"
+            "berth images --filter reference='debian*' --format '{{.Repository}}:{{.Tag}}'\n",
+        .options = images_options,
+        .max_words = 1,
+        .handler = command_images,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "load",
+        .alias = "image load",
+        .usage = IMAGE_LOAD_USAGE,
+        .help = IMAGE_LOAD_HELP,
+        .description = IMAGE_LOAD_DESCRIPTION,
+        .examples = IMAGE_LOAD_EXAMPLES,
+        .options = image_load_options,
+        .max_words = 0,
+        .handler = command_image_program,
+        .section = IMAGES,
+    },
+    {
+        .name = "import",
+        .alias = "image import",
+        .usage = IMAGE_IMPORT_USAGE,
+        .help = IMAGE_IMPORT_HELP,
+        .description = IMAGE_IMPORT_DESCRIPTION,
+        .examples = IMAGE_IMPORT_EXAMPLES,
+        .options = image_import_options,
+        .min_words = 1,
+        .max_words = 2,
+        .handler = command_image_program,
+        .words_completion = "file",
+        .section = IMAGES,
+    },
+    {
+        .name = "rmi",
+        .alias = "image rm|image remove",
+        .usage = "[OPTIONS] IMAGE [IMAGE...]",
+        .help = "Remove images",
+        .examples = "berth rmi busybox\n",
+        .options = rmi_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_rmi,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "tag",
+        .alias = "image tag",
+        .usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+        .help = "Give an image a further name",
+        .examples = "berth tag busybox mine:1\n",
+        .min_words = 2,
+        .max_words = 2,
+        .handler = command_tag,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "image make",
+        .usage = IMAGE_MAKE_USAGE,
+        .help = IMAGE_MAKE_HELP,
+        .description = IMAGE_MAKE_DESCRIPTION,
+        .examples = IMAGE_MAKE_EXAMPLES,
+        .options = image_make_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_image_program,
+        .words_completion = "busybox|debian",
+        .section = IMAGES,
+    },
+    {
+        .name = "image inspect",
+        .usage = "[OPTIONS] IMAGE [IMAGE...]",
+        .help = "Show everything about images",
+        .examples = "berth image inspect -f '{{json .Config.Env}}' debian\n",
+        .options = image_inspect_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_image_inspect,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "version",
+        .usage = "[OPTIONS]",
+        .help = "Show versions",
+        .examples = "berth version --format '{{.Client.Version}}'\n",
+        .options = format_options,
+        .max_words = 0,
+        .handler = command_version,
+        .section = SYSTEM,
+    },
+    {
+        .name = "info",
+        .alias = "system info",
+        .usage = "[OPTIONS]",
+        .help = "Show what berth finds on this machine",
+        .examples = "berth info\n"
+                    "berth info --format '{{.CgroupLayout}}'\n",
+        .options = format_options,
+        .max_words = 0,
+        .handler = command_info,
+        .section = SYSTEM,
+    },
+    { 0 },
+};

@@ -1,0 +1,103 @@
+# Command lines: parsing, help, completion; and the programs berth and berth-oci.
+# berth-image is in image/local.mk.
+
+noinst_LIBRARIES += libcli.a
+libcli_a_SOURCES = \
+	cli/berth.h \
+	cli/berth_commands.c cli/berth_commands.h \
+	cli/berth_context.c \
+	cli/commands_image.c \
+	cli/commands_life.c \
+	cli/commands_look.c \
+	cli/commands_ps.c \
+	cli/commands_run.c \
+	cli/commands_stats.c \
+	cli/commands_system.c \
+	cli/commands_top.c \
+	cli/completion.c cli/completion.h \
+	cli/help.c cli/help.h \
+	cli/image_filter.c cli/image_filter.h \
+	cli/image_options.c cli/image_options.h \
+	cli/listing.c cli/listing.h \
+	cli/manpage.c cli/manpage.h \
+	cli/mount_option.c cli/mount_option.h \
+	cli/options.c cli/options.h \
+	cli/ps_filter.c cli/ps_filter.h \
+	cli/run_options.c cli/run_options.h \
+	cli/run_values.c cli/run_values.h \
+	cli/show.c cli/show.h \
+	cli/stats_row.c cli/stats_row.h \
+	cli/table.c cli/table.h \
+	cli/template.c cli/template.h \
+	cli/template_functions.c cli/template_functions.h \
+	cli/template_printf.c \
+	cli/template_parse.c cli/template_parse.h \
+	cli/time_option.c cli/time_option.h \
+	cli/top_row.c cli/top_row.h
+
+bin_PROGRAMS += berth berth-oci
+berth_SOURCES = cli/berth_main.c
+# libprovision only for rmi, which needs neither archives nor digests.
+berth_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
+	libcgroups.a libbase.a -lseccomp -lcap -ljansson
+berth_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
+berth_oci_SOURCES = cli/oci_main.c \
+	cli/oci_commands.c cli/oci_commands.h \
+	cli/oci_foreground.c
+berth_oci_LDADD = libcli.a libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
+# Completion scripts come from the programs' own tables.
+bashcompletiondir = $(datadir)/bash-completion/completions
+nodist_bashcompletion_DATA = completions/berth completions/berth-oci
+zshcompletiondir = $(datadir)/zsh/site-functions
+nodist_zshcompletion_DATA = completions/_berth completions/_berth-oci
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+nodist_fishcompletion_DATA = completions/berth.fish completions/berth-oci.fish
+CLEANFILES += $(nodist_bashcompletion_DATA) $(nodist_zshcompletion_DATA) \
+	$(nodist_fishcompletion_DATA)
+
+completions/berth: berth
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth completion bash > $@
+completions/berth-oci: berth-oci
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth-oci completion bash > $@
+completions/_berth: berth
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth completion zsh > $@
+completions/_berth-oci: berth-oci
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth-oci completion zsh > $@
+completions/berth.fish: berth
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth completion fish > $@
+completions/berth-oci.fish: berth-oci
+	$(AM_V_GEN)$(MKDIR_P) completions && ./berth-oci completion fish > $@
+
+if HAVE_CMOCKA
+cli_test_libs = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
+	libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
+
+check_PROGRAMS += \
+	tests/unit/test_completion \
+	tests/unit/test_options \
+	tests/unit/test_run_options \
+	tests/unit/test_show \
+	tests/unit/test_table \
+	tests/unit/test_template
+
+tests_unit_test_completion_SOURCES = tests/unit/test_completion.c
+tests_unit_test_completion_LDADD = $(cli_test_libs)
+
+tests_unit_test_options_SOURCES = tests/unit/test_options.c
+tests_unit_test_options_LDADD = libcli.a libbase.a -ljansson -lcmocka
+
+tests_unit_test_run_options_SOURCES = tests/unit/test_run_options.c
+tests_unit_test_run_options_LDADD = $(cli_test_libs)
+
+tests_unit_test_show_SOURCES = tests/unit/test_show.c
+tests_unit_test_show_LDADD = $(cli_test_libs)
+
+tests_unit_test_table_SOURCES = tests/unit/test_table.c
+tests_unit_test_table_LDADD = libcli.a libbase.a -lcmocka
+
+tests_unit_test_template_SOURCES = tests/unit/test_template.c
+tests_unit_test_template_LDADD = libcli.a libbase.a -ljansson -lcmocka
+endif

@@ -1,0 +1,47 @@
+#ifndef CLI_OCI_COMMANDS_H
+#define CLI_OCI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cli/options.h"
+#include "runtime/runtime.h"
+
+/* The commands of berth-oci: thin, over runtime/runtime.h. */
+
+struct oci_context {
+    struct runtime *runtime; /* opened by the first command that needs it */
+    const char *root;
+    char **argv;
+    bool logs_to_file;
+};
+
+/** Fails a command: logs the sentence, also to standard error when the log is a file. Returns
+ * @status. */
+int oci_fail(const struct oci_context *context, const struct error *err, int status);
+/** Reads --preserve-fds; each of these descriptors has to be open and is passed on. */
+int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_count,
+                           struct error *err);
+/** The runtime of --root, or NULL with the error. */
+struct runtime *oci_runtime(struct oci_context *context, struct error *err);
+
+command_handler oci_create, oci_run, oci_start, oci_state, oci_kill, oci_delete, oci_exec, oci_list,
+    oci_ps, oci_pause, oci_resume, oci_spec, oci_features;
+
+/* --- oci_foreground.c: waiting beside a container in the foreground
+ * --------------------------------- */
+
+struct foreground {
+    int signal_fd;
+    int console_fd; /* terminal's master; -1: the streams are the caller's own */
+};
+
+/** Blocks all signals so that none is lost between create and wait; call before the container
+ * exists. */
+int foreground_open(struct foreground *ret_foreground, struct error *err);
+/** Forwards signals and terminal bytes until @pid (a child of the caller) ends. */
+int foreground_wait(struct foreground *foreground, pid_t pid, int *ret_status, struct error *err);
+void foreground_close(struct foreground *foreground);
+
+#endif

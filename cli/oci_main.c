@@ -1,0 +1,274 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "cli/oci_commands.h"
+#include "cli/options.h"
+
+#define OCI_ROOT "/run/berth-oci"
+
+static const struct option create_options[] = {
+    { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
+    { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
+    { "pid-file", 0, OPTION_TEXT, "PATH", "Write the process id into this file", "file" },
+    { "no-pivot", 0, OPTION_FLAG, NULL, "Do not use pivot_root (for a root on a ramdisk)", NULL },
+    { "no-new-keyring", 0, OPTION_FLAG, NULL, "Keep the session keyring of the caller", NULL },
+    { "preserve-fds", 0, OPTION_TEXT, "N", "Pass N further descriptors, from 3 on", "none" },
+    { 0 },
+};
+static const struct option run_options[] = {
+    { "detach", 'd', OPTION_FLAG, NULL, "Return when the program runs", NULL },
+    { "keep", 0, OPTION_FLAG, NULL, "Keep the run state and the cgroup after the end", NULL },
+    { "no-subreaper", 0, OPTION_FLAG, NULL, "Accepted; berth-oci is never a subreaper", NULL },
+    { 0 },
+};
+static const struct option delete_options[] = {
+    { "force", 'f', OPTION_FLAG, NULL, "Kill it first; a missing one is no error", NULL },
+    { 0 },
+};
+static const struct option kill_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "Signal every process in the container", NULL },
+    { 0 },
+};
+static const struct option list_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "table (default) or json", "table|json" },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print ids only", NULL },
+    { 0 },
+};
+static const struct option ps_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "table (default) or json", "table|json" },
+    { 0 },
+};
+static const struct option spec_options[] = {
+    { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
+    { "rootless", 0, OPTION_FLAG, NULL, "For a container of an ordinary user", NULL },
+    { 0 },
+};
+static const struct option exec_options[] = {
+    { "process", 'p', OPTION_TEXT, "FILE", "Process description (JSON) instead of arguments",
+      "file" },
+    { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
+    { "pid-file", 0, OPTION_TEXT, "PATH", "Write the process id into this file", "file" },
+    { "cwd", 0, OPTION_TEXT, "DIR", "Working directory in the container", "none" },
+    { "env", 'e', OPTION_LIST, "NAME=VALUE", "Set an environment variable", "none" },
+    { "tty", 't', OPTION_FLAG, NULL, "Give the program a terminal", NULL },
+    { "user", 'u', OPTION_TEXT, "UID[:GID]", "User of the program", "none" },
+    { "additional-gids", 'g', OPTION_LIST, "GID", "Additional group", "none" },
+    { "detach", 'd', OPTION_FLAG, NULL, "Return when the program runs", NULL },
+    { "cap", 'c', OPTION_LIST, "CAP", "Add a capability", "none" },
+    { "no-new-privs", 0, OPTION_FLAG, NULL, "Set no_new_privs", NULL },
+    { "preserve-fds", 0, OPTION_TEXT, "N", "Pass N further descriptors, from 3 on", "none" },
+    { "cgroup", 0, OPTION_TEXT, "PATH", "Run in this sub-cgroup", "none" },
+    { "ignore-paused", 0, OPTION_FLAG, NULL, "Also in a paused container", NULL },
+    { 0 },
+};
+
+static const struct command commands[] = {
+    { .name = "create",
+      .usage = "[OPTIONS] ID",
+      .help = "Create a container from a bundle",
+      .examples = "berth-oci create -b /srv/bundle web    # everything but the program",
+      .options = create_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_create,
+      .words_completion = "none" },
+    { .name = "start",
+      .usage = "ID",
+      .help = "Start the program of a created container",
+      .examples = "berth-oci start web",
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_start,
+      .words_completion = "container" },
+    { .name = "run",
+      .usage = "[OPTIONS] ID",
+      .help = "Create, start, wait and delete a container",
+      .examples = "berth-oci run -b /srv/bundle web    # in the foreground\n"
+                  "berth-oci run -d -b /srv/bundle web # returns when it runs",
+      .options = create_options,
+      .more_options = run_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_run,
+      .words_completion = "none" },
+    { .name = "state",
+      .usage = "ID",
+      .help = "Print the state of a container as JSON",
+      .examples = "berth-oci state web",
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_state,
+      .words_completion = "container" },
+    { .name = "kill",
+      .usage = "[OPTIONS] ID [SIGNAL]",
+      .help = "Send a signal (default: TERM) to a container's first process",
+      .examples = "berth-oci kill web KILL\nberth-oci kill --all web 9",
+      .options = kill_options,
+      .min_words = 1,
+      .max_words = 2,
+      .handler = oci_kill,
+      .words_completion = "container" },
+    { .name = "delete",
+      .usage = "[OPTIONS] ID",
+      .help = "Remove a stopped container",
+      .examples = "berth-oci delete --force web",
+      .options = delete_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_delete,
+      .words_completion = "container" },
+    { .name = "exec",
+      .usage = "[OPTIONS] ID COMMAND [ARG...]",
+      .help = "Run a further program in a container",
+      .examples = "berth-oci exec web ps\nberth-oci exec -t web sh",
+      .options = exec_options,
+      .min_words = 1,
+      .max_words = SIZE_MAX,
+      .stops_at_first_word = true,
+      .handler = oci_exec,
+      .words_completion = "container" },
+    { .name = "list",
+      .usage = "[OPTIONS]",
+      .help = "List containers",
+      .examples = "berth-oci list -q",
+      .options = list_options,
+      .handler = oci_list },
+    { .name = "ps",
+      .usage = "[OPTIONS] ID [PS-OPTION...]",
+      .help = "List the processes of a container",
+      .examples = "berth-oci ps web -o pid,cmd",
+      .options = ps_options,
+      .min_words = 1,
+      .max_words = SIZE_MAX,
+      .stops_at_first_word = true,
+      .handler = oci_ps,
+      .words_completion = "container" },
+    { .name = "pause",
+      .usage = "ID",
+      .help = "Freeze all processes of a container",
+      .examples = "berth-oci pause web",
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_pause,
+      .words_completion = "container" },
+    { .name = "resume",
+      .usage = "ID",
+      .help = "Let a paused container go on",
+      .examples = "berth-oci resume web",
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_resume,
+      .words_completion = "container" },
+    { .name = "spec",
+      .usage = "[OPTIONS]",
+      .help = "Write a config.json to start from",
+      .examples = "berth-oci spec -b /srv/bundle",
+      .options = spec_options,
+      .handler = oci_spec },
+    { .name = "features",
+      .usage = "",
+      .help = "Print what this runtime supports as JSON",
+      .examples = "berth-oci features",
+      .handler = oci_features },
+    { 0 },
+};
+
+static const struct option global_options[] = {
+    { "root", 0, OPTION_TEXT, "DIR", "Folder of run state; default: " OCI_ROOT, "file" },
+    { "log", 0, OPTION_TEXT, "FILE", "Write the log to this file", "file" },
+    { "log-format", 0, OPTION_TEXT, "FORMAT", "text (default) or json", "text|json" },
+    { "debug", 0, OPTION_FLAG, NULL, "Log each step", NULL },
+    { "systemd-cgroup", 0, OPTION_FLAG, NULL, "Not there yet: use the cgroupfs manager", NULL },
+    { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs; the others are not there yet",
+      "cgroupfs" },
+    { "rootless", 0, OPTION_TEXT, "BOOL", "Accepted: true, false or auto", "true|false|auto" },
+    { 0 },
+};
+
+static int check_manager(const struct arguments *arguments, struct error *err)
+{
+    const char *manager = arguments_global(arguments, "cgroup-manager")->text;
+
+    if (arguments_global(arguments, "systemd-cgroup")->flag ||
+        (manager != NULL && strcmp(manager, "cgroupfs") != 0))
+        return error_set(err, EOPNOTSUPP,
+                         "the systemd cgroup manager is not there yet: use cgroupfs");
+    return 0;
+}
+
+/* What enters a container must not run from the program's own file (CVE-2019-5736). */
+static bool enters_container(const struct command *command)
+{
+    return command->handler == oci_create || command->handler == oci_run ||
+           command->handler == oci_exec;
+}
+
+static int prepare(const struct arguments *arguments, void *context_, struct error *err)
+{
+    const char *file = arguments_global(arguments, "log")->text;
+    const char *format = arguments_global(arguments, "log-format")->text;
+    const char *root = arguments_global(arguments, "root")->text;
+    struct oci_context *context = context_;
+    enum log_format log_format = LOG_TEXT;
+    unsigned preserve_fds = 0;
+    int fd = -1, r;
+
+    if (enters_container(arguments->command)) {
+        r = oci_parse_preserve_fds(arguments, &preserve_fds, err);
+        if (r < 0)
+            return r;
+        /* What the caller left open by mistake must not live on in an init that waits. */
+        (void)close_range(3 + preserve_fds, ~0u, 0);
+        r = process_protect_program(context->argv, err);
+        if (r < 0)
+            return r;
+    }
+    if (format != NULL && strcmp(format, "json") == 0)
+        log_format = LOG_JSON;
+    else if (format != NULL && strcmp(format, "text") != 0)
+        return error_set(err, EINVAL, "--log-format '%s': is neither text nor json", format);
+    if (file != NULL && file[0] != '\0') {
+        fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (fd < 0)
+            return error_errno(err, "open the log '%s'", file);
+        context->logs_to_file = true;
+    }
+    log_configure("berth-oci", fd, log_format, arguments_global(arguments, "debug")->flag);
+    if (root != NULL)
+        context->root = root;
+    return check_manager(arguments, err);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "berth-oci",
+        .summary = "Runs OCI bundles as containers, in place of runc",
+        .commands = commands,
+        .global_options = global_options,
+        .usage_status = 1,
+        .prepare = prepare,
+        .version = BERTH_VERSION "\nspec: 1.3.0",
+    };
+    struct oci_context context = { .root = OCI_ROOT, .argv = argv };
+    struct error err = { 0 };
+    int status;
+
+    /* A caller that ignores it would take the status of our children from us (sigaction(2)). */
+    (void)signal(SIGCHLD, SIG_DFL);
+    log_configure("berth-oci", -1, LOG_TEXT, false);
+    if (fd_open_standard(&err) < 0) {
+        log_error("%s", err.message);
+        return 1;
+    }
+    status = program_run(&program, argc, argv, &context);
+    runtime_free(context.runtime);
+    return status;
+}
