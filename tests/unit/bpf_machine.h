@@ -33,7 +33,8 @@ static inline int bpf_jumps(const struct sock_filter *instruction, uint32_t accu
 }
 
 /* The action with its data; aborts on what no seccomp filter may contain. */
-static inline uint32_t bpf_answer(const struct seccomp_filter *filter, const struct seccomp_data *data)
+static inline uint32_t bpf_answer(const struct seccomp_filter *filter,
+                                  const struct seccomp_data *data)
 {
     const struct sock_filter *program = filter->program;
     struct bpf_machine machine = { 0 };
@@ -57,8 +58,8 @@ static inline uint32_t bpf_answer(const struct seccomp_filter *filter, const str
             if (instruction->code == (BPF_JMP | BPF_JA))
                 machine.next += instruction->k;
             else
-                machine.next += bpf_jumps(instruction, machine.accumulator) ? instruction->jt
-                                                                            : instruction->jf;
+                machine.next +=
+                    bpf_jumps(instruction, machine.accumulator) ? instruction->jt : instruction->jf;
             break;
         case BPF_RET:
             return instruction->k;

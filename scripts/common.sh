@@ -1,0 +1,64 @@
+# Shared by the scripts: packages, root, messages. Sourced, not run.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*"; }
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Runs a command as root: directly, or by sudo or doas.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo "$@"
+    elif command -v doas > /dev/null; then
+        doas "$@"
+    else
+        fail "root is needed for '$*', and there is neither sudo nor doas"
+    fi
+}
+
+BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev libcap-dev
+    libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev"
+IMAGE_PACKAGES="busybox-static mmdebstrap"
+TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo umoci podman runc expect
+    shellcheck"
+
+# install_packages NAME...: those that are missing, with the distribution's package manager.
+install_packages() {
+    local missing=() name
+    if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
+        say "This is neither Debian nor Ubuntu: install these packages (or what they are called here) yourself: $*"
+        return 0
+    fi
+    for name in "$@"; do
+        dpkg-query -W -f '${Status}' "$name" 2> /dev/null | grep -q '^install ok installed$' ||
+            missing+=("$name")
+    done
+    [ ${#missing[@]} = 0 ] && return 0
+    say "Installing packages: ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+        "${missing[@]}" > /dev/null 2>&1 || {
+        as_root apt-get update -q > /dev/null ||
+            fail "apt-get update failed: is the network there?"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+            --no-install-recommends "${missing[@]}" > /dev/null ||
+            fail "these packages could not be installed: ${missing[*]}"
+    }
+}
+
+# build_in DIR CONFIGURE-OPTION...: configures once, then makes.
+build_in() {
+    local dir=$1
+    shift
+    [ -x configure ] && [ configure -nt configure.ac ] || autoreconf -fi > /dev/null 2>&1 ||
+        { autoreconf -fi; fail "autoreconf failed"; }
+    mkdir -p "$dir"
+    if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.options" 2> /dev/null)" != "$*" ]; then
+        (cd "$dir" && ../configure -q "$@") || fail "configure failed"
+        printf '%s' "$*" > "$dir/.options"
+    fi
+    make -s -C "$dir" -j"$(nproc)" all || fail "the build failed"
+}

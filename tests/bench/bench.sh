@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Ratios measured in one run, on this machine, now: never a pass or a fail.
+#
+#   make bench        (or BERTH_BUILD=build tests/bench/bench.sh [RUNS])
+#
+# Each pair of commands runs in turn, A B A B ..., and the median of the ratios is told.
+set -eu
+build=${BERTH_BUILD:?folder of the built programs}
+runs=${1:-25}
+work=$(mktemp -d)
+export BERTH_DATA="$work/data" BERTH_RUN="$work/run"
+cleanup() { rm -rf "$work"; }
+trap cleanup EXIT
+
+"$build/berth" image make busybox > /dev/null
+mkdir -p "$work/bundle/rootfs"
+cp -a "$BERTH_DATA"/layers/*/fs/. "$work/bundle/rootfs/"
+"$build/berth-oci" spec -b "$work/bundle"
+sed -i 's/"terminal": true/"terminal": false/; s|"sh"|"/bin/true"|' "$work/bundle/config.json"
+
+python3 - "$build" "$work" "$runs" << 'PY'
+import os, shutil, statistics, subprocess, sys, time
+build, work, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
+bundle = f"{work}/bundle"
+
+def once(command):
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    return (time.perf_counter() - begin) * 1000
+
+def works(command):
+    try: once(command); return True
+    except (subprocess.CalledProcessError, FileNotFoundError): return False
+
+def pair(title, a, b, name_b):
+    if not works(a): print(f"{title}: does not run here: {' '.join(a)}"); return
+    if not works(b): print(f"{title}: {name_b} is not there or does not run here"); return
+    ta, tb = [], []
+    for _ in range(runs):
+        ta.append(once(a)); tb.append(once(b))
+    ratio = statistics.median(x / y for x, y in zip(ta, tb))
+    print(f"{title}: {statistics.median(ta):.1f} ms, {name_b} {statistics.median(tb):.1f} ms, ratio {ratio:.2f}")
+
+berth_oci = [f"{build}/berth-oci", "--root", f"{work}/oci", "run", "-b", bundle, "bench"]
+floor = [f"{build}/tests/bench/floor", f"{bundle}/rootfs"]
+runc = ["runc", "--root", f"{work}/runc", "run", "-b", bundle, "bench-runc"]
+# crun refuses the hybrid layout, so the v2 hierarchy is taken out of its sight.
+crun = ["unshare", "-m", "sh", "-c", f"umount /sys/fs/cgroup/unified 2> /dev/null; exec crun --root {work}/crun run -b {bundle} bench-crun"]
+sh_floor = ["unshare", "-m", "sh", "-c", f"umount /sys/fs/cgroup/unified 2> /dev/null; exec {' '.join(floor)}"]
+berth_run = [f"{build}/berth", "run", "--rm", "busybox", "true"]
+
+print("berth-oci run of the default bundle")
+pair("  berth-oci against the floor", berth_oci, floor, "floor")
+pair("  runc against the floor", runc, floor, "floor")
+pair("  crun against the floor", crun, sh_floor, "floor")
+print("berth run --rm busybox true")
+pair("  berth run against the floor", berth_run, floor, "floor")
+if shutil.which("podman"):
+    subprocess.run("podman image exists localhost/bench-busybox || tar -C %s -c . | podman import - localhost/bench-busybox" % f"{bundle}/rootfs",
+                   shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    podman = ["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs", "run", "--rm", "--network", "none", "--ulimit", "host", "localhost/bench-busybox", "true"]
+    pair("  berth run against podman", berth_run, podman, "podman run")
+
+print("system calls of one run (all processes)")
+if shutil.which("strace"):
+    for name, command in (("berth-oci", berth_oci), ("runc", runc), ("floor", floor), ("berth run", berth_run)):
+        if not works(command): continue
+        subprocess.run(["strace", "-f", "-c", "-o", f"{work}/trace", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        total = [line.split() for line in open(f"{work}/trace") if line.strip().endswith("total")]
+        print(f"  {name}: {total[0][2] if total[0][0] != '100.00' else total[0][-2] if not total[0][-2].isdigit() else total[0][3]}")
+
+print("monitor")
+identity = subprocess.run([f"{build}/berth", "run", "-d", "busybox", "sleep", "60"], capture_output=True, text=True).stdout.strip()
+time.sleep(0.3)
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        if open(f"/proc/{pid}/comm").read().strip().startswith("berth-monitor"):
+            rollup = open(f"/proc/{pid}/smaps_rollup").read().splitlines()
+            private = sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
+            ticks = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]
+            time.sleep(2)
+            later = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]
+            print(f"  private memory {private} KiB, CPU of 2 idle seconds {sum(map(int, later)) - sum(map(int, ticks))} ticks")
+    except OSError:
+        pass
+subprocess.run([f"{build}/berth", "rm", "-f", identity], stdout=subprocess.DEVNULL)
+PY

@@ -1,0 +1,165 @@
+load helper
+
+teardown() { remove_all; }
+
+@test "files written in one container are not in the image nor in the next container" {
+    berth run --rm busybox sh -c 'echo x > /stain; rm /etc/group'
+    run -0 berth run --rm busybox sh -c 'test ! -e /stain && test -e /etc/group && echo clean'
+    [ "$output" = clean ]
+}
+
+@test "a container keeps its files over stop and start" {
+    berth run --name keeper busybox sh -c 'echo x >> /kept'
+    berth start -a keeper
+    berth create --name reader --volumes-from keeper busybox true
+    run -0 sh -c "cat \$(berth inspect --format '{{.GraphDriver.Data.UpperDir}}' keeper)/kept | wc -l"
+    [ "$output" = 2 ]
+}
+
+@test "capabilities are Docker's default set, and --cap-add, --cap-drop change it" {
+    caps() { berth run --rm "$@" busybox sed -n 's/^CapEff:\t//p' /proc/self/status; }
+    [ "$(caps)" = 00000000a80425fb ]
+    [ "$(caps --cap-drop ALL)" = 0000000000000000 ]
+    [ "$(caps --cap-drop ALL --cap-add NET_BIND_SERVICE)" = 0000000000000400 ]
+    [ "$(caps --cap-add SYS_ADMIN)" = 00000000a82425fb ]
+    [ "$(caps -u 1000)" = 0000000000000000 ]
+    run -0 berth run --rm busybox sh -c 'grep -E "CapInh|CapAmb" /proc/self/status | cut -f2'
+    [ "${lines[0]}" = 0000000000000000 ]
+    [ "${lines[1]}" = 0000000000000000 ]
+    run -125 berth run --rm --cap-add NO_SUCH_CAP busybox true
+}
+
+@test "a seccomp filter is there, and is gone with seccomp=unconfined" {
+    run -0 berth run --rm busybox sed -n 's/^Seccomp:\t//p' /proc/self/status
+    [ "$output" = 2 ]
+    run -0 berth run --rm --security-opt seccomp=unconfined busybox sed -n 's/^Seccomp:\t//p' /proc/self/status
+    [ "$output" = 0 ]
+    run berth run --rm --cap-add SYS_ADMIN busybox unshare -m true
+    expect_status 0
+    run berth run --rm busybox unshare -m true
+    [ "$status" != 0 ]
+    expect_text "Operation not permitted"
+}
+
+@test "the default seccomp profile bars what Docker's bars" {
+    call() { berth run --rm -v "$BERTH_BUILD/tests/payload/payload:/payload" busybox /payload syscall "$@"; }
+    [ "$(call 250 0 0 0)" = EPERM ]   # keyctl
+    [ "$(call 435 0 0)" = ENOSYS ]    # clone3: libc falls back
+    [ "$(call 425 1 0)" = EPERM ]     # io_uring_setup
+    [ "$(call 321 0 0 0)" = EPERM ]   # bpf
+    [ "$(call 41 38 5 0)" = EPERM ]   # socket: AF_ALG
+    [ "$(call 41 40 1 0)" = EPERM ]   # socket: AF_VSOCK
+    [ "$(call 135 0x40000)" = EPERM ] # personality: ADDR_NO_RANDOMIZE
+    [ "$(call 135 8)" = ok ]
+    [ "$(call 39)" = ok ]             # getpid
+}
+
+@test "masked paths read as nothing, read-only ones cannot be written" {
+    run -0 berth run --rm busybox sh -c 'for f in kcore keys timer_list interrupts; do test ! -e /proc/$f || wc -c < /proc/$f; done; ls /sys/firmware | wc -l'
+    [ "${#lines[@]}" -ge 3 ]
+    for line in "${lines[@]}"; do [ "$line" = 0 ]; done
+    run berth run --rm busybox sh -c 'echo b > /proc/sysrq-trigger'
+    [ "$status" != 0 ]
+    run berth run --rm busybox sh -c 'echo 1 > /proc/sys/kernel/panic'
+    [ "$status" != 0 ]
+    run berth run --rm busybox sh -c 'mkdir /sys/fs/cgroup/memory/x /sys/fs/cgroup/x'
+    [ "$status" != 0 ]
+}
+
+@test "/dev is Docker's: nodes, links, pts, shm, mqueue" {
+    run -0 berth run --rm busybox sh -c 'cd /dev; ls -1 | sort | tr "\n" " "; ls -l null zero full random urandom tty | cut -c1-10 | sort -u; readlink fd; readlink stdin; readlink ptmx'
+    [ "${lines[0]}" = "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero " ]
+    [ "${lines[1]}" = crw-rw-rw- ]
+    [ "${lines[2]}" = /proc/self/fd ]
+    [ "${lines[4]}" = pts/ptmx ]
+    run -0 berth run --rm --shm-size 8m busybox df -k /dev/shm
+    expect_text 8192
+}
+
+@test "--privileged lifts the walls, --security-opt no-new-privileges raises one" {
+    run -0 berth run --rm --privileged busybox sh -c 'sed -n "s/^Seccomp:\t//p" /proc/self/status; test -c /dev/kmsg && echo kmsg; mount -t tmpfs x /home && echo mounted'
+    [ "${lines[0]}" = 0 ]
+    [ "${lines[1]}" = kmsg ]
+    [ "${lines[2]}" = mounted ]
+    run -0 berth run --rm --security-opt no-new-privileges busybox sed -n 's/^NoNewPrivs:\t//p' /proc/self/status
+    [ "$output" = 1 ]
+    run -0 berth run --rm busybox sed -n 's/^NoNewPrivs:\t//p' /proc/self/status
+    [ "$output" = 0 ]
+}
+
+@test "--read-only makes the root read-only, --tmpfs gives a place to write" {
+    run berth run --rm --read-only busybox touch /x
+    [ "$status" != 0 ]
+    expect_text "Read-only"
+    run -0 berth run --rm --read-only --tmpfs /scratch:size=1m busybox sh -c 'echo y > /scratch/x; cat /scratch/x; df -k /scratch | tail -1'
+    [ "${lines[0]}" = y ]
+    expect_text 1024
+}
+
+@test "volumes: bind, read-only bind, named, anonymous, --mount, --volumes-from" {
+    echo host > "$BATS_TEST_TMPDIR/file"
+    run -0 berth run --rm -v "$BATS_TEST_TMPDIR:/data" busybox sh -c 'cat /data/file; echo back > /data/new'
+    [ "$output" = host ]
+    [ "$(cat "$BATS_TEST_TMPDIR/new")" = back ]
+    run berth run --rm -v "$BATS_TEST_TMPDIR:/data:ro" busybox touch /data/no
+    [ "$status" != 0 ]
+    run -0 berth run --rm --mount "type=bind,source=$BATS_TEST_TMPDIR/file,target=/one,readonly" busybox cat /one
+    [ "$output" = host ]
+    run -125 berth run --rm --mount "type=bind,source=$BATS_TEST_TMPDIR/none,target=/one" busybox true
+    berth run --rm -v shared:/s busybox sh -c 'echo kept > /s/f'
+    run -0 berth run --name owner -v shared:/s busybox cat /s/f
+    [ "$output" = kept ]
+    run -0 berth run --rm --volumes-from owner busybox cat /s/f
+    [ "$output" = kept ]
+    run -125 berth run --rm -v relative/path:/s busybox true
+}
+
+@test "a working directory that is a way to the host is refused" {
+    for fd in 3 4 5 6 7 8 9; do
+        run berth run --rm -w "/proc/self/fd/$fd" busybox ls
+        [ "$status" != 0 ]
+    done
+}
+
+@test "only the standard streams are open in the program" {
+    exec 7< /etc/passwd
+    run -0 berth run --rm busybox sh -c 'ls /proc/self/fd | wc -l'
+    exec 7<&-
+    # 0, 1, 2 and the directory that ls itself has open
+    [ "$output" = 4 ]
+}
+
+@test "the runtime's own file cannot be opened for writing from inside" {
+    before=$(sha256sum "$BERTH_BUILD/berth" "$BERTH_BUILD/berth-monitor" "$BERTH_BUILD/berth-oci")
+    berth run --rm --privileged --pid host debian python3 -c '
+import os
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        if "berth" in open(f"/proc/{pid}/comm").read():
+            with open(f"/proc/{pid}/exe", "r+b") as f: f.write(b"X")
+    except OSError as e:
+        pass
+' || true
+    [ "$(sha256sum "$BERTH_BUILD/berth" "$BERTH_BUILD/berth-monitor" "$BERTH_BUILD/berth-oci")" = "$before" ]
+    run berth run --rm --entrypoint /proc/self/exe busybox run
+    [ "$(sha256sum "$BERTH_BUILD/berth" "$BERTH_BUILD/berth-monitor" "$BERTH_BUILD/berth-oci")" = "$before" ]
+}
+
+@test "--sysctl sets what is the container's own and refuses what is the host's" {
+    run -0 berth run --rm --sysctl net.ipv4.ip_forward=1 busybox cat /proc/sys/net/ipv4/ip_forward
+    [ "$output" = 1 ]
+    run -125 berth run --rm --sysctl kernel.panic=5 busybox true
+    expect_text kernel.panic
+}
+
+@test "mounts of a container never appear on the host" {
+    before=$(wc -l < /proc/self/mountinfo)
+    id=$(berth run -d busybox sleep 60)
+    [ "$(wc -l < /proc/self/mountinfo)" = "$before" ]
+    berth rm -f "$id"
+}
+
+@test "--oom-score-adj is set" {
+    run -0 berth run --rm --oom-score-adj 500 busybox cat /proc/self/oom_score_adj
+    [ "$output" = 500 ]
+}

@@ -1,0 +1,102 @@
+load helper
+
+teardown() { remove_all; }
+
+is_left_nothing() { [ "$(picture)" = "$before" ]; }
+
+@test "SIGKILL of the monitor: the container ends, the next command cleans up and says so" {
+    berth run --rm busybox true
+    before=$(picture)
+    berth run -d --name lost busybox sleep 100 > /dev/null
+    pid=$(field lost .State.Pid)
+    pkill -9 -f berth-monitor
+    berth ps > /dev/null
+    [ ! -e "/proc/$pid/ns/pid" ] || ! readlink "/proc/$pid/ns/pid"
+    [ "$(field lost .State.Status)" = exited ]
+    [ "$(field lost .State.ExitCode)" = 137 ]
+    berth start lost
+    is_running lost
+    berth rm -f lost
+    is_left_nothing
+}
+
+@test "SIGKILL of the init: the monitor records 137 and cleans up" {
+    berth run --rm busybox true
+    before=$(picture)
+    berth run -d --name shot busybox sleep 100 > /dev/null
+    kill -9 "$(field shot .State.Pid)"
+    [ "$(berth wait shot)" = 137 ]
+    berth rm shot
+    is_left_nothing
+}
+
+@test "SIGKILL of the CLI in run at random moments: the next command repairs" {
+    berth run --rm busybox true
+    before=$(picture)
+    for i in $(seq 40); do
+        berth run --rm --name "victim$i" busybox true > /dev/null 2>&1 &
+        pid=$!
+        sleep "0.0$(printf '%02d' $((i % 25)))"
+        kill -9 $pid 2> /dev/null || true
+        wait $pid 2> /dev/null || true
+    done
+    wait_until 10 no_monitor
+    berth ps -a > /dev/null
+    remove_all
+    is_left_nothing || { diff <(echo "$before") <(picture); false; }
+    berth run --rm busybox true
+}
+
+@test "SIGKILL of CLI and monitor together at random moments" {
+    berth run --rm busybox true
+    before=$(picture)
+    for i in $(seq 40); do
+        berth run --rm --name "victim$i" busybox true > /dev/null 2>&1 &
+        pid=$!
+        sleep "0.0$(printf '%02d' $((i % 25)))"
+        pkill -9 -f berth-monitor || true
+        kill -9 $pid 2> /dev/null || true
+        wait $pid 2> /dev/null || true
+    done
+    wait_until 10 no_monitor
+    berth ps -a > /dev/null
+    remove_all
+    is_left_nothing || { diff <(echo "$before") <(picture); false; }
+    [ "$(berth run --rm busybox echo works)" = works ]
+}
+
+@test "SIGKILL during load: the image is whole or absent, nothing is left in staging" {
+    make_layout "$BATS_TEST_TMPDIR/layout" killed
+    layout="$BATS_TEST_TMPDIR/layout"
+    for i in $(seq 10); do
+        berth load -q -i "$layout" > /dev/null 2>&1 &
+        pid=$!
+        sleep "0.0$(printf '%02d' $((i * 3 % 30)))"
+        pkill -9 -P $pid 2> /dev/null || true
+        kill -9 $pid 2> /dev/null || true
+        wait $pid 2> /dev/null || true
+        if berth image inspect killed > /dev/null 2>&1; then
+            berth run --rm killed true
+            berth rmi killed > /dev/null
+        fi
+    done
+    berth load -q -i "$layout"
+    berth run --rm killed true
+    berth rmi killed
+    [ -z "$(ls -A "$BERTH_DATA/staging")" ]
+}
+
+@test "standard streams that are closed or full do no harm" {
+    run bash -c 'berth run --rm busybox echo x 0<&- 1>&- 2>&-'
+    run bash -c 'berth run --rm busybox echo x > /dev/full'
+    [ "$(berth run --rm busybox echo fine)" = fine ]
+}
+
+@test "a damaged record does not stop the others" {
+    berth create --name good busybox true
+    mkdir -p "$BERTH_DATA/containers/$(printf '%064d' 1)"
+    echo '{' > "$BERTH_DATA/containers/$(printf '%064d' 1)/container.json"
+    run -0 berth ps -a --format '{{.Names}}'
+    expect_text good
+    rm -r "$BERTH_DATA/containers/$(printf '%064d' 1)"
+}

@@ -1,0 +1,270 @@
+load helper
+
+teardown() { remove_all; }
+
+@test "run prints what the program prints and ends with its status" {
+    run -0 berth run --rm busybox echo hello
+    [ "$output" = hello ]
+    run -7 berth run --rm busybox sh -c 'exit 7'
+}
+
+@test "stdout and stderr are kept apart" {
+    run -0 --separate-stderr berth run --rm busybox sh -c 'echo out; echo err >&2'
+    [ "$output" = out ]
+    [ "$stderr" = err ]
+}
+
+@test "stdin reaches the program with -i, and its end too" {
+    run -0 bash -c 'printf "a\nb\n" | berth run --rm -i busybox wc -l'
+    [ "$output" = 2 ]
+}
+
+@test "without -i the program reads nothing" {
+    run -0 bash -c 'echo x | berth run --rm busybox wc -c'
+    [ "$output" = 0 ]
+}
+
+@test "a megabyte of output arrives whole, and a slow reader loses nothing" {
+    run -0 bash -c 'berth run --rm busybox sh -c "yes 0123456789abcde | head -n 65536" | { sleep 1; md5sum; }'
+    [ "${output%% *}" = "$(yes 0123456789abcde | head -n 65536 | md5sum | cut -d' ' -f1)" ]
+}
+
+@test "a program that is missing gives 127, one that is no program 126, berth's own failure 125" {
+    run -127 berth run --rm busybox no-such-program
+    expect_text no-such-program
+    run -126 berth run --rm busybox /etc
+    run -125 berth run --rm no-such-image
+    expect_text "No such image"
+    run -125 berth run --no-such-option busybox
+    expect_text "no-such-option"
+    [ -z "$(berth ps -aq)" ]
+}
+
+@test "a signal ends the program with 128 + n" {
+    run -137 berth run --rm busybox sh -c 'kill -9 $$; sleep 5 & kill -9 $!; exit 137'
+    run -143 berth run --rm --init busybox sh -c 'kill -15 $$; sleep 1'
+}
+
+@test "an unknown option or command names the nearest" {
+    run berth run --membory 1g busybox true
+    expect_status 125
+    expect_text "--memory"
+    run berth rnu
+    expect_text "run"
+}
+
+@test "the program is PID 1 in its own namespaces" {
+    run -0 berth run --rm busybox sh -c 'echo $$; ls -d /proc/[0-9]* | wc -l'
+    [ "${lines[0]}" = 1 ]
+    [ "${lines[1]}" -le 3 ]
+    for kind in pid mnt net uts ipc cgroup; do
+        inside=$(berth run --rm busybox readlink /proc/self/ns/$kind)
+        [ -n "$inside" ] && [ "$inside" != "$(readlink /proc/self/ns/$kind)" ]
+    done
+    [ "$(berth run --rm busybox readlink /proc/self/ns/user)" = "$(readlink /proc/self/ns/user)" ]
+}
+
+@test "--pid --ipc --uts --network host share the host's namespaces" {
+    run -0 berth run --rm --pid host --ipc host --uts host --network host busybox \
+        sh -c 'for k in pid ipc uts net; do readlink /proc/self/ns/$k; done'
+    [ "${lines[0]}" = "$(readlink /proc/self/ns/pid)" ]
+    [ "${lines[1]}" = "$(readlink /proc/self/ns/ipc)" ]
+    [ "${lines[2]}" = "$(readlink /proc/self/ns/uts)" ]
+    [ "${lines[3]}" = "$(readlink /proc/self/ns/net)" ]
+}
+
+@test "networks that are not there yet are refused by name" {
+    run -125 berth run --rm --network bridge busybox true
+    expect_text "not there yet"
+    run -125 berth run --rm -p 80:80 busybox true
+    expect_text "not there yet"
+}
+
+@test "the loopback interface of a new network is up" {
+    run -0 berth run --rm busybox ip addr show lo
+    expect_text 127.0.0.1
+}
+
+@test "--hostname, --add-host, -e, -w, -u, --entrypoint, -l do as they say" {
+    run -0 berth run --rm --hostname harbour --add-host quay:10.1.2.3 -e A=1 -e B -w /tmp -u 1000:1001 \
+        --entrypoint sh busybox -c 'hostname; grep quay /etc/hosts; echo $A$B; pwd; id -u; id -g'
+    [ "${lines[0]}" = harbour ]
+    [[ "${lines[1]}" == "10.1.2.3"*quay ]]
+    [ "${lines[2]}" = 1 ]
+    [ "${lines[3]}" = /tmp ]
+    [ "${lines[4]}" = 1000 ]
+    [ "${lines[5]}" = 1001 ]
+}
+
+@test "-e NAME takes the value of the caller, --env-file a file of them" {
+    printf '# comment\nFROM_FILE=yes\n' > "$BATS_TEST_TMPDIR/env"
+    COLOUR=green run -0 berth run --rm -e COLOUR --env-file "$BATS_TEST_TMPDIR/env" busybox sh -c 'echo $COLOUR $FROM_FILE'
+    [ "$output" = "green yes" ]
+}
+
+@test "users are found by name in the image, digits are always ids" {
+    run -0 berth run --rm -u nobody busybox id -un
+    [ "$output" = nobody ]
+    run -0 berth run --rm -u 4242 busybox id -u
+    [ "$output" = 4242 ]
+    run -125 berth run --rm -u nosuchuser busybox true
+    expect_text nosuchuser
+    run -125 berth run --rm -u 4294967296 busybox true
+}
+
+@test "--group-add adds groups by name and number" {
+    run -0 berth run --rm -u 1000 --group-add 77 --group-add nogroup debian id -G
+    [[ " $output " == *" 77 "* ]]
+    [[ " $output " == *" 65534 "* ]]
+}
+
+@test "--init puts a small init before the program, which reaps" {
+    run -0 berth run --rm --init busybox sh -c 'tr "\0" " " < /proc/1/cmdline; echo $$'
+    [[ "${lines[0]}" == *init* ]]
+    [ "${lines[1]}" != 1 ]
+    run -5 berth run --rm --init busybox sh -c 'exit 5'
+}
+
+@test "--cidfile holds the id and is not overwritten" {
+    run -0 berth run --rm --cidfile "$BATS_TEST_TMPDIR/cid" busybox true
+    [ "$(wc -c < "$BATS_TEST_TMPDIR/cid")" = 64 ]
+    run -125 berth run --rm --cidfile "$BATS_TEST_TMPDIR/cid" busybox true
+}
+
+@test "a name can be used once at a time, and is free again after rm" {
+    berth create --name one busybox true
+    run -1 berth create --name one busybox true
+    expect_text one
+    berth rm one
+    berth create --name one busybox true
+    berth rm one
+}
+
+@test "create, start, restart, wait, rename and rm go through a life" {
+    id=$(berth create --name life busybox sh -c 'echo ran; exit 3')
+    [ ${#id} = 64 ]
+    [ "$(field life .State.Status)" = created ]
+    [ "$(berth start life)" = life ]
+    [ "$(berth wait life)" = 3 ]
+    [ "$(field life .State.ExitCode)" = 3 ]
+    [ "$(berth logs life)" = ran ]
+    berth restart life
+    [ "$(berth wait life)" = 3 ]
+    berth rename life lives
+    [ "$(berth ps -a --filter name=lives --format '{{.Names}}')" = lives ]
+    [ "$(berth rm lives)" = lives ]
+    run -1 berth inspect lives
+}
+
+@test "start -a prints the output and gives the status" {
+    berth create --name again busybox sh -c 'echo once more; exit 4'
+    run -4 berth start -a again
+    [ "$output" = "once more" ]
+}
+
+@test "stop sends the stop signal, then kills" {
+    berth run -d --name polite busybox sh -c 'trap "echo bye; exit 9" USR1; while :; do sleep 0.1; done' > /dev/null
+    wait_until 5 is_running polite
+    berth kill -s USR1 polite
+    [ "$(berth wait polite)" = 9 ]
+    berth run -d --name signalled --stop-signal USR2 busybox sh -c 'trap "exit 8" USR2; echo up; while :; do sleep 0.1; done' > /dev/null
+    wait_until 5 bash -c 'berth logs signalled | grep -q up'
+    [ "$(berth stop signalled)" = signalled ]
+    [ "$(field signalled .State.ExitCode)" = 8 ]
+    berth run -d --name stubborn busybox sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done' > /dev/null
+    wait_until 5 bash -c 'berth logs stubborn | grep -q up'
+    begin=$(date +%s%N)
+    berth stop -t 1 stubborn
+    took=$((($(date +%s%N) - begin) / 1000000))
+    [ "$(field stubborn .State.ExitCode)" = 137 ]
+    [ $took -ge 900 ] && [ $took -lt 5000 ]
+}
+
+@test "signals to the CLI reach the program" {
+    berth run --name proxied busybox sh -c 'trap "exit 21" TERM; echo ready; while :; do sleep 0.1; done' > "$BATS_TEST_TMPDIR/out" &
+    pid=$!
+    wait_until 5 grep -q ready "$BATS_TEST_TMPDIR/out"
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ $status = 21 ]
+}
+
+@test "pause freezes, unpause thaws" {
+    berth run -d --name frozen busybox sh -c 'i=0; while :; do i=$((i+1)); echo $i > /tmp/i; done' > /dev/null
+    wait_until 5 berth exec frozen test -s /tmp/i
+    berth pause frozen
+    [ "$(field frozen .State.Status)" = paused ]
+    [[ "$(berth ps --format '{{.Status}}')" == *"(Paused)"* ]]
+    run berth exec frozen true
+    [ "$status" != 0 ]
+    expect_text paused
+    berth unpause frozen
+    [ "$(field frozen .State.Status)" = running ]
+    berth exec frozen true
+    berth pause frozen
+    berth rm -f frozen
+}
+
+@test "exec sees the same PID 1, its environment and status" {
+    berth run -d --name host1 -e X=inherited busybox sleep 60 > /dev/null
+    run -0 berth exec host1 sh -c 'tr "\0" " " < /proc/1/cmdline; echo; echo $X; readlink /proc/self/ns/pid'
+    [[ "${lines[0]}" == "sleep 60"* ]]
+    [ "${lines[1]}" = inherited ]
+    [ "${lines[2]}" = "$(readlink /proc/"$(field host1 .State.Pid)"/ns/pid)" ]
+    run -3 berth exec host1 sh -c 'exit 3'
+    run -127 berth exec host1 no-such-program
+    run -126 berth exec host1 /etc
+    run -0 bash -c 'echo fed | berth exec -i host1 cat'
+    [ "$output" = fed ]
+    run -0 berth exec -u nobody -w /tmp -e Y=2 host1 sh -c 'id -un; pwd; echo $Y'
+    [ "${lines[0]}" = nobody ]
+    [ "${lines[1]}" = /tmp ]
+    [ "${lines[2]}" = 2 ]
+    berth exec -d host1 touch /tmp/made
+    wait_until 5 berth exec host1 test -e /tmp/made
+}
+
+@test "exec and a stopped container: one sentence" {
+    berth create --name idle busybox true
+    run -1 berth exec idle true
+    expect_text "not running"
+}
+
+@test "restart policies: on-failure restarts so often, a stop ends it" {
+    berth run -d --name tries --restart on-failure:2 busybox sh -c 'echo try; exit 1' > /dev/null
+    wait_until 15 bash -c '[ "$(berth inspect --format "{{.State.Status}} {{.RestartCount}}" tries)" = "exited 2" ]'
+    [ "$(berth logs tries | grep -c try)" = 3 ]
+    berth run -d --name always --restart always busybox sh -c 'echo go; sleep 0.1' > /dev/null
+    wait_until 15 bash -c '[ "$(berth logs always | grep -c go)" -ge 3 ]'
+    berth stop always
+    [ "$(field always .State.Status)" = exited ]
+    sleep 1
+    [ "$(field always .State.Running)" = false ]
+}
+
+@test "--rm removes the container, its files and anonymous volumes" {
+    before=$(picture)
+    berth run --rm -v /data busybox sh -c 'echo x > /data/x'
+    [ -z "$(ls -A "$BERTH_DATA/volumes" 2> /dev/null)" ]
+    [ "$(picture)" = "$before" ]
+}
+
+@test "fifty containers in a row leave nothing behind" {
+    berth run --rm busybox true
+    before=$(picture)
+    for _ in $(seq 50); do berth run --rm busybox true; done
+    [ "$(picture)" = "$before" ]
+}
+
+@test "eight containers at once all run" {
+    before=$(picture)
+    pids=()
+    for i in 1 2 3 4 5 6 7 8; do
+        berth run --rm busybox echo "n$i" > "$BATS_TEST_TMPDIR/out$i" &
+        pids+=($!)
+    done
+    wait "${pids[@]}"
+    for i in 1 2 3 4 5 6 7 8; do [ "$(cat "$BATS_TEST_TMPDIR/out$i")" = "n$i" ]; done
+    [ "$(picture)" = "$before" ]
+}

@@ -1,0 +1,19 @@
+# Once for the whole suite: the two images that the tests run, made without a registry.
+
+setup_suite() {
+    export BERTH_BUILD=${BERTH_BUILD:-$PWD/build}
+    export BERTH_TEST_DATA=${BERTH_TEST_DATA:-$PWD/build-check/testdata}
+    export BERTH_DATA=$BERTH_TEST_DATA/data BERTH_RUN=$BERTH_TEST_DATA/run
+    export PATH=$BERTH_BUILD:$PATH
+    mkdir -p "$BERTH_DATA" "$BERTH_RUN"
+    berth image inspect busybox > /dev/null 2>&1 || berth image make busybox > /dev/null
+    berth image inspect debian > /dev/null 2>&1 ||
+        berth image make debian --suite bookworm --include python3-minimal > /dev/null
+}
+
+teardown_suite() {
+    local ids
+    ids=$(berth ps -aq) || return 0
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || berth rm -f $ids > /dev/null
+}
