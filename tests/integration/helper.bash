@@ -29,8 +29,8 @@ picture() {
     echo "links $(ls /sys/class/net | wc -l)"
     berth_cgroups
     find "$BERTH_RUN" -mindepth 1 ! -path '*/.*' | sort
-    ls "$BERTH_DATA/containers" "$BERTH_DATA/staging" "$BERTH_DATA/trash" 2> /dev/null
-    pgrep -r S,R,D -f berth-monitor | sort || true
+    (cd "$BERTH_DATA" && ls -A containers container-names staging trash volumes 2> /dev/null)
+    pgrep -r S,R,D -f "berth-monitor $BERTH_DATA" | sort || true
     lsns -t net -n -o NS 2> /dev/null | sort -u | wc -l
 }
 
@@ -56,7 +56,7 @@ remove_all() {
 }
 
 # Zombies do not count: the machine's first process may reap them late.
-no_monitor() { ! pgrep -r S,R,D -f berth-monitor; }
+no_monitor() { ! pgrep -r S,R,D -f "berth-monitor $BERTH_DATA"; }
 
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }

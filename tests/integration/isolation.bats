@@ -67,7 +67,7 @@ teardown() { remove_all; }
 }
 
 @test "/dev is Docker's: nodes, links, pts, shm, mqueue" {
-    run -0 berth run --rm busybox sh -c 'cd /dev; ls -1 | sort | tr "\n" " "; ls -l null zero full random urandom tty | cut -c1-10 | sort -u; readlink fd; readlink stdin; readlink ptmx'
+    run -0 berth run --rm busybox sh -c 'cd /dev; ls -1 | sort | tr "\n" " "; echo; ls -l null zero full random urandom tty | cut -c1-10 | sort -u; readlink fd; readlink stdin; readlink ptmx'
     [ "${lines[0]}" = "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero " ]
     [ "${lines[1]}" = crw-rw-rw- ]
     [ "${lines[2]}" = /proc/self/fd ]

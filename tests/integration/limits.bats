@@ -68,10 +68,13 @@ cgroup_file() {
     expect_text "Operation not permitted"
     run -0 berth run --rm busybox sh -c 'head -c 4 /dev/zero | wc -c; echo x > /dev/null; head -c 1 /dev/urandom | wc -c'
     [ "${lines[0]}" = 4 ]
-    run -0 berth run --rm --device /dev/kmsg:/dev/messages:r busybox sh -c 'test -c /dev/messages && dd if=/dev/messages of=/dev/null bs=8192 count=1 2> /dev/null && echo readable'
+    run -0 berth run --rm --device /dev/fuse:/dev/fusible:r busybox sh -c 'test -c /dev/fusible && : < /dev/fusible && echo readable'
     [ "$output" = readable ]
-    run berth run --rm --device /dev/kmsg:/dev/messages:r busybox sh -c 'echo x > /dev/messages'
+    run berth run --rm --device /dev/fuse:/dev/fusible:r busybox sh -c ': > /dev/fusible'
     [ "$status" != 0 ]
+    expect_text "Operation not permitted"
+    run -125 berth run --rm --device /dev/no-such-device busybox true
+    expect_text no-such-device
 }
 
 @test "--cgroup-parent nests groups" {

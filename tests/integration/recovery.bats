@@ -9,7 +9,7 @@ is_left_nothing() { [ "$(picture)" = "$before" ]; }
     before=$(picture)
     berth run -d --name lost busybox sleep 100 > /dev/null
     pid=$(field lost .State.Pid)
-    pkill -9 -f berth-monitor
+    pkill -9 -f "berth-monitor $BERTH_DATA"
     berth ps > /dev/null
     [ ! -e "/proc/$pid/ns/pid" ] || ! readlink "/proc/$pid/ns/pid"
     [ "$(field lost .State.Status)" = exited ]
@@ -54,7 +54,7 @@ is_left_nothing() { [ "$(picture)" = "$before" ]; }
         berth run --rm --name "victim$i" busybox true > /dev/null 2>&1 &
         pid=$!
         sleep "0.0$(printf '%02d' $((i % 25)))"
-        pkill -9 -f berth-monitor || true
+        pkill -9 -f "berth-monitor $BERTH_DATA" || true
         kill -9 $pid 2> /dev/null || true
         wait $pid 2> /dev/null || true
     done
