@@ -115,6 +115,8 @@ static int signal_frozen(struct cgroup *cgroup, int signal, struct error *err)
     /* A frozen process of v1 dies only when it is thawed; for other signals a pause stays one. */
     if (was_frozen == 0 || signal == SIGKILL)
         thawed = cgroup_thaw(cgroup, r < 0 ? NULL : err);
+    if (thawed == -ENOENT) /* whoever waits for its last process has removed it meanwhile */
+        thawed = 0;
     return r < 0 ? r : thawed;
 }
 

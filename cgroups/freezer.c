@@ -19,7 +19,7 @@ static const struct cgroup_hierarchy *find_freezer(const struct cgroup *cgroup)
 
 static int fail(struct error *err, int r, const struct cgroup *cgroup, const char *step)
 {
-    if (r == -ENOENT)
+    if (r == -ENOENT || r == -ENODEV) /* the latter: removed while its file was open */
         return error_set(err, ENOENT, "%s cgroup %s: it does not exist", step, cgroup->path);
     errno = -r;
     return error_errno(err, "%s cgroup %s", step, cgroup->path);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "cli/oci_commands.h"
+#include "cli/oci_manual.h"
 #include "cli/options.h"
 
 #define OCI_ROOT "/run/berth-oci"
@@ -173,7 +174,6 @@ static const struct command commands[] = {
       .options = spec_options,
       .handler = oci_spec },
     { .name = "features",
-      .usage = "",
       .help = "Print what this runtime supports as JSON",
       .examples = "berth-oci features",
       .handler = oci_features },
@@ -189,6 +189,8 @@ static const struct option global_options[] = {
     { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs; the others are not there yet",
       "cgroupfs" },
     { "rootless", 0, OPTION_TEXT, "BOOL", "Accepted: true, false or auto", "true|false|auto" },
+    { "version", 'v', OPTION_FLAG, NULL, "Print the versions of berth-oci and of the specification",
+      NULL },
     { 0 },
 };
 
@@ -256,6 +258,8 @@ int main(int argc, char **argv)
         .usage_status = 1,
         .prepare = prepare,
         .version = BERTH_VERSION "\nspec: 1.3.0",
+        .description = oci_description,
+        .manual = oci_manual,
     };
     struct oci_context context = { .root = OCI_ROOT, .argv = argv };
     struct error err = { 0 };

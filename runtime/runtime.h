@@ -77,8 +77,7 @@ const char *container_id(const struct container *container);
 const char *container_bundle(const struct container *container);
 pid_t container_pid(const struct container *container);       /* 0 when stopped */
 pid_t container_first_pid(const struct container *container); /* also when it ended: to reap it */
-pid_t container_first_pid(const struct container *container); /* also when it has ended */
-int container_pidfd(const struct container *container); /* borrowed; -1 when stopped */
+int container_pidfd(const struct container *container);       /* borrowed; -1 when stopped */
 const struct timespec *container_created_at(const struct container *container);
 const struct string_map *container_annotations(const struct container *container);
 uint32_t container_owner_uid(const struct container *container);

@@ -147,10 +147,12 @@ map_root() {
 
 @test "of sixteen runs with one id at once, one wins" {
     configure '.process.args = ["sleep", "0.5"]'
+    local pids=()
     for i in $(seq 16); do
-        (oci run -b "$BUNDLE" same < /dev/null > /dev/null 2> "$BATS_TEST_TMPDIR/told.$i" && echo won) &
-    done > "$BATS_TEST_TMPDIR/won"
-    wait
+        (oci run -b "$BUNDLE" same < /dev/null > /dev/null 2> "$BATS_TEST_TMPDIR/told.$i" && echo won >> "$BATS_TEST_TMPDIR/won") &
+        pids+=($!)
+    done
+    wait "${pids[@]}" || true
     [ "$(wc -l < "$BATS_TEST_TMPDIR/won")" = 1 ]
     [ "$(cat "$BATS_TEST_TMPDIR"/told.* | grep -c 'container with given ID already exists')" = 15 ]
     nothing_is_left same
@@ -441,10 +443,8 @@ b" ]
 }
 
 @test "hundred cycles leave nothing" {
-    local before
-    before=$(find /sys/fs/cgroup -type d | wc -l)
     for i in $(seq 100); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i"; done
-    [ "$(find /sys/fs/cgroup -type d | wc -l)" = "$before" ]
+    [ -z "$(find /sys/fs/cgroup -type d -name 'cycle*')" ]
     [ -z "$(oci list -q)" ]
     [ -z "$(find "$ROOT" -mindepth 1 ! -path '*/.*')" ]
 }
