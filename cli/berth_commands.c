@@ -67,7 +67,7 @@ static const struct option kill_options[] = {
 static const struct option logs_options[] = {
     { "details", 0, OPTION_FLAG, NULL, "Show attributes of the log as well", NULL },
     { "follow", 'f', OPTION_FLAG, NULL, "Wait for further lines until the container ends", NULL },
-    { "since", 0, OPTION_TEXT, "TIME", "Only lines since a date or, as 42m, for so long", "none" },
+    { "since", 0, OPTION_TEXT, "TIME", "Only lines after a date or, as 42m, so long ago", "none" },
     { "tail", 'n', OPTION_TEXT, "NUMBER", "Only so many lines from the end (default all)", "none" },
     { "timestamps", 't', OPTION_FLAG, NULL, "Show when each line was written", NULL },
     { "until", 0, OPTION_TEXT, "TIME", "Only lines before a date or, as 42m, so long ago", "none" },
@@ -146,11 +146,13 @@ const struct command berth_commands[] = {
         .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         .help = "Run a program in a new container",
         .description = "Makes a container of an image, starts it, and ends with the status of its "
-                       "program; 125, 126 and 127 mean that it could not be started.",
-        .examples = "berth run --rm busybox echo hello          # prints hello\n"
-                    "berth run -it --rm busybox                 # a shell\n"
-                    "berth run -d --name web -v /srv:/srv:ro busybox httpd -f -h /srv\n"
-                    "berth run --rm -m 64m --cpus 0.5 busybox sh -c 'cat /proc/meminfo'\n",
+                       "program; 125, 126 and 127 mean that it could not be started. Without "
+                       "--network the container has a loopback interface and no other.",
+        .examples =
+            "berth run --rm busybox echo hello          # prints hello\n"
+            "berth run -it --rm busybox                 # a shell\n"
+            "berth run -d --name web --network host -v /srv:/srv:ro busybox httpd -f -h /srv\n"
+            "berth run --rm -m 64m --cpus 0.5 --pids-limit 32 busybox top   # limited\n",
         .options = container_options,
         .more_options = run_options,
         .min_words = 1,

@@ -68,8 +68,27 @@ static void print_options(const struct option *one, const struct option *two, FI
     fprintf(file, "      %-*s   %s\n", (int)width, "--help", "Show this help");
 }
 
-static void print_examples(const char *examples, FILE *file)
+char *examples_format(const struct program *program, const struct command *command)
 {
+    static const char placeholder[] = "{program}";
+    AUTO_CLEAR(text) struct text text = { 0 };
+    const char *rest = command->examples;
+
+    for (const char *next = strstr(rest, placeholder); next != NULL;
+         next = strstr(rest, placeholder)) {
+        text_add_bytes(&text, rest, (size_t)(next - rest));
+        text_add(&text, program->name);
+        rest = next + strlen(placeholder);
+    }
+    text_add(&text, rest);
+    return take_ptr(&text.data);
+}
+
+static void print_examples(const struct program *program, const struct command *command, FILE *file)
+{
+    auto_free char *text = examples_format(program, command);
+    const char *examples = text;
+
     fputs("\nExamples:\n", file);
     while (*examples != '\0') {
         size_t length = strcspn(examples, "\n");
@@ -123,7 +142,7 @@ void help_print_command(const struct program *program, const struct command *com
     }
     print_options(command->options, command->more_options, file);
     if (command->examples != NULL)
-        print_examples(command->examples, file);
+        print_examples(program, command, file);
 }
 
 /* The last word of a command's alias in @group ("rm" of "container rm"), or of its own name; NULL.

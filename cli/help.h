@@ -16,4 +16,7 @@ void help_print_command(const struct program *program, const struct command *com
 /** "--memory BYTES" or "--rm": an option as it is typed, without its letter. Caller frees. */
 char *option_format(const struct option *option);
 
+/** Examples of a command, with the program's name where the table has "{program}". Caller frees. */
+char *examples_format(const struct program *program, const struct command *command);
+
 #endif

@@ -36,7 +36,8 @@ libcli_a_SOURCES = \
 	cli/top_row.c cli/top_row.h
 
 bin_PROGRAMS += berth berth-oci
-berth_SOURCES = cli/berth_main.c
+berth_SOURCES = cli/berth_main.c \
+	cli/berth_manual.c cli/berth_manual.h
 # libprovision only for rmi, which needs neither archives nor digests.
 berth_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
 	libcgroups.a libbase.a -lseccomp -lcap -ljansson
@@ -44,7 +45,8 @@ berth_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_commands.c cli/oci_commands.h \
-	cli/oci_foreground.c
+	cli/oci_foreground.c \
+	cli/oci_manual.c cli/oci_manual.h
 berth_oci_LDADD = libcli.a libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 

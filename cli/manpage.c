@@ -66,8 +66,11 @@ static void print_paragraphs(const char *text, FILE *file)
     }
 }
 
-static void print_examples(const char *examples, FILE *file)
+static void print_examples(const struct program *program, const struct command *command, FILE *file)
 {
+    auto_free char *text = examples_format(program, command);
+    const char *examples = text;
+
     fputs(".PP\nExamples:\n.PP\n.nf\n.RS 4\n", file);
     while (*examples != '\0') {
         size_t length = strcspn(examples, "\n");
@@ -102,7 +105,7 @@ static void print_command(const struct program *program, const struct command *c
     }
     print_options(command->options, command->more_options, file);
     if (command->examples != NULL)
-        print_examples(command->examples, file);
+        print_examples(program, command, file);
 }
 
 void manpage_print(const struct program *program, FILE *file)
@@ -115,7 +118,10 @@ void manpage_print(const struct program *program, FILE *file)
     fprintf(file, "\" 1 \"\" \"berth %s\"\n.SH NAME\n%s \\- ", BERTH_VERSION, program->name);
     print_line(program->summary, file);
     fprintf(file, ".SH SYNOPSIS\n.B %s\n[OPTIONS] COMMAND [ARG...]\n", program->name);
-    fputs(".SH OPTIONS\nThese stand before or behind the command.\n", file);
+    if (program->description != NULL)
+        fprintf(file, ".SH DESCRIPTION\n%s", program->description);
+    fputs(".SH OPTIONS\nThese stand before the command; in their long form also behind it.\n",
+          file);
     print_options(program->global_options, NULL, file);
     fputs(".SH COMMANDS\n", file);
     for (size_t table = 0; table < ARRAY_SIZE(tables); table++) {

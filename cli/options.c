@@ -28,6 +28,8 @@ const struct command builtin_commands[] = {
         .name = "help",
         .usage = "[COMMAND]",
         .help = "Show what a command does",
+        .examples = "{program} help run\n"
+                    "{program} help --man | man -l -              # the manual page\n",
         .options = help_options,
         .max_words = 2,
         .words_completion = "command",
@@ -36,10 +38,11 @@ const struct command builtin_commands[] = {
         .name = "completion",
         .usage = "bash|zsh|fish",
         .help = "Print a completion script for a shell",
-        .description = "Prints a script that completes commands, options, containers and images. "
-                       "Load it from the start file of the shell.",
-        .examples = "source <(berth completion bash) # for this shell only\n"
-                    "berth completion fish > ~/.config/fish/completions/berth.fish # for good\n",
+        .description = "The script completes commands, options, and names of what exists. `make "
+                       "install` puts it where the shells look; otherwise load it from the start "
+                       "file of the shell.",
+        .examples = "source <({program} completion bash)          # for this shell only\n"
+                    "{program} completion fish > ~/.config/fish/completions/{program}.fish\n",
         .min_words = 1,
         .max_words = 1,
         .words_completion = "bash|zsh|fish",

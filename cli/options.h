@@ -69,7 +69,7 @@ struct command {
     const char *usage;            /* "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
     const char *help;             /* one line */
     const char *description;      /* a paragraph for --help and the man page; may be NULL */
-    const char *examples;         /* lines "command # what it does", for --help */
+    const char *examples;         /* lines "command # what it does"; {program} is replaced */
     const struct option *options; /* ends with a name of NULL; may be NULL */
     const struct option
         *more_options;           /* a second table (options that commands share); may be NULL */
@@ -90,8 +90,9 @@ struct program {
     int usage_status; /* exit status for wrong usage: 125 for berth, 1 for berth-oci */
     /* Called after parsing, before the handler: sets up logging and the context. */
     int (*prepare)(const struct arguments *arguments, void *context, struct error *err);
-    const char *version; /* what --version prints behind "NAME version "; NULL: BERTH_VERSION */
-    const char *manual;  /* roff behind the generated part of the manual page; NULL */
+    const char *version;     /* what --version prints behind "NAME version "; NULL: BERTH_VERSION */
+    const char *description; /* roff of the manual page's DESCRIPTION; NULL */
+    const char *manual;      /* roff behind the generated part of the manual page; NULL */
 };
 
 /* "help" and "completion", which every program has; ends with a name of NULL. Their handlers are

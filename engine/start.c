@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/process.h"
 #include "base/wire.h"
 #include "engine/engine_private.h"
@@ -45,7 +46,7 @@ static int place_descriptors_child(const struct launch *launch)
     if (starter < 0 || claim < 0 || program < 0 || null < 0)
         return -1;
     for (int i = 0; i < 3; i++)
-        if ((i != 2 || getenv("BERTH_MONITOR_DEBUG") == NULL) && dup2(null, i) < 0)
+        if ((i != 2 || !log_is_debug()) && dup2(null, i) < 0)
             return -1;
     if (dup2(starter, MONITOR_STARTER_FD) < 0 || dup2(claim, MONITOR_CLAIM_FD) < 0)
         return -1;
@@ -58,9 +59,8 @@ static int place_descriptors_child(const struct launch *launch)
 static int run_monitor_child(void *context)
 {
     struct launch *launch = context;
-    const char *debug = getenv("BERTH_MONITOR_DEBUG");
     char variable[] = "BERTH_MONITOR_DEBUG=1";
-    char *environment[] = { debug != NULL ? variable : NULL, NULL };
+    char *environment[] = { log_is_debug() ? variable : NULL, NULL };
     sigset_t none;
     int program = place_descriptors_child(launch);
 

@@ -493,9 +493,12 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
     r = make_directory(creation, bundle_fd, err);
     if (r < 0)
         return r;
+    log_debug("create %s: state is written", container->state.id);
     r = make_cgroup(creation, err);
     if (r < 0)
         return r;
+    log_debug("create %s: cgroup %s has its limits", container->state.id,
+              container->state.cgroup != NULL ? container->state.cgroup : "none");
     r = wire_pair(pair, err);
     if (r < 0)
         return r;
@@ -522,6 +525,7 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
         if (r < 0)
             return r;
     }
+    log_debug("create %s: init is process %d", container->state.id, container->state.pid);
     /* While the init mounts, on the other processor. */
     r = state_write(container->dir_fd, &container->state, err);
     if (r < 0)
@@ -529,6 +533,7 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
     r = wait_created(creation, err);
     if (r < 0)
         return r;
+    log_debug("create %s: created", container->state.id);
     return hand_over(creation, err);
 }
 
@@ -675,6 +680,7 @@ int container_start(struct container *container, struct error *err)
     if (r < 0)
         return r;
 
+    log_debug("start %s: the program runs", container->state.id);
     r = container_spec(container, &spec, err);
     if (r < 0 || spec->hooks.poststart.count == 0)
         return r;

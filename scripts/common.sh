@@ -23,8 +23,8 @@ as_root() {
 BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev libcap-dev
     libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev"
 IMAGE_PACKAGES="busybox-static mmdebstrap"
-TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo umoci podman runc expect
-    shellcheck"
+TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
+    shellcheck clang-format strace umoci"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {
@@ -49,6 +49,21 @@ install_packages() {
     }
 }
 
+# make_quietly DIR TARGET: the log goes into DIR/build.log; a terminal sees how far it is.
+make_quietly() {
+    local log="$1/build.log" pid
+    make -C "$1" -j"$(nproc)" --no-print-directory "$2" > "$log" 2>&1 &
+    pid=$!
+    while [ -t 1 ] && kill -0 $pid 2> /dev/null; do
+        printf '\r%s steps' "$(grep -c '^  ' "$log")"
+        sleep 0.2
+    done
+    [ -t 1 ] && printf '\r%-20s\r' ''
+    wait $pid && return
+    grep -E -A8 'error:|undefined reference|\*\*\*' "$log" | head -60 >&2
+    fail "the build failed: all that it said is in $log"
+}
+
 # build_in DIR CONFIGURE-OPTION...: configures once, then makes.
 build_in() {
     local dir=$1
@@ -60,5 +75,5 @@ build_in() {
         (cd "$dir" && ../configure -q "$@") || fail "configure failed"
         printf '%s' "$*" > "$dir/.options"
     fi
-    make -s -C "$dir" -j"$(nproc)" all || fail "the build failed"
+    make_quietly "$dir" all
 }

@@ -38,7 +38,7 @@ static int hog(const char *mebibytes)
     return 0;
 }
 
-static int bomb(void)
+static _Noreturn void bomb(void)
 {
     for (;;) {
         if (fork() < 0)
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "hog") == 0)
         return hog(argv[2]);
     if (argc == 2 && strcmp(argv[1], "bomb") == 0)
-        return bomb();
+        bomb();
     (void)fprintf(stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | bomb\n");
     return 2;
 }
