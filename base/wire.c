@@ -186,6 +186,7 @@ int wire_receive(int fd, struct wire_message *message, struct error *err)
                              .msg_iovlen = 2,
                              .msg_control = &control,
                              .msg_controllen = sizeof(control) };
+    unsigned resets = 0;
     ssize_t n;
 
     message->type = 0;
@@ -194,10 +195,11 @@ int wire_receive(int fd, struct wire_message *message, struct error *err)
     message->payload[0] = '\0';
     for (size_t i = 0; i < WIRE_FDS_MAX; i++)
         message->fds[i] = -1;
+    /* A peer that dies with our messages unread resets the connection. The kernel tells that once,
+     * and before the messages that the peer had sent: they are still there, and then the end. */
     do {
         n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    /* A peer that dies with our messages unread resets the connection: an end like any other. */
+    } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return 0;
     if (n < 0)

@@ -256,14 +256,58 @@ teardown() { remove_all; }
     [ "$(picture)" = "$before" ]
 }
 
-@test "eight containers at once all run" {
+@test "twelve containers at once all run, again and again" {
     before=$(picture)
-    pids=()
-    for i in 1 2 3 4 5 6 7 8; do
-        berth run --rm busybox echo "n$i" > "$BATS_TEST_TMPDIR/out$i" &
-        pids+=($!)
+    for _ in 1 2 3 4 5 6; do
+        pids=()
+        for i in $(seq 12); do
+            berth run --rm busybox echo "n$i" > "$BATS_TEST_TMPDIR/out$i" &
+            pids+=($!)
+        done
+        for pid in "${pids[@]}"; do wait "$pid"; done
+        for i in $(seq 12); do [ "$(cat "$BATS_TEST_TMPDIR/out$i")" = "n$i" ]; done
     done
-    wait "${pids[@]}"
-    for i in 1 2 3 4 5 6 7 8; do [ "$(cat "$BATS_TEST_TMPDIR/out$i")" = "n$i" ]; done
     [ "$(picture)" = "$before" ]
+}
+
+@test "--label-file, --stop-timeout, -a and ps filters do as docker's" {
+    printf '# comment\ncolour=green\n' > "$BATS_TEST_TMPDIR/labels"
+    berth run -d --name labelled --label-file "$BATS_TEST_TMPDIR/labels" -l size=big --stop-timeout 1 busybox \
+        sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done' > /dev/null
+    berth create --name other busybox true > /dev/null
+    [ "$(berth ps -q --no-trunc --filter label=colour=green)" = "$(field labelled .Id)" ]
+    [ "$(berth ps -a --filter status=created --format '{{.Names}}')" = other ]
+    [ "$(berth ps -a --filter name=lab --format '{{.Names}}: {{.Label "size"}}')" = "labelled: big" ]
+    wait_until 5 bash -c 'berth logs labelled | grep -q up'
+    begin=$(date +%s%N)
+    berth stop labelled > /dev/null
+    [ $((($(date +%s%N) - begin) / 1000000)) -lt 5000 ]
+    run -0 berth run --rm -a stderr busybox sh -c 'echo out; echo err >&2'
+    [ "$output" = err ]
+}
+
+@test "inspect: fields where scripts look for them, several objects, a template over maps" {
+    berth create --name seen -e A=1 -l k=v -m 64m --restart on-failure:3 busybox echo hi > /dev/null
+    [ "$(field seen .Name)" = /seen ]
+    [ "$(field seen .Config.Image)" = busybox ]
+    [ "$(field seen .HostConfig.RestartPolicy.Name)" = on-failure ]
+    [ "$(berth inspect -f '{{index .Config.Labels "k"}}' seen)" = v ]
+    [ "$(berth inspect -f '{{json .Config.Cmd}}' seen)" = '["echo","hi"]' ]
+    [ "$(berth inspect seen busybox | jq length)" = 2 ]
+    run -1 berth inspect no-such-thing
+    expect_text "[]"
+    [ "$(berth inspect -f '{{range .Config.Env}}{{println .}}{{end}}' seen | grep -c '^A=1$')" = 1 ]
+}
+
+@test "top and wait take several forms" {
+    berth run -d --name many busybox sh -c 'sleep 50 & sleep 51' > /dev/null
+    wait_until 5 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'
+    run -0 berth top many -o pid,args
+    expect_text "sleep 51"
+    berth kill many > /dev/null
+    berth create --name quick busybox sh -c 'exit 4' > /dev/null
+    berth start quick > /dev/null
+    run -0 berth wait many quick
+    [ "${lines[0]}" = 137 ]
+    [ "${lines[1]}" = 4 ]
 }

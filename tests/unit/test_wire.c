@@ -148,9 +148,28 @@ static void a_name_that_is_taken_or_too_long_is_an_error(void **state)
     assert_int_equal(wire_listen(directory_of(state), name, 0600, &fd, &err), -ENAMETOOLONG);
 }
 
+static void what_a_peer_said_before_it_died_is_heard_though_it_left_ours_unread(void **state)
+{
+    struct wire_message message;
+    struct error err = { 0 };
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(wire_pair(fds, &err), 0);
+    assert_int_equal(wire_send(fds[0], 7, "last words", 10, NULL, 0, &err), 0);
+    assert_int_equal(wire_send(fds[1], 8, "unread", 6, NULL, 0, &err), 0);
+    close(fds[0]);
+    assert_int_equal(wire_receive(fds[1], &message, &err), 1);
+    assert_int_equal(message.type, 7);
+    assert_string_equal(message.payload, "last words");
+    assert_int_equal(wire_receive(fds[1], &message, &err), 0);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_peer_said_before_it_died_is_heard_though_it_left_ours_unread),
         cmocka_unit_test(a_message_arrives_as_it_was_sent),
         cmocka_unit_test(descriptors_come_along_close_on_exec),
         cmocka_unit_test(sizes_are_limits_on_both_sides),
