@@ -182,7 +182,9 @@ int staging_clean(int data_fd, struct error *err)
     return error_set(err, -trash_result, "%s", later.message);
 }
 
-int staging_discard(int data_fd, int dir_fd, const char *name, struct error *err)
+/* Also where it is now: the trash's descriptor and the name in it. -ENOENT: it was not there. */
+static int move_to_trash(int data_fd, int dir_fd, const char *name, int *ret_fd, char **ret_name,
+                         struct error *err)
 {
     auto_free char *random = text_random_hex(RANDOM_DIGITS);
     auto_close int trash_fd = -1;
@@ -193,11 +195,32 @@ int staging_discard(int data_fd, int dir_fd, const char *name, struct error *err
     r = open_made(data_fd, TRASH_NAME, &trash_fd, err);
     if (r < 0)
         return r;
-    if (renameat(dir_fd, name, trash_fd, random) < 0) {
-        if (errno == ENOENT)
-            return 0;
+    if (renameat(dir_fd, name, trash_fd, random) < 0)
         return error_errno(err, "move '%s' to the trash", name);
-    }
+    *ret_fd = take_fd(&trash_fd);
+    *ret_name = take_ptr(&random);
+    return 0;
+}
+
+int staging_trash(int data_fd, int dir_fd, const char *name, struct error *err)
+{
+    auto_free char *random = NULL;
+    auto_close int trash_fd = -1;
+    int r;
+
+    r = move_to_trash(data_fd, dir_fd, name, &trash_fd, &random, err);
+    return r == -ENOENT ? 0 : r;
+}
+
+int staging_discard(int data_fd, int dir_fd, const char *name, struct error *err)
+{
+    auto_free char *random = NULL;
+    auto_close int trash_fd = -1;
+    int r;
+
+    r = move_to_trash(data_fd, dir_fd, name, &trash_fd, &random, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
     r = path_remove_tree(trash_fd, random, err);
     return r < 0 ? error_prefix(err, r, "remove '%s'", name) : 0;
 }

@@ -22,6 +22,8 @@ DEFINE_AUTO(staging)
 /** Removes staging directories without a live owner, and everything in DATA/trash. */
 int staging_clean(int data_fd, struct error *err);
 
+/** Renames @name below @dir_fd into DATA/trash; staging_clean() removes it. Missing is fine. */
+int staging_trash(int data_fd, int dir_fd, const char *name, struct error *err);
 /** Renames @name below @dir_fd into DATA/trash at once, then removes it; missing is fine. */
 int staging_discard(int data_fd, int dir_fd, const char *name, struct error *err);
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "base/log.h"
 #include "cli/image_filter.h"
 #include "cli/listing.h"
 #include "cli/show.h"
@@ -125,6 +126,8 @@ int command_images(const struct arguments *arguments, void *context)
         r = add_image(&images, engine_images(engine), i, &err);
     if (r == 0)
         r = listing_print(&images.listing, &err);
+    if (r == 0 && images.images.damage.message[0] != '\0')
+        log_warning("an image is left out: %s", images.images.damage.message);
     image_listing_clear(&images.images);
     image_filters_clear(&images.filters);
     listing_clear(&images.listing);
@@ -164,7 +167,7 @@ static int remove_one(struct berth *berth, const char *text, bool is_forced, str
     int r;
 
     r = berth_find_image(berth, text, &image, err);
-    if (r < 0)
+    if (r < 0 && r != -EBADMSG) /* what is damaged can be removed */
         return r;
     r = engine_remove_image(berth->engine, text, is_forced, &lines, err);
     for (size_t i = 0; i < lines.count; i++)

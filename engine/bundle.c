@@ -75,10 +75,46 @@ static void remove_namespace(struct spec *spec, const char *type)
     }
 }
 
+/* --userns auto: 65536 ids of the host, far above those of people and packages; which of the 4096
+ * ranges follows from the container's id, so nothing has to be kept or given back. */
+#define USER_BASE        0x60000000u
+#define USER_RANGE       65536u
+#define USER_SLOT_DIGITS 3 /* hexadecimal */
+
+bool bundle_has_user_namespace(const struct settings *settings)
+{
+    const char *mode = settings->userns_mode;
+
+    return mode != NULL && (strcmp(mode, "auto") == 0 || strcmp(mode, "private") == 0);
+}
+
+uint32_t bundle_user_base(const struct record *record)
+{
+    auto_free char *slot = xstrndup(record->id, USER_SLOT_DIGITS);
+
+    return USER_BASE + (uint32_t)strtoul(slot, NULL, 16) * USER_RANGE;
+}
+
+static void add_mapping(struct spec_id_mappings *mappings, uint32_t host_id)
+{
+    mappings->items = xcalloc(1, sizeof(*mappings->items));
+    mappings->items[0] =
+        (struct spec_id_mapping){ .container_id = 0, .host_id = host_id, .size = USER_RANGE };
+    mappings->count = 1;
+}
+
+static void plan_user_namespace(const struct record *record, struct spec *spec)
+{
+    (void)spec_add_namespace(spec, "user", NULL);
+    add_mapping(&spec->linux_.uid_mappings, bundle_user_base(record));
+    add_mapping(&spec->linux_.gid_mappings, bundle_user_base(record));
+}
+
 /* A namespace of another container keeps its entry here without a path: the other's process is
  * only known when this one starts (start_join.c). */
-static int plan_namespaces(const struct settings *settings, struct spec *spec, struct error *err)
+static int plan_namespaces(const struct record *record, struct spec *spec, struct error *err)
 {
+    const struct settings *settings = &record->settings;
     const struct {
         const char *option, *text, *type;
     } modes[] = {
@@ -96,10 +132,13 @@ static int plan_namespaces(const struct settings *settings, struct spec *spec, s
         if (mode == NAMESPACE_HOST)
             remove_namespace(spec, modes[i].type);
     }
-    if (!text_is_empty(settings->userns_mode) && strcmp(settings->userns_mode, "host") != 0)
-        return error_set(err, EOPNOTSUPP,
-                         "--userns '%s' is not there yet: leave it out or use --userns host",
+    if (bundle_has_user_namespace(settings)) {
+        plan_user_namespace(record, spec);
+    } else if (!text_is_empty(settings->userns_mode) &&
+               strcmp(settings->userns_mode, "host") != 0) {
+        return error_set(err, EINVAL, "--userns '%s': give host, or auto for one of its own",
                          settings->userns_mode);
+    }
     r = check_network(settings, err);
     if (r < 0)
         return r;
@@ -377,7 +416,7 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
     spec->root->readonly = settings->is_readonly;
     free(spec->linux_.cgroups_path);
     spec->linux_.cgroups_path = xstrdup(record->cgroup_path);
-    r = plan_namespaces(settings, spec, err);
+    r = plan_namespaces(input->record, spec, err);
     if (r < 0)
         return r;
     free(spec->hostname);

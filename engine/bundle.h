@@ -70,6 +70,11 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
 int bundle_merge(struct record *record, const struct image_config *image, const char *host_hostname,
                  struct error *err);
 
+/** Whether --userns asks for a user namespace of its own. */
+bool bundle_has_user_namespace(const struct settings *settings);
+/** The host's id that root of such a container is. */
+uint32_t bundle_user_base(const struct record *record);
+
 /** Docker's rules for added and dropped capabilities (TweakCapabilities). */
 int bundle_plan_capabilities(const struct settings *settings, struct strings *ret_names,
                              struct error *err);

@@ -17,12 +17,15 @@ static const struct {
 };
 
 /* The init performs the mount at "/" first, so it has to be first in the list. */
-static void add_root(const struct snapshot *snapshot, struct spec *spec)
+static void add_root(const struct bundle_input *input, struct spec *spec)
 {
     AUTO_CLEAR(strings) struct strings options = { 0 };
     struct spec_mount root;
 
-    snapshot_mount_options(snapshot, &options);
+    snapshot_mount_options(input->snapshot, &options);
+    if (bundle_has_user_namespace(&input->record->settings))
+        strings_add(&options,
+                    "idmap"); /* the layers; the writable directory is made for its root */
     (void)spec_add_mount(spec, "/", "overlay", "overlay", (const char *const *)options.items);
     root = spec->mounts.items[spec->mounts.count - 1];
     memmove(spec->mounts.items + 1, spec->mounts.items,
@@ -109,7 +112,8 @@ static bool has_mount_for(const struct settings *settings, const char *target)
 
 static void add_own_files(const struct bundle_input *input, struct spec *spec)
 {
-    static const char *const options[] = { "bind", "rprivate", NULL };
+    bool is_mapped = bundle_has_user_namespace(&input->record->settings);
+    const char *const options[] = { "bind", "rprivate", is_mapped ? "idmap" : NULL, NULL };
 
     for (size_t i = 0; i < ARRAY_SIZE(own_files); i++) {
         auto_free char *source = NULL;
@@ -134,9 +138,11 @@ static void add_tmpfs(const struct settings_mount *mount, struct spec *spec)
     (void)spec_add_mount(spec, mount->target, "tmpfs", "tmpfs", (const char *const *)options.items);
 }
 
-static int add_bind(const struct settings_mount *mount, struct spec *spec, struct error *err)
+static int add_bind(const struct settings_mount *mount, bool has_user_namespace, struct spec *spec,
+                    struct error *err)
 {
-    const char *source = strcmp(mount->type, "volume") == 0 ? mount->volume_path : mount->source;
+    bool is_volume = strcmp(mount->type, "volume") == 0;
+    const char *source = is_volume ? mount->volume_path : mount->source;
     AUTO_CLEAR(strings) struct strings options = { 0 };
 
     if (text_is_empty(source) || source[0] != '/')
@@ -147,6 +153,9 @@ static int add_bind(const struct settings_mount *mount, struct spec *spec, struc
     if (mount->is_readonly)
         strings_add(&options, "rro");
     strings_add_all(&options, &mount->options);
+    /* berth's own volumes follow the container's ids; what a user binds stays as it is. */
+    if (is_volume && has_user_namespace)
+        strings_add(&options, "idmap");
     strings_add(&options, mount->propagation != NULL ? mount->propagation : "rprivate");
     (void)spec_add_mount(spec, mount->target, "bind", source, (const char *const *)options.items);
     return 0;
@@ -178,7 +187,7 @@ static int add_user_mounts(const struct settings *settings, struct spec *spec, s
                 add_tmpfs(mount, spec);
                 continue;
             }
-            r = add_bind(mount, spec, err);
+            r = add_bind(mount, bundle_has_user_namespace(settings), spec, err);
             if (r < 0)
                 return r;
         }
@@ -253,6 +262,6 @@ int bundle_plan_mounts(const struct bundle_input *input, struct spec *spec, stru
     if (settings->has_init)
         (void)spec_add_mount(spec, "/sbin/docker-init", "bind", input->facts->init_path,
                              init_options);
-    add_root(input->snapshot, spec);
+    add_root(input, spec);
     return plan_devices(input, spec, err);
 }

@@ -21,6 +21,8 @@
 #include "engine/record.h"
 #include "engine/volumes.h"
 
+#define CLAIM_WAIT_MS 10000
+
 /* Making a container. Everything is computed in memory first. Then, with the claim on the new id
  * held:
  *
@@ -93,8 +95,12 @@ static int find_layers(struct creation *creation, struct error *err)
         strings_addf(&paths, "%s/layers/%s/fs", creation->engine->data_path, key);
         strings_add(&below, diff_ids->items[i]);
     }
-    for (size_t i = paths.count; i > 0; i--)
-        strings_add(&creation->record->layers, paths.items[i - 1]);
+    /* Overlayfs takes each directory once. Of a layer that an image has twice (an empty one,
+     * mostly) the upper place is enough: whatever it would show at the lower one it shows there. */
+    for (size_t i = paths.count; i > 0; i--) {
+        if (!strings_contains(&creation->record->layers, paths.items[i - 1]))
+            strings_add(&creation->record->layers, paths.items[i - 1]);
+    }
     if (paths.count == 0)
         return error_set(err, EINVAL, "image '%s' has no layers", creation->record->settings.image);
     return 0;
@@ -326,6 +332,25 @@ static int write_network_files(const struct creation *creation, int dir_fd, stru
     return write_text(dir_fd, "resolv.conf", resolv == NULL ? "" : resolv, err);
 }
 
+/* The layers are shown with shifted ids, the writable directory is not: it belongs to the
+ * container's root from the beginning. */
+static int shift_upper(const struct creation *creation, int dir_fd, struct error *err)
+{
+    const struct record *record = creation->record;
+    uint32_t base = bundle_user_base(record);
+    struct stat status;
+
+    if (!bundle_has_user_namespace(&record->settings))
+        return 0;
+    if (fstatat(dir_fd, "upper", &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_errno(err, "examine the writable directory");
+    if (fchownat(dir_fd, "upper", status.st_uid + base, status.st_gid + base, AT_SYMLINK_NOFOLLOW) <
+            0 ||
+        fchownat(dir_fd, "work", base, base, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_errno(err, "give the writable directory to user %u", base);
+    return 0;
+}
+
 static int fill_directory(const struct creation *creation, int dir_fd, struct error *err)
 {
     auto_free char *spec = spec_encode(creation->spec);
@@ -342,7 +367,8 @@ static int fill_directory(const struct creation *creation, int dir_fd, struct er
     r = file_create(dir_fd, "bundle/config.json", spec, strlen(spec), 0600, err);
     if (r < 0)
         return r;
-    return snapshot_create_upper(dir_fd, &creation->snapshot, err);
+    r = snapshot_create_upper(dir_fd, &creation->snapshot, err);
+    return r < 0 ? r : shift_upper(creation, dir_fd, err);
 }
 
 static int make_directory(const struct creation *creation, struct error *err)
@@ -396,6 +422,7 @@ int engine_create(struct engine *engine, const struct settings *settings, char *
     AUTO_CLEAR(creation) struct creation creation = { .engine = engine };
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
     struct timespec now;
+    auto_close int lock_fd = -1;
     int claim_fd = -1;
     int r;
 
@@ -408,6 +435,9 @@ int engine_create(struct engine *engine, const struct settings *settings, char *
     creation.record->created_ns = (uint32_t)now.tv_nsec;
     creation.container_path = xasprintf("%s/containers/%s", engine->data_path, creation.record->id);
     r = copy_settings(settings, &creation.record->settings, err);
+    /* Until the record can be read, nothing else keeps rmi from sweeping the image's layers. */
+    if (r == 0)
+        r = layers_lock(engine->data_fd, false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
     r = resolve(&creation, settings, err);
@@ -416,7 +446,8 @@ int engine_create(struct engine *engine, const struct settings *settings, char *
     r = plan(&creation, &warnings, err);
     if (r < 0)
         return r;
-    r = claim_take(engine, creation.record->id, 0, &claim_fd, err);
+    /* The id is new, but a command that repairs may see the lock file before it is locked. */
+    r = claim_take(engine, creation.record->id, CLAIM_WAIT_MS, &claim_fd, err);
     if (r < 0)
         return r;
     r = apply(&creation, err);

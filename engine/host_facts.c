@@ -55,6 +55,8 @@ static int add_device_at(struct host_facts *facts, const char *option, const cha
         return error_errno(err, "%s '%s'", option, path);
     if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
         return error_set(err, EINVAL, "%s '%s': not a device", option, path);
+    if (strcmp(option, "--device") != 0 && !S_ISBLK(status.st_mode))
+        return error_set(err, EINVAL, "%s '%s': is not a block device", option, path);
     add_device(&facts->devices, path, &status);
     return 0;
 }

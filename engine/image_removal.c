@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/staging.h"
 #include "engine/engine_private.h"
 #include "engine/record.h"
 #include "unionfs/unionfs.h"
@@ -172,7 +173,7 @@ static int mark_containers(struct engine *engine, struct strings *keys, struct e
     return r; /* an unreadable record: its layers are not known, so none may go */
 }
 
-static int sweep_layers(struct engine *engine, struct error *err)
+static int sweep_layers(struct engine *engine, uint32_t wait_ms, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings chains = { 0 };
     AUTO_CLEAR(strings) struct strings used = { 0 };
@@ -180,8 +181,8 @@ static int sweep_layers(struct engine *engine, struct error *err)
     auto_close int lock_fd = -1;
     int r;
 
-    r = layers_lock(engine_data_fd(engine), true, SWEEP_WAIT_MS, &lock_fd, err);
-    if (r == -ETIMEDOUT) {
+    r = layers_lock(engine_data_fd(engine), true, wait_ms, &lock_fd, err);
+    if (r == -ETIMEDOUT || r == -EAGAIN) {
         log_debug("layers are being added: nothing is swept now");
         return 0;
     }
@@ -200,6 +201,26 @@ static int sweep_layers(struct engine *engine, struct error *err)
     return r;
 }
 
+static int sweep(struct engine *engine, uint32_t wait_ms, struct error *err)
+{
+    int r;
+
+    r = sweep_layers(engine, wait_ms, err);
+    if (r == 0) /* without the lock, which keeps containers from being created */
+        r = staging_clean(engine_data_fd(engine), err);
+    return r < 0 ? r : image_sweep_blobs(engine_images(engine), err);
+}
+
+void provision_discard(struct engine *engine)
+{
+    struct error err = { 0 };
+
+    image_store_end_write(engine_images(engine));
+    /* Nothing depends on it: the next rmi sweeps too. */
+    if (sweep(engine, 0, &err) < 0)
+        log_debug("not all that was taken in is removed: %s", err.message);
+}
+
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
                         struct strings *ret_lines, struct error *err)
 {
@@ -215,14 +236,14 @@ int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
         r = image_find(engine_images(engine), text, &image, err);
     if (r == 0)
         r = check_unused(engine, image, text, is_forced, err);
+    else if (r == -EBADMSG) /* containers keep its layers; it is of no other use any more */
+        r = 0;
     if (r == 0)
         r = image_remove(engine_images(engine), text, is_forced, ret_lines, err);
     if (r < 0)
         return r;
     /* The image is gone by now, so what goes wrong here is no reason to say that it is not. */
-    r = sweep_layers(engine, &sweep_err);
-    if (r == 0)
-        r = image_sweep_blobs(engine_images(engine), &sweep_err);
+    r = sweep(engine, SWEEP_WAIT_MS, &sweep_err);
     if (r < 0)
         log_warning("image removed, but not all of its files: %s", sweep_err.message);
     return 0;

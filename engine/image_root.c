@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+
+/* Layers are named one by one, or, for kernels before 6.7, together by numbers of descriptors. */
 
 /* glibc's sys/mount.h and linux/mount.h cannot be included together everywhere. */
 static int configure(int fd, unsigned command, const char *key, const char *value)
@@ -15,18 +18,101 @@ static int configure(int fd, unsigned command, const char *key, const char *valu
     return (int)syscall(SYS_fsconfig, fd, command, key, value, 0);
 }
 
+/* Names the layers one by one (Linux 6.7). -EOPNOTSUPP: not by this kernel. */
+static int add_layers(int fs_fd, const struct strings *layers, struct error *err)
+{
+    /* Before 6.5 any string is taken, and refused only with the whole overlay. */
+    if (configure(fs_fd, FSCONFIG_SET_STRING, "lowerdir+", "") == 0)
+        return -EOPNOTSUPP;
+    for (size_t i = 0; i < layers->count; i++) {
+        if (configure(fs_fd, FSCONFIG_SET_STRING, "lowerdir+", layers->items[i]) == 0)
+            continue;
+        if (errno == EINVAL && i == 0)
+            return -EOPNOTSUPP;
+        return error_errno(err, "add layer '%s' to an overlay", layers->items[i]);
+    }
+    return 0;
+}
+
+/* The file descriptors of layers, closed together. */
+struct layer_fds {
+    int *items;
+    size_t count;
+};
+
+static void layer_fds_clear(struct layer_fds *fds)
+{
+    for (size_t i = 0; i < fds->count; i++)
+        (void)close(fds->items[i]);
+    free(fds->items);
+}
+
+static int name_by_number(const struct strings *layers, struct layer_fds *fds,
+                          struct text *ret_names, struct error *err)
+{
+    fds->items = xcalloc(layers->count, sizeof(fds->items[0]));
+    for (size_t i = 0; i < layers->count; i++) {
+        int fd = open(layers->items[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+            return error_errno(err, "open layer '%s'", layers->items[i]);
+        fds->items[fds->count++] = fd;
+        text_addf(ret_names, "%s%d", i == 0 ? "" : ":", fd);
+    }
+    return 0;
+}
+
+/* For kernels that want all layers in one string of up to 255 bytes: the numbers of descriptors,
+ * relative to /proc/self/fd. */
+static int create_by_number(int fs_fd, const struct strings *layers, struct error *err)
+{
+    AUTO_CLEAR(layer_fds) struct layer_fds fds = { 0 };
+    AUTO_CLEAR(text) struct text names = { 0 };
+    auto_close int here_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = 0;
+
+    if (here_fd < 0)
+        return error_errno(err, "open the working directory");
+    r = name_by_number(layers, &fds, &names, err);
+    if (r < 0)
+        return r;
+    if (chdir("/proc/self/fd") < 0)
+        return error_errno(err, "enter /proc/self/fd");
+    if (configure(fs_fd, FSCONFIG_SET_STRING, "lowerdir", names.data) < 0 ||
+        configure(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
+        r = error_errno(err, "make an overlay of the image's %zu layers", layers->count);
+    if (fchdir(here_fd) < 0 && r == 0)
+        r = error_errno(err, "return to the working directory");
+    return r;
+}
+
+static int open_overlay(int *ret_fs_fd, struct error *err)
+{
+    *ret_fs_fd = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
+    if (*ret_fs_fd < 0)
+        return error_errno(err, "open an overlay of the image's layers");
+    return 0;
+}
+
 static int mount_layers(const struct strings *layers, int *ret_fd, struct error *err)
 {
-    auto_close int fs_fd = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
-    int fd;
+    auto_close int fs_fd = -1;
+    int fd, r;
 
-    if (fs_fd < 0)
-        return error_errno(err, "open an overlay of the image's layers");
-    for (size_t i = 0; i < layers->count; i++)
-        if (configure(fs_fd, FSCONFIG_SET_STRING, "lowerdir+", layers->items[i]) < 0)
-            return error_errno(err, "add layer '%s' to an overlay", layers->items[i]);
-    if (configure(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
-        return error_errno(err, "make an overlay of the image's layers");
+    r = open_overlay(&fs_fd, err);
+    if (r < 0)
+        return r;
+    r = add_layers(fs_fd, layers, err);
+    if (r == -EOPNOTSUPP) {
+        (void)close(take_fd(&fs_fd)); /* it may hold what the kernel does not know */
+        r = open_overlay(&fs_fd, err);
+        if (r == 0)
+            r = create_by_number(fs_fd, layers, err);
+    } else if (r == 0 && configure(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL) < 0) {
+        r = error_errno(err, "make an overlay of the image's layers");
+    }
+    if (r < 0)
+        return r;
     fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC,
                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     if (fd < 0)

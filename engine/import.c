@@ -50,16 +50,21 @@ static int find_form(int fd, const char **ret_media_type, struct error *err)
     return 0;
 }
 
-static int wait_child(pid_t pid, struct error *err)
+/* @error_fd: where it says why it failed. */
+static int wait_child(pid_t pid, int error_fd, struct error *err)
 {
+    char reason[ERROR_MESSAGE_MAX] = "";
     int status;
 
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
             return error_errno(err, "wait for berth-unpack");
     }
-    /* It has said why, on standard error. */
-    return status == 0 ? 0 : error_set(err, EBADMSG, "the tar cannot be decompressed");
+    if (status == 0)
+        return 0;
+    if (read(error_fd, reason, sizeof(reason) - 1) <= 0)
+        (void)strcpy(reason, "berth-unpack ended early");
+    return error_set(err, EBADMSG, "the tar cannot be decompressed: %s", reason);
 }
 
 static int copy_to_writer(int fd, struct layer_writer *writer, struct error *err)
@@ -82,25 +87,26 @@ static int copy_to_writer(int fd, struct layer_writer *writer, struct error *err
     }
 }
 
-/* From xz or bzip2 to a zstd layer. */
+/* From xz or bzip2 to a zstd layer; what was read becomes garbage. */
 static int write_anew(struct engine *engine, int fd, struct image_descriptors *layers,
                       struct error *err)
 {
     AUTO(layer_writer) struct layer_writer *writer = NULL;
     auto_close int tar_fd = -1;
+    auto_close int error_fd = -1;
     struct digest diff_id;
     pid_t pid;
     int r, ended;
 
     r = layer_writer_open(engine_images(engine), &writer, err);
     if (r == 0)
-        r = layer_decompress(fd, &tar_fd, &pid, err);
+        r = layer_decompress(fd, &tar_fd, &error_fd, &pid, err);
     if (r < 0)
         return r;
     r = copy_to_writer(tar_fd, writer, err);
     if (r < 0)
         (void)kill(pid, SIGKILL); /* our own child, not waited for yet */
-    ended = wait_child(pid, r < 0 ? NULL : err);
+    ended = wait_child(pid, error_fd, r < 0 ? NULL : err);
     if (r == 0)
         r = ended;
     return r < 0 ? r : layer_writer_finish(writer, layers, &diff_id, err);
@@ -208,17 +214,36 @@ static int build(struct engine *engine, const struct image_descriptors *layers,
     return 0;
 }
 
-int engine_import(struct engine *engine, int fd, const char *reference_text,
-                  const struct strings *changes, const char *message, engine_progress *progress,
-                  void *context, char **ret_image_id, struct error *err)
+static int import(struct engine *engine, int fd, struct image_config *config,
+                  const struct reference *reference, engine_progress *progress, void *context,
+                  char **ret_image_id, struct error *err)
 {
     AUTO_CLEAR(image_descriptors) struct image_descriptors layers = { 0 };
-    AUTO_CLEAR(image_config) struct image_config config = { 0 };
-    AUTO(reference) struct reference *reference = NULL;
     struct provision_progress reading = { .function = progress,
                                           .context = context,
                                           .step = "Reading the tar" };
     auto_close int lock_fd = -1;
+    int r;
+
+    r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
+    if (r < 0)
+        return r;
+    (void)staging_clean(engine_data_fd(engine),
+                        NULL); /* of dead ones; the next one does it otherwise */
+    image_store_watch(engine_images(engine), provision_report, &reading);
+    r = store_layer(engine, fd, &layers, err);
+    image_store_watch(engine_images(engine), NULL, NULL);
+    if (r == 0)
+        r = build(engine, &layers, config, reference, progress, context, ret_image_id, err);
+    return r;
+}
+
+int engine_import(struct engine *engine, int fd, const char *reference_text,
+                  const struct strings *changes, const char *message, engine_progress *progress,
+                  void *context, char **ret_image_id, struct error *err)
+{
+    AUTO_CLEAR(image_config) struct image_config config = { 0 };
+    AUTO(reference) struct reference *reference = NULL;
     int r;
 
     assert(engine != NULL);
@@ -230,16 +255,10 @@ int engine_import(struct engine *engine, int fd, const char *reference_text,
         r = reference_parse(reference_text, &reference, err);
     if (r == 0)
         r = engine_need_images(engine, err);
-    if (r == 0)
-        r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
-    (void)staging_clean(engine_data_fd(engine),
-                        NULL); /* of dead ones; the next one does it otherwise */
-    image_store_watch(engine_images(engine), provision_report, &reading);
-    r = store_layer(engine, fd, &layers, err);
-    image_store_watch(engine_images(engine), NULL, NULL);
-    if (r == 0)
-        r = build(engine, &layers, &config, reference, progress, context, ret_image_id, err);
+    r = import(engine, fd, &config, reference, progress, context, ret_image_id, err);
+    if (r < 0)
+        provision_discard(engine);
     return r < 0 ? error_prefix(err, r, "import") : 0;
 }

@@ -270,23 +270,17 @@ static int load_archive(struct engine *engine, const struct image_archive *archi
     return r;
 }
 
-int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
+static int load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
                 void *context, struct strings *ret_lines, struct error *err)
 {
     AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
-    AUTO_CLEAR(strings) struct strings lines = { 0 };
     struct provision_progress reading = { .function = progress,
                                           .context = context,
                                           .step = "Reading the archive" };
     auto_close int lock_fd = -1;
     int r;
 
-    assert(engine != NULL);
-    assert(ret_lines != NULL);
-
-    r = engine_need_images(engine, err);
-    if (r == 0)
-        r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
+    r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
     (void)staging_clean(engine_data_fd(engine),
@@ -295,9 +289,27 @@ int engine_load(struct engine *engine, int fd, bool is_directory, engine_progres
     r = image_archive_read(engine_images(engine), fd, is_directory, &archive, err);
     image_store_watch(engine_images(engine), NULL, NULL);
     if (r == 0)
-        r = load_archive(engine, &archive, progress, context, &lines, err);
+        r = load_archive(engine, &archive, progress, context, ret_lines, err);
+    return r;
+}
+
+int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
+                void *context, struct strings *ret_lines, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+    int r;
+
+    assert(engine != NULL);
+    assert(ret_lines != NULL);
+
+    r = engine_need_images(engine, err);
     if (r < 0)
         return r;
+    r = load(engine, fd, is_directory, progress, context, &lines, err);
+    if (r < 0) {
+        provision_discard(engine);
+        return r;
+    }
     strings_add_all(ret_lines, &lines);
     return 0;
 }
@@ -311,7 +323,7 @@ int engine_publish(struct engine *engine, const struct digest *manifest_digest,
     struct image_archive_item item = { .manifest_digest = *manifest_digest, .names = *names };
     struct image_archive archive = { .items = &item, .count = 1 };
     AUTO_CLEAR(strings) struct strings lines = { 0 };
-    auto_close int lock_fd = -1;
+    int lock_fd = -1;
     int r;
 
     assert(engine != NULL);
@@ -321,5 +333,9 @@ int engine_publish(struct engine *engine, const struct digest *manifest_digest,
         r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
-    return load_archive(engine, &archive, progress, context, &lines, err);
+    r = load_archive(engine, &archive, progress, context, &lines, err);
+    (void)close(lock_fd); /* releases the lock */
+    if (r < 0)
+        provision_discard(engine);
+    return r;
 }

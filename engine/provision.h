@@ -24,4 +24,10 @@ int provision_layers(struct engine *engine, const struct image *image, engine_pr
 /** Publishes an image whose layers are there and synced. */
 int provision_publish(struct engine *engine, const struct image *image, struct error *err);
 
+/**
+ * Removes the blobs and layers that no image refers to, such as those of a load that failed, unless
+ * others are adding some just now. The caller holds no layers_lock().
+ */
+void provision_discard(struct engine *engine);
+
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,10 +13,80 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
+#include "base/text.h"
+
+/* Hard links stay links of one file, as far as they are within the tree. */
 
 #define DEPTH_MAX       256
 #define XATTR_NAMES_MAX 65536
 #define XATTR_VALUE_MAX 65536
+
+/* A file with several names, by the first of them that was met. */
+struct linked {
+    dev_t device;
+    ino_t inode;
+    char *path; /* from the top of the copy */
+};
+
+struct copying {
+    int top_fd;  /* of the copy */
+    void *links; /* of struct linked; tsearch(3) */
+};
+
+/* One directory of both trees. */
+struct folder {
+    struct copying *copying;
+    const char *path; /* from the top: "" or "a/b/" */
+    int from_fd, to_fd;
+    unsigned depth;
+};
+
+static int compare_linked(const void *a, const void *b)
+{
+    const struct linked *left = a, *right = b;
+
+    if (left->device != right->device)
+        return left->device < right->device ? -1 : 1;
+    return left->inode == right->inode ? 0 : left->inode < right->inode ? -1 : 1;
+}
+
+static void linked_free(void *data)
+{
+    struct linked *linked = data;
+
+    free(linked->path);
+    free(linked);
+}
+
+/* Whether the file became another name of one that was copied already. */
+static bool link_copied(const struct folder *folder, const char *name, const struct stat *status)
+{
+    struct linked wanted = { .device = status->st_dev, .inode = status->st_ino };
+    struct linked *const *found;
+
+    if (status->st_nlink < 2)
+        return false;
+    found = tfind(&wanted, &folder->copying->links, compare_linked);
+    /* Where it cannot be a link (too many, too long a path) it becomes a file of its own. */
+    return found != NULL &&
+           linkat(folder->copying->top_fd, (*found)->path, folder->to_fd, name, 0) == 0;
+}
+
+static void remember_linked(const struct folder *folder, const char *name,
+                            const struct stat *status)
+{
+    struct linked *linked;
+
+    if (status->st_nlink < 2)
+        return;
+    linked = xcalloc(1, sizeof(*linked));
+    *linked = (struct linked){ .device = status->st_dev,
+                               .inode = status->st_ino,
+                               .path = xasprintf("%s%s", folder->path, name) };
+    if (tfind(linked, &folder->copying->links, compare_linked) != NULL ||
+        tsearch(linked, &folder->copying->links, compare_linked) == NULL)
+        linked_free(linked);
+}
 
 static int copy_bytes(int from_fd, int to_fd, const char *name, struct error *err)
 {
@@ -83,19 +154,21 @@ static int set_metadata(int fd, const struct stat *status, const char *name, str
     return 0;
 }
 
-static int copy_folder(int from_fd, int to_fd, unsigned depth, struct error *err);
+static int copy_folder(const struct folder *folder, struct error *err);
 
-static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *status,
+static int copy_file(const struct folder *folder, const char *name, const struct stat *status,
                      struct error *err)
 {
     auto_close int from = -1;
     auto_close int to = -1;
     int r;
 
-    from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (link_copied(folder, name, status))
+        return 0;
+    from = openat(folder->from_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (from < 0)
         return error_errno(err, "open '%s'", name);
-    to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    to = openat(folder->to_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return error_errno(err, "create '%s'", name);
     r = copy_bytes(from, to, name, err);
@@ -103,89 +176,104 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
         return r;
     r = set_metadata(to, status, name, err);
     copy_attributes(from, to); /* after chown, which drops security.capability */
+    remember_linked(folder, name, status);
     return r;
 }
 
-static int copy_directory(int from_dir, int to_dir, const char *name, unsigned depth,
-                          struct error *err)
+static int copy_directory(const struct folder *parent, const char *name, struct error *err)
 {
+    auto_free char *path = xasprintf("%s%s/", parent->path, name);
+    struct folder folder = { .copying = parent->copying, .path = path, .depth = parent->depth + 1 };
     auto_close int from = -1;
     auto_close int to = -1;
 
-    if (mkdirat(to_dir, name, 0700) < 0)
+    if (mkdirat(parent->to_fd, name, 0700) < 0)
         return error_errno(err, "make directory '%s'", name);
-    from = openat(from_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    from = openat(parent->from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (from < 0)
         return error_errno(err, "open directory '%s'", name);
-    to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    to = openat(parent->to_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (to < 0)
         return error_errno(err, "open directory '%s'", name);
-    return copy_folder(from, to, depth + 1, err);
+    folder.from_fd = from;
+    folder.to_fd = to;
+    return copy_folder(&folder, err);
 }
 
-static int copy_special(int from_dir, int to_dir, const char *name, const struct stat *status,
+static int copy_special(const struct folder *folder, const char *name, const struct stat *status,
                         struct error *err)
 {
+    const struct timespec times[2] = { status->st_atim, status->st_mtim };
     char target[PATH_MAX];
     ssize_t length;
 
     if (S_ISLNK(status->st_mode)) {
-        length = readlinkat(from_dir, name, target, sizeof(target) - 1);
+        length = readlinkat(folder->from_fd, name, target, sizeof(target) - 1);
         if (length < 0)
             return error_errno(err, "read link '%s'", name);
         target[length] = '\0';
-        if (symlinkat(target, to_dir, name) < 0)
+        if (symlinkat(target, folder->to_fd, name) < 0)
             return error_errno(err, "make link '%s'", name);
-    } else if (mknodat(to_dir, name, status->st_mode, status->st_rdev) < 0) {
+    } else if (mknodat(folder->to_fd, name, status->st_mode, status->st_rdev) < 0) {
         return error_errno(err, "make special file '%s'", name);
     }
-    if (fchownat(to_dir, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fchownat(folder->to_fd, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "set owner of '%s'", name);
+    /* What the umask took. */
+    if (!S_ISLNK(status->st_mode) && fchmodat(folder->to_fd, name, status->st_mode & 07777, 0) < 0)
+        return error_errno(err, "set mode of '%s'", name);
+    (void)utimensat(folder->to_fd, name, times, AT_SYMLINK_NOFOLLOW); /* times are a courtesy */
     return 0;
 }
 
-static int copy_entry(int from_dir, int to_dir, const char *name, unsigned depth, struct error *err)
+static int copy_entry(const struct folder *folder, const char *name, struct error *err)
 {
     struct stat status;
 
-    if (fstatat(from_dir, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(folder->from_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "look at '%s'", name);
     if (S_ISDIR(status.st_mode))
-        return copy_directory(from_dir, to_dir, name, depth, err);
+        return copy_directory(folder, name, err);
     if (S_ISREG(status.st_mode))
-        return copy_file(from_dir, to_dir, name, &status, err);
+        return copy_file(folder, name, &status, err);
     /* 0:0 is a whiteout of a single layer, and a socket is nothing without its process. */
     if (S_ISSOCK(status.st_mode) || (S_ISCHR(status.st_mode) && status.st_rdev == 0))
         return 0;
-    return copy_special(from_dir, to_dir, name, &status, err);
+    return copy_special(folder, name, &status, err);
 }
 
-static int copy_folder(int from_fd, int to_fd, unsigned depth, struct error *err)
+static int copy_folder(const struct folder *folder, struct error *err)
 {
-    int list_fd = openat(from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int list_fd = openat(folder->from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
     struct stat status;
     int r = 0;
 
-    if (dir == NULL || fstat(from_fd, &status) < 0) {
+    if (dir == NULL || fstat(folder->from_fd, &status) < 0) {
         r = error_errno(err, "read a directory");
         if (dir != NULL)
             closedir(dir);
         return r;
     }
-    if (depth > DEPTH_MAX)
+    if (folder->depth > DEPTH_MAX)
         r = error_set(err, ELOOP, "more than %d directories inside each other", DEPTH_MAX);
     for (const struct dirent *entry = readdir(dir); r == 0 && entry != NULL; entry = readdir(dir))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            r = copy_entry(from_fd, to_fd, entry->d_name, depth, err);
+            r = copy_entry(folder, entry->d_name, err);
     closedir(dir);
     if (r < 0)
         return r;
-    copy_attributes(from_fd, to_fd);
-    return set_metadata(to_fd, &status, "directory", err);
+    copy_attributes(folder->from_fd, folder->to_fd);
+    return set_metadata(folder->to_fd, &status, "directory", err);
 }
 
 int tree_copy(int from_fd, int to_fd, struct error *err)
 {
-    return copy_folder(from_fd, to_fd, 0, err);
+    struct copying copying = { .top_fd = to_fd };
+    struct folder top = { .copying = &copying, .path = "", .from_fd = from_fd, .to_fd = to_fd };
+    int r;
+
+    r = copy_folder(&top, err);
+    tdestroy(copying.links, linked_free);
+    return r;
 }

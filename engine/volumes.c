@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/path.h"
 #include "base/staging.h"
 #include "engine/engine_private.h"
@@ -111,6 +112,19 @@ static int create(struct engine *engine, const struct record *record,
     return 0;
 }
 
+/* Two containers that start at once would fill it both. */
+static int fill_existing(struct engine *engine, int data_fd, const struct record *record,
+                         const struct settings_mount *mount, struct error *err)
+{
+    auto_close int lock_fd = -1;
+    int r;
+
+    r = file_lock(engine->data_fd, "locks/volumes", true, UINT32_MAX, &lock_fd, err);
+    if (r < 0 || !is_empty_directory(data_fd))
+        return r;
+    return fill(data_fd, record, mount, err);
+}
+
 int volumes_ensure(struct engine *engine, const struct record *record, struct error *err)
 {
     for (size_t i = 0; i < record->settings.mounts.count; i++) {
@@ -126,7 +140,7 @@ int volumes_ensure(struct engine *engine, const struct record *record, struct er
         else if (r < 0)
             r = error_set(err, -r, "open its directory: %s", strerror(-r));
         else if (!mount->is_nocopy && is_empty_directory(data_fd))
-            r = fill(data_fd, record, mount, err);
+            r = fill_existing(engine, data_fd, record, mount, err);
         if (r < 0)
             return error_prefix(err, r, "volume '%s'", mount->source);
     }

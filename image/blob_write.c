@@ -13,8 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 
-#define COPY_BYTES   (256u << 10)
-#define LOCK_WAIT_MS 30000
+#define COPY_BYTES (256u << 10)
 
 int image_store_prepare_write(struct image_store *store, struct error *err)
 {
@@ -29,9 +28,9 @@ int image_store_prepare_write(struct image_store *store, struct error *err)
             return r;
     }
     if (store->lock_fd < 0) {
-        r = file_lock(store->data_fd, "blobs/lock", false, LOCK_WAIT_MS, &store->lock_fd, err);
+        r = image_store_lock(store, &store->lock_fd, err);
         if (r < 0)
-            return error_prefix(err, r, "lock the image store");
+            return r;
     }
     return staging_create(store->data_fd, &store->staging, err);
 }
@@ -247,6 +246,6 @@ int blob_copy(struct image_store *store, int fd, uint64_t length, const struct d
         return r;
     r = copy_blocks(store, fd, length, NULL, writer, &size, err);
     if (r < 0)
-        return error_prefix(err, r, "blob %s", expected != NULL ? expected->text : "without name");
+        return expected != NULL ? error_prefix(err, r, "blob %s", expected->text) : r;
     return blob_writer_finish(writer, expected, ret_digest, ret_size, err);
 }

@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/path.h"
+
+#define LOCK_WAIT_MS 30000
 
 char *blob_path(const struct digest *digest, char *buffer)
 {
@@ -66,6 +69,16 @@ int store_make_directory(int data_fd, const char *path, struct error *err)
     if (mkdirat(data_fd, path, 0700) < 0 && errno != EEXIST)
         return error_errno(err, "make directory '%s' of the image store", path);
     return 0;
+}
+
+int image_store_lock(struct image_store *store, int *ret_fd, struct error *err)
+{
+    int r;
+
+    r = store_make_directory(store->data_fd, "blobs", err);
+    if (r == 0)
+        r = file_lock(store->data_fd, "blobs/lock", false, LOCK_WAIT_MS, ret_fd, err);
+    return r < 0 ? error_prefix(err, r, "lock the image store") : 0;
 }
 
 int store_sync_directory(int data_fd, const char *path, struct error *err)

@@ -1,6 +1,7 @@
 #include "image/store_private.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static int mark(struct image_store *store, struct strings *marked, struct error 
     AUTO_CLEAR(records) struct records records = { 0 };
     int r;
 
-    r = records_list(store, &records, err);
+    r = records_list(store, &records, NULL, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < records.count; i++) {
@@ -71,6 +72,25 @@ static int sweep_algorithm(struct image_store *store, const char *algorithm,
     return 0;
 }
 
+/* What file_replace() left of a process that was killed; under the lock no other is at work. */
+static void sweep_unfinished(struct image_store *store, const char *path)
+{
+    int fd = openat(store->data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    if (directory == NULL) {
+        if (fd >= 0)
+            (void)close(fd); /* only read */
+        return;
+    }
+    while ((entry = readdir(directory)) != NULL) {
+        if (text_starts(entry->d_name, ".new-"))
+            (void)unlinkat(fd, entry->d_name, 0); /* nobody sees it; the next sweep tries again */
+    }
+    (void)closedir(directory); /* only read */
+}
+
 int image_sweep_blobs(struct image_store *store, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings marked = { 0 };
@@ -88,6 +108,8 @@ int image_sweep_blobs(struct image_store *store, struct error *err)
         return 0;
     if (r < 0)
         return error_prefix(err, r, "lock the image store");
+    sweep_unfinished(store, "names");
+    sweep_unfinished(store, "images");
     r = mark(store, &marked, err);
     if (r == 0)
         r = sweep_algorithm(store, "sha256", &marked, err);

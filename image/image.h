@@ -84,19 +84,22 @@ DEFINE_AUTO(image)
 
 /* --- the store: DATA/{blobs,images,names} ----------------------------------------------------- */
 
-/* Whoever adds blobs holds DATA/blobs/lock shared from the first one until image_store_free(), so
- * that image_sweep_blobs() of another process does not take what has no name yet. */
+/* Whoever adds blobs holds DATA/blobs/lock shared from the first one until image_store_end_write()
+ * or image_store_free(), so that image_sweep_blobs() does not take what has no name yet. */
 struct image_store;
 /** Makes a handle; nothing is opened or made before it is needed. @data_fd is borrowed. */
 int image_store_open(int data_fd, struct image_store **ret_store, struct error *err);
 void image_store_free(struct image_store *store);
 DEFINE_AUTO(image_store)
+/** Ends adding: drops what is staged and gives up the lock. Blobs without a record are garbage. */
+void image_store_end_write(struct image_store *store);
 
 /**
  * Finds an image by what a user typed: reference, id or an unambiguous prefix of an id (with or
  * without "sha256:").
  *
  * -ENOENT: "no image 'debain'; did you mean 'debian'? `berth images` lists them".
+ * -EBADMSG: its files are missing or damaged; image_remove() can still remove it.
  */
 int image_find(struct image_store *store, const char *text, struct image **ret_image,
                struct error *err);
@@ -113,6 +116,7 @@ struct image_listing_item {
 struct image_listing {
     struct image_listing_item *items;
     size_t count;
+    struct error damage; /* why a record is left out; no message: none is */
 };
 /** Lists the images, newest first. Several manifests of one id are one image. */
 int image_list(struct image_store *store, struct image_listing *ret_listing, struct error *err);
@@ -136,7 +140,8 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
                  struct strings *ret_removed, struct error *err);
 /** Diff ids of each image in the store as one text "sha256:a sha256:b", lowest first. */
 int image_chains(struct image_store *store, struct strings *ret_chains, struct error *err);
-/** Removes blobs that no image refers to; not while a process adds some, the next sweep will. */
+/** Removes blobs that no image refers to, and what killed processes left unfinished; not while a
+ * process adds some, the next sweep will. */
 int image_sweep_blobs(struct image_store *store, struct error *err);
 
 /** The image's document as `docker image inspect` prints one item, indented by 4. Caller frees. */

@@ -98,7 +98,7 @@ static json_t *names_of(struct image_store *store, const struct image *image, bo
     json_t *list = json_array();
 
     /* An unreadable store shows no names; the image itself was read already. */
-    if (names_list(store, &names, NULL) < 0 || records_list(store, &records, NULL) < 0)
+    if (names_list(store, &names, NULL) < 0 || records_list(store, &records, NULL, NULL) < 0)
         return list;
     for (size_t i = 0; i < names.count; i++) {
         const struct name *name = &names.items[i];
@@ -155,7 +155,7 @@ static json_t *metadata(struct image_store *store, const struct image *image)
     auto_free char *time = xstrdup("0001-01-01T00:00:00Z");
     json_t *result = json_object();
 
-    if (records_list(store, &records, NULL) == 0) {
+    if (records_list(store, &records, NULL, NULL) == 0) {
         for (size_t i = 0; i < records.count; i++) {
             if (!digest_equal(&records.items[i].manifest_digest, &image->manifest_digest))
                 continue;

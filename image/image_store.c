@@ -27,13 +27,22 @@ int image_store_open(int data_fd, struct image_store **ret_store, struct error *
     return 0;
 }
 
+void image_store_end_write(struct image_store *store)
+{
+    assert(store != NULL);
+
+    staging_free(store->staging);
+    store->staging = NULL;
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd); /* releases the lock; nothing was written through it */
+    store->lock_fd = -1;
+}
+
 void image_store_free(struct image_store *store)
 {
     if (store == NULL)
         return;
-    staging_free(store->staging);
-    if (store->lock_fd >= 0)
-        (void)close(store->lock_fd); /* releases the lock; nothing was written through it */
+    image_store_end_write(store);
     free(store);
 }
 
@@ -103,7 +112,8 @@ static int compare_records(const void *a, const void *b)
     return strcmp(left->manifest_digest.text, right->manifest_digest.text);
 }
 
-int records_list(struct image_store *store, struct records *ret_records, struct error *err)
+int records_list(struct image_store *store, struct records *ret_records, struct error *ret_damage,
+                 struct error *err)
 {
     AUTO_CLEAR(strings) struct strings files = { 0 };
     struct records records = { 0 };
@@ -114,14 +124,19 @@ int records_list(struct image_store *store, struct records *ret_records, struct 
         return r;
     records.items = xcalloc(files.count + 1, sizeof(*records.items));
     for (size_t i = 0; i < files.count; i++) {
-        r = record_read(store, files.items[i], &records.items[records.count], err);
+        struct error reason = { 0 };
+
+        r = record_read(store, files.items[i], &records.items[records.count], &reason);
         if (r == -ENOENT) /* removed meanwhile */
             continue;
-        if (r < 0) {
+        if (r < 0 && ret_damage == NULL) {
             records_clear(&records);
-            return r;
+            return error_set(err, -r, "%s", reason.message);
         }
-        records.count++;
+        if (r < 0)
+            *ret_damage = reason;
+        else
+            records.count++;
     }
     if (records.count > 1)
         qsort(records.items, records.count, sizeof(*records.items), compare_records);
@@ -343,6 +358,7 @@ static int find_digest(struct image_store *store, const char *text, bool *ret_is
 {
     AUTO_CLEAR(records) struct records records = { 0 };
     struct error name_err = { 0 };
+    struct error damage = { 0 };
     const char *hex;
     size_t index;
     int named, r;
@@ -354,7 +370,7 @@ static int find_digest(struct image_store *store, const char *text, bool *ret_is
     }
     if (named != -ENOENT && named != -EINVAL)
         return error_set(err, -named, "image '%s': %s", text, name_err.message);
-    r = records_list(store, &records, err);
+    r = records_list(store, &records, &damage, err);
     if (r < 0)
         return r;
     r = find_by_id(&records, text, &index, err);
@@ -373,6 +389,7 @@ static int find_digest(struct image_store *store, const char *text, bool *ret_is
 int image_find(struct image_store *store, const char *text, struct image **ret_image,
                struct error *err)
 {
+    struct error damage = { 0 };
     struct digest digest;
     bool is_id;
     int r;
@@ -384,9 +401,11 @@ int image_find(struct image_store *store, const char *text, struct image **ret_i
     r = find_digest(store, text, &is_id, &digest, err);
     if (r < 0)
         return r;
-    r = image_open(store, &digest, ret_image, err);
+    r = image_open(store, &digest, ret_image, &damage);
     if (r < 0)
-        return error_prefix(err, r, "image '%s'", text);
+        return error_set(err, EBADMSG,
+                         "image '%s' is damaged: %s; load it again, or remove it with `berth rmi`",
+                         text, damage.message);
     return 0;
 }
 
@@ -421,7 +440,7 @@ int image_list(struct image_store *store, struct image_listing *ret_listing, str
     assert(store != NULL);
     assert(ret_listing != NULL);
 
-    r = records_list(store, &records, err);
+    r = records_list(store, &records, &listing.damage, err);
     if (r < 0)
         return r;
     r = names_list(store, &names, err);
@@ -458,7 +477,7 @@ int image_chains(struct image_store *store, struct strings *ret_chains, struct e
     assert(store != NULL);
     assert(ret_chains != NULL);
 
-    r = records_list(store, &records, err);
+    r = records_list(store, &records, NULL, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < records.count; i++) {
@@ -634,6 +653,7 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
     AUTO_CLEAR(records) struct records records = { 0 };
     AUTO_CLEAR(names) struct names names = { 0 };
     const struct record *found = NULL;
+    struct error damage = { 0 };
     struct digest digest;
     bool is_id;
     int r;
@@ -645,7 +665,7 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
     r = find_digest(store, text, &is_id, &digest, err);
     if (r < 0)
         return r;
-    r = records_list(store, &records, err);
+    r = records_list(store, &records, &damage, err);
     if (r < 0)
         return r;
     r = names_list(store, &names, err);
@@ -655,9 +675,11 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
         if (digest_equal(&records.items[i].manifest_digest, &digest))
             found = &records.items[i];
     }
-    if (found == NULL) /* a name that points nowhere: a crash between the two removals */
-        r = remove_by_name(store, text, &records, &names, &digest, &removed, err);
-    else if (is_id)
+    if (found == NULL) { /* a name that points nowhere (a crash), or to a damaged record */
+        r = delete_record(store, &digest, err);
+        if (r == 0)
+            r = remove_by_name(store, text, &records, &names, &digest, &removed, err);
+    } else if (is_id)
         r = remove_by_id(store, &records, &names, &found->id, is_forced, &removed, err);
     else
         r = remove_by_name(store, text, &records, &names, &found->id, &removed, err);

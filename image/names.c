@@ -89,12 +89,17 @@ int name_write(struct image_store *store, const struct reference *reference,
     auto_free char *file_name = NULL;
     auto_free char *path = NULL;
     auto_free char *line = xasprintf("%s\n", digest->text);
+    auto_close int lock_fd = -1;
     int r;
 
     r = name_encode(reference, &file_name, err);
     if (r < 0)
         return r;
     r = store_make_directory(store->data_fd, "names", err);
+    if (r < 0)
+        return r;
+    /* A sweep removes unfinished files, so it has to be kept out. */
+    r = store->lock_fd >= 0 ? 0 : image_store_lock(store, &lock_fd, err);
     if (r < 0)
         return r;
     path = name_path(file_name);

@@ -390,12 +390,22 @@ static int job_publish(struct layer_job *job, struct unpack_report *report,
         r = mark_unsynced(job->layers_fd, key, err);
     if (r < 0)
         return r;
-    /* It is there already when an import has the same content. */
-    if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) < 0 &&
-        errno != EEXIST)
+    if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) < 0)
         return error_errno(err, "rename the layer to '%s'", key);
     job->key = take_ptr(&key);
     return 0;
+}
+
+/* What an import brings shows only now that it is unpacked: it may have been there before. */
+static int job_identify(struct layer_job *job, const struct digest *diff_id, struct error *err)
+{
+    int r;
+
+    job->source.diff_id = *diff_id;
+    r = job_lock(job, true, err);
+    if (r == 0)
+        r = job_find(job, err);
+    return r == -ENOENT ? 0 : r;
 }
 
 static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struct error *err)
@@ -412,9 +422,11 @@ static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struc
         r = ended;
     if (r == 0)
         r = parse_report(job, &text, &report, ret_diff_id, err);
-    if (r == 0 && (report.needs_chain || report.whiteouts.count > 0))
+    if (r == 0 && job->source.diff_id.text[0] == '\0')
+        r = job_identify(job, ret_diff_id, err);
+    if (r == 0 && job->key == NULL && (report.needs_chain || report.whiteouts.count > 0))
         r = job_inherit(job, &report, err);
-    if (r == 0)
+    if (r == 0 && job->key == NULL)
         r = job_publish(job, &report, ret_diff_id, err);
     object_clear(&unpack_report_object, &report);
     text_clear(&text);
@@ -457,29 +469,38 @@ int layer_ensure(int data_fd, const struct layer_source *source, const struct st
     return layer_job_finish(job, ret_diff_id, ret_key, err);
 }
 
-int layer_decompress(int fd, int *ret_fd, pid_t *ret_pid, struct error *err)
+int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings arguments = { 0 };
     auto_free char *program = NULL;
-    auto_close int out = -1;
-    auto_close int in = -1;
-    int fds[2];
+    int tar[2], error[2];
     int r;
 
     assert(ret_fd != NULL);
+    assert(ret_error_fd != NULL);
 
     r = process_find_helper("berth-unpack", &program, err);
     if (r < 0)
         return r;
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    if (pipe2(tar, O_CLOEXEC) < 0)
         return error_errno(err, "make a pipe");
-    out = fds[0];
-    in = fds[1];
+    if (pipe2(error, O_CLOEXEC) < 0) {
+        r = error_errno(err, "make a pipe");
+        (void)close(tar[0]);
+        (void)close(tar[1]);
+        return r;
+    }
     strings_add(&arguments, program);
     strings_add(&arguments, "decompress");
-    r = process_spawn(&arguments, (const int[]){ fd, in, 2 }, ret_pid, err);
-    if (r < 0)
+    r = process_spawn(&arguments, (const int[]){ fd, tar[1], error[1] }, ret_pid, err);
+    (void)close(tar[1]);
+    (void)close(error[1]);
+    if (r < 0) {
+        (void)close(tar[0]);
+        (void)close(error[0]);
         return r;
-    *ret_fd = take_fd(&out);
+    }
+    *ret_fd = tar[0];
+    *ret_error_fd = error[0];
     return 0;
 }

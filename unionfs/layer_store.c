@@ -147,7 +147,7 @@ int layer_delete(int data_fd, const char *key, struct error *err)
 
     r = layers_open(data_fd, &layers_fd, err);
     if (r == 0)
-        r = staging_discard(data_fd, layers_fd, key, err);
+        r = staging_trash(data_fd, layers_fd, key, err);
     if (r < 0)
         return error_prefix(err, r, "remove layer %s", key);
     (void)unlinkat(data_fd, mark, 0); /* a mark without a layer means nothing */

@@ -39,4 +39,4 @@ tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c
 tests_unit_test_snapshot_LDADD = libunionfs.a libbase.a -lcmocka
 endif
 
-EXTRA_DIST += tests/integration/hostile_layers.py
+EXTRA_DIST += tests/integration/hostile_layers.py tests/integration/oci_image.py

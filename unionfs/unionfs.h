@@ -74,7 +74,8 @@ int layer_size(int data_fd, const char *key, uint64_t *ret_bytes,
                struct error *err); /* from meta */
 /** Whether DATA/layers/<key>/fs is there. */
 bool layer_exists(int data_fd, const char *key);
-/** Removes by rename to trash; the caller has made sure that nothing uses it. */
+/** Moves it to the trash, which staging_clean() empties; the caller has made sure that nothing uses
+ * it. */
 int layer_delete(int data_fd, const char *key, struct error *err);
 /**
  * Keeps layers from being swept: who needs layers that nothing on disk refers to yet (load, import,
@@ -87,8 +88,13 @@ int layers_lock(int data_fd, bool is_exclusive, uint32_t timeout_ms, int *ret_fd
 /** syncfs(2) of the data directory's file system. Layers that no sync followed before a crash are
  * made anew. */
 int layers_sync(int data_fd, struct error *err);
-/** Decompresses xz or bzip2 with berth-unpack; @ret_fd is a pipe to read the tar from. */
-int layer_decompress(int fd, int *ret_fd, pid_t *ret_pid, struct error *err);
+/**
+ * Decompresses xz or bzip2 with berth-unpack.
+ *
+ * @ret_fd        a pipe to read the tar from
+ * @ret_error_fd  a pipe with one sentence, when the process ends with another status than 0
+ */
+int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, struct error *err);
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 

@@ -96,7 +96,7 @@ static int archive_failure(struct archive *archive, struct error *err)
 {
     const char *message = archive_error_string(archive);
 
-    return error_set(err, EBADMSG, "decompress: %s", message == NULL ? "damaged" : message);
+    return error_set(err, EBADMSG, "%s", message == NULL ? "it is damaged" : message);
 }
 
 static int decompress_from(struct archive *archive, struct error *err)
@@ -145,6 +145,7 @@ static int decompress_command(struct error *err)
 int main(int count, char **arguments)
 {
     struct error err = { 0 };
+    bool is_decompressing = false;
     int r;
 
     r = fd_open_standard(&err);
@@ -155,13 +156,14 @@ int main(int count, char **arguments)
         /* Nobody waits for the result any more, and what it made is garbage. */
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)signal(SIGXFSZ, SIG_IGN); /* too large a file is an error with a name */
-        if (count == 2 && strcmp(arguments[1], "decompress") == 0)
-            r = decompress_command(&err);
-        else
-            r = unpack_command(count, arguments, &err);
+        is_decompressing = count == 2 && strcmp(arguments[1], "decompress") == 0;
+        r = is_decompressing ? decompress_command(&err) : unpack_command(count, arguments, &err);
     }
     if (r < 0) {
-        log_error("%s", err.message);
+        if (is_decompressing) /* a pipe: whoever reads it puts it into a sentence */
+            (void)!write(STDERR_FILENO, err.message, strlen(err.message));
+        else
+            log_error("%s", err.message);
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;

@@ -18,57 +18,14 @@ For each case:
                              list PATH NAMES...     exactly these names, sorted; "-" for none
 """
 
-import hashlib
-import io
-import json
 import os
 import struct
 import sys
-import tarfile
+
+sys.dont_write_bytecode = True
+from oci_image import Layout, directory, entry, file, hard, symlink, tar  # noqa: E402
 
 ESCAPE = "berth-hostile-escape"  # a file of this name outside of a layer is a failure
-
-
-def entry(name, kind="file", content=b"", mode=None, uid=0, gid=0, mtime=1000, link="", pax=None,
-          device=(0, 0)):
-    info = tarfile.TarInfo(name)
-    kinds = {"file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "link": tarfile.SYMTYPE,
-             "hard": tarfile.LNKTYPE, "fifo": tarfile.FIFOTYPE, "char": tarfile.CHRTYPE,
-             "block": tarfile.BLKTYPE}
-    info.type = kinds[kind]
-    info.mode = mode if mode is not None else (0o755 if kind == "dir" else 0o644)
-    info.uid, info.gid, info.mtime, info.linkname = uid, gid, mtime, link
-    info.devmajor, info.devminor = device
-    if isinstance(content, str):
-        content = content.encode()
-    info.size = len(content) if kind == "file" else 0
-    info.pax_headers = pax or {}
-    return info, content
-
-
-def tar(entries, end=b"\0" * 1024, tar_format=tarfile.PAX_FORMAT):
-    out = bytearray()
-    for info, content in entries:
-        out += info.tobuf(tar_format, "utf-8", "surrogateescape")
-        if info.isreg():
-            out += content + b"\0" * (-len(content) % 512)
-    return bytes(out) + end
-
-
-def directory(name, **options):
-    return entry(name, "dir", **options)
-
-
-def file(name, content="x", **options):
-    return entry(name, "file", content, **options)
-
-
-def symlink(name, target, **options):
-    return entry(name, "link", link=target, **options)
-
-
-def hard(name, target, **options):
-    return entry(name, "hard", link=target, **options)
 
 
 LOWER = [
@@ -281,41 +238,6 @@ case("end-garbage", tar([file("a", "1")], b"\0" * 1024 + b"garbage" * 99), "ok",
 case("truncated", tar([file("a", "1" * 5000)])[:2000], "refuse tar")
 case("damaged", tar([file("a", "1")])[:100] + b"?" * 412 + tar([file("b", "2")]), "refuse tar")
 case("no-tar", b"this is no tar at all, whatever it may be named\n" * 40, "refuse tar")
-
-
-class Layout:
-    """An OCI image layout in memory."""
-
-    def __init__(self):
-        self.files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
-
-    def blob(self, data, media_type):
-        digest = hashlib.sha256(data).hexdigest()
-        self.files["blobs/sha256/" + digest] = data
-        return {"mediaType": media_type, "digest": "sha256:" + digest, "size": len(data)}
-
-    def image(self, name, layers):
-        kind = "application/vnd.oci.image."
-        machine = {"x86_64": "amd64", "aarch64": "arm64"}
-        config = {"architecture": machine.get(os.uname().machine, os.uname().machine),
-                  "os": "linux", "config": {"Cmd": ["/bin/sh"]},
-                  "rootfs": {"type": "layers", "diff_ids": [
-                      "sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]}}
-        manifest = {"schemaVersion": 2, "mediaType": kind + "manifest.v1+json",
-                    "config": self.blob(json.dumps(config).encode(), kind + "config.v1+json"),
-                    "layers": [self.blob(layer, kind + "layer.v1.tar") for layer in layers]}
-        descriptor = self.blob(json.dumps(manifest).encode(), kind + "manifest.v1+json")
-        descriptor["annotations"] = {"org.opencontainers.image.ref.name": name}
-        self.files["index.json"] = json.dumps(
-            {"schemaVersion": 2, "mediaType": kind + "index.v1+json",
-             "manifests": [descriptor]}).encode()
-
-    def write(self, path):
-        with tarfile.open(path, "w") as out:
-            for name, data in self.files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(data)
-                out.addfile(info, io.BytesIO(data))
 
 
 def main():

@@ -163,3 +163,40 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     run -0 berth run --rm --oom-score-adj 500 busybox cat /proc/self/oom_score_adj
     [ "$output" = 500 ]
 }
+
+@test "--userns auto: root inside is an ordinary id outside, layers and volumes follow" {
+    id=$(berth run -d --name mapped --userns auto -v mapped-volume:/data -v "$BATS_TEST_TMPDIR:/mine" busybox \
+        sh -c 'touch /x /data/y; touch /mine/z || echo refused; sleep 60')
+    wait_until 5 bash -c 'berth logs mapped 2>&1 | grep -q refused'
+    pid=$(field mapped .State.Pid)
+    outside=$(stat -c %u "/proc/$pid")
+    [ "$outside" -ge 1000000 ]
+    [ "$(berth exec mapped stat -c %u /etc/passwd /x /data/y | sort -u)" = 0 ]
+    [ "$(stat -c %u "$BERTH_DATA/volumes/mapped-volume/_data/y")" = 0 ]
+    [ "$(stat -c %u "$BERTH_DATA/containers/$id/upper/x")" = "$outside" ]
+    run -0 berth exec mapped sh -c 'id -u; cat /proc/sys/kernel/hostname'
+    [ "${lines[0]}" = 0 ]
+    run -125 berth run --rm --userns nonsense busybox true
+    berth rm -f mapped
+    [ -z "$(berth_cgroups)" ]
+}
+
+@test "--pid and --ipc container:NAME join another container" {
+    berth run -d --name first busybox sleep 60 > /dev/null
+    run -0 berth run --rm --pid container:first --ipc container:first busybox sh -c 'ps | grep -c "[s]leep 60"; readlink /proc/self/ns/ipc'
+    [ "${lines[0]}" = 1 ]
+    [ "${lines[1]}" = "$(readlink "/proc/$(field first .State.Pid)/ns/ipc")" ]
+}
+
+@test "--security-opt: a seccomp profile from a file, unmasked paths, and rubbish is refused" {
+    cat > "$BATS_TEST_TMPDIR/profile.json" << 'JSON'
+{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+ "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}
+JSON
+    run berth run --rm --security-opt "seccomp=$BATS_TEST_TMPDIR/profile.json" busybox mkdir /tmp/x
+    [ "$status" != 0 ]
+    expect_text "not implemented"
+    run -125 berth run --rm --security-opt seccomp=/no/such/file busybox true
+    run -125 berth run --rm --security-opt nonsense=1 busybox true
+    expect_text nonsense
+}

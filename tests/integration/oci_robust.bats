@@ -30,7 +30,7 @@ start_detached() { oci run -d -b "$BUNDLE" "$1" < /dev/null > /dev/null 2>&1; }
 nothing_is_left() {
     [ ! -e "$ROOT/$1" ]
     [ -z "$(find /sys/fs/cgroup -type d -name "$1")" ]
-    ! grep -q "$BUNDLE" /proc/self/mountinfo
+    if grep -q "$BUNDLE" /proc/self/mountinfo; then return 1; fi
 }
 
 map_root() {
@@ -185,7 +185,8 @@ map_root() {
     runs 'cat /etc/secret; touch /tmp/x || touch /data/x || touch /free && ls /etc'
     run -0 oci run -b "$BUNDLE" masked
     [[ "$output" != *image* && "$output" != *$'\n'secret$'\n'*secret* ]]
-    [ ! -e "$BUNDLE/rootfs/tmp/x" ] && [ ! -e "$BUNDLE/rootfs/data/x" ]
+    [ ! -e "$BUNDLE/rootfs/tmp/x" ]
+    [ ! -e "$BUNDLE/rootfs/data/x" ]
 }
 
 @test "mount destinations that are swapped for links while it starts stay inside" {

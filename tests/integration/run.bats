@@ -59,7 +59,8 @@ teardown() { remove_all; }
     [ "${lines[1]}" -le 3 ]
     for kind in pid mnt net uts ipc cgroup; do
         inside=$(berth run --rm busybox readlink /proc/self/ns/$kind)
-        [ -n "$inside" ] && [ "$inside" != "$(readlink /proc/self/ns/$kind)" ]
+        [ -n "$inside" ]
+        [ "$inside" != "$(readlink /proc/self/ns/$kind)" ]
     done
     [ "$(berth run --rm busybox readlink /proc/self/ns/user)" = "$(readlink /proc/self/ns/user)" ]
 }
@@ -177,7 +178,8 @@ teardown() { remove_all; }
     berth stop -t 1 stubborn
     took=$((($(date +%s%N) - begin) / 1000000))
     [ "$(field stubborn .State.ExitCode)" = 137 ]
-    [ $took -ge 900 ] && [ $took -lt 5000 ]
+    [ $took -ge 900 ]
+    [ $took -lt 5000 ]
 }
 
 @test "signals to the CLI reach the program" {

@@ -73,3 +73,21 @@ session() { expect -c "set timeout 10; log_user 1; spawn -noecho $1; $2"; }
     run -1 bash -c 'berth run --rm -it busybox true < /dev/null' || [ "$status" = 125 ]
     expect_text "not a TTY"
 }
+
+@test "--detach-keys chooses other keys" {
+    run -0 session "berth run -it --name keyed --detach-keys ctrl-x,q busybox sh" '
+        expect "# "
+        send "\030q"
+        expect eof
+        exit 0'
+    is_running keyed
+}
+
+@test "a terminal that is hung up leaves no client behind" {
+    run session "berth run -it --name hung busybox sleep 100" '
+        sleep 0.5
+        close
+        exit 0'
+    wait_until 5 bash -c '! pgrep -r S,R,D -f "berth run -it --name [h]ung"'
+    berth rm -f hung
+}

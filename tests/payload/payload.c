@@ -3,12 +3,16 @@
  *
  *   payload syscall NUMBER [ARGUMENT...]   calls it, prints "ok" or the name of the error
  *   payload hog MEBIBYTES                  allocates and touches so much memory, prints "full"
- *   payload bomb                           forks without end; a failing fork is tried again
+ *   payload direct FILE                    reads up to 4 MiB past the page cache, prints KiB a
+ * second payload bomb                           forks without end; a failing fork is tried again
+ *   payload users                          prints its real and its effective user id
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static int call(int argc, char **argv)
@@ -38,6 +42,28 @@ static int hog(const char *mebibytes)
     return 0;
 }
 
+static int direct(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECT);
+    struct timespec begin, end;
+    size_t total = 0;
+    void *buffer;
+    ssize_t n;
+
+    if (fd < 0 || posix_memalign(&buffer, 4096, 1 << 20) != 0) {
+        perror(path);
+        return 1;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    while (total < 4 << 20 && (n = read(fd, buffer, 1 << 20)) > 0)
+        total += (size_t)n;
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    (void)printf("%.0f\n", (double)total / 1024 /
+                               ((double)(end.tv_sec - begin.tv_sec) +
+                                (double)(end.tv_nsec - begin.tv_nsec) / 1e9));
+    return 0;
+}
+
 static _Noreturn void bomb(void)
 {
     for (;;) {
@@ -52,8 +78,13 @@ int main(int argc, char **argv)
         return call(argc, argv);
     if (argc == 3 && strcmp(argv[1], "hog") == 0)
         return hog(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "direct") == 0)
+        return direct(argv[2]);
     if (argc == 2 && strcmp(argv[1], "bomb") == 0)
         bomb();
-    (void)fprintf(stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | bomb\n");
+    if (argc == 2 && strcmp(argv[1], "users") == 0)
+        return printf("%u %u\n", (unsigned)getuid(), (unsigned)geteuid()) < 0;
+    (void)fprintf(stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct "
+                          "FILE | bomb | users\n");
     return 2;
 }

@@ -1,0 +1,122 @@
+load helper
+
+# Volumes, and what an image has at their place.
+setup_file() {
+    export BERTH_DATA=$BERTH_TEST_DATA/volumes-data BERTH_RUN=$BERTH_TEST_DATA/volumes-run
+    mkdir -p "$BERTH_DATA" "$BERTH_RUN"
+    PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 python3 -c "
+from oci_image import *
+l = Layout()
+l.image('seeded', [busybox(), tar([
+    directory('seed/', mode=0o751, uid=7, gid=8), file('seed/a', 'a', uid=7, mode=0o600), hard('seed/b', 'seed/a'),
+    symlink('seed/l', 'a'), file('seed/x', 'x', pax={'SCHILY.xattr.user.k': 'v'}), entry('seed/p', 'fifo'),
+    directory('seed/sub/'), file('seed/sub/f', 'f', mtime=77), file('plain', 'p')])])
+l.image('volume', [busybox(), tar([directory('v/'), file('v/f', 'f')])], Volumes={'/v': {}})
+l.write('$BATS_FILE_TMPDIR/images')"
+    berth load -q -i "$BATS_FILE_TMPDIR/images" > /dev/null
+}
+
+teardown() {
+    remove_all
+    rm -rf "${BERTH_DATA:?}"/volumes/*
+}
+
+teardown_file() { berth rmi -f seeded volume > /dev/null; }
+
+volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
+
+@test "an empty named volume takes the image's content, once" {
+    run -0 berth run --rm -v vol:/seed seeded sh -c 'cd /seed; stat -c "%a %u %g" . a; stat -c %h b; readlink l; stat -c %Y sub/f; stat -c %F p; echo mine > a; rm x'
+    [ "${lines[0]}" = "751 7 8" ]
+    [ "${lines[1]}" = "600 7 0" ]
+    [ "${lines[2]}" = 2 ]
+    [ "${lines[3]}" = a ]
+    [ "${lines[4]}" = 77 ]
+    [ "${lines[5]}" = fifo ]
+    run -0 berth run --rm -v vol:/seed seeded sh -c 'cat /seed/b; ls /seed'
+    [ "${lines[*]}" = "mine a b l p sub" ]
+    # Another image's content does not come on top.
+    run -0 berth run --rm -v vol:/v volume ls /v
+    [ "${lines[*]}" = "a b l p sub" ]
+    # The image itself is as it was.
+    [ "$(berth run --rm seeded cat /seed/a /seed/x)" = ax ]
+    [ "$(volumes)" = vol ]
+}
+
+@test "extended attributes come along" {
+    berth run --rm -v vol:/seed seeded true
+    [ "$(python3 -c "import os; print(os.getxattr('$BERTH_DATA/volumes/vol/_data/x', 'user.k').decode())")" = v ]
+}
+
+@test "nocopy leaves a volume empty, ro cannot be written" {
+    [ -z "$(berth run --rm -v none:/seed:nocopy seeded ls /seed)" ]
+    [ -z "$(berth run --rm --mount type=volume,source=none2,target=/seed,volume-nocopy seeded ls /seed)" ]
+    run -0 berth run --rm -v vol:/seed:ro seeded cat /seed/a
+    [ "$output" = a ]
+    run -1 berth run --rm -v vol:/seed:ro seeded sh -c 'echo x > /seed/a'
+    expect_text "Read-only file system"
+    run -1 berth run --rm --mount type=volume,source=vol,target=/seed,readonly seeded sh -c 'echo x > /seed/a'
+}
+
+@test "a volume over a file, over nothing, over a lower one" {
+    [ -z "$(berth run --rm -v vol:/not/there seeded ls -A /not/there)" ]
+    run -0 berth run --rm -v outer:/seed -v inner:/seed/sub seeded sh -c 'ls /seed; ls /seed/sub'
+    [ "${lines[*]}" = "a b l p sub x f" ]
+    run berth run --rm -v vol2:/plain seeded true
+    [ "$status" = 125 ]
+}
+
+@test "anonymous volumes go with rm -v and --rm, named ones stay" {
+    berth run --rm -v named:/n -v /anonymous volume sh -c 'touch /n/x /anonymous/x /v/x'
+    [ "$(volumes)" = named ]
+    one=$(berth create -v named:/n -v /anonymous volume true)
+    [ "$(volumes | wc -l)" = 3 ]
+    berth rm "$one"
+    [ "$(volumes | wc -l)" = 3 ]
+    two=$(berth create -v named:/n -v /anonymous volume true)
+    [ "$(volumes | wc -l)" = 5 ]
+    berth rm -v "$two"
+    [ "$(volumes | wc -l)" = 3 ]
+    volumes | grep -qx named
+    [ -e "$BERTH_DATA/volumes/named/_data/x" ]
+}
+
+@test "VOLUME of the image: its own content, or the named volume that is given for it" {
+    [ "$(berth run --rm volume cat /v/f)" = f ]
+    berth run --rm -v mine:/v volume sh -c 'echo more > /v/g'
+    [ "$(volumes)" = mine ]
+    [ "$(berth run --rm -v mine:/v volume cat /v/f /v/g)" = fmore ]
+    [ -z "$(berth run --rm --tmpfs /v volume ls /v)" ]
+    [ "$(volumes)" = mine ]
+}
+
+@test "--volumes-from shares them, also read-only, and keeps an anonymous one alive" {
+    berth create --name giver -v /shared volume true
+    berth run --rm --volumes-from giver volume sh -c 'echo s > /shared/s; echo v > /v/new'
+    [ "$(berth run --rm --volumes-from giver:ro volume cat /shared/s /v/f)" = "s"$'\n'"f" ]
+    run -1 berth run --rm --volumes-from giver:ro volume sh -c "echo > /shared/t"
+    berth create --name taker --volumes-from giver volume true
+    berth rm -v giver
+    berth run --rm --volumes-from taker volume cat /shared/s /v/new
+    berth rm -v taker
+    [ -z "$(volumes)" ]
+}
+
+@test "two containers that make one volume at once share it" {
+    pids=()
+    for i in 1 2 3 4; do
+        berth run --rm -v same:/seed seeded sh -c "echo $i >> /seed/order; cat /seed/a" > "$BATS_TEST_TMPDIR/$i" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid"; done
+    for i in 1 2 3 4; do [ "$(cat "$BATS_TEST_TMPDIR/$i")" = a ]; done
+    [ "$(wc -l < "$BERTH_DATA/volumes/same/_data/order")" = 4 ]
+    [ -z "$(ls "$BERTH_DATA/staging")" ]
+}
+
+@test "names of volumes are checked" {
+    for name in ../up a/b .. 'sp ace'; do
+        run -125 berth run --rm --mount "type=volume,source=$name,target=/v" volume true
+    done
+    [ -z "$(volumes)" ]
+}
