@@ -903,7 +903,7 @@ l.image('rich:1', [busybox(), tar([directory('data/', mode=0o750, uid=9), file('
 l.write('rich')"
     berth load -q -i rich
     berth run -d --name rich -l from=user rich:1 sh -c 'trap "exit 33" USR1; echo x > /data/more; echo up; while :; do sleep 0.1; done' > /dev/null
-    wait_until 5 bash -c 'berth logs rich | grep -q up'
+    wait_until 20 bash -c 'berth logs rich | grep -q up'
     run -0 berth exec rich sh -c 'stat -c "%a %u" /data /data/seed; cat /data/sub/l; ls -A /fresh'
     [ "${lines[*]}" = "750 9 600 9 s" ]
     [ "$(field rich .Config.Labels.from) $(field rich .Config.Labels.kept) $(field rich .Name)" = "user yes /rich" ]

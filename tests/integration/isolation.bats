@@ -167,7 +167,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 @test "--userns auto: root inside is an ordinary id outside, layers and volumes follow" {
     id=$(berth run -d --name mapped --userns auto -v mapped-volume:/data -v "$BATS_TEST_TMPDIR:/mine" busybox \
         sh -c 'touch /x /data/y; touch /mine/z || echo refused; sleep 60')
-    wait_until 5 bash -c 'berth logs mapped 2>&1 | grep -q refused'
+    wait_until 20 bash -c 'berth logs mapped 2>&1 | grep -q refused'
     pid=$(field mapped .State.Pid)
     outside=$(stat -c %u "/proc/$pid")
     [ "$outside" -ge 1000000 ]

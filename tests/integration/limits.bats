@@ -87,6 +87,30 @@ cgroup_file() {
     find /sys/fs/cgroup -depth -type d -path '*/harbour*' -exec rmdir {} +
 }
 
+# On v2 a cgroup that gives controllers to others holds no processes itself.
+@test "exec finds a container that gave controllers to groups of its own" {
+    [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "cgroup v1"
+    berth run -d --name system --privileged busybox sh -c 'cd /sys/fs/cgroup && mkdir leaf && echo 1 > leaf/cgroup.procs &&
+        echo +memory +pids > cgroup.subtree_control; echo up; sleep 60' > /dev/null
+    wait_until 20 bash -c 'berth logs system | grep -q up'
+    run -0 berth exec system cat /proc/self/cgroup
+    [ "$output" = 0::/leaf ]
+    berth rm -f system
+    [ -z "$(berth_cgroups)" ]
+}
+
+@test "a cgroup parent with processes passes no controllers on" {
+    [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "cgroup v1"
+    mkdir /sys/fs/cgroup/harbour
+    sleep 60 &
+    echo $! > /sys/fs/cgroup/harbour/cgroup.procs
+    run -0 berth run --rm --cgroup-parent /harbour busybox true
+    run -125 berth run --rm --cgroup-parent /harbour -m 64m busybox true
+    expect_text "does not pass the controller on"
+    kill $!
+    wait_until 20 rmdir /sys/fs/cgroup/harbour
+}
+
 @test "a limit that cannot be kept is refused, and nothing is left" {
     before=$(picture)
     run -125 berth run --rm -m 64m --memory-swap 32m busybox true

@@ -5,7 +5,7 @@ teardown() { remove_all; }
 @test "log lines survive the CLI's death" {
     berth run --name orphan busybox sh -c 'i=0; while [ $i -lt 20 ]; do echo line$i; i=$((i+1)); sleep 0.05; done' > /dev/null &
     pid=$!
-    wait_until 5 bash -c 'berth logs orphan 2> /dev/null | grep -q line3'
+    wait_until 20 bash -c 'berth logs orphan 2> /dev/null | grep -q line3'
     kill -9 $pid
     wait $pid || true
     berth wait orphan > /dev/null

@@ -57,7 +57,7 @@ oci_status() { oci state "$1" | jq -r .status; }
     expect_text "cannot exec in a paused container"
     oci resume two
     oci kill two KILL
-    wait_until 5 bash -c "[ \"\$(berth-oci --root $ROOT state two | jq -r .status)\" = stopped ]"
+    wait_until 20 bash -c "[ \"\$(berth-oci --root $ROOT state two | jq -r .status)\" = stopped ]"
     run -1 oci kill two
     expect_text "container not running"
     oci delete two
@@ -159,7 +159,7 @@ except OSError: pass
 print(data.decode())
 PY
     pid=$!
-    wait_until 5 test -S "$BATS_TEST_TMPDIR/sock"
+    wait_until 20 test -S "$BATS_TEST_TMPDIR/sock"
     oci create -b "$BUNDLE" --console-socket "$BATS_TEST_TMPDIR/sock" tty1
     oci start tty1
     wait $pid

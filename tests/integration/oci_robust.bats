@@ -86,11 +86,11 @@ map_root() {
     for i in 1 2 3 4 5; do
         oci run -b "$BUNDLE" init < /dev/null > /dev/null 2>&1 &
         pid=$!
-        wait_until 5 test -e "$ROOT/init/state.json"
+        wait_until 20 test -e "$ROOT/init/state.json"
         sleep "0.00$i"
         init=$(jq -r .pid "$ROOT/init/state.json")
         [ "$init" = 0 ] || kill -9 "$init" || true
-        [ "$init" != 0 ] || { wait_until 5 oci kill init KILL; }
+        [ "$init" != 0 ] || { wait_until 20 oci kill init KILL; }
         wait $pid && return 1
         nothing_is_left init
     done
@@ -306,7 +306,7 @@ poststop stopped outside" ]
 @test "namespaces are joined by path, each and together" {
     unshare -n -u -i -m -p -C -f --kill-child sh -c 'hostname joined; exec sleep 100' 3>&- &
     helper_pid=$!
-    wait_until 5 pgrep -P $helper_pid -x sleep
+    wait_until 20 pgrep -P $helper_pid -x sleep
     local inner type name
     inner=$(pgrep -P $helper_pid)
     configure 'del(.hostname)'
@@ -396,13 +396,13 @@ CASES
     runs 'sleep 31415 & sleep 31415'
     start_detached every
     oci kill every KILL
-    wait_until 5 bash -c '! pgrep -f "sleep 3141[5]"'
+    wait_until 20 bash -c '! pgrep -f "sleep 3141[5]"'
     oci delete every
     nothing_is_left every
     start_detached every
     oci pause every
     oci kill --all every KILL
-    wait_until 5 bash -c '! pgrep -f "sleep 3141[5]"'
+    wait_until 20 bash -c '! pgrep -f "sleep 3141[5]"'
     oci delete every
     nothing_is_left every
 }

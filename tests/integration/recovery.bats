@@ -40,7 +40,7 @@ is_left_nothing() { [ "$(picture)" = "$before" ]; }
         kill -9 $pid 2> /dev/null || true
         wait $pid 2> /dev/null || true
     done
-    wait_until 10 no_monitor
+    wait_until 30 no_monitor
     berth ps -a > /dev/null
     remove_all
     is_left_nothing || { diff <(echo "$before") <(picture); false; }
@@ -58,7 +58,7 @@ is_left_nothing() { [ "$(picture)" = "$before" ]; }
         kill -9 $pid 2> /dev/null || true
         wait $pid 2> /dev/null || true
     done
-    wait_until 10 no_monitor
+    wait_until 30 no_monitor
     berth ps -a > /dev/null
     remove_all
     is_left_nothing || { diff <(echo "$before") <(picture); false; }

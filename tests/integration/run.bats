@@ -165,15 +165,15 @@ teardown() { remove_all; }
 
 @test "stop sends the stop signal, then kills" {
     berth run -d --name polite busybox sh -c 'trap "echo bye; exit 9" USR1; while :; do sleep 0.1; done' > /dev/null
-    wait_until 5 is_running polite
+    wait_until 20 is_running polite
     berth kill -s USR1 polite
     [ "$(berth wait polite)" = 9 ]
     berth run -d --name signalled --stop-signal USR2 busybox sh -c 'trap "exit 8" USR2; echo up; while :; do sleep 0.1; done' > /dev/null
-    wait_until 5 bash -c 'berth logs signalled | grep -q up'
+    wait_until 20 bash -c 'berth logs signalled | grep -q up'
     [ "$(berth stop signalled)" = signalled ]
     [ "$(field signalled .State.ExitCode)" = 8 ]
     berth run -d --name stubborn busybox sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done' > /dev/null
-    wait_until 5 bash -c 'berth logs stubborn | grep -q up'
+    wait_until 20 bash -c 'berth logs stubborn | grep -q up'
     begin=$(date +%s%N)
     berth stop -t 1 stubborn
     took=$((($(date +%s%N) - begin) / 1000000))
@@ -185,7 +185,7 @@ teardown() { remove_all; }
 @test "signals to the CLI reach the program" {
     berth run --name proxied busybox sh -c 'trap "exit 21" TERM; echo ready; while :; do sleep 0.1; done' > "$BATS_TEST_TMPDIR/out" &
     pid=$!
-    wait_until 5 grep -q ready "$BATS_TEST_TMPDIR/out"
+    wait_until 20 grep -q ready "$BATS_TEST_TMPDIR/out"
     kill -TERM $pid
     status=0
     wait $pid || status=$?
@@ -194,7 +194,7 @@ teardown() { remove_all; }
 
 @test "pause freezes, unpause thaws" {
     berth run -d --name frozen busybox sh -c 'i=0; while :; do i=$((i+1)); echo $i > /tmp/i; done' > /dev/null
-    wait_until 5 berth exec frozen test -s /tmp/i
+    wait_until 20 berth exec frozen test -s /tmp/i
     berth pause frozen
     [ "$(field frozen .State.Status)" = paused ]
     [[ "$(berth ps --format '{{.Status}}')" == *"(Paused)"* ]]
@@ -224,7 +224,7 @@ teardown() { remove_all; }
     [ "${lines[1]}" = /tmp ]
     [ "${lines[2]}" = 2 ]
     berth exec -d host1 touch /tmp/made
-    wait_until 5 berth exec host1 test -e /tmp/made
+    wait_until 20 berth exec host1 test -e /tmp/made
 }
 
 @test "exec and a stopped container: one sentence" {
@@ -280,7 +280,7 @@ teardown() { remove_all; }
     [ "$(berth ps -q --no-trunc --filter label=colour=green)" = "$(field labelled .Id)" ]
     [ "$(berth ps -a --filter status=created --format '{{.Names}}')" = other ]
     [ "$(berth ps -a --filter name=lab --format '{{.Names}}: {{.Label "size"}}')" = "labelled: big" ]
-    wait_until 5 bash -c 'berth logs labelled | grep -q up'
+    wait_until 20 bash -c 'berth logs labelled | grep -q up'
     begin=$(date +%s%N)
     berth stop labelled > /dev/null
     [ $((($(date +%s%N) - begin) / 1000000)) -lt 5000 ]
@@ -303,7 +303,7 @@ teardown() { remove_all; }
 
 @test "top and wait take several forms" {
     berth run -d --name many busybox sh -c 'sleep 50 & sleep 51' > /dev/null
-    wait_until 5 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'
+    wait_until 20 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'
     run -0 berth top many -o pid,args
     expect_text "sleep 51"
     berth kill many > /dev/null

@@ -88,6 +88,6 @@ session() { expect -c "set timeout 10; log_user 1; spawn -noecho $1; $2"; }
         sleep 0.5
         close
         exit 0'
-    wait_until 5 bash -c '! pgrep -r S,R,D -f "berth run -it --name [h]ung"'
+    wait_until 20 bash -c '! pgrep -r S,R,D -f "berth run -it --name [h]ung"'
     berth rm -f hung
 }

@@ -74,7 +74,7 @@ static char *in_our_order(const char *json)
 
 static void the_default_is_the_one_of_runc(void **state)
 {
-    AUTO(spec) struct spec *spec = spec_default(false);
+    AUTO(spec) struct spec *spec = spec_default(false, false);
     auto_free char *ours = spec_encode(spec);
     auto_free char *theirs = in_our_order(runc_document);
 
@@ -82,9 +82,21 @@ static void the_default_is_the_one_of_runc(void **state)
     assert_string_equal(ours, theirs);
 }
 
+static void on_cgroup_v2_the_default_has_a_cgroup_namespace(void **state)
+{
+    AUTO(spec) struct spec *spec = spec_default(false, true);
+    AUTO(spec) struct spec *rootless = spec_default(true, true);
+
+    (void)state;
+    assert_non_null(spec_find_namespace(spec, "cgroup"));
+    assert_int_equal(spec->linux_.namespaces.count, 6);
+    assert_string_equal(rootless->linux_.namespaces.items[4].type, "cgroup");
+    assert_string_equal(rootless->linux_.namespaces.items[5].type, "user");
+}
+
 static void the_rootless_default_is_the_one_of_runc(void **state)
 {
-    AUTO(spec) struct spec *spec = spec_default(true);
+    AUTO(spec) struct spec *spec = spec_default(true, false);
     auto_free char *ours = spec_encode(spec);
     auto_free char *json = xasprintf(runc_rootless_document, geteuid(), getegid());
     auto_free char *theirs = in_our_order(json);
@@ -168,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_is_the_one_of_runc),
+        cmocka_unit_test(on_cgroup_v2_the_default_has_a_cgroup_namespace),
         cmocka_unit_test(the_rootless_default_is_the_one_of_runc),
         cmocka_unit_test(nothing_that_runc_writes_is_lost),
         cmocka_unit_test(the_container_of_docker_has_what_the_reference_lists),
