@@ -400,3 +400,39 @@ int cgroup_clone_fd(struct cgroup *cgroup)
         return -1;
     return cgroup_clone_part_fd(cgroup);
 }
+
+/* The path in the line "0::/berth/x/init.scope" (cgroups(7)); caller frees. NULL: no such line. */
+static char *find_v2_path(const char *text)
+{
+    for (const char *line = text; *line != '\0';) {
+        const char *end = strchrnul(line, '\n');
+
+        if (text_starts(line, "0::"))
+            return xstrndup(line + 3, (size_t)(end - line - 3));
+        line = *end == '\0' ? end : end + 1;
+    }
+    return NULL;
+}
+
+int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, struct error *err)
+{
+    const struct cgroup_hierarchy *v2 = cgroup_system_v2(cgroup->system);
+    auto_free char *file = xasprintf("/proc/%d/cgroup", (int)pid);
+    auto_free char *text = NULL;
+    auto_free char *path = NULL;
+    size_t length = strlen(cgroup->path);
+    int r;
+
+    r = file_read_kernel(AT_FDCWD, file, &text, err);
+    if (r < 0)
+        return r;
+    path = find_v2_path(text);
+    if (v2 == NULL || path == NULL || strncmp(path, cgroup->path, length) != 0 ||
+        path[length] != '/')
+        return error_set(err, ENOENT, "process %d is not in a cgroup below %s", (int)pid,
+                         cgroup->path);
+    *ret_fd = openat(v2->fd, path + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_errno(err, "open cgroup %s", path);
+    return 0;
+}

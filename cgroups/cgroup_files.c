@@ -130,19 +130,26 @@ int cgroup_walk(int parent_fd, const char *name,
 }
 
 /* One write for all; when the kernel refuses one of them, each by itself. What stays disabled is
- * missed, by name, by the write that needs it. */
+ * missed, by name, by the write that needs it.
+ *
+ * EBUSY: the group has processes, and so may not pass on memory or io. It might pass on the others,
+ * but then the groups below take no process at all (cgroup-v2.rst, "Threads"). */
 static void enable_at(int fd, const char *directory, const char *names)
 {
     auto_free char *file =
         xasprintf("%s%scgroup.subtree_control", directory, directory[0] == '\0' ? "" : "/");
     AUTO_CLEAR(strings) struct strings words = { 0 };
     AUTO_CLEAR(text) struct text all = { 0 };
+    int r;
 
     strings_split(&words, names, ' ');
     for (size_t i = 0; i < words.count; i++)
         if (words.items[i][0] != '\0')
             text_addf(&all, "%s+%s", all.length > 0 ? " " : "", words.items[i]);
-    if (all.length == 0 || file_write_kernel(fd, file, all.data, NULL) == 0)
+    if (all.length == 0)
+        return;
+    r = file_write_kernel(fd, file, all.data, NULL);
+    if (r == 0 || r == -EBUSY)
         return;
     for (size_t i = 0; i < words.count && words.count > 1; i++) {
         auto_free char *one = xasprintf("+%s", words.items[i]);

@@ -263,6 +263,15 @@ int cgroup_clone_fd(struct cgroup *cgroup);
 int cgroup_clone_part_fd(struct cgroup *cgroup);
 
 /**
+ * Opens the v2 cgroup below @cgroup that process @pid is in, for CLONE_INTO_CGROUP where @cgroup
+ * itself answers EBUSY: a container that gave controllers to groups of its own, as systemd does,
+ * takes processes in these only (cgroup-v2.rst, "No Internal Process Constraint").
+ *
+ * -ENOENT: the process is not below @cgroup, or there is no v2 hierarchy.
+ */
+int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, struct error *err);
+
+/**
  * Puts the calling process, which must have one thread only, into the cgroup. For a new child,
  * before it unshares its cgroup namespace or gives up root; allocates nothing.
  *

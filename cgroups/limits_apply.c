@@ -21,14 +21,12 @@ enum write_state { WRITE_TODO, WRITE_DONE, WRITE_MISSING };
 static int write_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *v2,
                     const struct cgroup_write *write)
 {
-    auto_free char *controller = NULL;
     int r;
 
     r = cgroup_file_write(cgroup, v2, write->file, write->value);
     if (r != -ENOENT || text_starts(write->file, "cgroup."))
         return r;
-    controller = xstrndup(write->file, strcspn(write->file, "."));
-    cgroup_enable_controllers(cgroup, controller);
+    cgroup_enable_controllers(cgroup, cgroup_system_v2_controllers(cgroup->system));
     return cgroup_file_write(cgroup, v2, write->file, write->value);
 }
 
@@ -45,6 +43,18 @@ static int write_file(const struct cgroup *cgroup, const struct cgroup_write *wr
     return cgroup_file_write(cgroup, hierarchy, write->file, write->value);
 }
 
+/* Whether the machine has the controller of a v2 file, but not this cgroup. */
+static bool is_held_back(const struct cgroup *cgroup, const struct cgroup_hierarchy *v2,
+                         const char *file)
+{
+    auto_free char *controller = xstrndup(file, strcspn(file, "."));
+    auto_free char *own = NULL;
+
+    return cgroup_list_contains(cgroup_system_v2_controllers(cgroup->system), ' ', controller) &&
+           cgroup_file_read(cgroup, v2, "cgroup.controllers", &own) == 0 &&
+           !cgroup_list_contains(own, ' ', controller);
+}
+
 static int explain_missing(const struct cgroup *cgroup, const struct cgroup_write *write,
                            struct error *err)
 {
@@ -53,6 +63,11 @@ static int explain_missing(const struct cgroup *cgroup, const struct cgroup_writ
 
     if (hierarchy != NULL && faccessat(hierarchy->fd, cgroup->relative, F_OK, 0) < 0)
         return error_set(err, ENOENT, "cgroup %s does not exist", cgroup->path);
+    if (hierarchy != NULL && hierarchy->is_v2 && is_held_back(cgroup, hierarchy, write->file))
+        return error_set(err, EOPNOTSUPP,
+                         "cannot limit %s: a cgroup above %s does not pass the controller on, "
+                         "maybe because it has processes itself",
+                         cgroup_controller_what(write->controller), cgroup->path);
     return error_set(err, EOPNOTSUPP, "cannot limit %s: this kernel has no file %s for cgroup %s",
                      cgroup_controller_what(write->controller), write->file, cgroup->path);
 }

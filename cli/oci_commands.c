@@ -435,9 +435,18 @@ int oci_ps(const struct arguments *arguments, void *context)
     return r < 0 ? oci_fail(context, &err, 1) : r;
 }
 
+static bool is_cgroup_v2(void)
+{
+    AUTO(cgroup_system) struct cgroup_system *cgroups = NULL;
+
+    return cgroup_system_open(NULL, &cgroups, NULL) == 0 &&
+           cgroup_system_layout(cgroups) == CGROUP_LAYOUT_V2;
+}
+
 int oci_spec(const struct arguments *arguments, void *context)
 {
-    AUTO(spec) struct spec *spec = spec_default(arguments_flag(arguments, "rootless"));
+    AUTO(spec)
+    struct spec *spec = spec_default(arguments_flag(arguments, "rootless"), is_cgroup_v2());
     const char *bundle = arguments_text(arguments, "bundle");
     auto_free char *json = spec_encode(spec);
     auto_close int directory_fd = -1, fd = -1;

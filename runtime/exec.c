@@ -29,6 +29,7 @@ struct exec_context {
     const struct launch_plan *launch;
     struct cgroup *cgroup; /* NULL: none */
     bool is_cloned_into;
+    pid_t target_pid; /* the container's init */
     int target_pidfd;
     int caller_fd; /* the caller's end of the socket, which the clone has as well */
     int sync_fd;
@@ -145,6 +146,23 @@ static int check_running(struct container *container, bool ignores_paused, struc
     return 0;
 }
 
+/* The container's cgroup takes no process, because it has groups with controllers below. */
+static pid_t clone_nested(const struct exec_context *context, struct clone_args *arguments)
+{
+    auto_close int cgroup_fd = -1;
+    pid_t pid;
+
+    if (cgroup_open_nested(context->cgroup, context->target_pid, &cgroup_fd, NULL) < 0) {
+        errno = EBUSY;
+        return -1;
+    }
+    arguments->cgroup = (uint64_t)cgroup_fd;
+    pid = (pid_t)syscall(SYS_clone3, arguments, sizeof(*arguments));
+    if (pid == 0)
+        run_child(context);
+    return pid;
+}
+
 static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool has_pid_namespace,
                         struct error *err)
 {
@@ -164,6 +182,8 @@ static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool 
     pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
     if (pid == 0)
         run_child(context);
+    if (pid < 0 && errno == EBUSY && cgroup_fd >= 0)
+        pid = clone_nested(context, &arguments);
     if (pid < 0)
         error_errno(err, "clone the process");
     if (own >= 0)
@@ -212,7 +232,11 @@ static int hand_over(const struct container_exec_options *options, pid_t pid, in
 int container_exec(struct container *container, const struct container_exec_options *options,
                    pid_t *ret_pid, int *ret_console, struct error *err)
 {
-    struct exec_context context = { .options = options, .target_pidfd = container->pidfd };
+    struct exec_context context = {
+        .options = options,
+        .target_pid = container->state.pid,
+        .target_pidfd = container->pidfd,
+    };
     struct launch_plan launch = { 0 };
     auto_close int sync_fd = -1, init_fd = -1, console = -1;
     int pair[2], cgroup_fd, r;

@@ -281,6 +281,11 @@ static int make_proc_or_sysfs(const struct rootfs *rootfs, const struct mount_st
 static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
                       const struct target *target, int *ret_mount_fd, struct error *err)
 {
+    const struct overlay_scratch scratch = {
+        .path = rootfs->plan->root_path,
+        .is_in_own_namespace = true,
+    };
+
     switch (step->kind) {
     case MOUNT_TMPFS:
         return make_tmpfs(step, target, ret_mount_fd, err);
@@ -290,7 +295,7 @@ static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
     case MOUNT_CGROUP:
         return cgroup_mount_create(rootfs, step, ret_mount_fd, err);
     case MOUNT_OVERLAY:
-        return overlay_create(step, rootfs->plan->root_path, ret_mount_fd, err);
+        return overlay_create(step, &scratch, ret_mount_fd, err);
     default:
         return make_file_system(step, NULL, ret_mount_fd, err);
     }

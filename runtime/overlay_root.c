@@ -2,21 +2,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/wire.h"
 #include "runtime/mount_api.h"
 #include "runtime/mount_idmap.h"
 
 /* An overlay can be described to the kernel in three ways. Since 6.13 directories are given by
  * descriptor: any number of layers, any length and any byte in their names. Since 6.5 each is given
  * as a string of up to 255 bytes. Before, all options together are one text of at most a page, so
- * the directories are opened and named by their numbers below /proc/self/fd. */
+ * the directories are opened and named by their numbers below /proc/self/fd. This last way needs a
+ * mount namespace in which the overlay can be mounted for a moment; it is also the only one for
+ * id-mapped layers before 6.15, which takes detached mounts as layers. */
 
 #define CLASSIC_OPTIONS_MAX 4095 /* a page, with the zero (mount(2)) */
 
@@ -214,8 +222,8 @@ static int create_new(struct overlay *overlay, const struct mount_step *step, bo
     }
     if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
         r = mount_context_error(context_fd, err, "make overlay");
-        /* Kernels before 6.5 take any string and complain only now. */
-        return r == -EINVAL && !by_fd ? -EOPNOTSUPP : r;
+        /* Kernels before 6.15 refuse a detached, and so any id-mapped, layer. */
+        return r == -EINVAL && overlay->namespace_fd >= 0 ? -EOPNOTSUPP : r;
     }
     mount_fd = fsmount(context_fd, FSMOUNT_CLOEXEC,
                        (unsigned)(step->options.attr_set | step->options.attr_recursive_set));
@@ -225,38 +233,47 @@ static int create_new(struct overlay *overlay, const struct mount_step *step, bo
     return 0;
 }
 
-static int name_by_number(struct fd_list *fds, const char *path, struct text *options,
-                          struct error *err)
+/* Kernels before 6.5 take any string, and complain only when the overlay is made, in the machine's
+ * log. The others have no such option, or no layer without a name. */
+static bool takes_any_string(void)
+{
+    auto_close int context_fd = fsopen("overlay", FSOPEN_CLOEXEC);
+
+    return context_fd >= 0 && fsconfig(context_fd, FSCONFIG_SET_STRING, "lowerdir+", "", 0) == 0;
+}
+
+static int name_by_number(struct overlay *overlay, struct fd_list *fds, const char *path,
+                          struct text *options, struct error *err)
 {
     int r;
 
-    r = open_directory(path, &fds->items[fds->count], err);
+    r = open_layer(overlay, path, &fds->items[fds->count], err);
     if (r < 0)
         return r;
     text_addf(options, "%d", fds->items[fds->count++]);
     return 0;
 }
 
-static int classic_options(const struct overlay *overlay, struct fd_list *fds, struct text *options,
+static int classic_options(struct overlay *overlay, struct fd_list *fds, struct text *options,
                            struct error *err)
 {
     int r;
 
     for (size_t i = 0; i < overlay->lower.count; i++) {
         text_add(options, i == 0 ? "lowerdir=" : ":");
-        r = name_by_number(fds, overlay->lower.items[i], options, err);
+        r = name_by_number(overlay, fds, overlay->lower.items[i], options, err);
         if (r < 0)
             return r;
     }
     if (overlay->upper != NULL) {
         text_add(options, ",upperdir=");
-        r = name_by_number(fds, overlay->upper, options, err);
+        r = name_by_number(overlay, fds, overlay->upper, options, err);
         if (r < 0)
             return r;
     }
     if (overlay->work != NULL) {
         text_add(options, ",workdir=");
-        r = name_by_number(fds, overlay->work, options, err);
+        r = name_by_number(overlay, fds, overlay->work, options, err);
         if (r < 0)
             return r;
     }
@@ -268,9 +285,40 @@ static int classic_options(const struct overlay *overlay, struct fd_list *fds, s
     return 0;
 }
 
+/* An overlay takes layers from mounts of the caller's namespace only: the id-mapped copies pile up
+ * where the overlay will be. */
+static int attach_copies(const struct overlay *overlay, const char *scratch_path, struct error *err)
+{
+    for (size_t i = 0; i < overlay->copies.count; i++) {
+        int r = mount_attach(overlay->copies.items[i], AT_FDCWD, scratch_path, err);
+
+        if (r < 0)
+            return error_prefix(err, r, "an id-mapped layer on '%s'", scratch_path);
+    }
+    return 0;
+}
+
+static int mount_classic(const struct overlay *overlay, const struct mount_step *step,
+                         const char *scratch_path, const char *options, int *ret_mount_fd,
+                         struct error *err)
+{
+    int r;
+
+    if (chdir("/proc/self/fd") < 0)
+        return error_errno(err, "enter /proc/self/fd");
+    if (mount(step->source, scratch_path, "overlay", 0, options) < 0) {
+        if (errno == EINVAL && overlay->copies.count > 0)
+            return error_set(err, EOPNOTSUPP, "this kernel has no overlay of id-mapped layers");
+        return error_errno(err, "mount overlay on '%s'", scratch_path);
+    }
+    r = mount_clone(AT_FDCWD, scratch_path, false, ret_mount_fd, err);
+    (void)umount2(scratch_path, MNT_DETACH); /* else it ends with the namespace */
+    return r;
+}
+
 /* mount(2), then a copy of the mount, which is what the caller wants; the one at the scratch
  * directory goes again. */
-static int create_classic(const struct overlay *overlay, const struct mount_step *step,
+static int create_classic(struct overlay *overlay, const struct mount_step *step,
                           const char *scratch_path, int *ret_mount_fd, struct error *err)
 {
     struct fd_list fds __attribute__((cleanup(fd_list_clear))) = {
@@ -283,12 +331,12 @@ static int create_classic(const struct overlay *overlay, const struct mount_step
     r = classic_options(overlay, &fds, &options, err);
     if (r < 0)
         return r;
-    if (chdir("/proc/self/fd") < 0)
-        return error_errno(err, "enter /proc/self/fd");
-    if (mount(step->source, scratch_path, "overlay", 0, options.data) < 0)
-        return error_errno(err, "mount overlay on '%s'", scratch_path);
-    r = mount_clone(AT_FDCWD, scratch_path, false, &mount_fd, err);
-    (void)umount2(scratch_path, MNT_DETACH); /* else it ends with the namespace */
+    r = attach_copies(overlay, scratch_path, err);
+    if (r < 0)
+        return r; /* the namespace ends with the container that is not made */
+    r = mount_classic(overlay, step, scratch_path, options.data, &mount_fd, err);
+    for (size_t i = 0; i < overlay->copies.count; i++)
+        (void)umount2(scratch_path, MNT_DETACH); /* the overlay has its own */
     if (r < 0)
         return r;
     r = mount_change(mount_fd, step->options.attr_set | step->options.attr_recursive_set, 0, false,
@@ -299,8 +347,65 @@ static int create_classic(const struct overlay *overlay, const struct mount_step
     return 0;
 }
 
-static int create(struct overlay *overlay, const struct mount_step *step, const char *scratch_path,
-                  int *ret_mount_fd, struct error *err)
+/* What the child of create_apart() does: it sends the overlay's descriptor, or the error. */
+static void create_apart_child(struct overlay *overlay, const struct mount_step *step,
+                               const char *scratch_path, int answer_fd)
+{
+    auto_close int mount_fd = -1;
+    struct error error = { 0 };
+    int r = 0;
+
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        r = error_errno(&error, "shut mounts off from the host");
+    if (r == 0)
+        r = create_classic(overlay, step, scratch_path, &mount_fd, &error);
+    (void)wire_send(answer_fd, 0, &error, sizeof(error), &mount_fd, r == 0 ? 1 : 0, NULL);
+}
+
+static int receive_overlay(int answer_fd, int *ret_mount_fd, struct error *err)
+{
+    auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
+    const struct error *error = (const void *)message->payload;
+
+    if (wire_receive(answer_fd, message, NULL) != 1 || message->length != sizeof(*error))
+        return error_set(err, EPROTO, "the process that makes the overlay died");
+    if (message->fd_count == 0)
+        return error_set(err, error->code, "%s", error->message);
+    *ret_mount_fd = message->fds[0];
+    return 0;
+}
+
+/* The classic way in a process with a mount namespace of its own, for a caller without one. */
+static int create_apart(struct overlay *overlay, const struct mount_step *step,
+                        const char *scratch_path, int *ret_mount_fd, struct error *err)
+{
+    struct clone_args arguments = { .flags = CLONE_NEWNS, .exit_signal = SIGCHLD };
+    auto_close int here_fd = -1, there_fd = -1;
+    int fds[2];
+    pid_t pid;
+    int r;
+
+    r = wire_pair(fds, err);
+    if (r < 0)
+        return r;
+    here_fd = fds[0];
+    there_fd = fds[1];
+    pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    if (pid < 0)
+        return error_errno(err, "make a mount namespace for the overlay");
+    if (pid == 0) {
+        create_apart_child(overlay, step, scratch_path, there_fd);
+        _exit(0);
+    }
+    (void)close(take_fd(&there_fd));
+    r = receive_overlay(here_fd, ret_mount_fd, err);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    return r;
+}
+
+static int create(struct overlay *overlay, const struct mount_step *step,
+                  const struct overlay_scratch *scratch, int *ret_mount_fd, struct error *err)
 {
     int r;
 
@@ -312,20 +417,22 @@ static int create(struct overlay *overlay, const struct mount_step *step, const 
     r = create_new(overlay, step, true, ret_mount_fd, err);
     if (r != -EOPNOTSUPP)
         return r;
-    if (overlay->namespace_fd >= 0)
-        return error_set(err, EOPNOTSUPP, "this kernel has no overlay of id-mapped layers");
-    log_debug("overlay: no directories by descriptor in this kernel, trying strings");
-    r = create_new(overlay, step, false, ret_mount_fd, err);
-    if (r != -EOPNOTSUPP)
-        return r;
-    if (scratch_path == NULL)
-        return error_set(err, EOPNOTSUPP, "this kernel has no overlay by the mount API");
-    log_debug("overlay: no 'lowerdir+' in this kernel, trying mount(2)");
-    return create_classic(overlay, step, scratch_path, ret_mount_fd, err);
+    fd_list_clear(&overlay->copies);
+    overlay->copies = (struct fd_list){ 0 };
+    if (overlay->namespace_fd < 0 && !takes_any_string()) {
+        log_debug("overlay: no directories by descriptor in this kernel, trying strings");
+        r = create_new(overlay, step, false, ret_mount_fd, err);
+        if (r != -EOPNOTSUPP)
+            return r;
+    }
+    log_debug("overlay: the mount API of this kernel does not suffice, trying mount(2)");
+    if (scratch->is_in_own_namespace)
+        return create_classic(overlay, step, scratch->path, ret_mount_fd, err);
+    return create_apart(overlay, step, scratch->path, ret_mount_fd, err);
 }
 
-int overlay_create(const struct mount_step *step, const char *scratch_path, int *ret_mount_fd,
-                   struct error *err)
+int overlay_create(const struct mount_step *step, const struct overlay_scratch *scratch,
+                   int *ret_mount_fd, struct error *err)
 {
     struct overlay overlay __attribute__((cleanup(overlay_clear))) = { .namespace_fd = -1 };
     int r;
@@ -338,5 +445,5 @@ int overlay_create(const struct mount_step *step, const char *scratch_path, int 
         if (r < 0)
             return r;
     }
-    return create(&overlay, step, scratch_path, ret_mount_fd, err);
+    return create(&overlay, step, scratch, ret_mount_fd, err);
 }

@@ -90,8 +90,9 @@ static int explain_refusal(const struct spec_rlimit *rlimit, int number, struct 
     return error_set(err, EPERM,
                      "set %s to %" PRIu64 ":%" PRIu64
                      ": Operation not permitted (the hard limit is "
-                     "%" PRIu64 ", and raising it needs CAP_SYS_RESOURCE)",
-                     rlimit->type, rlimit->soft, rlimit->hard, (uint64_t)present.rlim_max);
+                     "%" PRIu64 ", and raising it needs CAP_SYS_RESOURCE%s)",
+                     rlimit->type, rlimit->soft, rlimit->hard, (uint64_t)present.rlim_max,
+                     number == RLIMIT_NOFILE ? " and a fs.nr_open that is as high" : "");
 }
 
 int rlimits_apply(const struct spec_rlimits *rlimits, struct error *err)

@@ -68,16 +68,20 @@ static int shut_off_host(const struct rootfs_plan *plan, struct error *err)
     return 0;
 }
 
-/* @scratch_path: as overlay_create() */
-static int make_root(const struct rootfs_plan *plan, int directory_fd, const char *scratch_path,
-                     int *ret_fd, struct error *err)
+/* @is_child: in the container's mount namespace */
+static int make_root(const struct rootfs_plan *plan, int directory_fd, bool is_child, int *ret_fd,
+                     struct error *err)
 {
+    const struct overlay_scratch scratch = {
+        .path = plan->root_path,
+        .is_in_own_namespace = is_child,
+    };
     static const struct mount_propagation private = { .flag = MS_PRIVATE, .is_recursive = true };
     auto_close int fd = -1;
     int r;
 
     if (plan->overlay != NULL) {
-        r = overlay_create(plan->overlay, scratch_path, ret_fd, err);
+        r = overlay_create(plan->overlay, &scratch, ret_fd, err);
         return r < 0 ? error_prefix(err, r, "mounts[%zu] on '/'", plan->overlay->index) : 0;
     }
     r = mount_clone(directory_fd, "", true, &fd, err);
@@ -120,7 +124,7 @@ static int mount_root(struct rootfs *rootfs, struct error *err)
         rootfs->root_fd = fcntl(plan->root_mount_fd, F_DUPFD_CLOEXEC, 3);
         r = rootfs->root_fd < 0 ? error_errno(err, "keep the root") : 0;
     } else {
-        r = make_root(plan, directory_fd, plan->root_path, &rootfs->root_fd, err);
+        r = make_root(plan, directory_fd, true, &rootfs->root_fd, err);
     }
     if (r < 0)
         return r;
@@ -158,7 +162,7 @@ int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
     r = open_root_directory(plan, &directory_fd, err);
     if (r < 0)
         return r;
-    r = make_root(plan, directory_fd, NULL, &plan->root_mount_fd, err);
+    r = make_root(plan, directory_fd, false, &plan->root_mount_fd, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < plan->step_count; i++) {

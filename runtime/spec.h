@@ -281,9 +281,10 @@ struct spec_rlimit *spec_add_rlimit(struct spec *spec, const char *type, uint64_
 /**
  * What `runc spec` writes: a shell with a terminal, three capabilities, ten masked paths.
  *
- * @is_rootless  as `runc spec --rootless`: a user namespace with the caller's own ids
+ * @is_rootless   as `runc spec --rootless`: a user namespace with the caller's own ids
+ * @is_cgroup_v2  as on a machine with nothing but cgroup v2: a cgroup namespace
  */
-struct spec *spec_default(bool is_rootless);
+struct spec *spec_default(bool is_rootless, bool is_cgroup_v2);
 
 /**
  * Docker's defaults for one container: mounts, masked and read-only paths, namespaces, device

@@ -56,9 +56,7 @@ static const struct default_mount docker_mounts[] = {
 };
 
 static const char *const runc_namespaces[] = { "pid", "network", "ipc", "uts", "mount", NULL };
-static const char *const runc_rootless_namespaces[] = {
-    "pid", "ipc", "uts", "mount", "user", NULL
-};
+static const char *const runc_rootless_namespaces[] = { "pid", "ipc", "uts", "mount", NULL };
 static const char *const docker_namespaces[] = { "mount", "network", "uts", "pid",
                                                  "ipc",   "cgroup",  NULL };
 
@@ -186,7 +184,7 @@ static void fill_runc_process(struct spec *spec)
     process->no_new_privileges = true;
 }
 
-struct spec *spec_default(bool is_rootless)
+struct spec *spec_default(bool is_rootless, bool is_cgroup_v2)
 {
     struct spec *spec = spec_new("1.0.2-dev");
 
@@ -195,14 +193,16 @@ struct spec *spec_default(bool is_rootless)
     spec->hostname = xstrdup("runc");
     add_all(&spec->linux_.masked_paths, runc_masked_paths);
     add_all(&spec->linux_.readonly_paths, readonly_paths);
+    add_namespaces(spec, is_rootless ? runc_rootless_namespaces : runc_namespaces);
+    if (is_cgroup_v2)
+        (void)spec_add_namespace(spec, "cgroup", NULL);
     if (is_rootless) {
+        (void)spec_add_namespace(spec, "user", NULL);
         add_mounts(spec, runc_rootless_mounts, ARRAY_SIZE(runc_rootless_mounts));
-        add_namespaces(spec, runc_rootless_namespaces);
         add_own_mapping(&spec->linux_.uid_mappings, geteuid());
         add_own_mapping(&spec->linux_.gid_mappings, getegid());
     } else {
         add_mounts(spec, runc_mounts, ARRAY_SIZE(runc_mounts));
-        add_namespaces(spec, runc_namespaces);
         (void)spec_add_device_rule(spec, false, NULL, -1, -1, "rwm");
     }
     return spec;

@@ -55,9 +55,6 @@ remove_all() {
     [ -z "$ids" ] || berth rm -f -v $ids > /dev/null
 }
 
-# Zombies do not count: the machine's first process may reap them late.
-no_monitor() { ! pgrep -r S,R,D -f "berth-monitor $BERTH_DATA"; }
-
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }
 field() { berth inspect --format "{{$2}}" "$1"; }
