@@ -141,7 +141,8 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         pass
 ' || true
     [ "$(sha256sum "$BERTH_BUILD/berth" "$BERTH_BUILD/berth-monitor" "$BERTH_BUILD/berth-oci")" = "$before" ]
-    run -127 berth run --rm --entrypoint /proc/self/exe busybox run
+    # It runs, or finds no loader; its file is on a read-only mount that is nowhere else.
+    run ! berth run --rm --entrypoint /proc/self/exe busybox run
     [ "$(sha256sum "$BERTH_BUILD/berth" "$BERTH_BUILD/berth-monitor" "$BERTH_BUILD/berth-oci")" = "$before" ]
 }
 
