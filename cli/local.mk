@@ -45,7 +45,10 @@ berth_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_commands.c cli/oci_commands.h \
+	cli/oci_exec.c \
 	cli/oci_foreground.c \
+	cli/oci_life.c \
+	cli/oci_look.c \
 	cli/oci_manual.c cli/oci_manual.h
 berth_oci_LDADD = libcli.a libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)

@@ -25,6 +25,9 @@ int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_coun
                            struct error *err);
 /** The runtime of --root, or NULL with the error. */
 struct runtime *oci_runtime(struct oci_context *context, struct error *err);
+/** The container that the first word names, the caller's to free; NULL with the error. */
+struct container *oci_open_container(const struct arguments *arguments, void *context,
+                                     struct error *err);
 
 command_handler oci_create, oci_run, oci_start, oci_state, oci_kill, oci_delete, oci_exec, oci_list,
     oci_ps, oci_pause, oci_resume, oci_spec, oci_features;

@@ -122,6 +122,24 @@ int namespaces_raise_loopback_child(struct error *err);
 /** Writes uid_map, setgroups and gid_map of @pid. */
 int idmap_write(pid_t pid, const struct spec_linux *linux_, struct error *err);
 
+/* --- host_setup.c: what the creator does for its init from the host's side ----------------------
+ */
+
+/** Whether the init has to wait for something that only its creator can do. */
+bool host_setup_is_needed(const struct spec *spec, const struct namespaces_plan *namespaces);
+/** Does it for the process @pid, which waits for HOST_READY. */
+int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces, pid_t pid,
+                     struct error *err);
+
+/* --- default_devices.c --------------------------------------------------------------------------
+ */
+
+/** A shallow copy of @given (NULL: nothing), with the default devices behind its device rules when
+ * it has some; strings stay those of @given, which must outlive it. */
+struct cgroup_resources *resources_with_default_devices(const struct cgroup_resources *given);
+/** Frees such a copy; NULL is fine. */
+void resources_free_shallow(struct cgroup_resources *resources);
+
 /* --- hooks.c
  * ----------------------------------------------------------------------------------------- */
 

@@ -45,58 +45,6 @@ static void release(int *fd)
     *fd = -1;
 }
 
-/* Devices every container may use, after the rules of its spec, as runc appends them: any node may
- * be made; the default nodes, terminals and tun may be opened. */
-static const struct cgroup_device_rule default_rules[] = {
-    { .allow = true, .type = (char *)"c", .access = (char *)"m" },
-    { .allow = true, .type = (char *)"b", .access = (char *)"m" },
-#define RULE(major_, minor_)                                                                       \
-    {                                                                                              \
-        .allow = true, .type = (char *)"c", .has_major = true, .has_minor = (minor_) >= 0,         \
-        .major = (major_), .minor = (minor_), .access = (char *)"rwm"                              \
-    }
-    RULE(1, 3),
-    RULE(1, 5),
-    RULE(1, 7),
-    RULE(1, 8),
-    RULE(1, 9),
-    RULE(5, 0),
-    RULE(5, 2),
-    RULE(136, -1),
-    RULE(10, 200),
-};
-
-/* A shallow copy: strings stay the spec's. */
-static void plan_resources(struct creation *creation)
-{
-    const struct cgroup_resources *given = creation->spec->linux_.resources;
-    struct cgroup_resources *resources = xcalloc(1, sizeof(*resources));
-    size_t count;
-
-    if (given != NULL)
-        *resources = *given;
-    count = resources->devices.count;
-    creation->resources = resources;
-    if (count == 0)
-        return; /* no rules: every device, as before */
-    resources->devices.items =
-        xcalloc(count + ARRAY_SIZE(default_rules), sizeof(struct cgroup_device_rule));
-    memcpy(resources->devices.items, given->devices.items,
-           count * sizeof(struct cgroup_device_rule));
-    memcpy(resources->devices.items + count, default_rules, sizeof(default_rules));
-    resources->devices.count = count + ARRAY_SIZE(default_rules);
-}
-
-static void free_resources(struct creation *creation)
-{
-    if (creation->resources == NULL)
-        return;
-    if (creation->resources->devices.count > 0)
-        free(creation->resources->devices.items);
-    free(creation->resources);
-    creation->resources = NULL;
-}
-
 static bool has_limits(const struct cgroup_resources *resources)
 {
     return resources->memory.has_limit || resources->memory.has_swap || resources->cpu.has_quota ||
@@ -116,7 +64,7 @@ static int plan_cgroup(struct creation *creation, struct error *err)
     r = runtime_open_cgroups(creation->container->runtime, &system, err);
     if (r < 0)
         return r;
-    plan_resources(creation);
+    creation->resources = resources_with_default_devices(creation->spec->linux_.resources);
     if (system == NULL || cgroup_system_layout(system) == CGROUP_LAYOUT_NONE) {
         if (!has_limits(creation->resources))
             return 0;
@@ -397,38 +345,6 @@ static int clone_init(struct creation *creation, struct error *err)
     return container->pidfd < 0 ? error_errno(err, "open the container's init") : 0;
 }
 
-/* Whether the init has to wait for something that only its creator can do. */
-static bool needs_host(const struct creation *creation)
-{
-    return creation->namespaces.has_new_user || creation->spec->process->has_oom_score_adj;
-}
-
-static int prepare_process(const struct creation *creation, struct error *err)
-{
-    const struct container *container = creation->container;
-    const struct spec_process *process = creation->spec->process;
-    pid_t pid = container->state.pid;
-    int r;
-
-    if (creation->namespaces.has_new_user) {
-        r = idmap_write(pid, &creation->spec->linux_, err);
-        if (r < 0)
-            return r;
-    }
-    if (process->has_oom_score_adj) {
-        auto_free char *path = xasprintf("/proc/%d/oom_score_adj", pid);
-        auto_free char *value = xasprintf("%d", process->oom_score_adj);
-
-        r = file_write_kernel(AT_FDCWD, path, value, err);
-        if (r < 0)
-            return error_prefix(err, r,
-                                "process.oomScoreAdj %s (lowering it needs "
-                                "CAP_SYS_RESOURCE)",
-                                value);
-    }
-    return 0;
-}
-
 static int wait_created(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -504,7 +420,7 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
         return r;
     container->sync_fd = pair[0];
     init_fd = creation->init_sync_fd = pair[1];
-    if (!needs_host(creation)) {
+    if (!host_setup_is_needed(creation->spec, &creation->namespaces)) {
         /* Nothing has to be done from outside: the message waits in the socket already. */
         r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
         if (r < 0)
@@ -517,8 +433,8 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
     r = process_start_time(container->state.pid, &container->state.start_time, err);
     if (r < 0)
         return r;
-    if (needs_host(creation)) {
-        r = prepare_process(creation, err);
+    if (host_setup_is_needed(creation->spec, &creation->namespaces)) {
+        r = host_setup_apply(creation->spec, &creation->namespaces, container->state.pid, err);
         if (r < 0)
             return r;
         r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
@@ -616,7 +532,7 @@ int container_create(struct runtime *runtime, const struct container_options *op
     rootfs_plan_free(creation.rootfs);
     launch_plan_clear(&creation.launch);
     namespaces_close(&creation.namespaces);
-    free_resources(&creation);
+    resources_free_shallow(creation.resources);
     release(&creation.listen_fd);
     if (r < 0)
         return r;
@@ -624,69 +540,4 @@ int container_create(struct runtime *runtime, const struct container_options *op
         release(&container->sync_fd);
     *ret_container = take_ptr(&container);
     return 0;
-}
-
-/* --- start -------------------------------------------------------------------------------------
- */
-
-/* STARTED and then end of file is success; an ERROR after STARTED is a failed exec. */
-static int wait_started(int fd, struct error *err)
-{
-    int r;
-
-    r = sync_expect(fd, SYNC_STARTED, NULL, err);
-    if (r == 0)
-        return error_set(err, ESRCH, "the container's init ended before it started the program");
-    if (r < 0)
-        return r;
-    r = sync_expect(fd, SYNC_ERROR, NULL, err);
-    return r < 0 ? r : 0;
-}
-
-static int connect_to_init(struct container *container, struct error *err)
-{
-    int r;
-
-    if (container->sync_fd >= 0)
-        return 0;
-    r = wire_connect(container->dir_fd, STATE_SOCKET, &container->sync_fd, err);
-    if (r == -ENOENT || r == -ECONNREFUSED)
-        return error_set(err, EINVAL,
-                         "cannot start a container that is not in the created state: "
-                         "'%s'",
-                         container->state.id);
-    if (r < 0)
-        return r;
-    /* From here on the container counts as started; a starter that dies before START ends it. */
-    if (unlinkat(container->dir_fd, STATE_SOCKET, 0) < 0 && errno != ENOENT)
-        return error_errno(err, "remove %s", STATE_SOCKET);
-    return 0;
-}
-
-int container_start(struct container *container, struct error *err)
-{
-    const struct spec *spec = NULL;
-    auto_free char *json = NULL;
-    int r;
-
-    r = connect_to_init(container, err);
-    if (r < 0)
-        return r;
-    r = sync_send(container->sync_fd, SYNC_START, NULL, 0, err);
-    if (r < 0)
-        return r;
-    r = wait_started(container->sync_fd, err);
-    release(&container->sync_fd);
-    if (r < 0)
-        return r;
-
-    log_debug("start %s: the program runs", container->state.id);
-    r = container_spec(container, &spec, err);
-    if (r < 0 || spec->hooks.poststart.count == 0)
-        return r;
-    json = state_format(&container->state, CONTAINER_RUNNING, container->state.pid);
-    r = hooks_run(&spec->hooks.poststart, "poststart", json, err);
-    if (r < 0)
-        (void)container_signal(container, SIGKILL, false, NULL);
-    return r;
 }

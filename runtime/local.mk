@@ -4,10 +4,12 @@ libruntime_a_SOURCES = \
 	runtime/cgroup_mount.c \
 	runtime/container.c \
 	runtime/creator.c \
+	runtime/default_devices.c \
 	runtime/devices.c \
 	runtime/exec.c \
 	runtime/features.c \
 	runtime/hooks.c \
+	runtime/host_setup.c \
 	runtime/init.c \
 	runtime/launch.c \
 	runtime/masked_paths.c \
@@ -33,6 +35,7 @@ libruntime_a_SOURCES = \
 	runtime/spec_check.c \
 	runtime/spec_default.c \
 	runtime/spec_fields.c \
+	runtime/starter.c \
 	runtime/state_fields.c \
 	runtime/sync.c \
 	runtime/sysctls.c \

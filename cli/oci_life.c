@@ -1,0 +1,186 @@
+#include "cli/oci_commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/process.h"
+
+/* The life of a container: create, run, start, kill, pause, resume, delete. */
+
+int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_count,
+                           struct error *err)
+{
+    const char *text = arguments_text(arguments, "preserve-fds");
+    uint64_t count = 0;
+    int r;
+
+    *ret_count = 0;
+    if (text == NULL)
+        return 0;
+    r = text_parse_u64(text, "--preserve-fds", 4096, &count, err);
+    if (r < 0)
+        return r;
+    for (uint64_t i = 0; i < count; i++) {
+        int fd = 3 + (int)i;
+        int flags = fcntl(fd, F_GETFD);
+
+        /* What came over exec is never close-on-exec: such a one is our own, the log for one. */
+        if (flags < 0 || (flags & FD_CLOEXEC) != 0)
+            return error_set(err, EBADF, "--preserve-fds %s: descriptor %d is not open", text, fd);
+        r = fd_set_close_on_exec(fd, false, err);
+        if (r < 0)
+            return r;
+    }
+    *ret_count = (unsigned)count;
+    return 0;
+}
+
+static int fill_options(const struct arguments *arguments, struct container_options *options,
+                        struct error *err)
+{
+    const char *bundle = arguments_text(arguments, "bundle");
+
+    *options = (struct container_options){
+        .id = arguments->words[0],
+        .bundle_path = bundle != NULL ? bundle : ".",
+        .bundle_fd = -1,
+        .pid_file = arguments_text(arguments, "pid-file"),
+        .console_socket = arguments_text(arguments, "console-socket"),
+        .stdio = { -1, -1, -1 },
+        .has_no_pivot = arguments_flag(arguments, "no-pivot"),
+        .has_no_new_keyring = arguments_flag(arguments, "no-new-keyring"),
+    };
+    return oci_parse_preserve_fds(arguments, &options->preserve_fds, err);
+}
+
+int oci_create(const struct arguments *arguments, void *context)
+{
+    AUTO(container) struct container *container = NULL;
+    struct container_options options;
+    struct error err = { 0 };
+    struct runtime *runtime;
+
+    if (fill_options(arguments, &options, &err) < 0)
+        return oci_fail(context, &err, 1);
+    runtime = oci_runtime(context, &err);
+    if (runtime == NULL || container_create(runtime, &options, &container, &err) < 0)
+        return oci_fail(context, &err, 1);
+    return 0;
+}
+
+static int run_container(struct container *container, struct foreground *foreground,
+                         const struct arguments *arguments, struct error *err)
+{
+    bool is_detached = arguments_flag(arguments, "detach");
+    int status = 0, r, deleted;
+
+    r = container_start(container, err);
+    if (r == 0 && is_detached)
+        return 0;
+    if (r == 0) {
+        foreground->console_fd = container_take_console(container);
+        r = foreground_wait(foreground, container_first_pid(container), &status, err);
+    }
+    if (r == 0 && arguments_flag(arguments, "keep"))
+        return status;
+    deleted = container_delete(container, true, r < 0 ? NULL : err);
+    if (r < 0 || deleted < 0)
+        return r < 0 ? r : deleted;
+    return status;
+}
+
+int oci_run(const struct arguments *arguments, void *context)
+{
+    AUTO(container) struct container *container = NULL;
+    struct foreground foreground = { .signal_fd = -1, .console_fd = -1 };
+    struct container_options options;
+    struct error err = { 0 };
+    struct runtime *runtime;
+    int r;
+
+    if (fill_options(arguments, &options, &err) < 0)
+        return oci_fail(context, &err, 1);
+    options.is_started_here = true;
+    options.keeps_console = options.console_socket == NULL && !arguments_flag(arguments, "detach");
+    runtime = oci_runtime(context, &err);
+    if (runtime == NULL)
+        return oci_fail(context, &err, 1);
+    if (!arguments_flag(arguments, "detach") && foreground_open(&foreground, &err) < 0)
+        return oci_fail(context, &err, 1);
+    r = container_create(runtime, &options, &container, &err);
+    if (r == 0)
+        r = run_container(container, &foreground, arguments, &err);
+    foreground_close(&foreground);
+    return r < 0 ? oci_fail(context, &err, 1) : r;
+}
+
+int oci_start(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+
+    if (container == NULL || container_start(container, &err) < 0)
+        return oci_fail(context, &err, 1);
+    return 0;
+}
+
+int oci_kill(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+    int signal = SIGTERM;
+    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+
+    if (container == NULL)
+        return oci_fail(context, &err, 1);
+    if (arguments->word_count > 1 && process_parse_signal(arguments->words[1], &signal, &err) < 0)
+        return oci_fail(context, &err, 1);
+    if (container_signal(container, signal, arguments_flag(arguments, "all"), &err) < 0)
+        return oci_fail(context, &err, 1);
+    return 0;
+}
+
+int oci_delete(const struct arguments *arguments, void *context)
+{
+    bool is_forced = arguments_flag(arguments, "force");
+    struct runtime *runtime;
+    struct error err = { 0 };
+    int r;
+
+    runtime = oci_runtime(context, &err);
+    if (runtime == NULL)
+        return oci_fail(context, &err, 1);
+    if (is_forced) {
+        r = container_delete_remains(runtime, arguments->words[0], &err);
+    } else {
+        AUTO(container) struct container *container = NULL;
+
+        r = container_open(runtime, arguments->words[0], &container, &err);
+        if (r == 0)
+            r = container_delete(container, false, &err);
+    }
+    return r < 0 ? oci_fail(context, &err, 1) : 0;
+}
+
+int oci_pause(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+
+    if (container == NULL || container_pause(container, &err) < 0)
+        return oci_fail(context, &err, 1);
+    return 0;
+}
+
+int oci_resume(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+
+    if (container == NULL || container_resume(container, &err) < 0)
+        return oci_fail(context, &err, 1);
+    return 0;
+}
