@@ -13,6 +13,18 @@
 /* One interface over the layouts of /sys/fs/cgroup: v1, v2 and the hybrid of both. A cgroup is
  * named by one path, "/berth/<id>", which is the same in every hierarchy that is mounted. */
 
+/* --- who makes cgroups --------------------------------------------------------------------- */
+
+enum cgroup_manager {
+    CGROUP_MANAGER_CGROUPFS, /* berth itself, by making directories */
+    CGROUP_MANAGER_SYSTEMD,  /* systemd: a transient scope, asked for over D-Bus */
+    CGROUP_MANAGER_DISABLED, /* nobody: processes stay in the cgroup they come from */
+};
+/** "cgroupfs", "systemd", "disabled". */
+const char *cgroup_manager_name(enum cgroup_manager manager);
+/** -EINVAL names the words that are known. */
+int cgroup_manager_parse(const char *text, enum cgroup_manager *ret_manager, struct error *err);
+
 /* --- what is mounted ---------------------------------------------------------------------- */
 
 enum cgroup_layout {

@@ -3,6 +3,7 @@ libcgroups_a_SOURCES = \
 	cgroups/cgroup.c cgroups/cgroup.h \
 	cgroups/cgroup_files.c \
 	cgroups/cgroup_kill.c \
+	cgroups/cgroup_manager.c \
 	cgroups/cgroup_system.c cgroups/cgroup_system.h \
 	cgroups/cgroups.h \
 	cgroups/device_filter.c cgroups/device_filter.h \
@@ -18,6 +19,7 @@ libcgroups_a_SOURCES = \
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_cgroup \
+	tests/unit/test_cgroup_manager \
 	tests/unit/test_cgroup_system \
 	tests/unit/test_device_filter \
 	tests/unit/test_limits \
@@ -27,6 +29,9 @@ cgroups_test_libs = libcgroups.a libbase.a -ljansson -lcmocka
 
 tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
 tests_unit_test_cgroup_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_cgroup_manager_SOURCES = tests/unit/test_cgroup_manager.c
+tests_unit_test_cgroup_manager_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_cgroup_system_SOURCES = tests/unit/test_cgroup_system.c
 tests_unit_test_cgroup_system_LDADD = $(cgroups_test_libs)

@@ -17,8 +17,8 @@ int oci_fail(const struct oci_context *context, const struct error *err, int sta
 
 struct runtime *oci_runtime(struct oci_context *context, struct error *err)
 {
-    if (context->runtime == NULL)
-        (void)runtime_open(context->root, &context->runtime, err);
+    if (context->runtime == NULL && runtime_open(context->root, &context->runtime, err) == 0)
+        runtime_set_cgroup_manager(context->runtime, context->cgroup_manager);
     return context->runtime;
 }
 

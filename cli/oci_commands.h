@@ -13,6 +13,7 @@
 struct oci_context {
     struct runtime *runtime; /* opened by the first command that needs it */
     const char *root;
+    enum cgroup_manager cgroup_manager;
     char **argv;
     bool logs_to_file;
 };

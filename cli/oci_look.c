@@ -207,12 +207,7 @@ int oci_ps(const struct arguments *arguments, void *context)
 
     if (container == NULL)
         return oci_fail(context, &err, 1);
-    if (container_cgroup(container) == NULL) {
-        (void)error_set(&err, EOPNOTSUPP, "container '%s' has no cgroup to list",
-                        container_id(container));
-        return oci_fail(context, &err, 1);
-    }
-    if (cgroup_pids(container_cgroup(container), &pids, &count, &err) < 0)
+    if (container_pids(container, &pids, &count, &err) < 0)
         return oci_fail(context, &err, 1);
     if (format != NULL && strcmp(format, "json") == 0) {
         for (size_t i = 0; i < count; i++)

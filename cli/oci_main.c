@@ -185,23 +185,31 @@ static const struct option global_options[] = {
     { "log", 0, OPTION_TEXT, "FILE", "Write the log to this file", "file" },
     { "log-format", 0, OPTION_TEXT, "FORMAT", "text (default) or json", "text|json" },
     { "debug", 0, OPTION_FLAG, NULL, "Log each step", NULL },
-    { "systemd-cgroup", 0, OPTION_FLAG, NULL, "Not there yet: use the cgroupfs manager", NULL },
-    { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs; the others are not there yet",
-      "cgroupfs" },
+    { "systemd-cgroup", 0, OPTION_FLAG, NULL, "As --cgroup-manager systemd", NULL },
+    { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs (default), systemd or disabled",
+      "cgroupfs|systemd|disabled" },
     { "rootless", 0, OPTION_TEXT, "BOOL", "Accepted: true, false or auto", "true|false|auto" },
     { "version", 'v', OPTION_FLAG, NULL, "Print the versions of berth-oci and of the specification",
       NULL },
     { 0 },
 };
 
-static int check_manager(const struct arguments *arguments, struct error *err)
+static int parse_manager(const struct arguments *arguments, enum cgroup_manager *ret_manager,
+                         struct error *err)
 {
-    const char *manager = arguments_global(arguments, "cgroup-manager")->text;
+    bool is_systemd = arguments_global(arguments, "systemd-cgroup")->flag;
+    const char *name = arguments_global(arguments, "cgroup-manager")->text;
+    enum cgroup_manager manager = is_systemd ? CGROUP_MANAGER_SYSTEMD : CGROUP_MANAGER_CGROUPFS;
+    int r;
 
-    if (arguments_global(arguments, "systemd-cgroup")->flag ||
-        (manager != NULL && strcmp(manager, "cgroupfs") != 0))
-        return error_set(err, EOPNOTSUPP,
-                         "the systemd cgroup manager is not there yet: use cgroupfs");
+    if (name != NULL) {
+        r = cgroup_manager_parse(name, &manager, err);
+        if (r < 0)
+            return error_prefix(err, r, "--cgroup-manager");
+    }
+    if (is_systemd && manager != CGROUP_MANAGER_SYSTEMD)
+        return error_set(err, EINVAL, "--systemd-cgroup contradicts --cgroup-manager %s", name);
+    *ret_manager = manager;
     return 0;
 }
 
@@ -245,7 +253,7 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
     log_configure("berth-oci", fd, log_format, arguments_global(arguments, "debug")->flag);
     if (root != NULL)
         context->root = root;
-    return check_manager(arguments, err);
+    return parse_manager(arguments, &context->cgroup_manager, err);
 }
 
 int main(int argc, char **argv)

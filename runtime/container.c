@@ -184,6 +184,29 @@ struct cgroup *container_cgroup(struct container *container)
     return container->cgroup;
 }
 
+int container_pids(struct container *container, pid_t **ret_pids, size_t *ret_count,
+                   struct error *err)
+{
+    struct cgroup *cgroup = container_cgroup(container);
+    AUTO_CLEAR(process_tree) struct tree tree = { 0 };
+    pid_t *pids;
+    int r;
+
+    if (cgroup != NULL)
+        return cgroup_pids(cgroup, ret_pids, ret_count, err);
+    if (is_alive(container)) {
+        r = process_tree_read(container->state.pid, &tree, err);
+        if (r < 0)
+            return r;
+    }
+    pids = xcalloc(tree.count + 1, sizeof(*pids));
+    for (size_t i = 0; i < tree.count; i++)
+        pids[i] = tree.items[i].pid;
+    *ret_pids = pids;
+    *ret_count = tree.count;
+    return 0;
+}
+
 int container_spec(struct container *container, const struct spec **ret_spec, struct error *err)
 {
     auto_close int bundle_fd = -1;
@@ -253,6 +276,8 @@ int container_signal(struct container *container, int signal, bool to_all, struc
         return cgroup_signal(cgroup, signal, err);
     if (!is_running)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    if (cgroup == NULL && (to_all || signal == SIGKILL))
+        return process_tree_signal(container->state.pid, signal, err);
     return process_send_signal(container->pidfd, signal, err);
 }
 
@@ -305,6 +330,12 @@ static int kill_and_wait(struct container *container, struct error *err)
     struct cgroup *cgroup = container_cgroup(container);
     int r;
 
+    /* Without a cgroup this is the last moment at which the others are known. */
+    if (cgroup == NULL) {
+        r = process_tree_signal(container->state.pid, SIGKILL, err);
+        if (r < 0)
+            return r;
+    }
     r = process_send_signal(container->pidfd, SIGKILL, err);
     if (r < 0 && r != -ESRCH)
         return r;

@@ -13,10 +13,11 @@
 struct state {
     char *oci_version;
     char *id;
-    char *bundle;  /* absolute */
-    char *rootfs;  /* absolute */
-    char *cgroup;  /* path in the hierarchies; NULL: none */
-    char *created; /* RFC 3339 */
+    char *bundle;         /* absolute */
+    char *rootfs;         /* absolute */
+    char *cgroup;         /* path in the hierarchies; NULL: none */
+    char *cgroup_manager; /* "systemd", "disabled"; NULL: cgroupfs */
+    char *created;        /* RFC 3339 */
     uint32_t owner_uid;
     pid_t pid;           /* 0: not yet */
     uint64_t start_time; /* of pid, ticks since boot */
@@ -38,6 +39,7 @@ struct runtime {
     char *path;
     int fd;
     struct cgroup_system *cgroups; /* NULL until runtime_cgroups() */
+    enum cgroup_manager cgroup_manager;
 };
 
 struct container {
@@ -130,6 +132,29 @@ bool host_setup_is_needed(const struct spec *spec, const struct namespaces_plan 
 /** Does it for the process @pid, which waits for HOST_READY. */
 int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces, pid_t pid,
                      struct error *err);
+
+/* --- process_tree.c ----------------------------------------------------------------------------
+ */
+
+/* A process that cannot be mistaken for a later one of the same pid. */
+struct tree_process {
+    pid_t pid;
+    uint64_t start_time;
+};
+struct tree {
+    struct tree_process *items;
+    size_t count;
+    bool has_own_namespace; /* a pid namespace other than the caller's */
+};
+/**
+ * Lists @root, what descends from it, and what is in its pid namespace where that is not the
+ * caller's. Zombies are left out. What was orphaned outside of such a namespace is not found.
+ */
+int process_tree_read(pid_t root, struct tree *ret_tree, struct error *err);
+void process_tree_clear(struct tree *tree);
+/** Signals each; who is gone meanwhile is no error. SIGKILL goes on until nobody is found any more,
+ * as one that forks may be missed. */
+int process_tree_signal(pid_t root, int signal, struct error *err);
 
 /* --- default_devices.c --------------------------------------------------------------------------
  */

@@ -55,6 +55,7 @@ static bool has_limits(const struct cgroup_resources *resources)
 
 static int plan_cgroup(struct creation *creation, struct error *err)
 {
+    enum cgroup_manager manager = creation->container->runtime->cgroup_manager;
     const char *path = creation->spec->linux_.cgroups_path;
     struct state *state = &creation->container->state;
     struct cgroup_system *system = NULL;
@@ -65,6 +66,16 @@ static int plan_cgroup(struct creation *creation, struct error *err)
     if (r < 0)
         return r;
     creation->resources = resources_with_default_devices(creation->spec->linux_.resources);
+    if (manager != CGROUP_MANAGER_CGROUPFS)
+        state->cgroup_manager = xstrdup(cgroup_manager_name(manager));
+    if (manager == CGROUP_MANAGER_SYSTEMD)
+        return error_set(err, EOPNOTSUPP,
+                         "the systemd cgroup manager is not there yet: use cgroupfs");
+    if (manager == CGROUP_MANAGER_DISABLED) {
+        if (has_limits(creation->resources))
+            log_warning("linux.resources: cgroups are disabled, so no limit is kept");
+        return 0;
+    }
     if (system == NULL || cgroup_system_layout(system) == CGROUP_LAYOUT_NONE) {
         if (!has_limits(creation->resources))
             return 0;

@@ -20,6 +20,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_plan.c \
 	runtime/namespaces.c \
 	runtime/overlay_root.c \
+	runtime/process_tree.c \
 	runtime/procfs.c \
 	runtime/rlimits.c \
 	runtime/rootfs.c \

@@ -22,6 +22,11 @@ int runtime_open(const char *root_path, struct runtime **ret_runtime, struct err
     return 0;
 }
 
+void runtime_set_cgroup_manager(struct runtime *runtime, enum cgroup_manager manager)
+{
+    runtime->cgroup_manager = manager;
+}
+
 void runtime_free(struct runtime *runtime)
 {
     if (runtime == NULL)

@@ -29,6 +29,9 @@ struct runtime;
 int runtime_open(const char *root_path, struct runtime **ret_runtime, struct error *err);
 void runtime_free(struct runtime *runtime);
 DEFINE_AUTO(runtime)
+/** Who makes the cgroups of containers created from now on; cgroupfs until this is called. A
+ * container that is there keeps its own, from its state. */
+void runtime_set_cgroup_manager(struct runtime *runtime, enum cgroup_manager manager);
 struct cgroup_system *runtime_cgroups(struct runtime *runtime); /* borrowed */
 int runtime_fd(const struct runtime *runtime);                  /* RUN, borrowed */
 
@@ -82,6 +85,14 @@ const struct timespec *container_created_at(const struct container *container);
 const struct string_map *container_annotations(const struct container *container);
 uint32_t container_owner_uid(const struct container *container);
 struct cgroup *container_cgroup(struct container *container); /* borrowed; NULL without one */
+/**
+ * Pids of the container: those in its cgroup and below. Without a cgroup, those in its pid
+ * namespace where it has one of its own, and what descends from its first process.
+ *
+ * Caller frees *ret_pids.
+ */
+int container_pids(struct container *container, pid_t **ret_pids, size_t *ret_count,
+                   struct error *err);
 int container_status(struct container *container, enum container_status *ret_status,
                      struct error *err);
 /** The terminal's master side, after creating with keeps_console; the caller's from now on; -1:
