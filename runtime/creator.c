@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "base/wire.h"
+#include "runtime/creation.h"
 #include "runtime/process_setup.h"
 #include "runtime/rootfs.h"
 
@@ -25,19 +26,6 @@
  * first thing is made; from then on a failure undoes what was made, and a crash leaves a state file
  * that names the cgroup, an init that dies with its creator, and a directory in RUN that
  * container_delete_remains() removes. */
-
-struct creation {
-    const struct container_options *options;
-    struct container *container;
-    const struct spec *spec;
-    struct rootfs_plan *rootfs;
-    struct launch_plan launch;
-    struct namespaces_plan namespaces;
-    struct cgroup_resources *resources; /* the spec's, with the default devices behind */
-    int listen_fd;                      /* start.sock; -1 */
-    int init_sync_fd;
-    bool has_directory;
-};
 
 static void release(int *fd)
 {
@@ -53,7 +41,7 @@ static bool has_limits(const struct cgroup_resources *resources)
            resources->unified.count > 0;
 }
 
-static int plan_cgroup(struct creation *creation, struct error *err)
+int creation_plan_cgroup(struct creation *creation, struct error *err)
 {
     enum cgroup_manager manager = creation->container->runtime->cgroup_manager;
     const char *path = creation->spec->linux_.cgroups_path;
@@ -89,7 +77,7 @@ static int plan_cgroup(struct creation *creation, struct error *err)
     return r < 0 ? error_prefix(err, r, "linux.cgroupsPath") : 0;
 }
 
-static int plan_state(struct creation *creation, struct error *err)
+int creation_plan_state(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     const struct spec *spec = creation->spec;
@@ -161,13 +149,13 @@ static int plan_all(struct creation *creation, struct error *err)
     r = check_terminal(creation, err);
     if (r < 0)
         return r;
-    r = plan_state(creation, err);
+    r = creation_plan_state(creation, err);
     if (r < 0)
         return r;
     r = rootfs_plan(creation->spec, container->state.bundle, &creation->rootfs, err);
     if (r < 0)
         return r;
-    r = plan_cgroup(creation, err);
+    r = creation_plan_cgroup(creation, err);
     if (r < 0)
         return r;
     r = launch_plan_make(creation->spec, creation->spec->process, container->runtime,
@@ -199,7 +187,7 @@ static int save_config(const struct creation *creation, int bundle_fd, struct er
                         FILE_SYNC_NONE, err);
 }
 
-static int make_directory(struct creation *creation, int bundle_fd, struct error *err)
+int creation_make_directory(struct creation *creation, int bundle_fd, struct error *err)
 {
     struct container *container = creation->container;
     const char *id = creation->options->id;
@@ -224,7 +212,7 @@ static int make_directory(struct creation *creation, int bundle_fd, struct error
     return wire_listen(container->dir_fd, STATE_SOCKET, 0600, &creation->listen_fd, err);
 }
 
-static int make_cgroup(struct creation *creation, struct error *err)
+int creation_make_cgroup(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     struct cgroup_system *system = runtime_cgroups(container->runtime);
@@ -393,7 +381,7 @@ static int wait_created(struct creation *creation, struct error *err)
     return 0;
 }
 
-static int hand_over(struct creation *creation, struct error *err)
+int creation_hand_over(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     const struct container_options *options = creation->options;
@@ -417,11 +405,11 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
     int pair[2];
     int r;
 
-    r = make_directory(creation, bundle_fd, err);
+    r = creation_make_directory(creation, bundle_fd, err);
     if (r < 0)
         return r;
     log_debug("create %s: state is written", container->state.id);
-    r = make_cgroup(creation, err);
+    r = creation_make_cgroup(creation, err);
     if (r < 0)
         return r;
     log_debug("create %s: cgroup %s has its limits", container->state.id,
@@ -461,11 +449,11 @@ static int make_container(struct creation *creation, int bundle_fd, struct error
     if (r < 0)
         return r;
     log_debug("create %s: created", container->state.id);
-    return hand_over(creation, err);
+    return creation_hand_over(creation, err);
 }
 
 /* Takes back what a failed creation made; the first error stays the one that is told. */
-static void undo(struct creation *creation)
+void creation_undo(struct creation *creation)
 {
     struct container *container = creation->container;
     struct error ignored = { 0 };
@@ -488,7 +476,16 @@ static void undo(struct creation *creation)
                     ignored.message);
 }
 
-static struct container *new_container(struct runtime *runtime)
+void creation_clear(struct creation *creation)
+{
+    rootfs_plan_free(creation->rootfs);
+    launch_plan_clear(&creation->launch);
+    namespaces_close(&creation->namespaces);
+    resources_free_shallow(creation->resources);
+    release(&creation->listen_fd);
+}
+
+struct container *creation_new_container(struct runtime *runtime)
 {
     struct container *container = xcalloc(1, sizeof(*container));
 
@@ -497,8 +494,8 @@ static struct container *new_container(struct runtime *runtime)
     return container;
 }
 
-static int open_bundle(const struct container_options *options, struct container *container,
-                       int *ret_fd, struct error *err)
+int creation_open_bundle(const struct container_options *options, struct container *container,
+                         int *ret_fd, struct error *err)
 {
     auto_close int fd = -1;
     int r;
@@ -520,7 +517,7 @@ static int open_bundle(const struct container_options *options, struct container
 int container_create(struct runtime *runtime, const struct container_options *options,
                      struct container **ret_container, struct error *err)
 {
-    AUTO(container) struct container *container = new_container(runtime);
+    AUTO(container) struct container *container = creation_new_container(runtime);
     struct creation creation = { .options = options, .container = container, .listen_fd = -1 };
     struct error local = { 0 };
     struct error *told = err != NULL ? err : &local;
@@ -530,7 +527,7 @@ int container_create(struct runtime *runtime, const struct container_options *op
     r = container_id_check(options->id, told);
     if (r < 0)
         return r;
-    r = open_bundle(options, container, &bundle_fd, told);
+    r = creation_open_bundle(options, container, &bundle_fd, told);
     if (r < 0)
         return r;
     creation.spec = container->spec;
@@ -538,13 +535,9 @@ int container_create(struct runtime *runtime, const struct container_options *op
     if (r == 0) {
         r = make_container(&creation, bundle_fd, told);
         if (r < 0)
-            undo(&creation);
+            creation_undo(&creation);
     }
-    rootfs_plan_free(creation.rootfs);
-    launch_plan_clear(&creation.launch);
-    namespaces_close(&creation.namespaces);
-    resources_free_shallow(creation.resources);
-    release(&creation.listen_fd);
+    creation_clear(&creation);
     if (r < 0)
         return r;
     if (!options->is_started_here)

@@ -45,6 +45,7 @@ libruntime_a_SOURCES = \
 	runtime/user.c \
 	runtime/cgroup_mount.h \
 	runtime/container.h \
+	runtime/creation.h \
 	runtime/devices.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \

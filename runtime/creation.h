@@ -1,0 +1,44 @@
+#ifndef RUNTIME_CREATION_H
+#define RUNTIME_CREATION_H
+
+#include <stdbool.h>
+
+#include "runtime/container.h"
+#include "runtime/rootfs.h"
+
+/* The steps that making a container by create and by restore have in common (creator.c). They are
+ * called in the order of this header; what each of them made is recorded in struct creation, so
+ * that creation_undo() finds it. */
+
+struct creation {
+    const struct container_options *options;
+    struct container *container;
+    const struct spec *spec;
+    struct rootfs_plan *rootfs;
+    struct launch_plan launch;
+    struct namespaces_plan namespaces;
+    struct cgroup_resources *resources; /* the spec's, with the default devices behind */
+    int listen_fd;                      /* start.sock; -1 */
+    int init_sync_fd;
+    bool has_directory;
+};
+
+struct container *creation_new_container(struct runtime *runtime);
+/** Opens the bundle and reads its config.json, unless the caller gave a spec. */
+int creation_open_bundle(const struct container_options *options, struct container *container,
+                         int *ret_fd, struct error *err);
+/** The state to be written: everything but pid and cgroup. */
+int creation_plan_state(struct creation *creation, struct error *err);
+/** Path and limits of the cgroup. */
+int creation_plan_cgroup(struct creation *creation, struct error *err);
+/** RUN/<id> with its first state.json: from here on others see the container. -EEXIST promised. */
+int creation_make_directory(struct creation *creation, int bundle_fd, struct error *err);
+int creation_make_cgroup(struct creation *creation, struct error *err);
+/** Terminal and pid to those who asked for them. */
+int creation_hand_over(struct creation *creation, struct error *err);
+/** Takes back what a failed creation made; the first error stays the one that is told. */
+void creation_undo(struct creation *creation);
+/** Frees what was planned; the container stays. */
+void creation_clear(struct creation *creation);
+
+#endif
