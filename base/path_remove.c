@@ -45,7 +45,8 @@ static int open_directory(int dir_fd, const char *name)
     return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
 }
 
-static bool remove_contents(struct removal *removal, int dir_fd, unsigned depth);
+static bool empty_and_remove(struct removal *removal, int parent_fd, const char *name, int dir_fd,
+                             unsigned depth);
 
 static bool move_to_top(struct removal *removal, int dir_fd, const char *name)
 {
@@ -70,13 +71,7 @@ static bool remove_directory(struct removal *removal, int dir_fd, const char *na
         note_failure(removal, errno == EXDEV ? EBUSY : errno, "remove the directory", name);
         return false;
     }
-    if (!remove_contents(removal, fd, depth))
-        return false;
-    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-        note_failure(removal, errno, "remove the directory", name);
-        return false;
-    }
-    return true;
+    return empty_and_remove(removal, dir_fd, name, fd, depth);
 }
 
 static bool remove_entry(struct removal *removal, int dir_fd, const struct dirent64 *entry,
@@ -93,17 +88,13 @@ static bool remove_entry(struct removal *removal, int dir_fd, const struct diren
     return remove_directory(removal, dir_fd, entry->d_name, depth + 1);
 }
 
-/* Reads the directory once from its begin; tells whether everything seen could be removed. */
+/* Reads the directory once from where it stands; tells whether everything seen could be removed. */
 static bool remove_pass(struct removal *removal, int dir_fd, unsigned depth, bool *ret_is_empty)
 {
     _Alignas(struct dirent64) char entries[ENTRIES_BYTES];
     bool is_done = true;
 
     *ret_is_empty = true;
-    if (lseek(dir_fd, 0, SEEK_SET) < 0) {
-        note_failure(removal, errno, "read", "the directory");
-        return false;
-    }
     for (;;) {
         ssize_t length = getdents64(dir_fd, entries, sizeof(entries));
 
@@ -125,17 +116,22 @@ static bool remove_pass(struct removal *removal, int dir_fd, unsigned depth, boo
     }
 }
 
-/* Again until nothing is left to see: removing while reading makes some file systems skip names,
- * and deep directories arrive at the top meanwhile. Ends, as each pass removes all it saw. */
-static bool remove_contents(struct removal *removal, int dir_fd, unsigned depth)
+/* Again until the directory can go: removing while reading makes some file systems skip names, and
+ * deep directories arrive at the top meanwhile. Ends, as each pass removes all it saw. */
+static bool empty_and_remove(struct removal *removal, int parent_fd, const char *name, int dir_fd,
+                             unsigned depth)
 {
     bool is_empty = false;
 
-    while (!is_empty) {
-        if (!remove_pass(removal, dir_fd, depth, &is_empty))
+    while (remove_pass(removal, dir_fd, depth, &is_empty)) {
+        if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return true;
+        if ((errno != ENOTEMPTY && errno != EEXIST) || is_empty || lseek(dir_fd, 0, SEEK_SET) < 0) {
+            note_failure(removal, errno, "remove the directory", name);
             return false;
+        }
     }
-    return true;
+    return false;
 }
 
 int path_remove_tree(int dir_fd, const char *name, struct error *err)
@@ -156,10 +152,7 @@ int path_remove_tree(int dir_fd, const char *name, struct error *err)
         return errno == ENOENT ? 0 : error_errno(err, "remove '%s'", name);
     }
     removal.top_fd = top_fd;
-    (void)remove_contents(&removal, top_fd, 0); /* the result is in removal */
-    if (removal.result < 0)
+    if (!empty_and_remove(&removal, dir_fd, name, top_fd, 0))
         return error_prefix(err, removal.result, "remove '%s'", name);
-    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        return error_errno(err, "remove '%s'", name);
     return 0;
 }

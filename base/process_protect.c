@@ -108,17 +108,21 @@ int process_open_program(const char *path, int *ret_fd, struct error *err)
     return 0;
 }
 
-/* Whether nobody can write the running program's file through /proc/PID/exe: 1 yes, 0 no. */
-static int is_protected(const char *program, struct error *err)
+/* Whether the running program's file is on a read-only mount: 1 yes, 0 no. */
+static int is_on_read_only_mount(struct error *err)
 {
     struct statvfs status;
-    auto_close int fd = -1;
-    int seals;
 
     if (statvfs("/proc/self/exe", &status) < 0)
         return error_errno(err, "look at /proc/self/exe");
-    if ((status.f_flag & ST_RDONLY) != 0)
-        return 1;
+    return (status.f_flag & ST_RDONLY) != 0;
+}
+
+static int is_sealed(const char *program, struct error *err)
+{
+    auto_close int fd = -1;
+    int seals;
+
     if (strncmp(program, MEMORY_FILE_PREFIX, strlen(MEMORY_FILE_PREFIX)) != 0)
         return 0;
     fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -149,12 +153,14 @@ int process_protect_program(char **arguments, struct error *err)
     auto_close int fd = -1;
     int r;
 
-    if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+    r = is_on_read_only_mount(err);
+    if (r == 0 && readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
         return error_errno(err, "read /proc/self/exe");
-    (void)snprintf(pid, sizeof(pid), "%d", getpid()); /* the same after exec; fits any pid */
-    r = is_protected(program, err);
+    if (r == 0)
+        r = is_sealed(program, err);
     if (r < 0)
         return r;
+    (void)snprintf(pid, sizeof(pid), "%d", getpid()); /* the same after exec; fits any pid */
     if (r == 0 && guard != NULL && strcmp(guard, pid) == 0)
         return error_set(err, ENOTSUP,
                          "protect the program: it is still writable after it was executed again");

@@ -96,39 +96,41 @@ const char *cgroup_path(const struct cgroup *cgroup)
     return cgroup->path;
 }
 
-/* Copies cpuset.cpus or cpuset.mems from the parent of @path, whose own must be filled first when
- * it is empty too: on v1 a cpuset without CPUs takes no processes (cpuset(7)). */
-static int cpuset_inherit_file(int fd, const char *path, const char *file)
+/* What cpuset.cpus or cpuset.mems of @path ("": the root) holds; when it is empty, that of its
+ * parent is copied there first: on v1 a cpuset without CPUs takes no processes (cpuset(7)).
+ *
+ * @is_new  known to be empty: it need not be read */
+static int cpuset_inherit_file(int fd, const char *path, const char *file, bool is_new,
+                               char **ret_value)
 {
-    auto_free char *own_file = xasprintf("%s/%s", path, file);
+    auto_free char *own_file = path[0] == '\0' ? xstrdup(file) : xasprintf("%s/%s", path, file);
     auto_free char *value = NULL;
     auto_free char *parent = NULL;
-    auto_free char *parent_file = NULL;
     const char *slash = strrchr(path, '/');
-    int r;
+    int r = 0;
 
-    r = file_read_kernel(fd, own_file, &value, NULL);
-    if (r < 0 || value[0] != '\0')
-        return r;
-    if (slash != NULL) {
-        parent = xstrndup(path, (size_t)(slash - path));
-        r = cpuset_inherit_file(fd, parent, file);
-        if (r < 0)
-            return r;
+    if (!is_new)
+        r = file_read_kernel(fd, own_file, &value, NULL);
+    if (r == 0 && (is_new || value[0] == '\0') && path[0] != '\0') {
+        parent = slash != NULL ? xstrndup(path, (size_t)(slash - path)) : xstrdup("");
+        free(take_ptr(&value));
+        r = cpuset_inherit_file(fd, parent, file, false, &value);
+        if (r == 0)
+            r = file_write_kernel(fd, own_file, value, NULL);
     }
-    parent_file = slash != NULL ? xasprintf("%s/%s", parent, file) : xstrdup(file);
-    free(take_ptr(&value));
-    r = file_read_kernel(fd, parent_file, &value, NULL);
     if (r < 0)
         return r;
-    return file_write_kernel(fd, own_file, value, NULL);
+    *ret_value = take_ptr(&value);
+    return 0;
 }
 
 static int cpuset_inherit(int fd, const char *path)
 {
-    int r = cpuset_inherit_file(fd, path, "cpuset.cpus");
+    auto_free char *cpus = NULL;
+    auto_free char *mems = NULL;
+    int r = cpuset_inherit_file(fd, path, "cpuset.cpus", true, &cpus);
 
-    return r < 0 ? r : cpuset_inherit_file(fd, path, "cpuset.mems");
+    return r < 0 ? r : cpuset_inherit_file(fd, path, "cpuset.mems", true, &mems);
 }
 
 static bool is_v1_cpuset(const struct cgroup_hierarchy *hierarchy)

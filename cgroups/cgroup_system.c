@@ -313,6 +313,22 @@ int cgroup_system_open(const char *root_path, struct cgroup_system **ret_system,
                                    ret_system, err);
 }
 
+/* They were opened one after the other, so mostly one call closes all. */
+static void close_hierarchies(const struct cgroup_system *system)
+{
+    for (size_t i = 0; i < system->count;) {
+        int first = system->hierarchies[i].fd;
+        int next = first;
+
+        do {
+            next++;
+            i++;
+        } while (i < system->count && first >= 0 && system->hierarchies[i].fd == next);
+        if (first >= 0)
+            (void)close_range((unsigned)first, (unsigned)next - 1, 0); /* nothing can be lost */
+    }
+}
+
 void cgroup_system_free(struct cgroup_system *system)
 {
     if (system == NULL)
@@ -323,9 +339,8 @@ void cgroup_system_free(struct cgroup_system *system)
         free(hierarchy->mount_name);
         free(hierarchy->controllers);
         free(hierarchy->own_path);
-        if (hierarchy->fd >= 0)
-            close(hierarchy->fd);
     }
+    close_hierarchies(system);
     free(system->hierarchies);
     free(system->v2_controllers);
     free(system);

@@ -2,12 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "runtime/mount_api.h"
@@ -22,7 +20,7 @@ static enum cgroup_layout layout_of(const struct rootfs *rootfs)
 
 /* The descriptors of cgroup_system belong to the mounts of the creator's mount namespace, of which
  * none can be copied here; so the directory is opened again, in the host's tree that the init still
- * has. */
+ * has: a copy of what cgroup_system_open() found to be cgroup file systems. */
 static int clone_own(const struct rootfs *rootfs, const struct cgroup_hierarchy *hierarchy,
                      uint64_t attributes, int *ret_mount_fd, struct error *err)
 {
@@ -30,22 +28,8 @@ static int clone_own(const struct rootfs *rootfs, const struct cgroup_hierarchy 
         rootfs->context.cgroup_path != NULL ? rootfs->context.cgroup_path : hierarchy->own_path;
     auto_free char *path = xasprintf("%s/%s/%s", HOST_CGROUPS, hierarchy->mount_name,
                                      text_is_empty(cgroup_path) ? "." : cgroup_path);
-    auto_close int fd = -1;
-    struct statfs file_system;
-    int r;
 
-    r = mount_clone(AT_FDCWD, path, false, &fd, err);
-    if (r < 0)
-        return r;
-    if (fstatfs(fd, &file_system) < 0)
-        return error_errno(err, "look at '%s'", path);
-    if (file_system.f_type != CGROUP2_SUPER_MAGIC && file_system.f_type != CGROUP_SUPER_MAGIC)
-        return error_set(err, EXDEV, "'%s' is not a cgroup", path);
-    r = mount_change(fd, attributes, 0, false, err);
-    if (r < 0)
-        return r;
-    *ret_mount_fd = take_fd(&fd);
-    return 0;
+    return mount_clone_with(AT_FDCWD, path, attributes, ret_mount_fd, err);
 }
 
 static const struct cgroup_hierarchy *find_v2(const struct rootfs *rootfs)
@@ -88,16 +72,17 @@ static unsigned long old_flags(uint64_t attributes)
     return flags;
 }
 
-/* One mount(2) relative to the working directory, which is the tmpfs just made: half the price of
- * the five calls of the mount API, and no foreign link can be in the way. */
+/* Where the mount is made here it is one mount(2) relative to the working directory, which is the
+ * tmpfs just made: half the price of the five calls of the mount API, and no foreign link can be in
+ * the way. */
 static int mount_hierarchy(const struct rootfs *rootfs, const struct cgroup_hierarchy *hierarchy,
-                           uint64_t attributes, struct error *err)
+                           uint64_t attributes, int tmpfs_fd, struct error *err)
 {
     const char *type = hierarchy->is_v2 ? "cgroup2" : "cgroup";
     auto_close int fd = -1;
     int r;
 
-    if (mkdir(hierarchy->mount_name, 0755) < 0)
+    if (mkdirat(tmpfs_fd, hierarchy->mount_name, 0755) < 0)
         return error_errno(err, "make '%s'", hierarchy->mount_name);
     if (rootfs->context.has_cgroup_namespace) {
         if (mount("cgroup", hierarchy->mount_name, type, old_flags(attributes),
@@ -108,11 +93,12 @@ static int mount_hierarchy(const struct rootfs *rootfs, const struct cgroup_hier
     r = clone_own(rootfs, hierarchy, attributes, &fd, err);
     if (r < 0)
         return r;
-    return mount_attach(fd, AT_FDCWD, hierarchy->mount_name, err);
+    return mount_attach(fd, tmpfs_fd, hierarchy->mount_name, err);
 }
 
 /* "cpu,cpuacct" is also found as "cpu" and as "cpuacct", as on a host. */
-static int link_controllers(const struct cgroup_hierarchy *hierarchy, struct error *err)
+static int link_controllers(const struct cgroup_hierarchy *hierarchy, int tmpfs_fd,
+                            struct error *err)
 {
     struct strings names = { 0 };
     int r = 0;
@@ -122,7 +108,7 @@ static int link_controllers(const struct cgroup_hierarchy *hierarchy, struct err
     strings_split(&names, hierarchy->controllers, ',');
     for (size_t i = 0; i < names.count && r == 0; i++) {
         if (strcmp(names.items[i], hierarchy->mount_name) != 0 &&
-            symlink(hierarchy->mount_name, names.items[i]) < 0 && errno != EEXIST)
+            symlinkat(hierarchy->mount_name, tmpfs_fd, names.items[i]) < 0 && errno != EEXIST)
             r = error_errno(err, "link '%s'", names.items[i]);
     }
     strings_clear(&names);
@@ -135,7 +121,8 @@ static bool is_mountable(const struct cgroup_hierarchy *hierarchy)
            strchr(hierarchy->mount_name, '/') == NULL;
 }
 
-static int mount_hierarchies(const struct rootfs *rootfs, uint64_t attributes, struct error *err)
+static int mount_hierarchies(const struct rootfs *rootfs, uint64_t attributes, int tmpfs_fd,
+                             struct error *err)
 {
     const struct cgroup_hierarchy *hierarchies = NULL;
     size_t count = 0;
@@ -145,14 +132,28 @@ static int mount_hierarchies(const struct rootfs *rootfs, uint64_t attributes, s
     for (size_t i = 0; i < count; i++) {
         if (!is_mountable(&hierarchies[i]))
             continue;
-        r = mount_hierarchy(rootfs, &hierarchies[i], attributes, err);
+        r = mount_hierarchy(rootfs, &hierarchies[i], attributes, tmpfs_fd, err);
         if (r < 0)
             return r;
-        r = link_controllers(&hierarchies[i], err);
+        r = link_controllers(&hierarchies[i], tmpfs_fd, err);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int enter_and_mount(const struct rootfs *rootfs, uint64_t attributes, int tmpfs_fd,
+                           struct error *err)
+{
+    auto_close int back_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (back_fd < 0 || fchdir(tmpfs_fd) < 0)
+        return error_errno(err, "enter the tmpfs of the cgroups");
+    r = mount_hierarchies(rootfs, attributes, tmpfs_fd, err);
+    if (r < 0)
+        return r;
+    return fchdir(back_fd) < 0 ? error_errno(err, "leave the tmpfs of the cgroups") : 0;
 }
 
 int cgroup_mount_fill(const struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
@@ -160,19 +161,15 @@ int cgroup_mount_fill(const struct rootfs *rootfs, const struct mount_step *step
 {
     uint64_t attributes = step->options.attr_set | step->options.attr_recursive_set;
     enum cgroup_layout layout = layout_of(rootfs);
-    auto_close int back_fd = -1;
     int r = 0;
 
     if (layout == CGROUP_LAYOUT_V2)
         return 0;
-    back_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (back_fd < 0 || fchdir(mount_fd) < 0)
-        return error_errno(err, "enter the tmpfs of the cgroups");
     if (layout != CGROUP_LAYOUT_NONE)
-        r = mount_hierarchies(rootfs, attributes, err);
+        r = rootfs->context.has_cgroup_namespace
+                ? enter_and_mount(rootfs, attributes, mount_fd, err)
+                : mount_hierarchies(rootfs, attributes, mount_fd, err);
     if (r < 0)
         return r;
-    if (fchdir(back_fd) < 0)
-        return error_errno(err, "leave the tmpfs of the cgroups");
     return mount_change(mount_fd, attributes & MOUNT_ATTR_RDONLY, 0, false, err);
 }

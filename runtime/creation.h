@@ -14,6 +14,7 @@ struct creation {
     const struct container_options *options;
     struct container *container;
     const struct spec *spec;
+    char *config_json; /* its text, owned; NULL: the caller gave the spec */
     struct rootfs_plan *rootfs;
     struct launch_plan launch;
     struct namespaces_plan namespaces;
@@ -24,15 +25,14 @@ struct creation {
 };
 
 struct container *creation_new_container(struct runtime *runtime);
-/** Opens the bundle and reads its config.json, unless the caller gave a spec. */
-int creation_open_bundle(const struct container_options *options, struct container *container,
-                         int *ret_fd, struct error *err);
+/** Reads config.json of the bundle into container and creation, unless the caller gave a spec. */
+int creation_read_bundle(struct creation *creation, struct error *err);
 /** The state to be written: everything but pid and cgroup. */
 int creation_plan_state(struct creation *creation, struct error *err);
 /** Path and limits of the cgroup. */
 int creation_plan_cgroup(struct creation *creation, struct error *err);
 /** RUN/<id> with its first state.json: from here on others see the container. -EEXIST promised. */
-int creation_make_directory(struct creation *creation, int bundle_fd, struct error *err);
+int creation_make_directory(struct creation *creation, struct error *err);
 int creation_make_cgroup(struct creation *creation, struct error *err);
 /** Terminal and pid to those who asked for them. */
 int creation_hand_over(struct creation *creation, struct error *err);

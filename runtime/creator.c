@@ -171,23 +171,23 @@ static int plan_all(struct creation *creation, struct error *err)
     return namespaces_open(creation->spec, &creation->namespaces, err);
 }
 
-/* The spec as it is now, for later commands: changes to the bundle have no effect after create. */
-static int save_config(const struct creation *creation, int bundle_fd, struct error *err)
+/* The spec as it is now, for later commands: changes to the bundle have no effect after create. No
+ * atomic replace: nobody reads it while there is no process. */
+static int save_config(const struct creation *creation, struct error *err)
 {
-    auto_free char *json = NULL;
-    size_t length = 0;
-    int r;
+    auto_close int fd = -1;
 
-    if (creation->options->spec != NULL)
+    if (creation->config_json == NULL)
         return 0; /* the caller vouches for its bundle */
-    r = file_read(bundle_fd, "config.json", SPEC_BYTES_MAX, &json, &length, err);
-    if (r < 0)
-        return r;
-    return file_replace(creation->container->dir_fd, STATE_CONFIG_FILE, json, length, 0600,
-                        FILE_SYNC_NONE, err);
+    fd = openat(creation->container->dir_fd, STATE_CONFIG_FILE,
+                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, "create %s", STATE_CONFIG_FILE);
+    return fd_write_all(fd, creation->config_json, strlen(creation->config_json), STATE_CONFIG_FILE,
+                        err);
 }
 
-int creation_make_directory(struct creation *creation, int bundle_fd, struct error *err)
+int creation_make_directory(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     const char *id = creation->options->id;
@@ -206,7 +206,7 @@ int creation_make_directory(struct creation *creation, int bundle_fd, struct err
     r = state_write(container->dir_fd, &container->state, err);
     if (r < 0)
         return r;
-    r = save_config(creation, bundle_fd, err);
+    r = save_config(creation, err);
     if (r < 0 || creation->options->is_started_here)
         return r;
     return wire_listen(container->dir_fd, STATE_SOCKET, 0600, &creation->listen_fd, err);
@@ -398,14 +398,14 @@ int creation_hand_over(struct creation *creation, struct error *err)
     return r;
 }
 
-static int make_container(struct creation *creation, int bundle_fd, struct error *err)
+static int make_container(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
     auto_close int init_fd = -1;
     int pair[2];
     int r;
 
-    r = creation_make_directory(creation, bundle_fd, err);
+    r = creation_make_directory(creation, err);
     if (r < 0)
         return r;
     log_debug("create %s: state is written", container->state.id);
@@ -478,6 +478,7 @@ void creation_undo(struct creation *creation)
 
 void creation_clear(struct creation *creation)
 {
+    free(creation->config_json);
     rootfs_plan_free(creation->rootfs);
     launch_plan_clear(&creation->launch);
     namespaces_close(&creation->namespaces);
@@ -494,9 +495,10 @@ struct container *creation_new_container(struct runtime *runtime)
     return container;
 }
 
-int creation_open_bundle(const struct container_options *options, struct container *container,
-                         int *ret_fd, struct error *err)
+int creation_read_bundle(struct creation *creation, struct error *err)
 {
+    const struct container_options *options = creation->options;
+    struct container *container = creation->container;
     auto_close int fd = -1;
     int r;
 
@@ -505,12 +507,12 @@ int creation_open_bundle(const struct container_options *options, struct contain
     if (fd < 0)
         return error_errno(err, "open the bundle '%s'", options->bundle_path);
     if (options->spec == NULL) {
-        r = spec_read(fd, "config.json", &container->own_spec, err);
+        r = spec_read_text(fd, "config.json", &container->own_spec, &creation->config_json, err);
         if (r < 0)
             return r;
     }
     container->spec = options->spec != NULL ? (struct spec *)options->spec : container->own_spec;
-    *ret_fd = take_fd(&fd);
+    creation->spec = container->spec;
     return 0;
 }
 
@@ -521,19 +523,17 @@ int container_create(struct runtime *runtime, const struct container_options *op
     struct creation creation = { .options = options, .container = container, .listen_fd = -1 };
     struct error local = { 0 };
     struct error *told = err != NULL ? err : &local;
-    auto_close int bundle_fd = -1;
     int r;
 
     r = container_id_check(options->id, told);
     if (r < 0)
         return r;
-    r = creation_open_bundle(options, container, &bundle_fd, told);
+    r = creation_read_bundle(&creation, told);
     if (r < 0)
         return r;
-    creation.spec = container->spec;
     r = plan_all(&creation, told);
     if (r == 0) {
-        r = make_container(&creation, bundle_fd, told);
+        r = make_container(&creation, told);
         if (r < 0)
             creation_undo(&creation);
     }

@@ -147,7 +147,8 @@ static int make_working_directory(const struct spec_process *process, struct err
     auto_close int root_fd = -1;
     int r;
 
-    if (text_is_empty(process->cwd) || faccessat(AT_FDCWD, process->cwd, F_OK, 0) == 0)
+    if (text_is_empty(process->cwd) || strcmp(process->cwd, "/") == 0 ||
+        faccessat(AT_FDCWD, process->cwd, F_OK, 0) == 0)
         return 0;
     root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0)

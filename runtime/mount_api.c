@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/text.h"
+
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
 
 /* fsconfig(2) takes keys up to this length, with the zero. */
 #define CONTEXT_KEY_MAX 256
@@ -96,6 +102,38 @@ int mount_create(const char *type, const char *source, const char *const *data, 
     return 0;
 }
 
+int mount_simply(int dir_fd, const char *name, const char *type, const char *source,
+                 const char *const *data, size_t data_count, uint64_t attributes)
+{
+    static const struct {
+        uint64_t attribute;
+        unsigned long flag;
+    } words[] = {
+        { MOUNT_ATTR_RDONLY, MS_RDONLY },
+        { MOUNT_ATTR_NOSUID, MS_NOSUID },
+        { MOUNT_ATTR_NODEV, MS_NODEV },
+        { MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+    };
+    AUTO_CLEAR(text) struct text options = { 0 };
+    unsigned long flags = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if ((attributes & words[i].attribute) != 0)
+            flags |= words[i].flag;
+        attributes &= ~words[i].attribute;
+    }
+    if (attributes != 0)
+        return -EOPNOTSUPP;
+    for (size_t i = 0; i < data_count; i++) {
+        if (strchr(data[i], ',') != NULL) /* it separates the words (mount(2)) */
+            return -EOPNOTSUPP;
+        text_addf(&options, "%s%s", i == 0 ? "" : ",", data[i]);
+    }
+    if (fchdir(dir_fd) < 0 || mount(source, name, type, flags, options.data) < 0)
+        return -errno;
+    return 0;
+}
+
 int mount_clone(int dir_fd, const char *path, bool is_recursive, int *ret_mount_fd,
                 struct error *err)
 {
@@ -110,6 +148,30 @@ int mount_clone(int dir_fd, const char *path, bool is_recursive, int *ret_mount_
     if (fd < 0)
         return error_errno(err, "copy the mount of '%s'", path);
     *ret_mount_fd = fd;
+    return 0;
+}
+
+int mount_clone_with(int dir_fd, const char *path, uint64_t attributes, int *ret_mount_fd,
+                     struct error *err)
+{
+    struct mount_attr change = { .attr_set = attributes };
+    auto_close int fd = -1;
+    int r;
+
+    fd = (int)syscall(SYS_open_tree_attr, dir_fd, path,
+                      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (path[0] == '\0' ? AT_EMPTY_PATH : 0),
+                      &change, sizeof(change));
+    /* EPERM: a sandbox that does not know the call yet. */
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+        r = mount_clone(dir_fd, path, false, &fd, err);
+        if (r == 0)
+            r = mount_change(fd, attributes, 0, false, err);
+        if (r < 0)
+            return r;
+    }
+    if (fd < 0)
+        return error_errno(err, "copy the mount of '%s'", path);
+    *ret_mount_fd = take_fd(&fd);
     return 0;
 }
 

@@ -395,6 +395,34 @@ static int fill_mount(const struct rootfs *rootfs, const struct mount_step *step
     return 0;
 }
 
+/* Whether nothing but the file system itself is wanted, by words that mount(2) takes. */
+static bool is_simple(const struct mount_step *step)
+{
+    const struct mount_options *options = &step->options;
+
+    return (step->kind == MOUNT_TMPFS || step->kind == MOUNT_DEVPTS ||
+            step->kind == MOUNT_KERNEL) &&
+           options->superblock == 0 && options->propagation_count == 0 && !options->has_copy_up &&
+           step->uid_mappings == NULL && !step->is_late_read_only;
+}
+
+/* What stands in every container's own /dev: pts, shm, mqueue. 1: done, 0: not so simple, or it
+ * failed and the longer way will tell why. */
+static int mount_in_own_dev(struct rootfs *rootfs, const struct mount_step *step,
+                            const struct target *target, struct error *err)
+{
+    const struct mount_options *options = &step->options;
+
+    if (target->name == NULL || !is_simple(step) ||
+        mount_simply(target->fd, target->name, step->type, step->source, options->data,
+                     options->data_count, new_mount_attributes(options)) < 0)
+        return 0;
+    if (!step->is_pts || rootfs->pts_fd >= 0)
+        return 1;
+    rootfs->pts_fd = openat(target->fd, target->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return rootfs->pts_fd < 0 ? error_errno(err, "open the mount") : 1;
+}
+
 static int apply(struct rootfs *rootfs, const struct mount_step *step, struct target *target,
                  struct error *err)
 {
@@ -409,6 +437,9 @@ static int apply(struct rootfs *rootfs, const struct mount_step *step, struct ta
     r = find_target(rootfs, step, mount_fd, target, err);
     if (r < 0)
         return r;
+    r = mount_in_own_dev(rootfs, step, target, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
     if (step->kind != MOUNT_BIND) {
         r = make_mount(rootfs, step, target, &mount_fd, err);
         if (r < 0)

@@ -232,6 +232,9 @@ extern const struct object spec_mount_object;
 int spec_decode(const char *json, size_t length, struct spec **ret_spec, struct error *err);
 /** Reads @name below @dir_fd, at most SPEC_BYTES_MAX, and decodes it. */
 int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error *err);
+/** As spec_read(), and gives the text; the caller frees it. */
+int spec_read_text(int dir_fd, const char *name, struct spec **ret_spec, char **ret_json,
+                   struct error *err);
 /** JSON text of a spec, indented by four spaces. Caller frees. */
 char *spec_encode(const struct spec *spec);
 /** Frees a spec and all it holds; NULL is fine. */

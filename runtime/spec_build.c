@@ -30,7 +30,8 @@ int spec_decode(const char *json, size_t length, struct spec **ret_spec, struct 
     return 0;
 }
 
-int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error *err)
+int spec_read_text(int dir_fd, const char *name, struct spec **ret_spec, char **ret_json,
+                   struct error *err)
 {
     auto_free char *json = NULL;
     size_t length = 0;
@@ -40,7 +41,17 @@ int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error
     if (r < 0)
         return r;
     r = spec_decode(json, length, ret_spec, err);
-    return r < 0 ? error_prefix(err, r, "%s", name) : 0;
+    if (r < 0)
+        return error_prefix(err, r, "%s", name);
+    *ret_json = take_ptr(&json);
+    return 0;
+}
+
+int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error *err)
+{
+    auto_free char *json = NULL;
+
+    return spec_read_text(dir_fd, name, ret_spec, &json, err);
 }
 
 char *spec_encode(const struct spec *spec)

@@ -93,7 +93,7 @@ run close_range EINVAL 1
 run unlinkat EBUSY 1 5
 create bind EACCES 1
 create sendmsg EPIPE 1
-create renameat EIO 3
+create renameat EIO 2
 start connect ECONNREFUSED 1
 start sendmsg EPIPE 1
 start recvmsg EIO 1
