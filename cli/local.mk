@@ -40,7 +40,7 @@ berth_SOURCES = cli/berth_main.c \
 	cli/berth_manual.c cli/berth_manual.h
 # libprovision only for rmi, which needs neither archives nor digests.
 berth_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
-	libcgroups.a libbase.a -lseccomp -lcap -ljansson
+	libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 berth_oci_SOURCES = cli/oci_main.c \
@@ -50,7 +50,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_life.c \
 	cli/oci_look.c \
 	cli/oci_manual.c cli/oci_manual.h
-berth_oci_LDADD = libcli.a libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+berth_oci_LDADD = libcli.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 # Completion scripts come from the programs' own tables.
@@ -78,7 +78,7 @@ completions/berth-oci.fish: berth-oci
 
 if HAVE_CMOCKA
 cli_test_libs = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
-	libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
+	libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
 check_PROGRAMS += \
 	tests/unit/test_completion \

@@ -23,7 +23,7 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 
 pkglibexec_PROGRAMS += berth-monitor berth-init
 berth_monitor_SOURCES = engine/monitor_main.c
-berth_monitor_LDADD = libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a libbase.a \
+berth_monitor_LDADD = libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a libbase.a \
 	-lseccomp -lcap -ljansson
 berth_monitor_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 # Always static: it runs inside of images that may have no libraries at all.
@@ -34,7 +34,7 @@ berth_init_LDFLAGS = -static -no-pie -Wl,--gc-sections -s
 EXTRA_DIST += tests/fuzz/corpus/log_line
 
 if HAVE_CMOCKA
-ENGINE_TEST_LIBS = libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a libbase.a \
+ENGINE_TEST_LIBS = libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a libbase.a \
 	-lseccomp -lcap -ljansson -lcmocka
 check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
 	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_log_line \

@@ -28,7 +28,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_options.c cli/image_options.h \
 	cli/progress.c cli/progress.h \
 	cli/tar_writer.c cli/tar_writer.h
-berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libcgroups.a \
+berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
 if HAVE_CMOCKA

@@ -17,7 +17,7 @@
 # It adds inputs that reach new code to found/, and writes one that fails to crash-*. That one goes
 # into the corpus, with the fix and under a name that says what it shows.
 
-fuzz_runtime_libs = libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+fuzz_runtime_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 fuzz_engine_libs = libengine.a libimage.a libunionfs.a $(fuzz_runtime_libs)
 
 check_PROGRAMS += \
@@ -39,7 +39,7 @@ tests_fuzz_replay_archive_SOURCES = tests/fuzz/fuzz_archive.c tests/fuzz/replay_
 tests_fuzz_replay_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson
 
 tests_fuzz_replay_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c tests/fuzz/replay_main.c
-tests_fuzz_replay_cgroup_LDADD = libcgroups.a libbase.a -ljansson
+tests_fuzz_replay_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
 
 tests_fuzz_replay_decode_SOURCES = tests/fuzz/fuzz_decode.c tests/fuzz/replay_main.c
 tests_fuzz_replay_decode_LDADD = libbase.a -ljansson
@@ -48,7 +48,7 @@ tests_fuzz_replay_documents_fields_SOURCES = tests/fuzz/fuzz_documents_fields.c 
 tests_fuzz_replay_documents_fields_LDADD = libimage.a libbase.a -ljansson
 
 tests_fuzz_replay_limits_SOURCES = tests/fuzz/fuzz_limits.c tests/fuzz/replay_main.c
-tests_fuzz_replay_limits_LDADD = libcgroups.a libbase.a -ljansson
+tests_fuzz_replay_limits_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
 
 tests_fuzz_replay_log_line_SOURCES = tests/fuzz/fuzz_log_line.c tests/fuzz/replay_main.c
 tests_fuzz_replay_log_line_LDADD = $(fuzz_engine_libs)
@@ -95,7 +95,7 @@ tests_fuzz_fuzz_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -
 tests_fuzz_fuzz_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c
-tests_fuzz_fuzz_cgroup_LDADD = libcgroups.a libbase.a -ljansson
+tests_fuzz_fuzz_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
 tests_fuzz_fuzz_cgroup_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_decode_SOURCES = tests/fuzz/fuzz_decode.c
@@ -107,7 +107,7 @@ tests_fuzz_fuzz_documents_fields_LDADD = libimage.a libbase.a -ljansson
 tests_fuzz_fuzz_documents_fields_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_limits_SOURCES = tests/fuzz/fuzz_limits.c
-tests_fuzz_fuzz_limits_LDADD = libcgroups.a libbase.a -ljansson
+tests_fuzz_fuzz_limits_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
 tests_fuzz_fuzz_limits_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_log_line_SOURCES = tests/fuzz/fuzz_log_line.c

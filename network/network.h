@@ -1,0 +1,86 @@
+#ifndef NETWORK_NETWORK_H
+#define NETWORK_NETWORK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+
+/* Network interfaces by rtnetlink(7). A connection belongs to the network namespace in which it was
+ * opened, whatever namespace its owner is in later. */
+
+/** A connection to the kernel's routing socket in the caller's network namespace. Close it. */
+int network_open(int *ret_fd, struct error *err);
+
+/* --- links.c ---------------------------------------------------------------------------------- */
+
+struct network_link {
+    int index;
+    bool is_up;
+    char name[IFNAMSIZ];
+};
+struct network_links {
+    struct network_link *items;
+    size_t count;
+};
+
+/** Every interface of the connection's namespace. Release with network_links_clear(). */
+int network_links_list(int fd, struct network_links *ret_links, struct error *err);
+void network_links_clear(struct network_links *links);
+/** The one called @name, borrowed; NULL when there is none. */
+const struct network_link *network_links_find(const struct network_links *links, const char *name);
+
+/**
+ * The name that a new interface gets among @links: @name itself, or, when it has "%d", with the
+ * lowest number that is free, as the kernel chooses (netdevice.c, dev_alloc_name); pure.
+ *
+ * @ret_name  room for IFNAMSIZ bytes
+ *
+ * -EEXIST: it is taken. -ENAMETOOLONG: with its number it is too long.
+ */
+int network_links_name(const struct network_links *links, const char *name, char *ret_name,
+                       struct error *err);
+
+int network_link_set_up(int fd, int index, bool is_up, struct error *err);
+
+/**
+ * Moves an interface into another network namespace under a name there. Its addresses are lost,
+ * for the kernel closes it; hardware address and MTU stay.
+ *
+ * @fd            connection in the namespace where it is
+ * @namespace_fd  where it goes
+ */
+int network_link_move(int fd, int index, const char *name, int namespace_fd, struct error *err);
+
+/* --- addresses.c ------------------------------------------------------------------------------ */
+
+struct network_address {
+    uint8_t family, prefix_length;
+    uint32_t flags;      /* IFA_F_* */
+    uint8_t size;        /* bytes of each address: 4 or 16 */
+    uint8_t local[16];   /* of this end */
+    uint8_t address[16]; /* the same, or of the other end of a point-to-point link */
+    bool has_broadcast;
+    uint8_t broadcast[16];
+};
+struct network_addresses {
+    struct network_address *items;
+    size_t count;
+};
+
+/**
+ * The permanent addresses of global scope of one interface, in their order.
+ *
+ * Release with network_addresses_clear(); rfc3549 2.3.3.2 (scope), rtnetlink(7).
+ */
+int network_addresses_list(int fd, int index, struct network_addresses *ret_addresses,
+                           struct error *err);
+void network_addresses_clear(struct network_addresses *addresses);
+/** Gives an interface one more address. */
+int network_address_add(int fd, int index, const struct network_address *address,
+                        struct error *err);
+
+#endif
