@@ -392,6 +392,9 @@ int container_delete(struct container *container, bool is_forced, struct error *
         if (r < 0)
             return r;
     }
+    r = host_setup_undo(&container->state, err);
+    if (r < 0)
+        return r;
     log_debug("delete %s: no process and no cgroup is left", id);
     run_poststop(container);
     return path_remove_tree(container->runtime->fd, id, err);

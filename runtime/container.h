@@ -22,6 +22,7 @@ struct state {
     pid_t pid;           /* 0: not yet */
     uint64_t start_time; /* of pid, ticks since boot */
     struct string_map annotations;
+    char *rdt_group, *rdt_monitor; /* directories in resctrl that were made for it; NULL: none */
 };
 extern const struct object state_object;
 
@@ -129,9 +130,13 @@ int idmap_write(pid_t pid, const struct spec_linux *linux_, struct error *err);
 
 /** Whether the init has to wait for something that only its creator can do. */
 bool host_setup_is_needed(const struct spec *spec, const struct namespaces_plan *namespaces);
-/** Does it for the process @pid, which waits for HOST_READY. */
-int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces, pid_t pid,
-                     struct error *err);
+/** Whether it can be done; writes into @state what will have to be removed at the end. */
+int host_setup_plan(const struct spec *spec, struct state *state, struct error *err);
+/** Does it for the process of @state, which waits for HOST_READY. */
+int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces,
+                     const struct state *state, struct error *err);
+/** Removes at the end what host_setup_plan() wrote down; what is gone already is fine. */
+int host_setup_undo(const struct state *state, struct error *err);
 
 /* --- process_tree.c ----------------------------------------------------------------------------
  */

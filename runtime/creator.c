@@ -107,10 +107,6 @@ static int refuse_unsupported(const struct spec *spec, struct error *err)
 {
     const struct spec_linux *linux_ = &spec->linux_;
 
-    if (linux_->intel_rdt != NULL)
-        return error_set(err, EOPNOTSUPP, "linux.intelRdt: is not supported yet");
-    if (linux_->net_devices.count > 0)
-        return error_set(err, EOPNOTSUPP, "linux.netDevices: is not supported yet");
     if (linux_->memory_policy != NULL)
         return error_set(err, EOPNOTSUPP, "linux.memoryPolicy: is not supported yet");
     if (spec->process->exec_cpu_affinity != NULL)
@@ -165,6 +161,9 @@ static int plan_all(struct creation *creation, struct error *err)
     memcpy(creation->launch.stdio, creation->options->stdio, sizeof(creation->launch.stdio));
     creation->launch.preserve_fds = creation->options->preserve_fds;
     creation->launch.dies_with_parent = creation->options->dies_with_caller;
+    r = host_setup_plan(creation->spec, &container->state, err);
+    if (r < 0)
+        return r;
     r = rootfs_open_sources(creation->rootfs, err);
     if (r < 0)
         return r;
@@ -433,7 +432,7 @@ static int make_container(struct creation *creation, struct error *err)
     if (r < 0)
         return r;
     if (host_setup_is_needed(creation->spec, &creation->namespaces)) {
-        r = host_setup_apply(creation->spec, &creation->namespaces, container->state.pid, err);
+        r = host_setup_apply(creation->spec, &creation->namespaces, &container->state, err);
         if (r < 0)
             return r;
         r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
@@ -469,6 +468,7 @@ void creation_undo(struct creation *creation)
     release(&creation->listen_fd);
     if (container->cgroup != NULL)
         (void)cgroup_delete(container->cgroup, &ignored);
+    (void)host_setup_undo(&container->state, &ignored);
     if (creation->has_directory)
         (void)path_remove_tree(container->runtime->fd, container->state.id, &ignored);
     if (ignored.code != 0)

@@ -24,11 +24,16 @@ struct features_seccomp {
     struct strings actions, operators, archs, known_flags, supported_flags;
 };
 
+struct features_intel_rdt {
+    bool enabled, schemata, monitoring;
+};
+
 struct features_linux {
     struct strings namespaces, capabilities;
     struct features_cgroup cgroup;
     struct features_seccomp seccomp;
-    struct switch_ apparmor, selinux, intel_rdt, net_devices, idmap;
+    struct switch_ apparmor, selinux, net_devices, idmap;
+    struct features_intel_rdt intel_rdt;
 };
 
 struct features {
@@ -77,6 +82,15 @@ static const struct field mount_extensions_fields[] = {
 static const struct object mount_extensions_object = { mount_extensions_fields,
                                                        sizeof(struct switch_), 0 };
 
+static const struct field intel_rdt_fields[] = {
+    FIELD_OF(struct features_intel_rdt, enabled, "enabled", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct features_intel_rdt, schemata, "schemata", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct features_intel_rdt, monitoring, "monitoring", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    { 0 },
+};
+static const struct object intel_rdt_object = { intel_rdt_fields, sizeof(struct features_intel_rdt),
+                                                0 };
+
 static const struct field linux_fields[] = {
     FIELD_OF(struct features_linux, namespaces, "namespaces", FIELD_STRINGS, 0),
     FIELD_OF(struct features_linux, capabilities, "capabilities", FIELD_STRINGS, 0),
@@ -88,7 +102,7 @@ static const struct field linux_fields[] = {
                  FIELD_KEEP_EMPTY),
     FIELD_OBJECT(struct features_linux, selinux, "selinux", FIELD_STRUCT, &switch_object,
                  FIELD_KEEP_EMPTY),
-    FIELD_OBJECT(struct features_linux, intel_rdt, "intelRdt", FIELD_STRUCT, &switch_object,
+    FIELD_OBJECT(struct features_linux, intel_rdt, "intelRdt", FIELD_STRUCT, &intel_rdt_object,
                  FIELD_KEEP_EMPTY),
     FIELD_OBJECT(struct features_linux, idmap, "mountExtensions", FIELD_STRUCT,
                  &mount_extensions_object, FIELD_KEEP_EMPTY),
@@ -219,6 +233,8 @@ char *runtime_features_json(void)
             .seccomp = { .enabled = true },
             .apparmor = { true },
             .selinux = { true },
+            .intel_rdt = { true, true, true },
+            .net_devices = { true },
             .idmap = { true },
         },
     };

@@ -19,9 +19,11 @@ libruntime_a_SOURCES = \
 	runtime/mount_options.c \
 	runtime/mount_plan.c \
 	runtime/namespaces.c \
+	runtime/net_devices.c \
 	runtime/overlay_root.c \
 	runtime/process_tree.c \
 	runtime/procfs.c \
+	runtime/rdt.c \
 	runtime/rlimits.c \
 	runtime/rootfs.c \
 	runtime/rootfs_terminal.c \
@@ -53,9 +55,11 @@ libruntime_a_SOURCES = \
 	runtime/mount_idmap.h \
 	runtime/mount_options.h \
 	runtime/mount_plan.h \
+	runtime/net_devices.h \
 	runtime/overlay_root.h \
 	runtime/process_setup.h \
 	runtime/procfs.h \
+	runtime/rdt.h \
 	runtime/rootfs.h \
 	runtime/rootfs_state.h \
 	runtime/runtime.h \
@@ -76,8 +80,9 @@ check_PROGRAMS += \
 	tests/unit/test_user \
 	tests/unit/test_features \
 	tests/unit/test_mount_options \
-	tests/unit/test_mount_plan
-runtime_test_libs = libruntime.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
+	tests/unit/test_mount_plan \
+	tests/unit/test_rdt
+runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
 tests_unit_test_container_SOURCES = tests/unit/test_container.c
 tests_unit_test_container_LDADD = $(runtime_test_libs)
@@ -101,4 +106,7 @@ tests_unit_test_mount_options_SOURCES = tests/unit/test_mount_options.c
 tests_unit_test_mount_options_LDADD = $(runtime_test_libs)
 tests_unit_test_mount_plan_SOURCES = tests/unit/test_mount_plan.c
 tests_unit_test_mount_plan_LDADD = $(runtime_test_libs)
+tests_unit_test_rdt_SOURCES = tests/unit/test_rdt.c
+tests_unit_test_rdt_LDADD = $(runtime_test_libs)
+tests_unit_test_rdt_LDFLAGS = -Wl,--wrap=mkdirat
 endif

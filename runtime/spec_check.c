@@ -9,6 +9,7 @@
 
 #include "base/auto.h"
 #include "runtime/process_setup.h"
+#include "runtime/rdt.h"
 
 /* What field tables cannot say about config.json; pure. Options of mounts, propagation and sysctls
  * are checked where their tables are, by rootfs_plan(). The runtime-spec is meant where a comment
@@ -338,6 +339,25 @@ static bool is_interface_name(const char *name)
     return true;
 }
 
+/* In a new name one "%d" stands for a number that is free there. */
+static bool is_interface_template(const char *name)
+{
+    const char *percent = strchr(name, '%');
+
+    return is_interface_name(name) &&
+           (percent == NULL || (percent[1] == 'd' && strchr(percent + 1, '%') == NULL));
+}
+
+static const char *new_name(const struct spec_net_device *device)
+{
+    return text_is_empty(device->name) ? device->key : device->name;
+}
+
+static bool is_same_new_name(const struct spec_net_device *a, const struct spec_net_device *b)
+{
+    return strchr(new_name(a), '%') == NULL && text_equal(new_name(a), new_name(b));
+}
+
 static int check_net_devices(const struct spec *spec, struct error *err)
 {
     const struct spec_net_devices *devices = &spec->linux_.net_devices;
@@ -350,10 +370,16 @@ static int check_net_devices(const struct spec *spec, struct error *err)
         if (!is_interface_name(device->key))
             return error_set(err, EINVAL, "linux.netDevices: '%s' is not the name of an interface",
                              device->key);
-        if (!text_is_empty(device->name) && !is_interface_name(device->name))
+        if (!text_is_empty(device->name) && !is_interface_template(device->name))
             return error_set(err, EINVAL,
                              "linux.netDevices.%s.name: '%s' is not the name of an interface",
                              device->key, device->name);
+        for (size_t j = 0; j < i; j++) {
+            if (is_same_new_name(device, &devices->items[j]))
+                return error_set(err, EINVAL,
+                                 "linux.netDevices.%s.name: '%s' is given to another one too",
+                                 device->key, new_name(device));
+        }
     }
     return 0;
 }
@@ -378,6 +404,8 @@ static int check_linux(const struct spec *spec, struct error *err)
         r = check_device_rules(linux_->resources, err);
     if (r == 0)
         r = check_net_devices(spec, err);
+    if (r == 0 && linux_->intel_rdt != NULL)
+        r = rdt_check(linux_->intel_rdt, err);
     if (r == 0)
         r = check_absolute_list(&linux_->masked_paths, "linux.maskedPaths", err);
     if (r == 0)

@@ -48,8 +48,8 @@ static const char full_document[] =
     "{\"index\":0,\"value\":18446744073709551615,\"valueTwo\":1,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}]},"
     "\"rootfsPropagation\":\"slave\",\"maskedPaths\":[\"/a\"],\"readonlyPaths\":[\"/b\"],"
     "\"mountLabel\":\"l\","
-    "\"intelRdt\":{\"closID\":\"i\",\"schemata\":[\"L3:0=f\"],\"l3CacheSchema\":\"x\","
-    "\"memBwSchema\":\"y\",\"enableMonitoring\":true},"
+    "\"intelRdt\":{\"closID\":\"i\",\"schemata\":[\"L3:0=f\"],\"l3CacheSchema\":\"L3:0=f\","
+    "\"memBwSchema\":\"MB:0=1\",\"enableMonitoring\":true},"
     "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_STATIC_NODES\"]},"
     "\"personality\":{\"domain\":\"LINUX32\"},"
     "\"timeOffsets\":{\"monotonic\":{\"secs\":-1,\"nanosecs\":5}}}}";
