@@ -126,6 +126,7 @@ static int run_exec(struct container *container, const struct arguments *argumen
     struct container_exec_options options = {
         .pid_file = arguments_text(arguments, "pid-file"),
         .console_socket = arguments_text(arguments, "console-socket"),
+        .pidfd_socket = arguments_text(arguments, "pidfd-socket"),
         .stdio = { -1, -1, -1 },
         .ignores_paused = arguments_flag(arguments, "ignore-paused"),
         .cgroup = arguments_text(arguments, "cgroup"),

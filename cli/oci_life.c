@@ -50,6 +50,7 @@ static int fill_options(const struct arguments *arguments, struct container_opti
         .bundle_fd = -1,
         .pid_file = arguments_text(arguments, "pid-file"),
         .console_socket = arguments_text(arguments, "console-socket"),
+        .pidfd_socket = arguments_text(arguments, "pidfd-socket"),
         .stdio = { -1, -1, -1 },
         .has_no_pivot = arguments_flag(arguments, "no-pivot"),
         .has_no_new_keyring = arguments_flag(arguments, "no-new-keyring"),

@@ -17,6 +17,8 @@
 static const struct option create_options[] = {
     { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
     { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
+    { "pidfd-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the process's pidfd",
+      "file" },
     { "pid-file", 0, OPTION_TEXT, "PATH", "Write the process id into this file", "file" },
     { "no-pivot", 0, OPTION_FLAG, NULL, "Do not use pivot_root (for a root on a ramdisk)", NULL },
     { "no-new-keyring", 0, OPTION_FLAG, NULL, "Keep the session keyring of the caller", NULL },
@@ -55,6 +57,8 @@ static const struct option exec_options[] = {
     { "process", 'p', OPTION_TEXT, "FILE", "Process description (JSON) instead of arguments",
       "file" },
     { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
+    { "pidfd-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the process's pidfd",
+      "file" },
     { "pid-file", 0, OPTION_TEXT, "PATH", "Write the process id into this file", "file" },
     { "cwd", 0, OPTION_TEXT, "DIR", "Working directory in the container", "none" },
     { "env", 'e', OPTION_LIST, "NAME=VALUE", "Set an environment variable", "none" },

@@ -26,6 +26,10 @@ struct state {
 };
 extern const struct object state_object;
 
+/* Annotations of crun's that callers rely on. */
+#define ANNOTATION_PIDFD_RECEIVER "run.oci.pidfd_receiver"
+#define ANNOTATION_KEEP_GROUPS    "run.oci.keep_original_groups"
+
 #define STATE_FILE        "state.json"
 #define STATE_CONFIG_FILE "config.json" /* the spec as it was at create (runtime.md "create") */
 #define STATE_SOCKET      "start.sock"
@@ -191,7 +195,7 @@ struct launch_plan {
     uint64_t bounding, effective, inheritable, permitted, ambient;
     unsigned preserve_fds;
     int stdio[3];
-    bool dies_with_parent;
+    bool dies_with_parent, keeps_groups;
 };
 int launch_plan_make(const struct spec *spec, const struct spec_process *process,
                      struct runtime *runtime, struct launch_plan *ret_plan, struct error *err);
@@ -227,6 +231,17 @@ struct init_context {
 };
 /** The child's side from clone to exec; never returns. */
 _Noreturn void init_run_child(const struct init_context *context);
+
+/* --- handover.c: descriptors for someone outside, over the stream socket he listens on ----------
+ */
+
+/** Connects to a unix socket, however long its path is. */
+int handover_connect(const char *path, int *ret_fd, struct error *err);
+/** Sends a text, which must not be empty, and with it one descriptor (borrowed). */
+int handover_send(int socket_fd, const char *text, int sent_fd, struct error *err);
+/** Both at once; @what names the receiver in errors: "console socket". */
+int handover_give(const char *path, const char *text, int sent_fd, const char *what,
+                  struct error *err);
 
 /* --- terminal.c
  * --------------------------------------------------------------------------------------- */

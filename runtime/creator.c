@@ -107,10 +107,6 @@ static int refuse_unsupported(const struct spec *spec, struct error *err)
 {
     const struct spec_linux *linux_ = &spec->linux_;
 
-    if (linux_->memory_policy != NULL)
-        return error_set(err, EOPNOTSUPP, "linux.memoryPolicy: is not supported yet");
-    if (spec->process->exec_cpu_affinity != NULL)
-        return error_set(err, EOPNOTSUPP, "process.execCPUAffinity: is not supported yet");
     if (linux_->seccomp != NULL && !text_is_empty(linux_->seccomp->listener_path))
         return error_set(err, EOPNOTSUPP, "linux.seccomp.listenerPath: is not supported yet");
     if (!text_is_empty(linux_->mount_label))
@@ -380,6 +376,21 @@ static int wait_created(struct creation *creation, struct error *err)
     return 0;
 }
 
+/* To --pidfd-socket, and to whom crun's annotation names; with the words that runc sends along. */
+static int give_pidfd(const struct creation *creation, struct error *err)
+{
+    const char *receiver = string_map_get(&creation->spec->annotations, ANNOTATION_PIDFD_RECEIVER);
+    int pidfd = creation->container->pidfd;
+    int r = 0;
+
+    if (creation->options->pidfd_socket != NULL)
+        r = handover_give(creation->options->pidfd_socket, "standard", pidfd, "pidfd socket", err);
+    if (r == 0 && receiver != NULL)
+        r = handover_give(receiver, "standard", pidfd, "annotation " ANNOTATION_PIDFD_RECEIVER,
+                          err);
+    return r;
+}
+
 int creation_hand_over(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -392,6 +403,9 @@ int creation_hand_over(struct creation *creation, struct error *err)
             return r;
         release(&container->console_fd);
     }
+    r = give_pidfd(creation, err);
+    if (r < 0)
+        return r;
     if (options->pid_file != NULL)
         r = pid_file_write(options->pid_file, container->state.pid, err);
     return r;

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/wire.h"
+#include "runtime/process_setup.h"
 
 /* A further process in a running container. The caller chooses the container's pid namespace for
  * its next child (setns by pidfd), clones into the cgroup; the child joins the other namespaces in
@@ -27,7 +28,8 @@ struct exec_context {
     const struct container_exec_options *options;
     const struct spec *spec;
     const struct launch_plan *launch;
-    struct cgroup *cgroup; /* NULL: none */
+    const struct spec_cpu_affinity *affinity; /* NULL: none */
+    struct cgroup *cgroup;                    /* NULL: none */
     bool is_cloned_into;
     pid_t target_pid; /* the container's init */
     int target_pidfd;
@@ -87,13 +89,19 @@ static int run_steps_child(const struct exec_context *context, struct error *err
     auto_close int slave = -1, master = -1;
     auto_free char *program = NULL;
     int flags = namespaces_exec_flags(context->spec);
-    int r;
+    int r = 0;
 
     if (context->cgroup != NULL) {
         r = cgroup_enter_child(context->cgroup, context->is_cloned_into, err);
         if (r < 0)
             return r;
     }
+    if (context->affinity == NULL || text_is_empty(context->affinity->final))
+        process_affinity_reset();
+    else
+        r = process_affinity_apply(context->affinity->final, "process.execCPUAffinity.final", err);
+    if (r < 0)
+        return r;
     r = set_oom_score_child(process, err);
     if (r < 0)
         return r;
@@ -191,6 +199,28 @@ static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool 
     return pid;
 }
 
+/* The initial affinity is the caller's at the clone, for a clone may be born in the cgroup. */
+static pid_t clone_with_affinity(const struct exec_context *context, int cgroup_fd,
+                                 struct error *err)
+{
+    bool has_pid_namespace = spec_find_namespace(context->spec, "pid") != NULL;
+    struct cpu_mask own;
+    pid_t pid;
+    int r;
+
+    if (context->affinity == NULL || text_is_empty(context->affinity->initial))
+        return clone_exec(context, cgroup_fd, has_pid_namespace, err);
+    r = process_affinity_save(&own, err);
+    if (r < 0)
+        return r;
+    r = process_affinity_apply(context->affinity->initial, "process.execCPUAffinity.initial", err);
+    if (r < 0)
+        return r;
+    pid = clone_exec(context, cgroup_fd, has_pid_namespace, err);
+    process_affinity_restore(&own);
+    return pid;
+}
+
 /* Waits until the program runs; the descriptor of its terminal comes back. */
 static int wait_started(int sync_fd, int *ret_console, struct error *err)
 {
@@ -219,6 +249,15 @@ static int hand_over(const struct container_exec_options *options, pid_t pid, in
 
     if (options->console_socket != NULL && *console >= 0) {
         r = terminal_send(options->console_socket, *console, err);
+        if (r < 0)
+            return r;
+    }
+    if (options->pidfd_socket != NULL) {
+        auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+        if (pidfd < 0)
+            return error_errno(err, "open the pidfd of process %d", pid);
+        r = handover_give(options->pidfd_socket, "setns", pidfd, "pidfd socket", err);
         if (r < 0)
             return r;
     }
@@ -261,6 +300,7 @@ int container_exec(struct container *container, const struct container_exec_opti
     launch.preserve_fds = options->preserve_fds;
     context.launch = &launch;
 
+    context.affinity = options->process->exec_cpu_affinity;
     context.cgroup = container_cgroup(container);
     cgroup_fd = context.cgroup != NULL ? cgroup_clone_part_fd(context.cgroup) : -1;
     context.is_cloned_into = cgroup_fd >= 0;
@@ -272,7 +312,7 @@ int container_exec(struct container *container, const struct container_exec_opti
     /* Inherited by the child: memory flags survive fork, and exec resets them. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return error_errno(err, "hide the process from the container");
-    pid = clone_exec(&context, cgroup_fd, spec_find_namespace(context.spec, "pid") != NULL, err);
+    pid = clone_with_affinity(&context, cgroup_fd, err);
     (void)prctl(PR_SET_DUMPABLE, 1);
     launch_plan_clear(&launch);
     if (pid < 0)

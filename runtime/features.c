@@ -1,9 +1,8 @@
-#include "runtime/runtime.h"
-
 #include <seccomp.h>
 #include <stddef.h>
 
 #include "base/decode.h"
+#include "runtime/container.h"
 #include "runtime/process_setup.h"
 #include "runtime/seccomp_profile.h"
 
@@ -28,17 +27,22 @@ struct features_intel_rdt {
     bool enabled, schemata, monitoring;
 };
 
+struct features_memory_policy {
+    struct strings modes, flags;
+};
+
 struct features_linux {
     struct strings namespaces, capabilities;
     struct features_cgroup cgroup;
     struct features_seccomp seccomp;
     struct switch_ apparmor, selinux, net_devices, idmap;
     struct features_intel_rdt intel_rdt;
+    struct features_memory_policy memory_policy;
 };
 
 struct features {
     char *version_min, *version_max;
-    struct strings hooks, mount_options;
+    struct strings hooks, mount_options, unsafe_annotations;
     struct features_linux linux_;
     struct string_map annotations;
 };
@@ -69,6 +73,14 @@ static const struct field seccomp_fields[] = {
     { 0 },
 };
 static const struct object seccomp_object = { seccomp_fields, sizeof(struct features_seccomp), 0 };
+
+static const struct field memory_policy_fields[] = {
+    FIELD_OF(struct features_memory_policy, modes, "modes", FIELD_STRINGS, 0),
+    FIELD_OF(struct features_memory_policy, flags, "flags", FIELD_STRINGS, 0),
+    { 0 },
+};
+static const struct object memory_policy_object = { memory_policy_fields,
+                                                    sizeof(struct features_memory_policy), 0 };
 
 /* mountExtensions has one member, idmap, which is a switch. */
 static const struct field mount_extensions_fields[] = {
@@ -108,6 +120,8 @@ static const struct field linux_fields[] = {
                  &mount_extensions_object, FIELD_KEEP_EMPTY),
     FIELD_OBJECT(struct features_linux, net_devices, "netDevices", FIELD_STRUCT, &switch_object,
                  FIELD_KEEP_EMPTY),
+    FIELD_OBJECT(struct features_linux, memory_policy, "memoryPolicy", FIELD_STRUCT,
+                 &memory_policy_object, 0),
     { 0 },
 };
 static const struct object linux_object = { linux_fields, sizeof(struct features_linux), 0 };
@@ -119,12 +133,20 @@ static const struct field features_fields[] = {
     FIELD_OF(struct features, mount_options, "mountOptions", FIELD_STRINGS, 0),
     FIELD_OBJECT(struct features, linux_, "linux", FIELD_STRUCT, &linux_object, FIELD_KEEP_EMPTY),
     FIELD_OF(struct features, annotations, "annotations", FIELD_MAP, 0),
+    FIELD_OF(struct features, unsafe_annotations, "potentiallyUnsafeConfigAnnotations",
+             FIELD_STRINGS, 0),
     { 0 },
 };
 static const struct object features_object = { features_fields, sizeof(struct features), 0 };
 
 static const char *const hooks[] = {
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+};
+
+/* Annotations that change more than the container: an engine must not let its users set them. */
+static const char *const unsafe_annotations[] = {
+    ANNOTATION_KEEP_GROUPS,
+    ANNOTATION_PIDFD_RECEIVER,
 };
 
 static const char *const namespaces[] = {
@@ -250,6 +272,9 @@ char *runtime_features_json(void)
     add_words(&features.linux_.seccomp.archs, seccomp_architectures, false);
     add_words(&features.linux_.seccomp.known_flags, seccomp_flags, true);
     add_words(&features.linux_.seccomp.supported_flags, seccomp_flags, false);
+    process_memory_policy_words(&features.linux_.memory_policy.modes,
+                                &features.linux_.memory_policy.flags);
+    add_list(&features.unsafe_annotations, unsafe_annotations, ARRAY_SIZE(unsafe_annotations));
     string_map_set(&features.annotations, "io.github.seccomp.libseccomp.version", library_version);
     json = encode_text(&features_object, &features, ENCODE_INDENTED);
     object_clear(&features_object, &features);

@@ -252,6 +252,7 @@ static int run_steps(struct init *init, struct error *err)
         if (r < 0)
             return r;
     }
+    process_affinity_reset();
     r = wait_for(init->peer_fd, SYNC_HOST_READY, err);
     if (r < 0)
         return r;

@@ -32,6 +32,7 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
     struct launch_plan plan = { .process = process,
                                 .linux_ = &spec->linux_,
                                 .stdio = { -1, -1, -1 } };
+    const char *keeps_groups = string_map_get(&spec->annotations, ANNOTATION_KEEP_GROUPS);
     struct capability_sets sets = { 0 };
     int r;
 
@@ -41,6 +42,7 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
     if (!text_is_empty(process->selinux_label) && access("/sys/fs/selinux/enforce", F_OK) < 0)
         return error_set(err, EOPNOTSUPP,
                          "process.selinuxLabel: SELinux is not enabled on this machine");
+    plan.keeps_groups = text_equal(keeps_groups, "1") || text_equal(keeps_groups, "true");
     r = rlimits_check(&process->rlimits, err);
     if (r < 0)
         return r;
@@ -108,6 +110,9 @@ int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct
     r = process_scheduling_apply(plan->process, err);
     if (r < 0)
         return r;
+    r = process_memory_policy_apply(plan->linux_->memory_policy, err);
+    if (r < 0)
+        return r;
     r = process_personality_apply(plan->linux_->personality, err);
     if (r < 0)
         return r;
@@ -140,13 +145,13 @@ static int raise_permitted(struct error *err)
     return 0;
 }
 
-static int change_user(const struct spec_process *process, bool may_lack_setgroups,
-                       struct error *err)
+static int change_user(const struct launch_plan *plan, bool may_lack_setgroups, struct error *err)
 {
-    const struct spec_user *user = &process->user;
-    int r;
+    const struct spec_user *user = &plan->process->user;
+    int r = 0;
 
-    r = set_groups(user, may_lack_setgroups, err);
+    if (!plan->keeps_groups)
+        r = set_groups(user, may_lack_setgroups, err);
     if (r < 0)
         return r;
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
@@ -248,7 +253,7 @@ int launch_identity_child(const struct launch_plan *plan, char **ret_program, st
     r = capabilities_drop_bounding(&sets, err);
     if (r < 0)
         return r;
-    r = change_user(process, has_user_namespace(plan->linux_), err);
+    r = change_user(plan, has_user_namespace(plan->linux_), err);
     if (r < 0)
         return r;
     if (process->user.has_umask)

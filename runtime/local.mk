@@ -8,6 +8,7 @@ libruntime_a_SOURCES = \
 	runtime/devices.c \
 	runtime/exec.c \
 	runtime/features.c \
+	runtime/handover.c \
 	runtime/hooks.c \
 	runtime/host_setup.c \
 	runtime/init.c \
@@ -77,6 +78,7 @@ check_PROGRAMS += \
 	tests/unit/test_seccomp_filter \
 	tests/unit/test_seccomp_default \
 	tests/unit/test_capabilities \
+	tests/unit/test_scheduling \
 	tests/unit/test_user \
 	tests/unit/test_features \
 	tests/unit/test_mount_options \
@@ -98,6 +100,8 @@ tests_unit_test_seccomp_default_SOURCES = tests/unit/test_seccomp_default.c
 tests_unit_test_seccomp_default_LDADD = $(runtime_test_libs)
 tests_unit_test_capabilities_SOURCES = tests/unit/test_capabilities.c
 tests_unit_test_capabilities_LDADD = $(runtime_test_libs)
+tests_unit_test_scheduling_SOURCES = tests/unit/test_scheduling.c
+tests_unit_test_scheduling_LDADD = $(runtime_test_libs)
 tests_unit_test_user_SOURCES = tests/unit/test_user.c
 tests_unit_test_user_LDADD = $(runtime_test_libs)
 tests_unit_test_features_SOURCES = tests/unit/test_features.c

@@ -96,6 +96,19 @@ int process_scheduling_check(const struct spec_process *process, struct error *e
 /** Scheduler by sched_setattr(2), I/O priority by ioprio_set(2). */
 int process_scheduling_apply(const struct spec_process *process, struct error *err);
 
+#define CPU_MASK_BITS 8192 /* the largest CONFIG_NR_CPUS; more than a cpu_set_t has */
+struct cpu_mask {
+    unsigned long bits[CPU_MASK_BITS / (8 * sizeof(unsigned long))];
+};
+/** The mask of the calling thread, to be put back with process_affinity_restore(). */
+int process_affinity_save(struct cpu_mask *ret_mask, struct error *err);
+void process_affinity_restore(const struct cpu_mask *mask);
+/** Ties the calling thread to the CPUs of a list, "0-3,7"; none given: does nothing. @member names
+ * it in errors. */
+int process_affinity_apply(const char *list, const char *member, struct error *err);
+/** Lets the calling thread run on every CPU that its cpuset allows; after it entered its cgroup. */
+void process_affinity_reset(void);
+
 /** Known words of linux.personality; no flag is known. */
 int process_personality_check(const struct spec_personality *personality, struct error *err);
 /** personality(2); before the seccomp filter, which may deny it. NULL does nothing. */
@@ -103,6 +116,8 @@ int process_personality_apply(const struct spec_personality *personality, struct
 
 /** Known words and nodes of linux.memoryPolicy. */
 int process_memory_policy_check(const struct spec_memory_policy *policy, struct error *err);
+/** Adds all words that are known of its mode and its flags. */
+void process_memory_policy_words(struct strings *modes, struct strings *flags);
 /** set_mempolicy(2). NULL does nothing. */
 int process_memory_policy_apply(const struct spec_memory_policy *policy, struct error *err);
 

@@ -47,6 +47,7 @@ struct container_options {
     const struct spec *spec;    /* NULL: read from the bundle's config.json */
     const char *pid_file;       /* NULL: none; relative to the caller's directory */
     const char *console_socket; /* NULL: none; receives the terminal's descriptor */
+    const char *pidfd_socket;   /* NULL: none; receives the pidfd of the first process */
     bool keeps_console;         /* the caller takes the terminal with container_take_console() */
     bool is_started_here;       /* container_start() follows in this process: no start.sock */
     int stdio[3];               /* become 0, 1, 2 of the process; -1: the caller's own */
@@ -121,7 +122,7 @@ int container_delete_remains(struct runtime *runtime, const char *id, struct err
 
 struct container_exec_options {
     const struct spec_process *process; /* complete: container_exec_process() gives a start */
-    const char *pid_file, *console_socket;
+    const char *pid_file, *console_socket, *pidfd_socket;
     bool keeps_console;
     int stdio[3];
     unsigned preserve_fds;

@@ -68,7 +68,7 @@ static const struct word memory_flags[] = {
 };
 
 #define MEMORY_NODES_MAX 1024 /* the largest CONFIG_NODES_SHIFT is 10 */
-#define CPUS_MAX         8192 /* the largest CONFIG_NR_CPUS */
+#define CPUS_MAX         CPU_MASK_BITS
 #define LONG_BITS        (sizeof(unsigned long) * CHAR_BIT)
 
 static const struct word *find_word(const struct word *words, const char *name)
@@ -241,6 +241,51 @@ int process_scheduling_apply(const struct spec_process *process, struct error *e
     return r;
 }
 
+int process_affinity_save(struct cpu_mask *ret_mask, struct error *err)
+{
+    *ret_mask = (struct cpu_mask){ 0 };
+    if (syscall(SYS_sched_getaffinity, 0, sizeof(ret_mask->bits), ret_mask->bits) < 0)
+        return error_errno(err, "read the CPU affinity");
+    return 0;
+}
+
+void process_affinity_restore(const struct cpu_mask *mask)
+{
+    /* Fails when a cpuset has been taken from under us; then the kernel has chosen already. */
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof(mask->bits), mask->bits);
+}
+
+int process_affinity_apply(const char *list, const char *member, struct error *err)
+{
+    struct cpu_mask mask = { 0 };
+    int r;
+
+    if (text_is_empty(list))
+        return 0;
+    r = parse_list(list, member, CPUS_MAX - 1, mask.bits, err);
+    if (r < 0)
+        return r;
+    if (syscall(SYS_sched_setaffinity, 0, sizeof(mask.bits), mask.bits) < 0)
+        return error_errno(err, "%s: run on the CPUs '%s'", member, list);
+    return 0;
+}
+
+/* Always, without looking first. Since Linux 6.2 the mask that a process was once given
+ * (taskset(1), CPUAffinity= of the unit that an engine runs in) stays in force when it enters a
+ * cpuset, so a container would be tied to CPUs that its caller happened to be tied to; before, the
+ * cpuset set the mask anew. To look first would cost as much as to set, one call of a microsecond,
+ * and could not tell a mask that was set from one that a cpuset left over. */
+void process_affinity_reset(void)
+{
+    struct cpu_mask mask;
+
+    memset(mask.bits, 0xff, sizeof(mask.bits));
+    /* Of all bits the kernel keeps those of CPUs that exist and that the cpuset allows. A process
+     * that may not (SCHED_DEADLINE is inherited by nobody, a filter of the caller's may deny it)
+     * keeps the mask it has, as runc's would. */
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof(mask.bits), mask.bits);
+}
+
 int process_personality_check(const struct spec_personality *personality, struct error *err)
 {
     assert(personality != NULL);
@@ -279,6 +324,14 @@ int process_memory_policy_check(const struct spec_memory_policy *policy, struct 
     return r;
 }
 
+void process_memory_policy_words(struct strings *modes, struct strings *flags)
+{
+    for (const struct word *word = memory_modes; word->name != NULL; word++)
+        strings_add(modes, word->name);
+    for (const struct word *word = memory_flags; word->name != NULL; word++)
+        strings_add(flags, word->name);
+}
+
 int process_memory_policy_apply(const struct spec_memory_policy *policy, struct error *err)
 {
     unsigned long nodes[MEMORY_NODES_MAX / LONG_BITS] = { 0 };
@@ -301,6 +354,7 @@ int process_memory_policy_apply(const struct spec_memory_policy *policy, struct 
     /* The kernel reads one bit less than it is told (set_mempolicy(2), "maxnode"). */
     if (syscall(SYS_set_mempolicy, mode, has_nodes ? nodes : NULL,
                 has_nodes ? MEMORY_NODES_MAX + 1 : 0) < 0)
-        return error_errno(err, "set memory policy %s", policy->mode);
+        return error_errno(err, "linux.memoryPolicy: set memory policy %s%s%s", policy->mode,
+                           has_nodes ? " for nodes " : "", has_nodes ? policy->nodes : "");
     return 0;
 }

@@ -1,0 +1,152 @@
+load helper
+
+# What the last process before exec puts on itself, and `exec`.
+
+setup() {
+    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
+    mkdir -p "$BUNDLE/rootfs"
+    berth image inspect busybox > /dev/null
+    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
+    berth-oci spec -b "$BUNDLE"
+    configure '.process.terminal = false | .process.args = ["sleep", "100"]'
+    before=$(things)
+}
+
+teardown() {
+    local id
+    for id in $(oci list -q); do oci delete -f "$id"; done
+    [ -z "$BACKGROUND" ] || kill $BACKGROUND 2> /dev/null || true
+    after=$(things)
+    [ "$before" = "$after" ] || {
+        echo "left behind: $after, before it was: $before"
+        return 1
+    }
+}
+
+# What a container could leave on the machine.
+things() {
+    echo "mounts $(wc -l < /proc/self/mountinfo)"
+    find /sys/fs/cgroup -type d -name 'process-*'
+    find "$ROOT" -mindepth 1 ! -path '*/.*' 2> /dev/null | sort
+}
+
+configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
+program() { configure ".process.args = [\"sh\", \"-c\", $(jq -n --arg text "$1" '$text')]"; }
+oci() { berth-oci --root "$ROOT" "$@"; }
+oci_status() { oci state "$1" | jq -r .status; }
+start() { oci run -d -b "$BUNDLE" "$@" < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1; }
+
+# Writes a program of Python and runs it in the background: agent NAME ARGUMENT... < PROGRAM
+agent() {
+    cat > "$BATS_TEST_TMPDIR/$1.py"
+    python3 "$BATS_TEST_TMPDIR/$1.py" "${@:2}" > "$BATS_TEST_TMPDIR/$1.out" 2> "$BATS_TEST_TMPDIR/$1.err" 3>&- &
+    BACKGROUND="$BACKGROUND $!"
+    AGENT=$!
+}
+
+# Waits for one descriptor and prints the text that came with it and the process it stands for.
+receive_pidfd() {
+    agent receiver "$1" << 'PY'
+import array, os, re, socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+c, _ = s.accept()
+text, extra, _, _ = c.recvmsg(100, socket.CMSG_SPACE(4))
+fd = array.array("i", extra[0][2][:4])[0]
+info = open("/proc/self/fdinfo/%d" % fd).read()
+print(text.decode(), re.search(r"Pid:\s*(\d+)", info).group(1))
+PY
+    wait_until 20 test -S "$1"
+}
+
+@test "a caller that is tied to one CPU does not tie its containers" {
+    [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
+    program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
+    all=$(grep Cpus_allowed_list /proc/1/status)
+    taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-cpu < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    wait_until 10 grep -qxF "$all" "$BATS_TEST_TMPDIR/out"
+    run -0 taskset -c 0 berth-oci --root "$ROOT" exec process-cpu grep Cpus_allowed_list /proc/self/status
+    [ "$output" = "$all" ]
+}
+
+@test "the cpuset is what remains of all CPUs" {
+    [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
+    configure '.linux.resources.cpu.cpus = "1"'
+    program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
+    taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-set < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    wait_until 10 grep -q '1$' "$BATS_TEST_TMPDIR/out"
+    run -0 oci exec process-set grep Cpus_allowed_list /proc/self/status
+    [[ "$output" =~ :.1$ ]]
+}
+
+@test "exec runs on the CPUs of execCPUAffinity, and says which list is wrong" {
+    [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
+    configure '.process.execCPUAffinity = {initial: "0", final: "1"}'
+    start process-aff
+    run -0 oci exec process-aff grep Cpus_allowed_list /proc/self/status
+    [[ "$output" =~ :.1$ ]]
+    run -0 grep Cpus_allowed_list "/proc/$(oci state process-aff | jq .pid)/status"
+    [ "$output" = "$(grep Cpus_allowed_list /proc/1/status)" ]
+    jq '.process | .args = ["true"] | .execCPUAffinity = {initial: "8000-8001"}' "$BUNDLE/config.json" > "$BATS_TEST_TMPDIR/process.json"
+    run -255 oci exec --process "$BATS_TEST_TMPDIR/process.json" process-aff
+    expect_text "process.execCPUAffinity.initial: run on the CPUs '8000-8001'"
+    configure '.process.execCPUAffinity = {final: "3-1"}'
+    run -1 oci run -b "$BUNDLE" process-bad
+    expect_text "process.execCPUAffinity.final: a range in '3-1' runs backwards"
+}
+
+@test "a memory policy is that of the program and of exec" {
+    [ -d /sys/devices/system/node/node0 ] || skip "this kernel has no NUMA"
+    configure '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"]}'
+    program 'head -1 /proc/self/numa_maps; sleep 100'
+    start process-mem
+    wait_until 10 grep -q 'bind=static:0' "$BATS_TEST_TMPDIR/out"
+    run -0 oci exec process-mem head -1 /proc/self/numa_maps
+    expect_text "bind=static:0"
+    configure '.linux.memoryPolicy.nodes = "999"'
+    run -1 oci run -b "$BUNDLE" process-bad
+    expect_text "linux.memoryPolicy: set memory policy MPOL_BIND for nodes 999"
+}
+
+@test "a pidfd socket receives the process of run, create and exec" {
+    sock="$BATS_TEST_TMPDIR/pidfd"
+    receive_pidfd "$sock"
+    start --pidfd-socket "$sock" process-fd
+    wait "$AGENT"
+    [ "$(cat "$BATS_TEST_TMPDIR/receiver.out")" = "standard $(oci state process-fd | jq .pid)" ]
+
+    rm "$sock"
+    receive_pidfd "$sock"
+    oci exec -d --pidfd-socket "$sock" --pid-file "$BATS_TEST_TMPDIR/pid" process-fd sleep 100 < /dev/null > /dev/null 2>&1
+    wait "$AGENT"
+    [ "$(cat "$BATS_TEST_TMPDIR/receiver.out")" = "setns $(cat "$BATS_TEST_TMPDIR/pid")" ]
+
+    rm "$sock"
+    receive_pidfd "$sock"
+    configure ".annotations[\"run.oci.pidfd_receiver\"] = \"$sock\""
+    oci create -b "$BUNDLE" process-note < /dev/null > /dev/null 2>&1
+    wait "$AGENT"
+    [ "$(cat "$BATS_TEST_TMPDIR/receiver.out")" = "standard $(oci state process-note | jq .pid)" ]
+
+    configure 'del(.annotations)'
+    run -1 oci run --pidfd-socket "$BATS_TEST_TMPDIR/nobody" -b "$BUNDLE" process-none
+    expect_text "pidfd socket: connect to '$BATS_TEST_TMPDIR/nobody'"
+    run -255 oci exec --pidfd-socket "$BATS_TEST_TMPDIR/nobody" process-fd true
+    expect_text "pidfd socket: connect to '$BATS_TEST_TMPDIR/nobody'"
+}
+
+@test "the caller's groups stay when an annotation asks for it" {
+    program 'id -G'
+    configure '.annotations["run.oci.keep_original_groups"] = "1"'
+    run -0 setpriv --groups 7,8 berth-oci --root "$ROOT" run -b "$BUNDLE" process-groups
+    [ "$output" = "0 7 8" ]
+    configure 'del(.annotations)'
+    run -0 setpriv --groups 7,8 berth-oci --root "$ROOT" run -b "$BUNDLE" process-groups
+    [ "$output" = "0" ]
+}
+
+@test "features names memory policies and the annotations that are not for everyone" {
+    run -0 berth-oci features
+    [ "$(echo "$output" | jq '.linux.memoryPolicy.modes | length')" = 7 ]
+    [ "$(echo "$output" | jq '.linux.memoryPolicy.flags | length')" = 3 ]
+    [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | index("run.oci.pidfd_receiver") != null')" = true ]
+}
