@@ -185,6 +185,14 @@ struct cgroup_resources {
 /** The JSON form of the specification (linux.resources); cgroups/resources_fields.c. */
 extern const struct object cgroup_resources_object;
 
+/**
+ * Changes @into by what @from has. Device rules replace the earlier ones as a whole; throttles,
+ * weights, huge pages, interfaces, RDMA devices and v2 files replace those of the same name.
+ *
+ * @from  what was taken over has left it afterwards; still to be cleared by the caller
+ */
+void cgroup_resources_merge(struct cgroup_resources *into, struct cgroup_resources *from);
+
 /* --- decide: which files get which values; pure ---------------------------------------------- */
 
 struct cgroup_write {
@@ -257,6 +265,20 @@ const char *cgroup_path(const struct cgroup *cgroup);
  */
 int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources,
                  struct error *err);
+
+/**
+ * As cgroup_apply() for a cgroup in use, all or nothing: what is refused leaves every file and the
+ * device rules as they were.
+ *
+ * Not to be taken back is what the kernel did because of a limit that held for that moment: memory
+ * it reclaimed or moved between nodes, and processes it killed for want of memory (v2).
+ *
+ * @old_devices  the device rules in force; NULL: unknown, so these stay as far as they were changed
+ *
+ * -EBUSY: memory.checkBeforeUpdate and more is in use.  -EOPNOTSUPP as cgroup_apply().
+ */
+int cgroup_update(struct cgroup *cgroup, const struct cgroup_resources *resources,
+                  const struct cgroup_device_rules *old_devices, struct error *err);
 
 /** Puts a process into the cgroup in every hierarchy. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *err);

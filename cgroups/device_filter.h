@@ -42,6 +42,9 @@ void device_program_clear(struct device_program *program);
 int device_filter_plan_v2(const struct cgroup_device_rules *rules,
                           struct device_program *ret_program, struct error *err);
 
+/** Checks rules that are to replace those of a cgroup in use; changes nothing. */
+int device_filter_check(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
+                        struct error *err);
 /** Sets the rules on a cgroup, replacing earlier ones; an empty list changes nothing. */
 int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
                         struct error *err);

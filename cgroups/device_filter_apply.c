@@ -202,3 +202,26 @@ int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules 
         return apply_v2(cgroup, hierarchy, rules, err);
     return apply_v1(cgroup, hierarchy, rules, err);
 }
+
+int device_filter_check(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
+                        struct error *err)
+{
+    AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
+    AUTO_CLEAR(device_program) struct device_program program = { 0 };
+    const struct cgroup_hierarchy *hierarchy = cgroup_system_find(cgroup->system, CGROUP_DEVICES);
+    int r;
+
+    if (rules->count == 0 || hierarchy == NULL)
+        return 0; /* nothing to do, or device_filter_apply() tells why it cannot */
+    if (hierarchy->is_v2)
+        return device_filter_plan_v2(rules, &program, err);
+    r = device_filter_plan_v1(rules, &writes, err);
+    if (r < 0)
+        return r;
+    if (writes.count > 0 && writes.items[0].value[0] != 'a')
+        return error_set(
+            err, EINVAL,
+            "devices: begin with a rule for all devices, {\"allow\": false}: on cgroup "
+            "v1 nothing else replaces earlier rules");
+    return 0;
+}

@@ -330,10 +330,12 @@ static int plan_pids(struct limits_plan *plan, struct error *err)
     if (pids->limit < -1)
         return error_set(err, EINVAL, "pids.limit: %" PRId64 " is neither a number nor -1",
                          pids->limit);
+    /* 0 is a limit like others (runtime-spec 1.3): no process but the first. The kernel takes 1 for
+     * that as well, and unlike 0 it lets the first one be born into the group. */
     if (pids->limit < 0)
         limits_add(plan, CGROUP_PIDS, "pids.max", "max");
     else
-        limits_add(plan, CGROUP_PIDS, "pids.max", "%" PRId64, pids->limit);
+        limits_add(plan, CGROUP_PIDS, "pids.max", "%" PRId64, pids->limit > 0 ? pids->limit : 1);
     return 0;
 }
 

@@ -27,4 +27,21 @@ int limits_plan_unified(struct limits_plan *plan, struct error *err);
 /** The v2 weight (1 to 10000) for v1 CPU shares: 2 -> 1, 1024 -> 100, 262144 -> 10000. */
 unsigned limits_cpu_weight(uint64_t shares);
 
+/** Refuses what memory.checkBeforeUpdate forbids: a limit below what is in use. */
+int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
+                       struct error *err);
+/** Writes a plan, in the order that the kernel takes. */
+int limits_write(const struct cgroup *cgroup, const struct cgroup_writes *writes,
+                 struct error *err);
+
+/**
+ * What to write into a file to take a write back (pure).
+ *
+ * @value  what is to be written
+ * @text   what the file says before, without its last newline
+ *
+ * Returns a text that the caller frees, or NULL: this file does not tell its value.
+ */
+char *limits_undo_value(const char *file, const char *value, const char *text);
+
 #endif

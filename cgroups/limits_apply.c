@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cgroups/device_filter.h"
+#include "cgroups/limits.h"
 
 /* Writes what cgroup_limits_plan() decided. On a group in use the right order depends on the values
  * it has: memory+swap may never be below memory, a period never above its quota's parent, a burst
@@ -130,8 +131,7 @@ static int write_pass(const struct cgroup *cgroup, const struct cgroup_writes *w
     return progress;
 }
 
-static int write_all(const struct cgroup *cgroup, const struct cgroup_writes *writes,
-                     struct error *err)
+int limits_write(const struct cgroup *cgroup, const struct cgroup_writes *writes, struct error *err)
 {
     auto_free enum write_state *states = xcalloc(writes->count + 1, sizeof(*states));
     size_t refused = 0;
@@ -146,26 +146,39 @@ static int write_all(const struct cgroup *cgroup, const struct cgroup_writes *wr
     return refusal < 0 ? explain(cgroup, &writes->items[refused], refusal, err) : 0;
 }
 
+static uint64_t read_number(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
+                            const char *file)
+{
+    auto_free char *text = NULL;
+
+    /* Not to be read: setting the limit will fail with the better sentence. */
+    if (cgroup_file_read(cgroup, hierarchy, file, &text) < 0)
+        return 0;
+    return strtoull(text, NULL, 10);
+}
+
 /* Without this check the kernel kills processes until the new limit fits (v2), or says no more than
  * EBUSY (v1). */
-static int check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
+int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
                        struct error *err)
 {
     const struct cgroup_hierarchy *hierarchy = cgroup_system_find(cgroup->system, CGROUP_MEMORY);
-    auto_free char *text = NULL;
-    uint64_t usage;
+    uint64_t usage, swap_usage;
 
-    if (!memory->check_before_update || !memory->has_limit || memory->limit <= 0 ||
-        hierarchy == NULL)
+    if (!memory->check_before_update || hierarchy == NULL)
         return 0;
-    if (cgroup_file_read(cgroup, hierarchy,
-                         hierarchy->is_v2 ? "memory.current" : "memory.usage_in_bytes", &text) < 0)
-        return 0; /* setting the limit will fail with the better sentence */
-    usage = strtoull(text, NULL, 10);
-    if (usage > (uint64_t)memory->limit)
+    usage = read_number(cgroup, hierarchy,
+                        hierarchy->is_v2 ? "memory.current" : "memory.usage_in_bytes");
+    swap_usage = hierarchy->is_v2 ? usage + read_number(cgroup, hierarchy, "memory.swap.current")
+                                  : read_number(cgroup, hierarchy, "memory.memsw.usage_in_bytes");
+    if (memory->has_swap && memory->swap > 0 && (uint64_t)memory->swap <= swap_usage)
+        return error_set(
+            err, EBUSY, "rejecting memory+swap limit %" PRId64 " <= usage %" PRIu64 " of cgroup %s",
+            memory->swap, swap_usage, cgroup->path);
+    if (memory->has_limit && memory->limit > 0 && (uint64_t)memory->limit <= usage)
         return error_set(err, EBUSY,
-                         "rejecting memory limit %" PRId64 ": cgroup %s uses %" PRIu64 " bytes",
-                         memory->limit, cgroup->path, usage);
+                         "rejecting memory limit %" PRId64 " <= usage %" PRIu64 " of cgroup %s",
+                         memory->limit, usage, cgroup->path);
     return 0;
 }
 
@@ -180,10 +193,10 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources
     r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), &writes, err);
     if (r < 0)
         return r;
-    r = check_usage(cgroup, &resources->memory, err);
+    r = limits_check_usage(cgroup, &resources->memory, err);
     if (r < 0)
         return r;
-    r = write_all(cgroup, &writes, err);
+    r = limits_write(cgroup, &writes, err);
     if (r < 0)
         return r;
     return device_filter_apply(cgroup, &resources->devices, err);

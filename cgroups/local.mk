@@ -12,8 +12,10 @@ libcgroups_a_SOURCES = \
 	cgroups/limits.c cgroups/limits.h \
 	cgroups/limits_apply.c \
 	cgroups/limits_rare.c \
+	cgroups/limits_update.c \
 	cgroups/oom.c \
 	cgroups/resources_fields.c \
+	cgroups/resources_merge.c \
 	cgroups/usage.c cgroups/usage.h
 
 if HAVE_CMOCKA
@@ -23,7 +25,9 @@ check_PROGRAMS += \
 	tests/unit/test_cgroup_system \
 	tests/unit/test_device_filter \
 	tests/unit/test_limits \
+	tests/unit/test_limits_update \
 	tests/unit/test_resources_fields \
+	tests/unit/test_resources_merge \
 	tests/unit/test_usage
 cgroups_test_libs = libcgroups.a libbase.a -ljansson -lcmocka
 
@@ -42,6 +46,12 @@ tests_unit_test_device_filter_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
 tests_unit_test_limits_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_limits_update_SOURCES = tests/unit/test_limits_update.c
+tests_unit_test_limits_update_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_resources_merge_SOURCES = tests/unit/test_resources_merge.c
+tests_unit_test_resources_merge_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_resources_fields_SOURCES = tests/unit/test_resources_fields.c
 tests_unit_test_resources_fields_LDADD = $(cgroups_test_libs)

@@ -174,6 +174,20 @@ struct cgroup_resources *resources_with_default_devices(const struct cgroup_reso
 /** Frees such a copy; NULL is fine. */
 void resources_free_shallow(struct cgroup_resources *resources);
 
+/* --- update.c: other limits for a container that is there
+ * --------------------------------------- */
+
+/**
+ * Merges a change of limits into those in force (pure).
+ *
+ * @all     the limits in force; gets the change
+ * @copy    the change; what @all takes over leaves it
+ * @change  a shallow copy of the change: gets what the kernel takes only together with it, such as
+ *          the period for a quota
+ */
+void resources_merge_change(struct cgroup_resources *all, struct cgroup_resources *copy,
+                            struct cgroup_resources *change);
+
 /* --- hooks.c
  * ----------------------------------------------------------------------------------------- */
 

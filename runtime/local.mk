@@ -45,6 +45,7 @@ libruntime_a_SOURCES = \
 	runtime/sysctls.c \
 	runtime/terminal.c \
 	runtime/tmpfs_copy_up.c \
+	runtime/update.c \
 	runtime/user.c \
 	runtime/cgroup_mount.h \
 	runtime/container.h \
@@ -83,7 +84,8 @@ check_PROGRAMS += \
 	tests/unit/test_features \
 	tests/unit/test_mount_options \
 	tests/unit/test_mount_plan \
-	tests/unit/test_rdt
+	tests/unit/test_rdt \
+	tests/unit/test_update
 runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
 tests_unit_test_container_SOURCES = tests/unit/test_container.c
@@ -113,4 +115,6 @@ tests_unit_test_mount_plan_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_SOURCES = tests/unit/test_rdt.c
 tests_unit_test_rdt_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_LDFLAGS = -Wl,--wrap=mkdirat
+tests_unit_test_update_SOURCES = tests/unit/test_update.c
+tests_unit_test_update_LDADD = $(runtime_test_libs)
 endif

@@ -109,6 +109,19 @@ int container_pause(struct container *container, struct error *err);
 int container_resume(struct container *container, struct error *err);
 
 /**
+ * Changes limits, all or nothing; see cgroup_update() for what cannot be taken back.
+ *
+ * The result is kept in the container's saved spec: later updates change that.
+ *
+ * @given  what is absent stays as it is; a list of device rules replaces the earlier ones, and gets
+ *         the default devices behind it
+ *
+ * -ESRCH: "container not running".  -EINVAL, -EOPNOTSUPP name the member.
+ */
+int container_update(struct container *container, const struct cgroup_resources *given,
+                     struct error *err);
+
+/**
  * Removes what is left of a stopped (or created) container: processes, cgroup, poststop hooks, run
  * state; every step tolerates "already gone". @is_forced kills a running one first.
  *

