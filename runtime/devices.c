@@ -167,6 +167,14 @@ static int open_parent(const struct rootfs *rootfs, const char *path, const char
     return path_make_directories(rootfs->root_fd, directory, 0755, ret_fd, err);
 }
 
+/* Engines list every device of the host for a privileged container. The host's /dev/ptmx belongs to
+ * the host's terminals; the container's is the link to its own devpts (config-linux.md, "Default
+ * Devices"). */
+static bool is_terminal_maker(const struct spec_device *device)
+{
+    return strcmp(device->path, "/dev/ptmx") == 0;
+}
+
 static int create_configured(const struct rootfs *rootfs, const struct spec_device *device,
                              struct error *err)
 {
@@ -200,6 +208,8 @@ int devices_create_configured(const struct rootfs *rootfs, struct error *err)
     if (rootfs->plan->has_dev_of_config)
         return 0;
     for (size_t i = 0; i < devices->count; i++) {
+        if (is_terminal_maker(&devices->items[i]))
+            continue;
         r = create_configured(rootfs, &devices->items[i], err);
         if (r < 0)
             return error_prefix(err, r, "linux.devices[%zu] '%s'", i, devices->items[i].path);

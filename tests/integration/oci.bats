@@ -206,3 +206,10 @@ PY
     [ "$(jq -r .level "$BATS_TEST_TMPDIR/log")" = error ]
     [ "$(jq -r .msg "$BATS_TEST_TMPDIR/log")" = "container 'nobody' does not exist" ]
 }
+
+@test "a /dev/ptmx among the devices stays the link to the container's own terminals" {
+    configure '.linux.devices = [{path: "/dev/ptmx", type: "c", major: 5, minor: 2}] |
+               .process.args = ["readlink", "/dev/ptmx"]'
+    run -0 oci run -b "$BUNDLE" ptmx
+    [ "$output" = pts/ptmx ]
+}
