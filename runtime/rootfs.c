@@ -227,14 +227,37 @@ static int move_root(struct error *err)
     return 0;
 }
 
-/* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, at ".". */
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one. */
+static int pivot_away(struct error *err)
+{
+    return syscall(SYS_pivot_root, ".", ".") < 0 ? error_errno(err, "pivot_root") : 0;
+}
+
+/* Mounts that are peers of the host's must not be detached: they would be there too. The new root,
+ * where "." is after pivot_root, stays what it is, so the old one is entered by its descriptor. */
+static int pivot_away_from_peers(struct error *err)
+{
+    auto_close int old_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (old_fd < 0)
+        return error_errno(err, "open the old root");
+    r = pivot_away(err);
+    if (r < 0)
+        return r;
+    if (fchdir(old_fd) < 0)
+        return error_errno(err, "enter the old root");
+    if (mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return error_errno(err, "shut the old root off from the host");
+    return 0;
+}
+
 static int pivot(const struct rootfs_plan *plan, struct error *err)
 {
-    if (syscall(SYS_pivot_root, ".", ".") < 0)
-        return error_errno(err, "pivot_root");
-    /* Else the host's mounts would be detached too, where they are still peers. */
-    if (is_shared(plan) && mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-        return error_errno(err, "shut the old root off from the host");
+    int r = is_shared(plan) ? pivot_away_from_peers(err) : pivot_away(err);
+
+    if (r < 0)
+        return r;
     if (umount2(".", MNT_DETACH) < 0)
         return error_errno(err, "detach the old root");
     return 0;

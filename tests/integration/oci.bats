@@ -213,3 +213,23 @@ PY
     run -0 oci run -b "$BUNDLE" ptmx
     [ "$output" = pts/ptmx ]
 }
+
+@test "mounts of a shared volume are seen on both sides; the host keeps its own mounts" {
+    mkdir "$BATS_TEST_TMPDIR/volume"
+    configure '.linux.rootfsPropagation = "shared" | .process.args = ["sh", "-c",
+            "mkdir /v/inside && mount -t tmpfs none /v/inside && grep -c \" /v .*shared:\" /proc/self/mountinfo"] |
+        .process.capabilities.bounding += ["CAP_SYS_ADMIN"] |
+        .process.capabilities.permitted += ["CAP_SYS_ADMIN"] |
+        .process.capabilities.effective += ["CAP_SYS_ADMIN"] |
+        .mounts += [{destination: "/v", type: "bind", source: "'"$BATS_TEST_TMPDIR"'/volume",
+                     options: ["rbind", "rshared"]}]'
+    # As on a machine whose mounts are shared, which systemd makes them.
+    run -0 unshare --mount --propagation shared sh -ec '
+        mount --bind "$1/volume" "$1/volume"
+        wc -l < /proc/self/mountinfo
+        berth-oci --root "$2" run -b "$3" shared
+        umount "$1/volume/inside"
+        wc -l < /proc/self/mountinfo' sh "$BATS_TEST_TMPDIR" "$ROOT" "$BUNDLE"
+    [ "${lines[1]}" = 1 ]
+    [ "${lines[0]}" = "${lines[2]}" ]
+}
