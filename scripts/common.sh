@@ -25,6 +25,8 @@ BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev l
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
     shellcheck clang-format strace umoci xz-utils zstd"
+# What scripts/check --integration-peers needs besides: engines that call berth-oci.
+PEER_PACKAGES="podman conmon catatonit expect iproute2"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {

@@ -1,0 +1,94 @@
+# What the tests with existing engines share. Each file is one peer: it starts the peer's server, if
+# there is one, with folders of its own below PEER, and stops it. PEER_CGROUPS says by which words
+# the peer's cgroups are known. Packages come from scripts/check --integration-peers.
+# shellcheck shell=bash
+
+load ../helper
+
+# A container's root with busybox and what the tests run in it: make_root DIR
+make_root() {
+    mkdir -p "$1"/{bin,etc,tmp,root,proc,sys,dev}
+    cp /bin/busybox "$1/bin/"
+    for _name in $(/bin/busybox --list); do
+        [ "$_name" = busybox ] || ln -s busybox "$1/bin/$_name"
+    done
+    printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' > "$1/etc/passwd"
+    printf 'root:x:0:\nuser:x:1000:\n' > "$1/etc/group"
+    echo 'not a program' > "$1/bin/not-executable"
+    printf 'garbage\0\1' > "$1/bin/not-a-program"
+    chmod +x "$1/bin/not-a-program"
+}
+
+# Everything of this peer that a container could leave behind.
+peer_picture() {
+    grep -F "$PEER" /proc/self/mountinfo || true
+    ip -o link | sed 's/^[0-9]*: \([^@:]*\).*/link \1/' | grep -v 'link \(veth\|eth\)' || true
+    ls /run/netns /run/docker/netns 2> /dev/null || true
+    find /sys/fs/cgroup -mindepth 2 -type d 2> /dev/null | grep -E "$PEER_CGROUPS" | sort || true
+    peer_processes
+}
+
+# Processes that were started with this peer's folder in their environment.
+peer_processes() {
+    local file pid
+    for file in /proc/[0-9]*/environ; do
+        pid=${file#/proc/}
+        pid=${pid%/environ}
+        grep -qzF "BERTH_PEER_SERVER=$PEER" "$file" 2> /dev/null &&
+            tr '\0' ' ' < "/proc/$pid/cmdline" && echo
+    done
+    return 0
+}
+
+# The peer's folder is short: paths of unix sockets are limited to 107 bytes.
+peer_begin() {
+    PEER=$(mktemp -d /tmp/berth-peer.XXXXXX)
+    OCI=${BERTH_BUILD:-$PWD/build-check}/berth-oci
+    export PEER OCI
+    peer_picture > "$PEER/before"
+}
+
+# Compares, and removes the folder. Kernel and servers may need a moment for the last of it.
+peer_end() {
+    local end=$((SECONDS + 20))
+    until peer_picture | diff "$PEER/before" - > "$PEER.diff"; do
+        [ $SECONDS -lt $end ] || {
+            echo "left behind:"
+            cat "$PEER.diff"
+            rm -f "$PEER.diff"
+            return 1
+        }
+        sleep 0.2
+    done
+    rm -rf "$PEER" "$PEER.diff"
+}
+
+# peer_server PROGRAM...: starts it in the background, with its output in PEER/server.log.
+peer_server() {
+    BERTH_PEER_SERVER=$PEER "$@" > "$PEER/server.log" 2>&1 3>&- &
+    echo $! > "$PEER/server.pid"
+}
+
+peer_server_stop() {
+    local pid
+    [ -f "$PEER/server.pid" ] || return 0
+    pid=$(cat "$PEER/server.pid")
+    kill "$pid" 2> /dev/null || return 0
+    wait_until 30 bash -c "! kill -0 $pid"
+}
+
+# Runs a command on a terminal of 33 lines and 77 columns, types a line, and ends with its status:
+# on_terminal LINE COMMAND...
+on_terminal() {
+    local line=$1
+    shift
+    LINE=$line expect -f - -- "$@" <<'EOF'
+set timeout 30
+spawn -noecho {*}[lrange $argv 0 end]
+stty rows 33 columns 77 < $spawn_out(slave,name)
+expect "ready"
+send "$env(LINE)\r"
+expect eof
+exit [lindex [wait] 3]
+EOF
+}
