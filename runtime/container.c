@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "runtime/hooks.h"
 
 #define KILL_WAIT_MS 10000 /* how long a killed process may take to die */
 
@@ -355,14 +356,12 @@ static int kill_and_wait(struct container *container, struct error *err)
 static void run_poststop(struct container *container)
 {
     const struct spec *spec = NULL;
-    auto_free char *json = NULL;
     struct error err = { 0 };
 
-    if (container_spec(container, &spec, NULL) < 0 || spec->hooks.poststop.count == 0)
+    if (container_spec(container, &spec, NULL) < 0)
         return;
-    json = state_format(&container->state, CONTAINER_STOPPED, 0);
     /* A failing poststop hook must not keep the container (runtime.md "Lifecycle" 13). */
-    if (hooks_run(&spec->hooks.poststop, "poststop", json, &err) < 0)
+    if (hooks_run(spec, HOOK_POSTSTOP, &container->state, 0, NULL, &err) < 0)
         log_warning("%s", err.message);
 }
 
@@ -372,6 +371,8 @@ int container_delete(struct container *container, bool is_forced, struct error *
     enum container_status status;
     int r;
 
+    if (container->is_deleted)
+        return 0;
     /* First, as the run state is what tells of the cgroup: it must not go without it. */
     r = open_cgroup(container, err);
     if (r < 0)
@@ -397,7 +398,9 @@ int container_delete(struct container *container, bool is_forced, struct error *
         return r;
     log_debug("delete %s: no process and no cgroup is left", id);
     run_poststop(container);
-    return path_remove_tree(container->runtime->fd, id, err);
+    r = path_remove_tree(container->runtime->fd, id, err);
+    container->is_deleted = r == 0;
+    return r;
 }
 
 int container_delete_remains(struct runtime *runtime, const char *id, struct error *err)

@@ -57,6 +57,7 @@ struct container {
     struct cgroup *cgroup; /* NULL until container_cgroup() */
     int sync_fd;           /* to the init, when it is started here; -1 */
     int console_fd;        /* -1 */
+    bool is_deleted;       /* nothing is left for container_delete() */
     struct timespec created_at;
 };
 
@@ -188,14 +189,8 @@ void resources_free_shallow(struct cgroup_resources *resources);
 void resources_merge_change(struct cgroup_resources *all, struct cgroup_resources *copy,
                             struct cgroup_resources *change);
 
-/* --- hooks.c
- * ----------------------------------------------------------------------------------------- */
-
-/** Runs hooks one after the other with the state on their stdin; @kind names them in errors:
- * "createRuntime". */
-int hooks_run(const struct spec_hook_list *hooks, const char *kind, const char *state_json,
-              struct error *err);
-/** The state document for hooks. Caller frees. */
+/** The state document of runtime.md "State", as `state` prints it and hooks read it. Caller frees.
+ */
 char *state_format(const struct state *state, enum container_status status, pid_t pid);
 
 /* --- launch.c: the last steps before the user's program, for init and exec
@@ -226,6 +221,7 @@ int launch_exec_child(const struct launch_plan *plan, const char *program, struc
 /* --- init.c
  * ------------------------------------------------------------------------------------------ */
 
+struct hook_output;
 struct rootfs_plan;
 struct init_context {
     const struct spec *spec;
@@ -238,6 +234,7 @@ struct init_context {
     const char *cgroup_path;
     const char *id;
     struct state *state;
+    const struct hook_output *hook_output;
     int creator_fd; /* the creator's end of the socket, which the clone has as well */
     int sync_fd;
     int listen_fd; /* start.sock; -1: START comes on sync_fd */

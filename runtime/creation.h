@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "runtime/container.h"
+#include "runtime/hooks.h"
 #include "runtime/rootfs.h"
 
 /* The steps that making a container by create and by restore have in common (creator.c). They are
@@ -19,6 +20,7 @@ struct creation {
     struct launch_plan launch;
     struct namespaces_plan namespaces;
     struct cgroup_resources *resources; /* the spec's, with the default devices behind */
+    struct hook_output *hook_output;    /* of the hooks that the init runs */
     int listen_fd;                      /* start.sock; -1 */
     int init_sync_fd;
     bool has_directory;

@@ -160,6 +160,9 @@ static int plan_all(struct creation *creation, struct error *err)
     r = host_setup_plan(creation->spec, &container->state, err);
     if (r < 0)
         return r;
+    r = hook_output_open(creation->spec, &creation->hook_output, err);
+    if (r < 0)
+        return r;
     r = rootfs_open_sources(creation->rootfs, err);
     if (r < 0)
         return r;
@@ -261,6 +264,7 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
         .cgroup_path = container->state.cgroup,
         .id = container->state.id,
         .state = &container->state,
+        .hook_output = creation->hook_output,
         .creator_fd = container->sync_fd,
         .sync_fd = creation->init_sync_fd,
         .listen_fd = creation->listen_fd,
@@ -346,18 +350,16 @@ static int wait_created(struct creation *creation, struct error *err)
     int fds[2] = { -1, -1 };
     int r;
 
-    if (spec->hooks.prestart.count > 0 || spec->hooks.create_runtime.count > 0) {
-        auto_free char *json =
-            state_format(&container->state, CONTAINER_CREATING, container->state.pid);
-
+    if (hooks_are_given(spec, HOOK_PRESTART) || hooks_are_given(spec, HOOK_CREATE_RUNTIME)) {
         r = sync_expect(container->sync_fd, SYNC_HOOKS, NULL, err);
         if (r == 0)
             return error_set(err, ESRCH, "the container's init ended before its mounts stood");
         if (r < 0)
             return r;
-        r = hooks_run(&spec->hooks.prestart, "prestart", json, err);
+        r = hooks_run(spec, HOOK_PRESTART, &container->state, container->state.pid, NULL, err);
         if (r == 0)
-            r = hooks_run(&spec->hooks.create_runtime, "createRuntime", json, err);
+            r = hooks_run(spec, HOOK_CREATE_RUNTIME, &container->state, container->state.pid, NULL,
+                          err);
         if (r < 0)
             return r;
         r = sync_send(container->sync_fd, SYNC_HOOKS_DONE, NULL, 0, err);
@@ -493,6 +495,7 @@ void creation_undo(struct creation *creation)
 void creation_clear(struct creation *creation)
 {
     free(creation->config_json);
+    hook_output_free(creation->hook_output);
     rootfs_plan_free(creation->rootfs);
     launch_plan_clear(&creation->launch);
     namespaces_close(&creation->namespaces);

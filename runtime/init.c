@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/wire.h"
+#include "runtime/hooks.h"
 #include "runtime/process_setup.h"
 #include "runtime/rootfs.h"
 
@@ -118,13 +119,13 @@ static int prepare_namespaces(const struct init_context *context, struct error *
 
 static bool has_host_hooks(const struct spec *spec)
 {
-    return spec->hooks.prestart.count > 0 || spec->hooks.create_runtime.count > 0;
+    return hooks_are_given(spec, HOOK_PRESTART) || hooks_are_given(spec, HOOK_CREATE_RUNTIME);
 }
 
 static int run_hooks_before_pivot(const struct init *init, struct error *err)
 {
-    const struct spec *spec = init->context->spec;
-    auto_free char *json = NULL;
+    const struct init_context *context = init->context;
+    const struct spec *spec = context->spec;
     int r;
 
     if (has_host_hooks(spec)) {
@@ -135,10 +136,8 @@ static int run_hooks_before_pivot(const struct init *init, struct error *err)
         if (r < 0)
             return r;
     }
-    if (spec->hooks.create_container.count == 0)
-        return 0;
-    json = state_format(init->context->state, CONTAINER_CREATING, getpid());
-    return hooks_run(&spec->hooks.create_container, "createContainer", json, err);
+    return hooks_run(spec, HOOK_CREATE_CONTAINER, context->state, getpid(), context->hook_output,
+                     err);
 }
 
 /* An image may name a working directory that no layer has; as runc, it is made then. */
@@ -230,13 +229,10 @@ static int wait_for_start(struct init *init, struct error *err)
 
 static int run_start_hooks(const struct init *init, struct error *err)
 {
-    const struct spec_hook_list *hooks = &init->context->spec->hooks.start_container;
-    auto_free char *json = NULL;
+    const struct init_context *context = init->context;
 
-    if (hooks->count == 0)
-        return 0;
-    json = state_format(init->context->state, CONTAINER_CREATED, getpid());
-    return hooks_run(hooks, "startContainer", json, err);
+    return hooks_run(context->spec, HOOK_START_CONTAINER, context->state, getpid(),
+                     context->hook_output, err);
 }
 
 static int run_steps(struct init *init, struct error *err)

@@ -51,6 +51,7 @@ libruntime_a_SOURCES = \
 	runtime/container.h \
 	runtime/creation.h \
 	runtime/devices.h \
+	runtime/hooks.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \
 	runtime/mount_apply.h \

@@ -96,6 +96,7 @@ struct spec_mounts {
 struct spec_hook {
     char *path;
     struct strings args, env;
+    bool has_env; /* without, it is not the same as an empty one */
     bool has_timeout;
     int32_t timeout;
 };

@@ -130,7 +130,7 @@ const struct object spec_mount_object = { mount_fields, sizeof(struct spec_mount
 static const struct field hook_fields[] = {
     FIELD_OF(struct spec_hook, path, "path", FIELD_STRING, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
     FIELD_OF(struct spec_hook, args, "args", FIELD_STRINGS, 0),
-    FIELD_OF(struct spec_hook, env, "env", FIELD_STRINGS, 0),
+    FIELD_OPTIONAL(struct spec_hook, env, "env", FIELD_STRINGS),
     FIELD_OPTIONAL(struct spec_hook, timeout, "timeout", FIELD_I32),
     { 0 },
 };

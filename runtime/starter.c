@@ -1,11 +1,11 @@
 #include "runtime/container.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/wire.h"
+#include "runtime/hooks.h"
 
 /* The starter's side of a created container: START to the init, until its program runs. */
 
@@ -46,7 +46,6 @@ static int connect_to_init(struct container *container, struct error *err)
 int container_start(struct container *container, struct error *err)
 {
     const struct spec *spec = NULL;
-    auto_free char *json = NULL;
     int r;
 
     r = connect_to_init(container, err);
@@ -62,11 +61,11 @@ int container_start(struct container *container, struct error *err)
 
     log_debug("start %s: the program runs", container->state.id);
     r = container_spec(container, &spec, err);
-    if (r < 0 || spec->hooks.poststart.count == 0)
-        return r;
-    json = state_format(&container->state, CONTAINER_RUNNING, container->state.pid);
-    r = hooks_run(&spec->hooks.poststart, "poststart", json, err);
     if (r < 0)
-        (void)container_signal(container, SIGKILL, false, NULL);
+        return r;
+    r = hooks_run(spec, HOOK_POSTSTART, &container->state, container->state.pid, NULL, err);
+    /* The container does not outlive the failure (runtime.md "Lifecycle" 9). */
+    if (r < 0)
+        (void)container_delete(container, true, NULL);
     return r;
 }

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/wire.h"
 #include "runtime/container.h"
+#include "runtime/hooks.h"
 
 static void ids_that_are_paths_or_empty_are_refused(void **state)
 {
@@ -184,35 +185,81 @@ static void a_malformed_error_message_is_not_believed(void **state)
     (void)close(fds[1]);
 }
 
+/* Runs a shell script, and what else is given, as poststart hooks. */
+static int run_script(const char *script, struct spec_hook *hooks, size_t count, struct error *err)
+{
+    struct state container = { .id = (char *)"here", .bundle = (char *)"/usr", .pid = 1 };
+    struct spec spec = { .hooks.poststart = { hooks, count } };
+    struct strings arguments = { 0 };
+    int r;
+
+    strings_add(&arguments, "sh");
+    strings_add(&arguments, "-c");
+    strings_add(&arguments, script);
+    hooks[0].path = (char *)"/bin/sh";
+    hooks[0].args = arguments;
+    r = hooks_run(&spec, HOOK_POSTSTART, &container, 1, NULL, err);
+    strings_clear(&arguments);
+    return r;
+}
+
 static void hooks_get_the_state_and_a_failing_one_is_named(void **state)
 {
-    struct spec_hook hooks[2] = { { .path = (char *)"/bin/sh" }, { .path = (char *)"/bin/false" } };
-    struct spec_hook_list list = { hooks, 2 };
+    struct spec_hook hooks[2] = { { 0 }, { .path = (char *)"/bin/false" } };
     struct error err = { 0 };
 
     (void)state;
-    strings_add(&hooks[0].args, "sh");
-    strings_add(&hooks[0].args, "-c");
-    strings_add(&hooks[0].args, "grep -q here");
-    assert_int_equal(hooks_run(&list, "poststart", "{\"here\":1}", &err), -ECANCELED);
+    assert_int_equal(run_script("grep -q '\"id\": \"here\"' && [ $PWD = /usr ]", hooks, 2, &err),
+                     -ECANCELED);
     assert_string_equal(err.message,
                         "error running poststart hook #1: '/bin/false': exit status 1");
-    strings_clear(&hooks[0].args);
+}
+
+static void what_a_failing_hook_says_is_told_in_parts(void **state)
+{
+    struct spec_hook hook = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(run_script("echo one; echo two >&2; exit 3", &hook, 1, &err), -ECANCELED);
+    assert_string_equal(err.message, "error running poststart hook #0: '/bin/sh': exit status 3, "
+                                     "stdout: one, stderr: two");
+    assert_int_equal(run_script("yes | head -c 100000; exit 3", &hook, 1, &err), -ECANCELED);
+    assert_true(strlen(err.message) < ERROR_MESSAGE_MAX - 1);
+}
+
+static void a_hook_inherits_the_environment_unless_it_has_one(void **state)
+{
+    static char *variables[] = { (char *)"OWN=1", NULL };
+    struct spec_hook hook = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(setenv("BERTH_HOOK_TEST", "1", 1), 0);
+    assert_int_equal(run_script("[ \"$BERTH_HOOK_TEST\" = 1 ]", &hook, 1, &err), 0);
+    hook.has_env = true;
+    assert_int_equal(run_script("[ -z \"$BERTH_HOOK_TEST\" ]", &hook, 1, &err), 0);
+    hook.env = (struct strings){ variables, 1 };
+    assert_int_equal(run_script("[ \"$OWN$BERTH_HOOK_TEST\" = 1 ]", &hook, 1, &err), 0);
+}
+
+static void what_a_hook_leaves_behind_is_not_waited_for(void **state)
+{
+    struct spec_hook hook = { .has_timeout = true, .timeout = 20 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(run_script("sleep 1 & echo started", &hook, 1, &err), 0);
 }
 
 static void a_hook_that_takes_too_long_is_killed(void **state)
 {
-    struct spec_hook hook = { .path = (char *)"/bin/sh", .has_timeout = true, .timeout = 1 };
-    struct spec_hook_list list = { &hook, 1 };
+    struct spec_hook hook = { .has_timeout = true, .timeout = 1 };
     struct error err = { 0 };
 
     (void)state;
-    strings_add(&hook.args, "sh");
-    strings_add(&hook.args, "-c");
-    strings_add(&hook.args, "while :; do :; done");
-    assert_int_equal(hooks_run(&list, "prestart", "{}", &err), -ETIMEDOUT);
+    assert_int_equal(run_script("while :; do :; done", &hook, 1, &err), -ETIMEDOUT);
     assert_non_null(strstr(err.message, "did not end within 1 s"));
-    strings_clear(&hook.args);
 }
 
 int main(void)
@@ -229,6 +276,9 @@ int main(void)
         cmocka_unit_test(a_peer_that_died_is_end_of_file),
         cmocka_unit_test(a_malformed_error_message_is_not_believed),
         cmocka_unit_test(hooks_get_the_state_and_a_failing_one_is_named),
+        cmocka_unit_test(what_a_failing_hook_says_is_told_in_parts),
+        cmocka_unit_test(a_hook_inherits_the_environment_unless_it_has_one),
+        cmocka_unit_test(what_a_hook_leaves_behind_is_not_waited_for),
         cmocka_unit_test(a_hook_that_takes_too_long_is_killed),
     };
 
