@@ -83,9 +83,10 @@ enum sync_type {
     SYNC_HOST_READY = 1, /* creator: id maps and cgroup are done */
     SYNC_HOOKS,          /* init: mounts stand, run the hooks of this moment */
     SYNC_HOOKS_DONE,     /* creator */
-    SYNC_CREATED,        /* init: waits for its start; fd 0: terminal, fd 1: seccomp listener */
+    SYNC_CREATED,        /* init: waits for its start; fd 0: terminal */
     SYNC_START,          /* starter */
     SYNC_STARTED,        /* init: the next thing is exec, seen as end of file */
+    SYNC_LISTENER,       /* init: only after STARTED and when there is one; fd 0: it */
     SYNC_ERROR,          /* either: struct error */
 };
 const char *sync_name(uint32_t type);
@@ -192,6 +193,10 @@ void resources_merge_change(struct cgroup_resources *all, struct cgroup_resource
 /** The state document of runtime.md "State", as `state` prints it and hooks read it. Caller frees.
  */
 char *state_format(const struct state *state, enum container_status status, pid_t pid);
+/** The container process state for a seccomp agent (config-linux.md "The Container Process State")
+ * about process @pid of the container. @metadata may be NULL. Caller frees. */
+char *state_format_process(const struct state *state, enum container_status status, pid_t pid,
+                           const char *metadata);
 
 /* --- launch.c: the last steps before the user's program, for init and exec
  * ------------------------------ */
@@ -215,8 +220,10 @@ int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct
 /** User, groups, directory, capabilities but for what seccomp needs; finds the program. Caller
  * frees *ret_program. */
 int launch_identity_child(const struct launch_plan *plan, char **ret_program, struct error *err);
-/** The filter, the last capabilities, exec. Returns only on failure. */
-int launch_exec_child(const struct launch_plan *plan, const char *program, struct error *err);
+/** The filter, whose listener goes to @peer_fd, the last capabilities, exec. Returns only on
+ * failure. */
+int launch_exec_child(const struct launch_plan *plan, const char *program, int peer_fd,
+                      struct error *err);
 
 /* --- init.c
  * ------------------------------------------------------------------------------------------ */

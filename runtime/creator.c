@@ -107,8 +107,6 @@ static int refuse_unsupported(const struct spec *spec, struct error *err)
 {
     const struct spec_linux *linux_ = &spec->linux_;
 
-    if (linux_->seccomp != NULL && !text_is_empty(linux_->seccomp->listener_path))
-        return error_set(err, EOPNOTSUPP, "linux.seccomp.listenerPath: is not supported yet");
     if (!text_is_empty(linux_->mount_label))
         return error_set(err, EOPNOTSUPP, "linux.mountLabel: is not supported yet");
     return 0;

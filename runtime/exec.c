@@ -33,6 +33,7 @@ struct exec_context {
     bool is_cloned_into;
     pid_t target_pid; /* the container's init */
     int target_pidfd;
+    int agent_fd;  /* who answers for the seccomp filter; -1: none */
     int caller_fd; /* the caller's end of the socket, which the clone has as well */
     int sync_fd;
 };
@@ -124,7 +125,7 @@ static int run_steps_child(const struct exec_context *context, struct error *err
     r = sync_send(context->sync_fd, SYNC_STARTED, master >= 0 ? &master : NULL, master >= 0, err);
     if (r < 0)
         return r;
-    return launch_exec_child(context->launch, program, err);
+    return launch_exec_child(context->launch, program, context->sync_fd, err);
 }
 
 static _Noreturn void run_child(const struct exec_context *context)
@@ -221,24 +222,45 @@ static pid_t clone_with_affinity(const struct exec_context *context, int cgroup_
     return pid;
 }
 
-/* Waits until the program runs; the descriptor of its terminal comes back. */
-static int wait_started(int sync_fd, int *ret_console, struct error *err)
+static int pass_listener(struct container *container, struct exec_context *context, pid_t pid,
+                         struct error *err)
 {
+    enum container_status status;
+    auto_free char *json = NULL;
+    int r;
+
+    r = container_status(container, &status, err);
+    if (r < 0)
+        return r;
+    json = state_format_process(&container->state, status, pid,
+                                context->spec->linux_.seccomp->listener_metadata);
+    return seccomp_listener_pass(context->caller_fd, take_fd(&context->agent_fd), json, err);
+}
+
+/* Waits until the program runs; the descriptor of its terminal comes back. */
+static int wait_started(struct container *container, struct exec_context *context, pid_t pid,
+                        int *ret_console, struct error *err)
+{
+    auto_close int console = -1;
     int fds[2] = { -1, -1 };
     int r;
 
-    r = sync_expect(sync_fd, SYNC_STARTED, fds, err);
+    r = sync_expect(context->caller_fd, SYNC_STARTED, fds, err);
     if (r == 0)
         return error_set(err, ESRCH, "the process ended before it was started");
     if (r < 0)
         return r;
+    console = fds[0];
     auto_close_cleanup(&fds[1]);
-    r = sync_expect(sync_fd, SYNC_ERROR, NULL, err);
-    if (r < 0) {
-        auto_close_cleanup(&fds[0]);
-        return r;
+    if (context->agent_fd >= 0) {
+        r = pass_listener(container, context, pid, err);
+        if (r < 0)
+            return r;
     }
-    *ret_console = fds[0];
+    r = sync_expect(context->caller_fd, SYNC_ERROR, NULL, err);
+    if (r < 0)
+        return r;
+    *ret_console = take_fd(&console);
     return 0;
 }
 
@@ -268,69 +290,105 @@ static int hand_over(const struct container_exec_options *options, pid_t pid, in
     return options->pid_file != NULL ? pid_file_write(options->pid_file, pid, err) : 0;
 }
 
-int container_exec(struct container *container, const struct container_exec_options *options,
-                   pid_t *ret_pid, int *ret_console, struct error *err)
+/* Decides all that can be decided before the clone. */
+static int plan_exec(struct container *container, const struct container_exec_options *options,
+                     struct exec_context *context, struct launch_plan *launch, struct error *err)
 {
-    struct exec_context context = {
-        .options = options,
-        .target_pid = container->state.pid,
-        .target_pidfd = container->pidfd,
-    };
-    struct launch_plan launch = { 0 };
-    auto_close int sync_fd = -1, init_fd = -1, console = -1;
-    int pair[2], cgroup_fd, r;
-    pid_t pid;
+    const struct spec_process *process = options->process;
+    int r;
 
     r = check_running(container, options->ignores_paused, err);
     if (r < 0)
         return r;
     if (options->cgroup != NULL)
         return error_set(err, EOPNOTSUPP, "exec in a sub-cgroup is not supported yet");
-    r = container_spec(container, &context.spec, err);
+    r = container_spec(container, &context->spec, err);
     if (r < 0)
         return r;
-    if (options->process->terminal && !options->keeps_console && options->console_socket == NULL)
+    if (process->terminal && !options->keeps_console && options->console_socket == NULL)
         return error_set(err, EINVAL,
                          "a terminal is asked for, but nobody takes it; give a "
                          "console socket");
-    r = launch_plan_make(context.spec, options->process, container->runtime, &launch, err);
+    r = launch_plan_make(context->spec, process, container->runtime, launch, err);
     if (r < 0)
         return r;
-    memcpy(launch.stdio, options->stdio, sizeof(launch.stdio));
-    launch.preserve_fds = options->preserve_fds;
-    context.launch = &launch;
+    memcpy(launch->stdio, options->stdio, sizeof(launch->stdio));
+    launch->preserve_fds = options->preserve_fds;
+    context->affinity = process->exec_cpu_affinity;
+    context->cgroup = container_cgroup(container);
+    return 0;
+}
 
-    context.affinity = options->process->exec_cpu_affinity;
-    context.cgroup = container_cgroup(container);
-    cgroup_fd = context.cgroup != NULL ? cgroup_clone_part_fd(context.cgroup) : -1;
-    context.is_cloned_into = cgroup_fd >= 0;
-    r = wire_pair(pair, err);
-    if (r < 0)
-        return r;
-    sync_fd = context.caller_fd = pair[0];
-    init_fd = context.sync_fd = pair[1];
+static pid_t start_process(struct exec_context *context, struct error *err)
+{
+    int cgroup_fd = context->cgroup != NULL ? cgroup_clone_part_fd(context->cgroup) : -1;
+    pid_t pid;
+
+    context->is_cloned_into = cgroup_fd >= 0;
     /* Inherited by the child: memory flags survive fork, and exec resets them. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return error_errno(err, "hide the process from the container");
-    pid = clone_with_affinity(&context, cgroup_fd, err);
+    pid = clone_with_affinity(context, cgroup_fd, err);
     (void)prctl(PR_SET_DUMPABLE, 1);
-    launch_plan_clear(&launch);
+    return pid;
+}
+
+/* Starts it, waits until it runs, and gives its descriptors to whom they belong. */
+static int run_process(struct container *container, struct exec_context *context, pid_t *ret_pid,
+                       int *ret_console, struct error *err)
+{
+    auto_close int caller_fd = -1, child_fd = -1;
+    int pair[2], r;
+    pid_t pid;
+
+    if (context->launch->filter != NULL && context->launch->filter->has_listener) {
+        r = seccomp_listener_connect(context->spec->linux_.seccomp, &context->agent_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = wire_pair(pair, err);
+    if (r < 0)
+        return r;
+    context->caller_fd = caller_fd = pair[0];
+    context->sync_fd = child_fd = pair[1];
+    pid = start_process(context, err);
     if (pid < 0)
         return pid;
-    (void)close(take_fd(&init_fd));
-
-    r = wait_started(sync_fd, &console, err);
+    (void)close(take_fd(&child_fd));
+    r = wait_started(container, context, pid, ret_console, err);
     if (r == 0)
-        r = hand_over(options, pid, &console, err);
+        r = hand_over(context->options, pid, ret_console, err);
     if (r < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
         return r;
     }
     *ret_pid = pid;
-    if (ret_console != NULL)
-        *ret_console = take_fd(&console);
     return 0;
+}
+
+int container_exec(struct container *container, const struct container_exec_options *options,
+                   pid_t *ret_pid, int *ret_console, struct error *err)
+{
+    struct launch_plan launch = { 0 };
+    struct exec_context context = {
+        .options = options,
+        .launch = &launch,
+        .target_pid = container->state.pid,
+        .target_pidfd = container->pidfd,
+        .agent_fd = -1,
+    };
+    auto_close int console = -1;
+    int r;
+
+    r = plan_exec(container, options, &context, &launch, err);
+    if (r == 0)
+        r = run_process(container, &context, ret_pid, &console, err);
+    launch_plan_clear(&launch);
+    auto_close_cleanup(&context.agent_fd);
+    if (r == 0 && ret_console != NULL)
+        *ret_console = take_fd(&console);
+    return r;
 }
 
 int container_exec_process(struct container *container, struct spec_process **ret_process,

@@ -221,19 +221,10 @@ static const char *const mount_options[] = {
     "unbindable",
 };
 
-/* Words that need linux.seccomp.listenerPath, which cannot be used yet. */
-static bool needs_listener(const char *word)
+static void add_words(struct strings *list, const struct seccomp_word *words)
 {
-    return text_equal(word, "SCMP_ACT_NOTIFY") ||
-           text_equal(word, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
-}
-
-static void add_words(struct strings *list, const struct seccomp_word *words, bool is_known_only)
-{
-    for (; words->name != NULL; words++) {
-        if (is_known_only || !needs_listener(words->name))
-            strings_add(list, words->name);
-    }
+    for (; words->name != NULL; words++)
+        strings_add(list, words->name);
 }
 
 static void add_list(struct strings *list, const char *const *words, size_t count)
@@ -267,11 +258,11 @@ char *runtime_features_json(void)
     add_list(&features.linux_.namespaces, namespaces, ARRAY_SIZE(namespaces));
     for (int i = 0; i <= CAPABILITY_LAST; i++)
         strings_add(&features.linux_.capabilities, capability_name(i));
-    add_words(&features.linux_.seccomp.actions, seccomp_actions, false);
-    add_words(&features.linux_.seccomp.operators, seccomp_operators, false);
-    add_words(&features.linux_.seccomp.archs, seccomp_architectures, false);
-    add_words(&features.linux_.seccomp.known_flags, seccomp_flags, true);
-    add_words(&features.linux_.seccomp.supported_flags, seccomp_flags, false);
+    add_words(&features.linux_.seccomp.actions, seccomp_actions);
+    add_words(&features.linux_.seccomp.operators, seccomp_operators);
+    add_words(&features.linux_.seccomp.archs, seccomp_architectures);
+    add_words(&features.linux_.seccomp.known_flags, seccomp_flags);
+    add_words(&features.linux_.seccomp.supported_flags, seccomp_flags);
     process_memory_policy_words(&features.linux_.memory_policy.modes,
                                 &features.linux_.memory_policy.flags);
     add_list(&features.unsafe_annotations, unsafe_annotations, ARRAY_SIZE(unsafe_annotations));

@@ -279,7 +279,7 @@ static int run_steps(struct init *init, struct error *err)
     r = sync_send(init->peer_fd, SYNC_STARTED, NULL, 0, err);
     if (r < 0)
         return r;
-    return launch_exec_child(context->launch, init->program, err);
+    return launch_exec_child(context->launch, init->program, init->peer_fd, err);
 }
 
 _Noreturn void init_run_child(const struct init_context *context)

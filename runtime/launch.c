@@ -285,9 +285,10 @@ static int drop_capabilities(const struct launch_plan *plan, struct error *err)
     return capabilities_apply(&sets, err);
 }
 
-static int load_filter(const struct launch_plan *plan, struct error *err)
+static int load_filter(const struct launch_plan *plan, int peer_fd, struct error *err)
 {
-    int r = seccomp_filter_apply(plan->filter, NULL, err);
+    int r = plan->filter->has_listener ? seccomp_listener_load_child(plan->filter, peer_fd, err)
+                                       : seccomp_filter_apply(plan->filter, NULL, err);
 
     return r < 0 ? error_prefix(err, r, "linux.seccomp") : 0;
 }
@@ -303,7 +304,8 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int launch_exec_child(const struct launch_plan *plan, const char *program, struct error *err)
+int launch_exec_child(const struct launch_plan *plan, const char *program, int peer_fd,
+                      struct error *err)
 {
     static char *no_environment[] = { NULL };
     const struct spec_process *process = plan->process;
@@ -315,7 +317,7 @@ int launch_exec_child(const struct launch_plan *plan, const char *program, struc
     if (syscall(SYS_close_range, 3 + plan->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return error_errno(err, "close what the program must not see");
     if (plan->filter != NULL && !process->no_new_privileges) {
-        r = load_filter(plan, err);
+        r = load_filter(plan, peer_fd, err);
         if (r < 0)
             return r;
     }
@@ -323,7 +325,7 @@ int launch_exec_child(const struct launch_plan *plan, const char *program, struc
     if (r < 0)
         return r;
     if (plan->filter != NULL && process->no_new_privileges) {
-        r = load_filter(plan, err);
+        r = load_filter(plan, peer_fd, err);
         if (r < 0)
             return r;
     }

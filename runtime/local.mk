@@ -30,9 +30,11 @@ libruntime_a_SOURCES = \
 	runtime/rootfs_terminal.c \
 	runtime/runtime.c \
 	runtime/scheduling.c \
+	runtime/seccomp_answer.c \
 	runtime/seccomp_cache.c \
 	runtime/seccomp_default.c \
 	runtime/seccomp_filter.c \
+	runtime/seccomp_listener.c \
 	runtime/seccomp_profile.c \
 	runtime/seccomp_stub.c \
 	runtime/spec_build.c \

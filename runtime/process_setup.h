@@ -51,6 +51,30 @@ DEFINE_AUTO(seccomp_filter)
 int seccomp_filter_apply(const struct seccomp_filter *filter, int *ret_listener_fd,
                          struct error *err);
 
+/** What the filter answers: an action with its data, SECCOMP_RET_*; pure. */
+struct seccomp_data;
+uint32_t seccomp_filter_answer(const struct seccomp_filter *filter,
+                               const struct seccomp_data *data);
+
+/* --- seccomp_listener.c: SCMP_ACT_NOTIFY ------------------------------------------------------ */
+
+/** Whether a rule's action is SCMP_ACT_NOTIFY. */
+bool seccomp_has_listener(const struct spec_seccomp *profile);
+/**
+ * Connects to the agent at listenerPath, before the process is started: then nothing is lost when
+ * it is not there. Without a listener, or a profile (NULL), *ret_fd stays as it is.
+ */
+int seccomp_listener_connect(const struct spec_seccomp *profile, int *ret_fd, struct error *err);
+/**
+ * As seccomp_filter_apply(), and sends the listener as LISTENER to @peer_fd, without any system
+ * call that the filter could stop.
+ */
+int seccomp_listener_load_child(const struct seccomp_filter *filter, int peer_fd,
+                                struct error *err);
+/** Waits for LISTENER and gives it to the agent, with the state of the process
+ * (state_format_process()); @agent_fd is closed. */
+int seccomp_listener_pass(int sync_fd, int agent_fd, const char *state_json, struct error *err);
+
 /* --- capabilities.c --------------------------------------------------------------------------- */
 
 struct capability_sets {

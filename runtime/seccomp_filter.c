@@ -166,7 +166,7 @@ static int compile(const struct spec_seccomp *profile, struct seccomp_program *p
     return export_program(context, program, err);
 }
 
-static bool has_listener(const struct spec_seccomp *profile)
+bool seccomp_has_listener(const struct spec_seccomp *profile)
 {
     for (size_t i = 0; i < profile->syscalls.count; i++) {
         if (text_equal(profile->syscalls.items[i].action, "SCMP_ACT_NOTIFY"))
@@ -218,7 +218,7 @@ int seccomp_filter_plan(const struct spec_seccomp *profile, int cache_fd,
     filter->program = program.items;
     filter->count = program.count;
     filter->flags = flags_of(profile);
-    filter->has_listener = has_listener(profile);
+    filter->has_listener = seccomp_has_listener(profile);
     *ret_filter = filter;
     return 0;
 }

@@ -1,17 +1,36 @@
 #include "runtime/container.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/wire.h"
 #include "runtime/hooks.h"
+#include "runtime/process_setup.h"
 
 /* The starter's side of a created container: START to the init, until its program runs. */
 
-/* STARTED and then end of file is success; an ERROR after STARTED is a failed exec. */
-static int wait_started(int fd, struct error *err)
+/* The container is "creating" in the document, as the specification's example, runc and crun have
+ * it: agents know no other word for a first process. */
+static int pass_listener(struct container *container, const struct spec_seccomp *profile,
+                         int agent_fd, struct error *err)
 {
+    auto_free char *json = state_format_process(&container->state, CONTAINER_CREATING,
+                                                container->state.pid, profile->listener_metadata);
+    int r = seccomp_listener_pass(container->sync_fd, agent_fd, json, err);
+
+    /* The program may wait for an answer already that will never come. */
+    if (r < 0)
+        (void)container_signal(container, SIGKILL, false, NULL);
+    return r;
+}
+
+/* STARTED and then end of file is success; an ERROR after STARTED is a failed exec. */
+static int wait_started(struct container *container, const struct spec *spec, int *agent_fd,
+                        struct error *err)
+{
+    int fd = container->sync_fd;
     int r;
 
     r = sync_expect(fd, SYNC_STARTED, NULL, err);
@@ -19,6 +38,11 @@ static int wait_started(int fd, struct error *err)
         return error_set(err, ESRCH, "the container's init ended before it started the program");
     if (r < 0)
         return r;
+    if (*agent_fd >= 0) {
+        r = pass_listener(container, spec->linux_.seccomp, take_fd(agent_fd), err);
+        if (r < 0)
+            return r;
+    }
     r = sync_expect(fd, SYNC_ERROR, NULL, err);
     return r < 0 ? r : 0;
 }
@@ -46,23 +70,27 @@ static int connect_to_init(struct container *container, struct error *err)
 int container_start(struct container *container, struct error *err)
 {
     const struct spec *spec = NULL;
+    auto_close int agent_fd = -1;
     int r;
 
+    r = container_spec(container, &spec, err);
+    if (r < 0)
+        return r;
+    r = seccomp_listener_connect(spec->linux_.seccomp, &agent_fd, err);
+    if (r < 0)
+        return r;
     r = connect_to_init(container, err);
     if (r < 0)
         return r;
     r = sync_send(container->sync_fd, SYNC_START, NULL, 0, err);
     if (r < 0)
         return r;
-    r = wait_started(container->sync_fd, err);
+    r = wait_started(container, spec, &agent_fd, err);
     (void)close(take_fd(&container->sync_fd));
     if (r < 0)
         return r;
 
     log_debug("start %s: the program runs", container->state.id);
-    r = container_spec(container, &spec, err);
-    if (r < 0)
-        return r;
     r = hooks_run(spec, HOOK_POSTSTART, &container->state, container->state.pid, NULL, err);
     /* The container does not outlive the failure (runtime.md "Lifecycle" 9). */
     if (r < 0)

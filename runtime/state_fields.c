@@ -84,3 +84,57 @@ char *state_format(const struct state *state, enum container_status status, pid_
 
     return encode_text(&state_document_object, &document, ENCODE_INDENTED);
 }
+
+/* Here the state has the members of the specification only. */
+static const struct field process_container_fields[] = {
+    FIELD_OF(struct state_document, oci_version, "ociVersion", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct state_document, id, "id", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct state_document, status, "status", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct state_document, pid, "pid", FIELD_I32, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct state_document, bundle, "bundle", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct state_document, annotations, "annotations", FIELD_MAP, 0),
+    { 0 },
+};
+static const struct object process_container_object = { process_container_fields,
+                                                        sizeof(struct state_document), 0 };
+
+struct process_document {
+    const char *oci_version;
+    struct strings fds;
+    int32_t pid;
+    const char *metadata;
+    struct state_document state;
+};
+static const struct field process_document_fields[] = {
+    FIELD_OF(struct process_document, oci_version, "ociVersion", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct process_document, fds, "fds", FIELD_STRINGS, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct process_document, pid, "pid", FIELD_I32, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct process_document, metadata, "metadata", FIELD_STRING, 0),
+    FIELD_OBJECT(struct process_document, state, "state", FIELD_STRUCT, &process_container_object,
+                 FIELD_KEEP_EMPTY),
+    { 0 },
+};
+static const struct object process_document_object = { process_document_fields,
+                                                       sizeof(struct process_document), 0 };
+
+char *state_format_process(const struct state *state, enum container_status status, pid_t pid,
+                           const char *metadata)
+{
+    char *names[] = { "seccompFd", NULL };
+    struct process_document document = {
+        .oci_version = state->oci_version,
+        .fds = { names, 1 },
+        .pid = pid,
+        .metadata = metadata,
+        .state = {
+            .oci_version = state->oci_version,
+            .id = state->id,
+            .status = container_status_name(status),
+            .pid = state->pid,
+            .bundle = state->bundle,
+            .annotations = state->annotations,
+        },
+    };
+
+    return encode_text(&process_document_object, &document, ENCODE_COMPACT);
+}

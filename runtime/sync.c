@@ -11,7 +11,7 @@ const char *sync_name(uint32_t type)
     static const char *const names[] = {
         [SYNC_HOST_READY] = "HOST_READY", [SYNC_HOOKS] = "HOOKS", [SYNC_HOOKS_DONE] = "HOOKS_DONE",
         [SYNC_CREATED] = "CREATED",       [SYNC_START] = "START", [SYNC_STARTED] = "STARTED",
-        [SYNC_ERROR] = "ERROR",
+        [SYNC_LISTENER] = "LISTENER",     [SYNC_ERROR] = "ERROR",
     };
 
     return type < ARRAY_SIZE(names) && names[type] != NULL ? names[type] : "unknown";

@@ -150,3 +150,99 @@ PY
     [ "$(echo "$output" | jq '.linux.memoryPolicy.flags | length')" = 3 ]
     [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | index("run.oci.pidfd_receiver") != null')" = true ]
 }
+
+# --- seccomp agents -------------------------------------------------------------------------------
+
+# Adds a profile that notifies of these calls and allows all else: notify 'JSON LIST' [MORE JSON]
+notify() {
+    configure ".linux.seccomp = ({defaultAction: \"SCMP_ACT_ALLOW\", listenerPath: \"$BATS_TEST_TMPDIR/agent\",
+        listenerMetadata: \"of the test\", syscalls: [{names: $1, action: \"SCMP_ACT_NOTIFY\"}]} + ${2:-{\}})"
+}
+
+# Listens as an agent for COUNT processes one after the other; answers mkdir with an error of its
+# own, lets all else go on. Its output: the state of each process, then the calls.
+answer() {
+    rm -f "$BATS_TEST_TMPDIR/agent"
+    agent notifier "$BATS_TEST_TMPDIR/agent" "${1:-1}" < "$BATS_TEST_DIRNAME/seccomp_agent.py"
+    wait_until 20 test -S "$BATS_TEST_TMPDIR/agent"
+}
+agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
+
+@test "an agent answers for a container and for exec, and is told of whom" {
+    answer 2
+    notify '["mkdir", "mkdirat"]'
+    configure '.annotations.color = "red"'
+    program 'mkdir /tmp/x; echo "$?"; sleep 100'
+    oci create -b "$BUNDLE" process-note < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    oci start process-note
+    wait_until 10 grep -q 1 "$BATS_TEST_TMPDIR/out"
+    grep -q "No medium found" "$BATS_TEST_TMPDIR/out"
+    state=$(head -1 "$BATS_TEST_TMPDIR/notifier.out")
+    pid=$(oci state process-note | jq .pid)
+    [ "$(echo "$state" | jq -c 'del(.state)')" = '{"ociVersion":"'"$(jq -r .ociVersion "$BUNDLE/config.json")"'","fds":["seccompFd"],"pid":'"$pid"',"metadata":"of the test"}' ]
+    [ "$(echo "$state" | jq -r '.state | .id + " " + .status + " " + .bundle + " " + .annotations.color')" = "process-note creating $(realpath "$BUNDLE") red" ]
+    [ "$(echo "$state" | jq .state.pid)" = "$pid" ]
+
+    run -1 oci exec process-note mkdir /tmp/y
+    expect_text "No medium found"
+    state=$(grep '"status":"running"' "$BATS_TEST_TMPDIR/notifier.out")
+    [ "$(echo "$state" | jq .state.pid)" = "$pid" ]
+    [ "$(echo "$state" | jq .pid)" != "$pid" ]
+}
+
+@test "nothing waits for an agent before the agent has the listener" {
+    answer 2
+    notify '["futex", "sendmsg", "sendto", "write", "read", "close", "sched_yield", "clone", "execve", "capset", "prctl", "exit_group", "mkdir"]'
+    program 'mkdir /tmp/x; exit 5'
+    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
+    expect_text "No medium found"
+    agent_said "call execve"
+
+    configure '.process.noNewPrivileges = false'
+    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
+    agent_said "call capset"
+}
+
+@test "a real-time program with a listener starts on one CPU" {
+    answer 1
+    notify '["futex", "mkdir"]'
+    configure '.process.scheduler = {policy: "SCHED_RR", priority: 5} | .linux.resources.cpu.cpus = "0" | .linux.resources.cpu.realtimeRuntime = 10000 | .linux.resources.cpu.realtimePeriod = 1000000'
+    program 'mkdir /tmp/x; exit 5'
+    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-rt
+}
+
+@test "one process more than the first is enough for a listener" {
+    answer 2
+    notify '["mkdir"]'
+    configure '.linux.resources.pids.limit = 1 | .process.args = ["mkdir", "/tmp/x"]'
+    run -1 oci run -b "$BUNDLE" process-few
+    expect_text "linux.resources.pids.limit"
+    configure '.linux.resources.pids.limit = 2'
+    run -1 oci run -b "$BUNDLE" process-few
+    expect_text "No medium found"
+}
+
+@test "flags that go only with a listener, or not with one" {
+    answer 1
+    notify '["mkdir"]' '{flags: ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_TSYNC"]}'
+    configure '.process.args = ["mkdir", "/tmp/x"]'
+    run -1 oci run -b "$BUNDLE" process-flags
+    expect_text "No medium found"
+    configure '.linux.seccomp.syscalls = [] | .process.args = ["true"]'
+    run -0 oci run -b "$BUNDLE" process-flags
+}
+
+@test "without an agent nothing starts, and the sentence says why" {
+    notify '["mkdir"]'
+    run -1 oci run -b "$BUNDLE" process-none
+    expect_text "linux.seccomp.listenerPath: connect to '$BATS_TEST_TMPDIR/agent'"
+    [ -z "$(oci list -q)" ]
+    oci create -b "$BUNDLE" process-none < /dev/null > /dev/null 2>&1
+    run -1 oci start process-none
+    expect_text "linux.seccomp.listenerPath"
+    [ "$(oci_status process-none)" = created ]
+    answer 1
+    oci start process-none
+    run -255 oci exec process-none true
+    expect_text "linux.seccomp.listenerPath"
+}

@@ -5,7 +5,6 @@
 #include <seccomp.h>
 
 #include "runtime/process_setup.h"
-#include "tests/unit/bpf_machine.h"
 
 #define ALLOW         SECCOMP_RET_ALLOW
 #define ERRNO(number) (SECCOMP_RET_ERRNO | (number))
@@ -110,7 +109,7 @@ static uint32_t answer(const struct seccomp_filter *filter, const char *name, ui
     };
 
     assert_true(data.nr >= 0);
-    return bpf_answer(filter, &data);
+    return seccomp_filter_answer(filter, &data);
 }
 
 static bool is_in(const char *const *names, const char *name)
@@ -134,7 +133,7 @@ static size_t walk(const struct seccomp_filter *filter, const char *const *expec
 
         if (name == NULL || number > 450)
             continue;
-        is_denied = bpf_answer(filter, &data) != ALLOW;
+        is_denied = seccomp_filter_answer(filter, &data) != ALLOW;
         count += is_denied;
         if (is_denied != is_in(expected, name))
             fail_msg("%s is %s", name, is_denied ? "denied" : "allowed");
@@ -168,7 +167,7 @@ static void the_same_calls_are_denied_in_the_other_modes_of_the_processor(void *
                 .arch = modes[i].architecture,
             };
 
-            if (data.nr >= 0 && bpf_answer(filter, &data) == ALLOW)
+            if (data.nr >= 0 && seccomp_filter_answer(filter, &data) == ALLOW)
                 fail_msg("%s is allowed in mode %zu", denied[j], i);
         }
     }
@@ -192,7 +191,7 @@ static void newer_calls_are_allowed_as_far_as_docker_knows_them(void **state)
         for (int number = rows[i].first; number <= rows[i].last; number++) {
             struct seccomp_data data = { .nr = number, .arch = AUDIT_ARCH_X86_64 };
 
-            if (bpf_answer(filter, &data) != rows[i].expected)
+            if (seccomp_filter_answer(filter, &data) != rows[i].expected)
                 fail_msg("number %d", number);
         }
     }
@@ -293,7 +292,7 @@ static void with_cap_sys_admin_clone_takes_any_flags(void **state)
     for (int number = 459; number <= 461; number++) {
         struct seccomp_data data = { .nr = number, .arch = AUDIT_ARCH_X86_64 };
 
-        assert_int_equal(bpf_answer(filter, &data), ALLOW);
+        assert_int_equal(seccomp_filter_answer(filter, &data), ALLOW);
     }
 }
 

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -10,7 +12,6 @@
 #include <seccomp.h>
 
 #include "runtime/process_setup.h"
-#include "tests/unit/bpf_machine.h"
 
 #define ALLOW         SECCOMP_RET_ALLOW
 #define ERRNO(number) (SECCOMP_RET_ERRNO | (number))
@@ -56,7 +57,7 @@ static uint32_t answer(const struct seccomp_filter *filter, uint32_t architectur
 
     for (int i = 0; args != NULL && i < 6; i++)
         data.args[i] = args[i];
-    return bpf_answer(filter, &data);
+    return seccomp_filter_answer(filter, &data);
 }
 
 /* Of x86-64, by name, without arguments. */
@@ -531,6 +532,27 @@ static void a_listener_is_given_out(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void what_is_no_filter_kills(void **state)
+{
+    struct sock_filter programs[][2] = {
+        { { BPF_LD | BPF_B | BPF_ABS, 0, 0, 0 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_LD | BPF_W | BPF_ABS, 0, 0, 64 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_LD | BPF_W | BPF_ABS, 0, 0, UINT32_MAX },
+          { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_ALU | BPF_OR | BPF_K, 0, 0, 1 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_JMP | BPF_JA, 0, 0, 7 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_ST, 0, 0, 0 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+    };
+    const struct seccomp_data data = { .nr = 1 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+        struct seccomp_filter filter = { .program = programs[i], .count = 2 };
+
+        assert_int_equal(seccomp_filter_answer(&filter, &data), SECCOMP_RET_KILL_PROCESS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -553,6 +575,7 @@ int main(void)
         IN_DIRECTORY(the_cache_does_not_grow_without_end),
         cmocka_unit_test(the_kernel_takes_the_filter_and_obeys),
         cmocka_unit_test(a_listener_is_given_out),
+        cmocka_unit_test(what_is_no_filter_kills),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
