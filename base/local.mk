@@ -15,6 +15,7 @@ libbase_a_SOURCES = \
 	base/log.c base/log.h \
 	base/path.c base/path.h \
 	base/path_remove.c \
+	base/path_walk.c base/path_walk.h \
 	base/process.c base/process.h \
 	base/process_protect.c \
 	base/process_signal.c \

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/path_walk.h"
 #include "base/text.h"
 
 /* openat2(2) gives EAGAIN when a rename happened while it walked ".."; a hostile container can
@@ -22,7 +23,7 @@
 /* As many links as the kernel follows in one path (path_resolution(7)). */
 #define LINKS_MAX 40
 
-static int open_resolved(int dir_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
+int path_open_resolved(int dir_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve };
     long fd = -1;
@@ -35,6 +36,8 @@ static int open_resolved(int dir_fd, const char *path, int flags, mode_t mode, u
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        return path_walk(dir_fd, path, (int)how.flags, mode, resolve);
     return (int)fd;
 }
 
@@ -46,8 +49,8 @@ int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int 
     assert(path != NULL);
     assert(ret_fd != NULL);
 
-    fd = open_resolved(dir_fd, path, flags, mode,
-                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+    fd = path_open_resolved(dir_fd, path, flags, mode,
+                            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
     if (fd < 0 && errno == EXDEV)
         return error_set(err, EXDEV, "open '%s': it leads out of its directory or file system",
                          path);
@@ -67,7 +70,7 @@ int path_open_in_root(int root_fd, const char *path, int flags, mode_t mode, int
     assert(path != NULL);
     assert(ret_fd != NULL);
 
-    fd = open_resolved(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    fd = path_open_resolved(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     if (fd < 0)
         return error_errno(err, "open '%s'", path);
     *ret_fd = fd;
@@ -77,8 +80,8 @@ int path_open_in_root(int root_fd, const char *path, int flags, mode_t mode, int
 /* Opens a directory in the root, or tells by -errno why not; nothing there is no error yet. */
 static int try_directory(int root_fd, const char *path)
 {
-    int fd = open_resolved(root_fd, path, O_PATH | O_DIRECTORY, 0,
-                           RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int fd = path_open_resolved(root_fd, path, O_PATH | O_DIRECTORY, 0,
+                                RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 
     return fd < 0 ? -errno : fd;
 }

@@ -2,12 +2,26 @@
 #define BASE_PATH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
 
 /* All use of untrusted paths: resolved once, by openat2(2), beneath a directory descriptor; then
  * only the descriptor is used. */
+
+/**
+ * openat2(2), with a lost race (EAGAIN) tried again up to 128 times, and path_walk() where the
+ * kernel or a sandbox refuses the call.
+ *
+ * @flags    as in open(2); O_CLOEXEC is added
+ * @mode     for O_CREAT
+ * @resolve  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, or RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+ *           RESOLVE_NO_XDEV
+ *
+ * Returns a descriptor, or -1 with errno.
+ */
+int path_open_resolved(int dir_fd, const char *path, int flags, mode_t mode, uint64_t resolve);
 
 /**
  * Opens a name inside a tree that berth owns (state, store): no symbolic link, no other file

@@ -8,7 +8,6 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -37,12 +36,8 @@ static void note_failure(struct removal *removal, int code, const char *step, co
 /* Opens a directory unless it is a link or a mount point (also of the same file system). */
 static int open_directory(int dir_fd, const char *name)
 {
-    struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-    };
-
-    return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+    return path_open_resolved(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                              RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 }
 
 static bool empty_and_remove(struct removal *removal, int parent_fd, const char *name, int dir_fd,

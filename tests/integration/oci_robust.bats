@@ -52,10 +52,10 @@ map_root() {
 
 @test "SIGKILL of create, start, exec and delete: delete --force leaves nothing" {
     configure '.process.args = ["sleep", "1000"]'
-    local i pid verb
+    local i pid verb kills=0
     local -A command=([create]="create -b $BUNDLE killed" [start]="start killed"
         [exec]="exec killed sleep 1000" [delete]="delete -f killed")
-    for i in $(seq 12); do
+    for i in $(seq 50); do
         for verb in create start exec delete; do
             case $verb in
             create) ;;
@@ -65,13 +65,15 @@ map_root() {
             # shellcheck disable=SC2086
             berth-oci --root "$ROOT" ${command[$verb]} < /dev/null > /dev/null 2>&1 &
             pid=$!
-            sleep "0.00$((i % 8))"
-            kill -9 $pid 2> /dev/null || true
+            sleep "$(printf '0.%05d' $((RANDOM % 1500)))"
+            kill -9 $pid 2> /dev/null && kills=$((kills + 1))
             wait $pid 2> /dev/null || true
             oci delete --force killed
             nothing_is_left killed
         done
     done
+    echo "$kills of 200 were killed before they ended"
+    [ $kills -gt 50 ]
 }
 
 @test "a caller that ignores the end of its children gets the status all the same" {
@@ -97,14 +99,19 @@ map_root() {
 }
 
 @test "without descriptors it says so and leaves nothing" {
-    local n
-    for n in 4 6 9 14 19 21 23; do
+    configure '.process.rlimits = []'
+    local n refused=0
+    for n in $(seq 4 35); do
         run bash -c "exec 3>&- 4>&-; ulimit -n $n; exec berth-oci --root '$ROOT' run -b '$BUNDLE' few"
-        expect_status 1
-        expect_text "Too many open files"
-        [ "${#lines[@]}" = 1 ]
+        if [ "$status" != 0 ]; then
+            expect_status 1
+            expect_text "Too many open files"
+            [ "${#lines[@]}" = 1 ]
+            refused=$((refused + 1))
+        fi
         nothing_is_left few
     done
+    [ $refused -gt 5 ]
 }
 
 @test "without space or inodes for the run state it says so and leaves nothing" {
@@ -443,8 +450,8 @@ b" ]
     expect_text /dev/pts/0
 }
 
-@test "hundred cycles leave nothing" {
-    for i in $(seq 100); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i"; done
+@test "a thousand cycles leave nothing" {
+    for i in $(seq 1000); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i"; done
     [ -z "$(find /sys/fs/cgroup -type d -name 'cycle*')" ]
     [ -z "$(oci list -q)" ]
     [ -z "$(find "$ROOT" -mindepth 1 ! -path '*/.*')" ]

@@ -6,12 +6,18 @@
  *   payload direct FILE                    reads up to 4 MiB past the page cache, prints KiB a
  * second payload bomb                           forks without end; a failing fork is tried again
  *   payload users                          prints its real and its effective user id
+ *   payload deny NUMBER CODE PROGRAM [ARGUMENT...]
+ *                                          runs it with a system call that fails with that errno
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +78,24 @@ static _Noreturn void bomb(void)
     }
 }
 
+/* As in a sandbox that bars the call. Needs CAP_SYS_ADMIN, as no_new_privs would stay. */
+static int deny(char **argv)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)strtoul(argv[2], NULL, 0), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)strtoul(argv[3], NULL, 0)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]),
+                                        .filter = filter };
+
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+        (void)execvp(argv[4], argv + 4);
+    perror(argv[4]);
+    return 126;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "syscall") == 0)
@@ -84,7 +108,9 @@ int main(int argc, char **argv)
         bomb();
     if (argc == 2 && strcmp(argv[1], "users") == 0)
         return printf("%u %u\n", (unsigned)getuid(), (unsigned)geteuid()) < 0;
+    if (argc >= 5 && strcmp(argv[1], "deny") == 0)
+        return deny(argv);
     (void)fprintf(stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct "
-                          "FILE | bomb | users\n");
+                          "FILE | bomb | users | deny NUMBER CODE PROGRAM [ARGUMENT...]\n");
     return 2;
 }

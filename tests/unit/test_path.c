@@ -1,7 +1,13 @@
 #include "base/path.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
+#include "base/path_walk.h"
 #include "tests/unit/base_test.h"
 
 static void nothing_outside_is_opened_beneath(void **state)
@@ -251,6 +257,111 @@ static void a_host_directory_is_created_with_its_parents(void **state)
     assert_int_equal(path_create_directory(file, 0700, NULL, NULL), -ENOTDIR);
 }
 
+/* From now on openat2(2) fails as in a sandbox that does not know it. */
+static void deny_openat2(void **state)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
+    struct open_how how = { .flags = O_PATH };
+
+    (void)state;
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    assert_int_equal(syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how)), -1);
+    assert_int_equal(errno, ENOSYS);
+}
+
+/* What openat2(2) and the walk say of the same paths is the same. */
+static void the_walk_finds_what_the_kernel_finds(void **state)
+{
+    static const char *const paths[] = {
+        "",
+        ".",
+        "/",
+        "..",
+        "a",
+        "a/",
+        "/a",
+        "a/b",
+        "a/b/",
+        "a/b/..",
+        "a/../a/b",
+        "a/b/../../..",
+        "a/file",
+        "a/file/",
+        "a/file/x",
+        "a/none",
+        "none/x",
+        "up",
+        "up/a",
+        "deep",
+        "deep/file",
+        "dangling",
+        "loop",
+        "loop/x",
+        "self/fd",
+        "a//b",
+        "./a/./b",
+        "slash/",
+        "climb/a/file",
+        "new",
+        "dangling/new",
+        "chain",
+        "leaf",
+        "leaf/",
+        "leaf/x",
+    };
+    static const int flags[] = { O_PATH, O_PATH | O_NOFOLLOW, O_RDONLY, O_RDONLY | O_DIRECTORY,
+                                 O_RDWR };
+    static const uint64_t resolves[] = {
+        RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+    };
+    int dir_fd = directory_of(state);
+
+    mkdirat(dir_fd, "a", 0755);
+    mkdirat(dir_fd, "a/b", 0755);
+    put_file(dir_fd, "a/file", "x");
+    assert_int_equal(symlinkat("..", dir_fd, "up"), 0);
+    assert_int_equal(symlinkat("/a/b/..", dir_fd, "deep"), 0);
+    assert_int_equal(symlinkat("/nowhere", dir_fd, "dangling"), 0);
+    assert_int_equal(symlinkat("loop", dir_fd, "loop"), 0);
+    assert_int_equal(symlinkat("/proc/self", dir_fd, "self"), 0);
+    assert_int_equal(symlinkat("a/b/", dir_fd, "slash"), 0);
+    assert_int_equal(symlinkat("../../../..", dir_fd, "climb"), 0);
+    assert_int_equal(symlinkat("deep/../slash", dir_fd, "chain"), 0);
+    assert_int_equal(symlinkat("a/file", dir_fd, "leaf"), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(paths) * ARRAY_SIZE(flags) * ARRAY_SIZE(resolves); i++) {
+        const char *path = paths[i % ARRAY_SIZE(paths)];
+        int flag = flags[i / ARRAY_SIZE(paths) % ARRAY_SIZE(flags)] | O_CLOEXEC;
+        uint64_t resolve = resolves[i / ARRAY_SIZE(paths) / ARRAY_SIZE(flags)];
+        struct open_how how = { .flags = (uint64_t)flag, .resolve = resolve };
+        int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+        int code = fd < 0 ? errno : 0;
+        int walked = path_walk(dir_fd, path, flag, 0, resolve);
+        int walked_code = walked < 0 ? errno : 0;
+        struct stat one = { 0 }, other = { 0 };
+
+        if (fd >= 0)
+            (void)fstat(fd, &one);
+        if (walked >= 0)
+            (void)fstat(walked, &other);
+        if (code != walked_code || one.st_ino != other.st_ino || one.st_dev != other.st_dev)
+            fail_msg("'%s' with flags %o, resolve %lx: %s, but walked: %s", path, (unsigned)flag,
+                     (unsigned long)resolve, strerror(code), strerror(walked_code));
+        close(fd);
+        close(walked);
+    }
+    assert_int_equal(
+        path_walk(dir_fd, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600, resolves[0]) >= 0, true);
+    assert_int_equal(faccessat(dir_fd, "new", F_OK, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +378,14 @@ int main(void)
         cmocka_unit_test(only_normal_paths_are_normal),
         IN_DIRECTORY(a_host_directory_is_created_with_its_parents),
     };
+    const struct CMUnitTest comparison[] = { IN_DIRECTORY(the_walk_finds_what_the_kernel_finds) };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest denial[] = { cmocka_unit_test(deny_openat2) };
+    int failed;
+
+    /* All of it once more without openat2(2), which cannot be had back. */
+    failed = cmocka_run_group_tests_name("path", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("path, compared", comparison, NULL, NULL);
+    failed += cmocka_run_group_tests_name("without openat2", denial, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("path, walked", tests, NULL, NULL);
 }
