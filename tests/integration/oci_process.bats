@@ -70,6 +70,7 @@ PY
 
 @test "the cpuset is what remains of all CPUs" {
     [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
+    [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name 'cpuset.cpus*' -print -quit)" ] || skip "no cpuset controller here"
     configure '.linux.resources.cpu.cpus = "1"'
     program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
     taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-set < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
