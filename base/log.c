@@ -16,7 +16,8 @@ static struct {
     int fd;
     enum log_format format;
     bool is_debug;
-} settings = { .program = "berth", .fd = -1, .format = LOG_TEXT, .is_debug = false };
+    time_t started_at; /* the first log_configure(); 0: none yet */
+} settings = { .program = "berth", .fd = -1, .format = LOG_PLAIN, .is_debug = false };
 
 enum level { LEVEL_DEBUG, LEVEL_WARNING, LEVEL_ERROR };
 
@@ -26,11 +27,18 @@ void log_configure(const char *program, int fd, enum log_format format, bool is_
     settings.fd = fd;
     settings.format = format;
     settings.is_debug = is_debug;
+    if (settings.started_at == 0)
+        settings.started_at = time(NULL);
 }
 
 bool log_is_debug(void)
 {
     return settings.is_debug;
+}
+
+int log_fd(void)
+{
+    return settings.fd;
 }
 
 /* One event is one line, and no byte of it means anything to a terminal. */
@@ -73,6 +81,15 @@ static void format_for_people(struct text *line, enum level level, const char *m
     add_plain(line, message);
 }
 
+/* As logrus writes on a terminal: with the seconds since the program began. */
+static void format_for_terminal(struct text *line, enum level level, const char *message)
+{
+    static const char *const names[] = { "DEBU", "WARN", "ERRO" };
+
+    text_addf(line, "%s[%04lld] ", names[level], (long long)(time(NULL) - settings.started_at));
+    add_plain(line, message);
+}
+
 /* As logrus writes, which is what callers of runc parse. */
 static void format_for_programs(struct text *line, enum level level, const char *message)
 {
@@ -96,8 +113,10 @@ static void write_line(enum level level, const char *format, va_list arguments)
     AUTO_CLEAR(text) struct text line = { 0 };
     ssize_t written;
 
-    if (settings.fd < 0 && settings.format == LOG_TEXT)
+    if (settings.format == LOG_PLAIN)
         format_for_people(&line, level, message);
+    else if (settings.format == LOG_TEXT && settings.fd < 0 && isatty(STDERR_FILENO))
+        format_for_terminal(&line, level, message);
     else
         format_for_programs(&line, level, message);
     text_add(&line, "\n");

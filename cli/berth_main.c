@@ -30,7 +30,7 @@ static int prepare(const struct arguments *arguments, void *context, struct erro
     berth->is_debug = arguments_global(arguments, "debug")->flag;
     if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         return error_set(err, EINVAL, "--log-format '%s': give text or json", format);
-    log_configure("berth", -1, format != NULL && strcmp(format, "json") == 0 ? LOG_JSON : LOG_TEXT,
+    log_configure("berth", -1, format != NULL && strcmp(format, "json") == 0 ? LOG_JSON : LOG_PLAIN,
                   berth->is_debug);
     return 0;
 }

@@ -223,7 +223,7 @@ static int prepare(const struct arguments *arguments, void *context, struct erro
     program->data_path = arguments_global(arguments, "data")->text;
     program->run_path = arguments_global(arguments, "run")->text;
     program->is_debug = arguments_global(arguments, "debug")->flag;
-    log_configure("berth", -1, LOG_TEXT, program->is_debug);
+    log_configure("berth", -1, LOG_PLAIN, program->is_debug);
     return 0;
 }
 
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     int status;
 
-    log_configure("berth", -1, LOG_TEXT, false);
+    log_configure("berth", -1, LOG_PLAIN, false);
     if (fd_open_standard(&err) < 0) {
         log_error("%s", err.message);
         return STATUS_FAILED;

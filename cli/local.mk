@@ -48,6 +48,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_exec.c \
 	cli/oci_foreground.c \
 	cli/oci_life.c \
+	cli/oci_log.c \
 	cli/oci_look.c \
 	cli/oci_manual.c cli/oci_manual.h \
 	cli/oci_update.c

@@ -1,19 +1,6 @@
 #include "cli/oci_commands.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
-#include "base/log.h"
-
 /* What the commands of berth-oci share. */
-
-int oci_fail(const struct oci_context *context, const struct error *err, int status)
-{
-    log_error("%s", err->message);
-    if (context->logs_to_file)
-        (void)dprintf(STDERR_FILENO, "berth-oci: %s\n", err->message);
-    return status;
-}
 
 struct runtime *oci_runtime(struct oci_context *context, struct error *err)
 {

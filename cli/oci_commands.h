@@ -15,9 +15,16 @@ struct oci_context {
     const char *root;
     enum cgroup_manager cgroup_manager;
     char **argv;
+    bool has_log; /* oci_log_open() was called */
     bool logs_to_file;
 };
 
+/** Opens the log: @file (NULL or "": standard error) in the form @format ("text", "json", or NULL).
+ */
+int oci_log_open(struct oci_context *context, const char *file, const char *format, bool is_debug,
+                 struct error *err);
+/** Tells of a wrong command line, in the log that it names if it names one. Returns 1. */
+int oci_usage_failed(int argc, char **argv, void *context, const struct error *err);
 /** Fails a command: logs the sentence, also to standard error when the log is a file. Returns
  * @status. */
 int oci_fail(const struct oci_context *context, const struct error *err, int status);
@@ -44,6 +51,9 @@ struct foreground {
 /** Blocks all signals so that none is lost between create and wait; call before the container
  * exists. */
 int foreground_open(struct foreground *ret_foreground, struct error *err);
+/** Takes a terminal's master (-1: none) and gives it the caller's size and line ends. Best before
+ * the program runs. */
+void foreground_take_console(struct foreground *foreground, int console_fd);
 /** Forwards signals and terminal bytes until @pid (a child of the caller) ends. */
 int foreground_wait(struct foreground *foreground, pid_t pid, int *ret_status, struct error *err);
 void foreground_close(struct foreground *foreground);

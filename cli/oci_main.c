@@ -261,37 +261,39 @@ static bool enters_container(const struct command *command)
            command->handler == oci_exec;
 }
 
+/* exec --process <(...): a shell passes the file as a descriptor that is still to be read. */
+static bool reads_descriptor(const struct arguments *arguments)
+{
+    const char *path =
+        arguments->command->handler == oci_exec ? arguments_text(arguments, "process") : NULL;
+
+    return path != NULL && (strncmp(path, "/dev/fd/", strlen("/dev/fd/")) == 0 ||
+                            strncmp(path, "/proc/self/fd/", strlen("/proc/self/fd/")) == 0);
+}
+
 static int prepare(const struct arguments *arguments, void *context_, struct error *err)
 {
-    const char *file = arguments_global(arguments, "log")->text;
-    const char *format = arguments_global(arguments, "log-format")->text;
     const char *root = arguments_global(arguments, "root")->text;
     struct oci_context *context = context_;
-    enum log_format log_format = LOG_TEXT;
     unsigned preserve_fds = 0;
-    int fd = -1, r;
+    int r;
 
     if (enters_container(arguments->command)) {
         r = oci_parse_preserve_fds(arguments, &preserve_fds, err);
         if (r < 0)
             return r;
         /* What the caller left open by mistake must not live on in an init that waits. */
-        (void)close_range(3 + preserve_fds, ~0u, 0);
+        if (!reads_descriptor(arguments))
+            (void)close_range(3 + preserve_fds, ~0u, 0);
         r = process_protect_program(context->argv, err);
         if (r < 0)
             return r;
     }
-    if (format != NULL && strcmp(format, "json") == 0)
-        log_format = LOG_JSON;
-    else if (format != NULL && strcmp(format, "text") != 0)
-        return error_set(err, EINVAL, "--log-format '%s': is neither text nor json", format);
-    if (file != NULL && file[0] != '\0') {
-        fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-            return error_errno(err, "open the log '%s'", file);
-        context->logs_to_file = true;
-    }
-    log_configure("berth-oci", fd, log_format, arguments_global(arguments, "debug")->flag);
+    r = oci_log_open(context, arguments_global(arguments, "log")->text,
+                     arguments_global(arguments, "log-format")->text,
+                     arguments_global(arguments, "debug")->flag, err);
+    if (r < 0)
+        return r;
     if (root != NULL)
         context->root = root;
     return parse_manager(arguments, &context->cgroup_manager, err);
@@ -305,8 +307,10 @@ int main(int argc, char **argv)
         .commands = commands,
         .global_options = global_options,
         .usage_status = 1,
+        .has_go_flags = true,
         .prepare = prepare,
-        .version = BERTH_VERSION "\nspec: 1.3.0",
+        .usage_failed = oci_usage_failed,
+        .version = BERTH_VERSION "\ncommit: " BERTH_VERSION "\nspec: 1.3.0",
         .description = oci_description,
         .manual = oci_manual,
     };

@@ -210,28 +210,41 @@ static int missing_value(const struct parser *parser, const char *typed,
                      option->value != NULL ? option->value : "VALUE", program);
 }
 
-/* --name, --name=value, --name value */
-static int parse_long(struct parser *parser, const char *argument, struct error *err)
+/* --name, --name=value, --name value; @dashes: how many stand before the name */
+static int parse_long(struct parser *parser, const char *argument, size_t dashes, struct error *err)
 {
-    const char *name = argument + 2;
+    const char *name = argument + dashes;
     size_t length = strcspn(name, "=");
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
-    auto_free char *typed = xstrndup(argument, length + 2);
+    auto_free char *typed = xstrndup(argument, length + dashes);
     struct option_value *target = NULL;
     const struct option *option = parser_find(parser, name, length, 0, &target);
 
-    if (option == NULL && strcmp(typed, "--help") == 0) {
+    if (option == NULL && length == 1 && parser->program->has_go_flags)
+        option = parser_find(parser, NULL, 0, name[0], &target);
+    if (option == NULL && strcmp(typed + dashes, "help") == 0) {
         parser->arguments->wants_help = true;
         return 0;
     }
     if (option == NULL)
-        return unknown_option(parser, typed, typed + 2, err);
+        return unknown_option(parser, typed, typed + dashes, err);
     if (option_needs_value(option) && value == NULL) {
         if (parser->next >= parser->argc)
             return missing_value(parser, typed, option, err);
         value = parser->argv[parser->next++];
     }
     return option_store(parser, option, target, typed, value, err);
+}
+
+/* Whether "-bundle" is to be read as "--bundle". A whole name wins over bundled letters. */
+static bool is_go_name(const struct parser *parser, const char *argument)
+{
+    size_t length = strcspn(argument + 1, "=");
+    struct option_value *target = NULL;
+
+    return parser->program->has_go_flags && length > 1 &&
+           (parser_find(parser, argument + 1, length, 0, &target) != NULL ||
+            strcmp(argument, "-help") == 0);
 }
 
 /* -i, -it, -ePATH=x, -e PATH=x, -e=PATH=x, -t=false */
@@ -375,7 +388,7 @@ static int check_word_count(const struct parser *parser, struct error *err)
     const struct command *command = parser->arguments->command;
     size_t count = parser->arguments->word_count;
     size_t bound = count < command->min_words ? command->min_words : command->max_words;
-    const char *how = command->min_words == command->max_words ? ""
+    const char *how = command->min_words == command->max_words ? "exactly "
                       : count < command->min_words             ? "at least "
                                                                : "at most ";
     auto_free char *program = parser_name(parser);
@@ -402,7 +415,9 @@ static int parse_line(struct parser *parser, struct error *err)
         if (!only_words && strcmp(argument, "--") == 0) {
             only_words = true;
         } else if (!only_words && strncmp(argument, "--", 2) == 0) {
-            r = parse_long(parser, argument, err);
+            r = parse_long(parser, argument, 2, err);
+        } else if (!only_words && argument[0] == '-' && is_go_name(parser, argument)) {
+            r = parse_long(parser, argument, 1, err);
         } else if (!only_words && argument[0] == '-' && argument[1] != '\0') {
             r = parse_letters(parser, argument, err);
         } else if (arguments->command == NULL) {
@@ -555,21 +570,32 @@ static int run_builtin(const struct program *program, const struct arguments *ar
     return 0;
 }
 
-static int usage_failed(const struct program *program, const struct error *err)
+/* The command line of one run, for the function below. */
+struct command_line {
+    const struct program *program;
+    int argc;
+    char **argv;
+    void *context;
+};
+
+static int usage_failed(const struct command_line *line, const struct error *err)
 {
+    if (line->program->usage_failed != NULL)
+        return line->program->usage_failed(line->argc, line->argv, line->context, err);
     log_error("%s", err->message);
-    return program->usage_status;
+    return line->program->usage_status;
 }
 
 int program_run(const struct program *program, int argc, char **argv, void *context)
 {
+    const struct command_line line = { program, argc, argv, context };
     struct arguments arguments = { 0 };
     struct error err = { 0 };
     int status = 0;
 
-    log_configure(program->name, -1, LOG_TEXT, false);
+    log_configure(program->name, -1, LOG_PLAIN, false);
     if (arguments_parse(program, argc, argv, &arguments, &err) < 0)
-        return usage_failed(program, &err);
+        return usage_failed(&line, &err);
 
     if (arguments.wants_version) {
         printf("%s version %s\n", program->name,
@@ -580,9 +606,9 @@ int program_run(const struct program *program, int argc, char **argv, void *cont
         help_print_command(program, arguments.command, stdout);
     } else if (arguments.command->handler == NULL) {
         if (run_builtin(program, &arguments, &err) < 0)
-            status = usage_failed(program, &err);
+            status = usage_failed(&line, &err);
     } else if (program->prepare != NULL && program->prepare(&arguments, context, &err) < 0) {
-        status = usage_failed(program, &err);
+        status = usage_failed(&line, &err);
     } else {
         status = arguments.command->handler(&arguments, context);
     }

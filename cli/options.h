@@ -87,9 +87,13 @@ struct program {
     const char *summary; /* one line */
     const struct command *commands;
     const struct option *global_options;
-    int usage_status; /* exit status for wrong usage: 125 for berth, 1 for berth-oci */
+    int usage_status;  /* exit status for wrong usage: 125 for berth, 1 for berth-oci */
+    bool has_go_flags; /* as Go's flag package: -bundle means --bundle, and --b means -b */
     /* Called after parsing, before the handler: sets up logging and the context. */
     int (*prepare)(const struct arguments *arguments, void *context, struct error *err);
+    /* Says what was wrong with the command line or with prepare(), and returns the exit status;
+     * NULL: log_error() and usage_status. */
+    int (*usage_failed)(int argc, char **argv, void *context, const struct error *err);
     const char *version;     /* what --version prints behind "NAME version "; NULL: BERTH_VERSION */
     const char *description; /* roff of the manual page's DESCRIPTION; NULL */
     const char *manual;      /* roff behind the generated part of the manual page; NULL */

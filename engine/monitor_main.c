@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 {
     struct error err = { 0 };
 
-    log_configure("berth-monitor", -1, LOG_TEXT, getenv("BERTH_MONITOR_DEBUG") != NULL);
+    log_configure("berth-monitor", -1, LOG_PLAIN, getenv("BERTH_MONITOR_DEBUG") != NULL);
     if (argc != 4) {
         log_error("berth-monitor is started by berth only: berth-monitor DATA RUN ID");
         return 125;

@@ -150,7 +150,7 @@ int main(int count, char **arguments)
 
     r = fd_open_standard(&err);
     if (r == 0) {
-        log_configure("berth-unpack", -1, LOG_TEXT, false);
+        log_configure("berth-unpack", -1, LOG_PLAIN, false);
         (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for names in PAX headers, which are UTF-8 */
         umask(0);
         /* Nobody waits for the result any more, and what it made is garbage. */

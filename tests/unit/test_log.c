@@ -21,14 +21,14 @@ static void people_read_plain_lines(void **state)
     (void)state;
     assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
     dup2(fds[1], 2);
-    log_configure("berth", -1, LOG_TEXT, false);
+    log_configure("berth", -1, LOG_PLAIN, false);
     log_error("no image '%s'\nx\x1b", "a");
     expect(fds[0], "berth: no image 'a'\\x0ax\\x1b\n");
     log_warning("no IPv6");
     expect(fds[0], "berth: warning: no IPv6\n");
     log_debug("hidden");
     expect(fds[0], "");
-    log_configure("berth", -1, LOG_TEXT, true);
+    log_configure("berth", -1, LOG_PLAIN, true);
     assert_true(log_is_debug());
     log_debug("shown");
     expect(fds[0], "berth: debug: shown\n");
@@ -65,7 +65,7 @@ static void programs_read_what_logrus_writes(void **state)
                        "\"}\n");
     close(fds[0]);
     close(fds[1]);
-    log_configure("berth", -1, LOG_TEXT, false);
+    log_configure("berth", -1, LOG_PLAIN, false);
 }
 
 int main(void)

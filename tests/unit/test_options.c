@@ -227,7 +227,7 @@ static void mistakes_are_named_with_the_nearest_word_and_where_help_is(void **st
         { { "berth", "run" }, "'berth run' requires at least 1 argument; see 'berth run --help'" },
         { { "berth", "ps", "x" }, "'berth ps' accepts no arguments; see 'berth ps --help'" },
         { { "berth", "rename", "x" },
-          "'berth rename' requires 2 arguments; see 'berth rename --help'" },
+          "'berth rename' requires exactly 2 arguments; see 'berth rename --help'" },
         { { "berth", "help", "a", "b", "c" }, NULL },
     };
 
