@@ -83,6 +83,25 @@ int fd_close_on_exec_from(unsigned first, struct error *err)
     return 0;
 }
 
+int fd_close_all_but(const int *kept, size_t count, unsigned first, struct error *err)
+{
+    assert(count <= FD_KEPT_MAX);
+
+    for (;;) {
+        unsigned next = UINT_MAX;
+
+        for (size_t i = 0; i < count; i++) {
+            if (kept[i] >= 0 && (unsigned)kept[i] >= first && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        }
+        if (next > first && close_range(first, next == UINT_MAX ? next : next - 1, 0) < 0)
+            return error_errno(err, "close the descriptors from %u on", first);
+        if (next == UINT_MAX)
+            return 0;
+        first = next + 1;
+    }
+}
+
 int fd_set_close_on_exec(int fd, bool is_set, struct error *err)
 {
     if (fcntl(fd, F_SETFD, is_set ? FD_CLOEXEC : 0) < 0)

@@ -26,6 +26,11 @@ int fd_open_standard(struct error *err);
 /** Marks all descriptors from @first on close-on-exec (close_range(2)). */
 int fd_close_on_exec_from(unsigned first, struct error *err);
 
+/** Closes all descriptors from @first on but the @count ones in @kept (any order, -1 is skipped; at
+ * most FD_KEPT_MAX). */
+#define FD_KEPT_MAX 16
+int fd_close_all_but(const int *kept, size_t count, unsigned first, struct error *err);
+
 /** Sets or clears close-on-exec on one descriptor. */
 int fd_set_close_on_exec(int fd, bool is_set, struct error *err);
 

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/wire.h"
@@ -209,6 +210,15 @@ static int report_created(struct init *init, struct error *err)
     return r;
 }
 
+/* An init may wait for long, and whatever gets into its pid namespace meanwhile can look at what it
+ * has open: no directory of the host, no cgroup (CVE-2024-21626). */
+static int close_what_is_done_with(const struct init *init, struct error *err)
+{
+    const int kept[] = { init->context->listen_fd, log_fd() };
+
+    return fd_close_all_but(kept, ARRAY_SIZE(kept), 3 + init->context->launch->preserve_fds, err);
+}
+
 /* Waits until someone says START. A connection that ends without it was a dead starter: the start
  * failed, and an init that nobody can start any more ends too. */
 static int wait_for_start(struct init *init, struct error *err)
@@ -216,7 +226,9 @@ static int wait_for_start(struct init *init, struct error *err)
     int r;
 
     if (init->context->listen_fd >= 0) {
-        (void)close(init->peer_fd);
+        r = close_what_is_done_with(init, err);
+        if (r < 0)
+            return r;
         r = wire_accept(init->context->listen_fd, &init->peer_fd, err);
         if (r < 0)
             return r;

@@ -69,6 +69,23 @@ static void flags_are_set_and_cleared(void **state)
     assert_int_equal(fd_set_nonblocking(-1, true, NULL), -EBADF);
 }
 
+static void all_descriptors_but_the_kept_ones_are_closed(void **state)
+{
+    static const bool is_open[] = { true, false, true, true, false, false };
+    const int first = 500;
+    const int kept[] = { first + 3, -1, first, first + 2, 1 };
+
+    (void)state;
+    for (int i = 0; i < (int)ARRAY_SIZE(is_open); i++)
+        assert_int_equal(dup2(0, first + i), first + i);
+    assert_int_equal(fd_close_all_but(kept, ARRAY_SIZE(kept), (unsigned)first, NULL), 0);
+    for (int i = 0; i < (int)ARRAY_SIZE(is_open); i++)
+        assert_int_equal(fcntl(first + i, F_GETFD) >= 0, is_open[i]);
+    assert_true(fcntl(1, F_GETFD) >= 0);
+    assert_int_equal(fd_close_all_but(NULL, 0, (unsigned)first, NULL), 0);
+    assert_int_equal(fcntl(first, F_GETFD), -1);
+}
+
 static void a_closed_standard_input_becomes_dev_null(void **state)
 {
     int saved = dup(0);
@@ -98,6 +115,7 @@ int main(void)
         cmocka_unit_test(more_than_allowed_is_an_error),
         cmocka_unit_test(a_closed_descriptor_is_named),
         cmocka_unit_test(flags_are_set_and_cleared),
+        cmocka_unit_test(all_descriptors_but_the_kept_ones_are_closed),
         cmocka_unit_test(a_closed_standard_input_becomes_dev_null),
         cmocka_unit_test(a_descriptor_has_a_path),
     };
