@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/fd.h"
 
 /* `exec`: a further program in a container. */
 
@@ -98,10 +98,15 @@ static int read_process(const char *path, struct spec_process **ret_process, str
 {
     struct spec_process *process = NULL;
     auto_free char *json = NULL;
+    auto_close int fd = -1;
     size_t length = 0;
     int r;
 
-    r = file_read(AT_FDCWD, path, SPEC_BYTES_MAX, &json, &length, err);
+    /* Also a pipe: the caller's own word, so it may make us wait. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return error_errno(err, "--process: open '%s'", path);
+    r = fd_read_all(fd, SPEC_BYTES_MAX, path, &json, &length, err);
     if (r < 0)
         return error_prefix(err, r, "--process");
     process = xcalloc(1, sizeof(*process));
@@ -131,7 +136,7 @@ static int run_exec(struct container *container, const struct arguments *argumen
         .ignores_paused = arguments_flag(arguments, "ignore-paused"),
         .cgroup = arguments_text(arguments, "cgroup"),
     };
-    int status = 0, r;
+    int console_fd = -1, status = 0, r;
     pid_t pid = 0;
 
     r = oci_parse_preserve_fds(arguments, &options.preserve_fds, err);
@@ -145,12 +150,14 @@ static int run_exec(struct container *container, const struct arguments *argumen
         return r;
     options.process = process;
     options.keeps_console = options.console_socket == NULL && !is_detached && process->terminal;
+    options.has_plain_newlines = options.keeps_console;
     if (!is_detached) {
         r = foreground_open(&foreground, err);
         if (r < 0)
             return r;
     }
-    r = container_exec(container, &options, &pid, &foreground.console_fd, err);
+    r = container_exec(container, &options, &pid, &console_fd, err);
+    foreground_take_console(&foreground, console_fd);
     if (r == 0 && !is_detached)
         r = foreground_wait(&foreground, pid, &status, err);
     foreground_close(&foreground);

@@ -30,6 +30,8 @@ static void raw_begin(struct raw_terminal *terminal)
         return; /* not a terminal: bytes are passed on as they come */
     raw = terminal->saved;
     cfmakeraw(&raw);
+    /* Line feeds become CR LF here, not in the container: see terminal_clear_onlcr(). */
+    raw.c_oflag |= OPOST;
     terminal->is_raw = tcsetattr(0, TCSANOW, &raw) == 0;
 }
 
@@ -37,17 +39,6 @@ static void raw_end(const struct raw_terminal *terminal)
 {
     if (terminal->is_raw)
         (void)tcsetattr(0, TCSANOW, &terminal->saved);
-}
-
-/* The caller's own terminal turns line feeds into CR LF already; twice would be once too often. */
-static void clear_onlcr(int console)
-{
-    struct termios settings;
-
-    if (tcgetattr(console, &settings) < 0)
-        return;
-    settings.c_oflag &= ~(tcflag_t)ONLCR;
-    (void)tcsetattr(console, TCSANOW, &settings);
 }
 
 static void copy_size(int console)
@@ -80,6 +71,15 @@ void foreground_close(struct foreground *foreground)
 {
     auto_close_cleanup(&foreground->signal_fd);
     auto_close_cleanup(&foreground->console_fd);
+}
+
+void foreground_take_console(struct foreground *foreground, int console_fd)
+{
+    foreground->console_fd = console_fd;
+    if (console_fd < 0)
+        return;
+    terminal_clear_onlcr(console_fd);
+    copy_size(console_fd);
 }
 
 /* Handles pending signals. Returns 1 when @pid has ended. */
@@ -160,11 +160,8 @@ int foreground_wait(struct foreground *foreground, pid_t pid, int *ret_status, s
     struct raw_terminal terminal = { 0 };
     int r;
 
-    if (foreground->console_fd >= 0) {
-        clear_onlcr(foreground->console_fd);
-        copy_size(foreground->console_fd);
+    if (foreground->console_fd >= 0)
         raw_begin(&terminal);
-    }
     r = pump(foreground, pid, ret_status, err);
     if (foreground->console_fd >= 0)
         drain(foreground->console_fd);

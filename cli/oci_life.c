@@ -79,13 +79,13 @@ static int run_container(struct container *container, struct foreground *foregro
     bool is_detached = arguments_flag(arguments, "detach");
     int status = 0, r, deleted;
 
+    if (!is_detached)
+        foreground_take_console(foreground, container_take_console(container));
     r = container_start(container, err);
     if (r == 0 && is_detached)
         return 0;
-    if (r == 0) {
-        foreground->console_fd = container_take_console(container);
+    if (r == 0)
         r = foreground_wait(foreground, container_first_pid(container), &status, err);
-    }
     if (r == 0 && arguments_flag(arguments, "keep"))
         return status;
     deleted = container_delete(container, true, r < 0 ? NULL : err);

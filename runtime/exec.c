@@ -39,9 +39,10 @@ struct exec_context {
 };
 
 /* A terminal on the container's own devpts: opened after the mount namespace was joined. */
-static int open_terminal_child(const struct spec_process *process, int *ret_master, int *ret_slave,
+static int open_terminal_child(const struct exec_context *context, int *ret_master, int *ret_slave,
                                struct error *err)
 {
+    const struct spec_process *process = context->options->process;
     auto_close int master = -1, slave = -1;
     struct stat status;
     int unlocked = 0;
@@ -57,6 +58,8 @@ static int open_terminal_child(const struct spec_process *process, int *ret_mast
     slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return error_errno(err, "open the terminal's other side");
+    if (context->options->has_plain_newlines)
+        terminal_clear_onlcr(slave);
     if (process->console_size != NULL) {
         struct winsize size = { .ws_row = (unsigned short)process->console_size->height,
                                 .ws_col = (unsigned short)process->console_size->width };
@@ -112,7 +115,7 @@ static int run_steps_child(const struct exec_context *context, struct error *err
         (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
         return error_errno(err, "become root of the user namespace");
     if (process->terminal) {
-        r = open_terminal_child(process, &master, &slave, err);
+        r = open_terminal_child(context, &master, &slave, err);
         if (r < 0)
             return r;
     }

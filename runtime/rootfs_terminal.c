@@ -11,6 +11,7 @@
 
 #include "base/path.h"
 #include "runtime/mount_api.h"
+#include "runtime/runtime.h"
 
 /* The terminal never has a path on its way: ptmx is opened below the descriptor of the container's
  * devpts, the other side comes from the kernel, and that descriptor's mount becomes /dev/console
@@ -111,4 +112,14 @@ int rootfs_open_terminal_child(struct rootfs *rootfs, const struct spec_process 
     *ret_master_fd = take_fd(&master_fd);
     *ret_slave_fd = take_fd(&slave_fd);
     return 0;
+}
+
+void terminal_clear_onlcr(int fd)
+{
+    struct termios settings;
+
+    if (tcgetattr(fd, &settings) < 0)
+        return; /* not a terminal */
+    settings.c_oflag &= ~(tcflag_t)ONLCR;
+    (void)tcsetattr(fd, TCSANOW, &settings); /* at worst there is a CR too many */
 }

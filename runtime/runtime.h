@@ -137,6 +137,7 @@ struct container_exec_options {
     const struct spec_process *process; /* complete: container_exec_process() gives a start */
     const char *pid_file, *console_socket, *pidfd_socket;
     bool keeps_console;
+    bool has_plain_newlines; /* the terminal is made as after terminal_clear_onlcr() */
     int stdio[3];
     unsigned preserve_fds;
     bool ignores_paused;
@@ -157,6 +158,12 @@ int container_exec(struct container *container, const struct container_exec_opti
 /** A copy of the container's own process description, to change for exec. */
 int container_exec_process(struct container *container, struct spec_process **ret_process,
                            struct error *err);
+
+/* --- terminals -------------------------------------------------------------------------------- */
+
+/** Lets line feeds written to a terminal pass as they are (ONLCR, termios(3)), for a terminal whose
+ * output goes to one that turns them into CR LF itself; twice would be once too often. */
+void terminal_clear_onlcr(int fd);
 
 /* --- users ------------------------------------------------------------------------------------ */
 
