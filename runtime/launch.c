@@ -331,5 +331,8 @@ int launch_exec_child(const struct launch_plan *plan, const char *program, int p
     }
     (void)execve(program, process->args.items,
                  process->env.count > 0 ? process->env.items : no_environment);
+    /* In runc's words, which its callers look for: the interpreter is missing. */
+    if (errno == ENOENT)
+        return error_set(err, ENOENT, "exec %s: no such file or directory", program);
     return error_errno(err, "exec %s", program);
 }

@@ -14,8 +14,9 @@ static const struct field box_fields[] = {
 static const struct object box_object = { box_fields, sizeof(struct spec_box), 0 };
 
 static const struct field user_fields[] = {
-    FIELD_OF(struct spec_user, uid, "uid", FIELD_U32, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
-    FIELD_OF(struct spec_user, gid, "gid", FIELD_U32, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
+    /* Required by the specification, but runc takes a missing one for 0, and callers rely on it. */
+    FIELD_OF(struct spec_user, uid, "uid", FIELD_U32, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct spec_user, gid, "gid", FIELD_U32, FIELD_KEEP_EMPTY),
     FIELD_OPTIONAL(struct spec_user, umask, "umask", FIELD_U32),
     FIELD_LIST(struct spec_user, additional_gids, "additionalGids", FIELD_U32),
     FIELD_OF(struct spec_user, username, "username", FIELD_STRING, 0),

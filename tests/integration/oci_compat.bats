@@ -1,0 +1,122 @@
+load helper
+
+# What callers of runc rely on beyond the specification: forms of options, of the log and of errors.
+
+setup() {
+    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
+    mkdir -p "$BUNDLE/rootfs"
+    berth image inspect busybox > /dev/null
+    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
+    berth-oci spec -b "$BUNDLE"
+    configure '.process.terminal = false | .process.args = ["sleep", "100"]'
+}
+
+teardown() {
+    local id
+    for id in $(oci list -q); do oci delete -f "$id"; done
+}
+
+configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
+oci() { berth-oci --root "$ROOT" "$@"; }
+create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
+
+@test "the version has the lines that engines parse" {
+    run -0 berth-oci --version
+    [[ "${lines[0]}" =~ ^berth-oci\ version\ [0-9]+\.[0-9]+\.[0-9]+ ]]
+    [[ "${lines[1]}" =~ ^commit:\ . ]]
+    [[ "${lines[2]}" =~ ^spec:\ [0-9]+\.[0-9]+\.[0-9]+ ]]
+    run -0 berth-oci -v
+    [[ "${lines[0]}" =~ ^berth-oci\ version ]]
+}
+
+@test "options are read as Go's flag package reads them" {
+    berth-oci -root "$ROOT" create -bundle="$BUNDLE" -pid-file "$BATS_TEST_TMPDIR/pid" one < /dev/null > /dev/null 2>&1
+    [ "$(oci state one | jq .pid)" = "$(cat "$BATS_TEST_TMPDIR/pid")" ]
+    [ "$(oci list --q=true)" = one ]
+    [ "$(oci list -quiet)" = one ]
+    [ "$(oci list -q=t)" = one ]
+    [ "$(oci list --quiet=false -format json | jq -r '.[].id')" = one ]
+    run -0 oci create -help
+    expect_text --bundle
+    oci delete -force=true one
+    run -1 oci state one
+}
+
+@test "wrong usage is told with status 1, also in the log that was asked for" {
+    run -1 berth-oci --root "$ROOT" create
+    expect_text "requires exactly 1 argument"
+    run -1 berth-oci --log-format=json --log "$BATS_TEST_TMPDIR/log" create --nonsense one
+    expect_text "unknown option '--nonsense'"
+    [ "$(jq -r .level "$BATS_TEST_TMPDIR/log")" = error ]
+    [[ "$(jq -r .msg "$BATS_TEST_TMPDIR/log")" == "unknown option '--nonsense'"* ]]
+    run -1 berth-oci -log "$BATS_TEST_TMPDIR/text" nonsense
+    grep -q '^time="[-0-9T:Z]*" level=error msg="unknown command' "$BATS_TEST_TMPDIR/text"
+    run -1 berth-oci --log-format xml list
+    expect_text "neither text nor json"
+}
+
+@test "errors and debug lines have logrus' forms, on standard error and in a file" {
+    local line='^time="[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z" level'
+
+    run -1 oci state one
+    [[ "$output" =~ ${line}=error\ msg=\"container\ \'one\'\ does\ not\ exist\"$ ]]
+    run -1 script -qec "berth-oci --root $ROOT state one" /dev/null < /dev/null
+    [[ "$output" =~ ERRO\[000[0-9]\]\ container\ \'one\'\ does\ not\ exist ]]
+    run -1 oci --log /dev/stderr state one
+    [[ "${lines[0]}" =~ ${line}=error ]]
+    configure '.process.args = ["true"]'
+    run -0 oci --debug run -b "$BUNDLE" one
+    [[ "${lines[0]}" =~ ${line}=debug ]]
+    run -0 oci --debug --log "$BATS_TEST_TMPDIR/log" --log-format json run -b "$BUNDLE" one
+    [ -z "$output" ]
+    [ "$(jq -r .level "$BATS_TEST_TMPDIR/log" | sort -u)" = debug ]
+    jq -e .time "$BATS_TEST_TMPDIR/log" > /dev/null
+}
+
+@test "a user without ids in the configuration is root" {
+    configure '.process.user = {} | .process.args = ["id", "-u"]'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = 0 ]
+    configure '.process.user = {"uid": 5} | .process.args = ["sh", "-c", "id -u; id -g"]'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = $'5\n0' ]
+}
+
+@test "a process that waits for its start has nothing of the host open" {
+    local pid
+
+    exec 7< "$BUNDLE"
+    create --pid-file "$BATS_TEST_TMPDIR/pid" one
+    pid=$(cat "$BATS_TEST_TMPDIR/pid")
+    run -0 find "/proc/$pid/fd" -mindepth 1 -printf '%l\n'
+    [ -n "$output" ]
+    run -1 grep -v -e '^/dev/null$' -e '^socket:' -e '^pipe:' <<< "$output"
+    exec 7<&-
+    oci start one
+    oci exec one true
+}
+
+@test "descriptors that are to be preserved survive the wait" {
+    configure '.process.args = ["sh", "-c", "cat <&3; cat <&4"]'
+    echo three > "$BATS_TEST_TMPDIR/three"
+    echo four > "$BATS_TEST_TMPDIR/four"
+    oci create -b "$BUNDLE" --preserve-fds 2 one < /dev/null > "$BATS_TEST_TMPDIR/output" 2>&1 \
+        3< "$BATS_TEST_TMPDIR/three" 4< "$BATS_TEST_TMPDIR/four"
+    oci start one
+    wait_until 10 grep -q four "$BATS_TEST_TMPDIR/output"
+    [ "$(cat "$BATS_TEST_TMPDIR/output")" = $'three\nfour' ]
+}
+
+@test "exec reads its process from a descriptor of the shell" {
+    create one
+    oci start one
+    run -0 oci exec --process <(jq '.process | .args = ["echo", "from-pipe"]' "$BUNDLE/config.json") one
+    [ "$output" = from-pipe ]
+}
+
+@test "/dev/ptmx among the devices is the container's own" {
+    configure '.linux.devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]
+        | .process.args = ["readlink", "/dev/ptmx"]'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = pts/ptmx ]
+}
