@@ -23,6 +23,7 @@ struct cgroup_system {
     size_t count;
     int v1_index[CGROUP_CONTROLLER_COUNT]; /* into hierarchies; -1: not on v1 */
     int v2_index;                          /* -1: no v2 hierarchy */
+    bool is_v2_root;                       /* /sys/fs/cgroup itself is the v2 hierarchy */
     char *v2_controllers;                  /* NULL: not read yet */
 };
 
@@ -296,6 +297,7 @@ int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
         errno = -r;
         return error_errno(err, "look at the cgroup hierarchies below %s", root_path);
     }
+    system->is_v2_root = is_v2_root;
     system->layout = decide_layout(system, is_v2_root);
     *ret_system = take_ptr(&system);
     return 0;
@@ -356,6 +358,37 @@ const struct cgroup_hierarchy *cgroup_system_hierarchies(const struct cgroup_sys
 {
     *ret_count = system->count;
     return system->hierarchies;
+}
+
+void cgroup_system_leave_out(struct cgroup_system *system, size_t position)
+{
+    struct cgroup_hierarchy *hierarchy = &system->hierarchies[position];
+
+    assert(position < system->count);
+
+    if (hierarchy->fd >= 0)
+        (void)close(take_fd(&hierarchy->fd));
+    hierarchy->is_left_out = true;
+    if (system->v2_index == (int)position)
+        system->v2_index = -1;
+    for (size_t i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+        if (system->v1_index[i] == (int)position)
+            system->v1_index[i] = -1;
+    system->layout = decide_layout(system, system->is_v2_root);
+}
+
+bool cgroup_system_has_left_out(const struct cgroup_system *system,
+                                enum cgroup_controller controller)
+{
+    for (size_t i = 0; i < system->count; i++) {
+        const struct cgroup_hierarchy *hierarchy = &system->hierarchies[i];
+
+        if (hierarchy->is_left_out &&
+            (hierarchy->is_v2 ||
+             cgroup_list_contains(hierarchy->controllers, ',', controllers[controller].v1)))
+            return true;
+    }
+    return false;
 }
 
 const char *cgroup_layout_name(enum cgroup_layout layout)

@@ -37,6 +37,12 @@ unsigned cgroup_system_v1_mask(const struct cgroup_system *system);
 bool cgroup_system_is_extra(const struct cgroup_system *system,
                             const struct cgroup_hierarchy *hierarchy);
 
+/** Treats one of the mounted hierarchies from now on as not mounted. */
+void cgroup_system_leave_out(struct cgroup_system *system, size_t position);
+/** Whether the hierarchy of @controller is there, but was left out. */
+bool cgroup_system_has_left_out(const struct cgroup_system *system,
+                                enum cgroup_controller controller);
+
 /** The kernel's name: "memory", "blkio" on v1, "io" on v2. */
 const char *cgroup_controller_name(enum cgroup_controller controller, bool is_v2);
 /** For people: "memory", "block I/O". */

@@ -58,7 +58,8 @@ struct cgroup_hierarchy {
     char *controllers; /* "cpu,cpuacct"; "name=systemd"; "" for the v2 hierarchy */
     char *own_path;    /* cgroup of the calling process in it, from /proc/self/cgroup */
     bool is_v2;
-    int fd; /* O_PATH of its mount point; -1 when the hierarchy is not mounted */
+    bool is_left_out; /* mounted, but not for this caller: fd is -1 */
+    int fd;           /* O_PATH of its mount point; -1 when the hierarchy is not mounted */
 };
 
 struct cgroup_system;
@@ -279,6 +280,37 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources
  */
 int cgroup_update(struct cgroup *cgroup, const struct cgroup_resources *resources,
                   const struct cgroup_device_rules *old_devices, struct error *err);
+
+/* --- for a caller who is not root of the machine (delegation.c) ---
+ *
+ * Device rules are no matter there: a device file can only be used as its own mode and the device
+ * rules of the cgroups above say, and new ones cannot be made. */
+
+/**
+ * Leaves the hierarchies out in which the caller may not make the cgroup, use it where it is there,
+ * or move a process into it. Later functions with this system do as if they were not mounted.
+ *
+ * @path        clean, as cgroup_path_parse() gives it
+ * @must_exist  those in which it is not there are left out too
+ *
+ * Returns how many are left, 0 when none of use is.
+ *
+ * See: kernel, cgroup-v2.rst, "Delegation".
+ */
+size_t cgroup_system_keep_delegated(struct cgroup_system *system, const char *path,
+                                    bool must_exist);
+/** Path of a cgroup @name below the caller's own in as many hierarchies as possible; NULL: in none.
+ * Caller frees. */
+char *cgroup_system_find_delegated(const struct cgroup_system *system, const char *name);
+/** Names of the members that limit something: "memory.limit"; pure. */
+void cgroup_limits_list(const struct cgroup_resources *resources, struct strings *ret_names);
+/**
+ * As cgroup_apply(), controller by controller and without device rules.
+ *
+ * @ret_missed  members that this caller cannot have here are added; NULL: such a one is an error
+ */
+int cgroup_apply_delegated(struct cgroup *cgroup, const struct cgroup_resources *resources,
+                           struct strings *ret_missed, struct error *err);
 
 /** Puts a process into the cgroup in every hierarchy. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *err);

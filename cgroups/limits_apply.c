@@ -79,6 +79,11 @@ static int explain(const struct cgroup *cgroup, const struct cgroup_write *write
 {
     const char *what = cgroup_controller_what(write->controller);
 
+    if (r == -ENODEV && cgroup_system_has_left_out(cgroup->system, write->controller))
+        return error_set(err, EACCES,
+                         "cannot limit %s: this user has no right to cgroup %s in the hierarchy "
+                         "of the %s controller",
+                         what, cgroup->path, cgroup_controller_name(write->controller, false));
     if (r == -ENODEV && cgroup_system_find(cgroup->system, write->controller) == NULL)
         return error_set(err, EOPNOTSUPP,
                          "cannot limit %s: no %s controller is mounted below /sys/fs/cgroup", what,

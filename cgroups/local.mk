@@ -6,6 +6,7 @@ libcgroups_a_SOURCES = \
 	cgroups/cgroup_manager.c \
 	cgroups/cgroup_system.c cgroups/cgroup_system.h \
 	cgroups/cgroups.h \
+	cgroups/delegation.c \
 	cgroups/device_filter.c cgroups/device_filter.h \
 	cgroups/device_filter_apply.c \
 	cgroups/freezer.c \
@@ -23,6 +24,7 @@ check_PROGRAMS += \
 	tests/unit/test_cgroup \
 	tests/unit/test_cgroup_manager \
 	tests/unit/test_cgroup_system \
+	tests/unit/test_delegation \
 	tests/unit/test_device_filter \
 	tests/unit/test_limits \
 	tests/unit/test_limits_update \
@@ -40,6 +42,10 @@ tests_unit_test_cgroup_manager_LDADD = $(cgroups_test_libs)
 tests_unit_test_cgroup_system_SOURCES = tests/unit/test_cgroup_system.c
 tests_unit_test_cgroup_system_LDADD = $(cgroups_test_libs)
 tests_unit_test_cgroup_system_LDFLAGS = -Wl,--wrap=fstatfs
+
+tests_unit_test_delegation_SOURCES = tests/unit/test_delegation.c
+tests_unit_test_delegation_LDADD = $(cgroups_test_libs)
+tests_unit_test_delegation_LDFLAGS = -Wl,--wrap=fstatfs,--wrap=faccessat
 
 tests_unit_test_device_filter_SOURCES = tests/unit/test_device_filter.c
 tests_unit_test_device_filter_LDADD = $(cgroups_test_libs)
