@@ -51,6 +51,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_log.c \
 	cli/oci_look.c \
 	cli/oci_manual.c cli/oci_manual.h \
+	cli/oci_root.c \
 	cli/oci_update.c
 berth_oci_LDADD = libcli.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)

@@ -4,8 +4,17 @@
 
 struct runtime *oci_runtime(struct oci_context *context, struct error *err)
 {
-    if (context->runtime == NULL && runtime_open(context->root, &context->runtime, err) == 0)
-        runtime_set_cgroup_manager(context->runtime, context->cgroup_manager);
+    auto_free char *default_root = NULL;
+
+    if (context->runtime != NULL)
+        return context->runtime;
+    if (context->root == NULL && oci_default_root(&default_root, err) < 0)
+        return NULL;
+    if (runtime_open(context->root != NULL ? context->root : default_root, &context->runtime, err) <
+        0)
+        return NULL;
+    runtime_set_cgroup_manager(context->runtime, context->cgroup_manager);
+    runtime_set_rootless(context->runtime, context->rootless);
     return context->runtime;
 }
 

@@ -12,7 +12,8 @@
 
 struct oci_context {
     struct runtime *runtime; /* opened by the first command that needs it */
-    const char *root;
+    const char *root;        /* NULL: oci_default_root() */
+    enum rootless_mode rootless;
     enum cgroup_manager cgroup_manager;
     char **argv;
     bool has_log; /* oci_log_open() was called */
@@ -31,6 +32,11 @@ int oci_fail(const struct oci_context *context, const struct error *err, int sta
 /** Reads --preserve-fds; each of these descriptors has to be open and is passed on. */
 int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_count,
                            struct error *err);
+/** The folder of run state without --root: the machine's for root, else one of the user's own,
+ * which is made. Caller frees. */
+int oci_default_root(char **ret_path, struct error *err);
+/** The value of --rootless; NULL: none was given. */
+int oci_parse_rootless(const char *text, enum rootless_mode *ret_mode, struct error *err);
 /** The runtime of --root, or NULL with the error. */
 struct runtime *oci_runtime(struct oci_context *context, struct error *err);
 /** The container that the first word names, the caller's to free; NULL with the error. */

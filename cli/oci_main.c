@@ -12,8 +12,6 @@
 #include "cli/oci_manual.h"
 #include "cli/options.h"
 
-#define OCI_ROOT "/run/berth-oci"
-
 static const struct option create_options[] = {
     { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
     { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
@@ -222,14 +220,16 @@ static const struct command commands[] = {
 };
 
 static const struct option global_options[] = {
-    { "root", 0, OPTION_TEXT, "DIR", "Folder of run state; default: " OCI_ROOT, "file" },
+    { "root", 0, OPTION_TEXT, "DIR",
+      "Folder of run state; default: /run/berth-oci, or a folder of the user", "file" },
     { "log", 0, OPTION_TEXT, "FILE", "Write the log to this file", "file" },
     { "log-format", 0, OPTION_TEXT, "FORMAT", "text (default) or json", "text|json" },
     { "debug", 0, OPTION_FLAG, NULL, "Log each step", NULL },
     { "systemd-cgroup", 0, OPTION_FLAG, NULL, "As --cgroup-manager systemd", NULL },
     { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs (default), systemd or disabled",
       "cgroupfs|systemd|disabled" },
-    { "rootless", 0, OPTION_TEXT, "BOOL", "Accepted: true, false or auto", "true|false|auto" },
+    { "rootless", 0, OPTION_TEXT, "BOOL",
+      "Do without rights over cgroups: true, false, or auto (unless root)", "true|false|auto" },
     { "version", 'v', OPTION_FLAG, NULL, "Print the versions of berth-oci and of the specification",
       NULL },
     { 0 },
@@ -296,6 +296,9 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
         return r;
     if (root != NULL)
         context->root = root;
+    r = oci_parse_rootless(arguments_global(arguments, "rootless")->text, &context->rootless, err);
+    if (r < 0)
+        return r;
     return parse_manager(arguments, &context->cgroup_manager, err);
 }
 
@@ -314,7 +317,7 @@ int main(int argc, char **argv)
         .description = oci_description,
         .manual = oci_manual,
     };
-    struct oci_context context = { .root = OCI_ROOT, .argv = argv };
+    struct oci_context context = { .argv = argv };
     struct error err = { 0 };
     int status;
 

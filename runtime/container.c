@@ -52,6 +52,7 @@ void container_free(struct container *container)
     state_clear(&container->state);
     spec_free(container->own_spec);
     cgroup_free(container->cgroup);
+    cgroup_system_free(container->own_cgroups);
     auto_close_cleanup(&container->dir_fd);
     auto_close_cleanup(&container->pidfd);
     auto_close_cleanup(&container->sync_fd);
@@ -160,6 +161,23 @@ pid_t container_pid(const struct container *container)
     return is_alive(container) ? container->state.pid : 0;
 }
 
+/* In the hierarchies where it is; in the others another cgroup may have its path. */
+static int open_delegated(struct container *container, struct error *err)
+{
+    auto_free char *path = NULL;
+    int r = 0;
+
+    if (container->own_cgroups != NULL)
+        return 0;
+    r = cgroup_path_parse(container->state.cgroup, &path, err);
+    if (r == 0)
+        r = cgroup_system_open(NULL, &container->own_cgroups, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    (void)cgroup_system_keep_delegated(container->own_cgroups, path, true); /* none: as if gone */
+    return 0;
+}
+
 static int open_cgroup(struct container *container, struct error *err)
 {
     struct cgroup_system *system = NULL;
@@ -167,7 +185,12 @@ static int open_cgroup(struct container *container, struct error *err)
 
     if (container->cgroup != NULL || container->state.cgroup == NULL)
         return 0;
-    r = runtime_open_cgroups(container->runtime, &system, err);
+    if (container->state.is_cgroup_delegated) {
+        r = open_delegated(container, err);
+        system = container->own_cgroups;
+    } else {
+        r = runtime_open_cgroups(container->runtime, &system, err);
+    }
     if (r < 0 || system == NULL)
         return r;
     r = cgroup_open(system, container->state.cgroup, &container->cgroup, err);

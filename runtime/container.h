@@ -19,8 +19,9 @@ struct state {
     char *cgroup_manager; /* "systemd", "disabled"; NULL: cgroupfs */
     char *created;        /* RFC 3339 */
     uint32_t owner_uid;
-    pid_t pid;           /* 0: not yet */
-    uint64_t start_time; /* of pid, ticks since boot */
+    bool is_cgroup_delegated; /* it is there only in hierarchies that the owner may use */
+    pid_t pid;                /* 0: not yet */
+    uint64_t start_time;      /* of pid, ticks since boot */
     struct string_map annotations;
     char *rdt_group, *rdt_monitor; /* directories in resctrl that were made for it; NULL: none */
 };
@@ -45,19 +46,21 @@ struct runtime {
     int fd;
     struct cgroup_system *cgroups; /* NULL until runtime_cgroups() */
     enum cgroup_manager cgroup_manager;
+    enum rootless_mode rootless;
 };
 
 struct container {
     struct runtime *runtime; /* borrowed */
     struct state state;
-    int dir_fd;            /* RUN/<id> */
-    int pidfd;             /* -1: no process */
-    struct spec *spec;     /* NULL until container_spec() */
-    struct spec *own_spec; /* what of it is ours to free */
-    struct cgroup *cgroup; /* NULL until container_cgroup() */
-    int sync_fd;           /* to the init, when it is started here; -1 */
-    int console_fd;        /* -1 */
-    bool is_deleted;       /* nothing is left for container_delete() */
+    int dir_fd;                        /* RUN/<id> */
+    int pidfd;                         /* -1: no process */
+    struct spec *spec;                 /* NULL until container_spec() */
+    struct spec *own_spec;             /* what of it is ours to free */
+    struct cgroup *cgroup;             /* NULL until container_cgroup() */
+    struct cgroup_system *own_cgroups; /* of it when its cgroup is a delegated one; else NULL */
+    int sync_fd;                       /* to the init, when it is started here; -1 */
+    int console_fd;                    /* -1 */
+    bool is_deleted;                   /* nothing is left for container_delete() */
     struct timespec created_at;
 };
 
@@ -128,8 +131,56 @@ int namespaces_enter_time_child(const struct spec *spec, struct error *err);
 /** Brings "lo" up in the calling process's network namespace, as runc does in a new one. */
 int namespaces_raise_loopback_child(struct error *err);
 
-/** Writes uid_map, setgroups and gid_map of @pid. */
+/* --- sibling.c ----------------------------------------------------------------------------------
+ */
+
+struct sibling {
+    uint64_t flags; /* CLONE_NEW* for clone3(2) */
+    int cgroup_fd;  /* -1: none */
+    /* Runs in the short-lived process; joins namespaces. */
+    int (*prepare_child)(void *data, struct error *err);
+    void (*run_child)(void *data); /* does not return */
+    void *data;
+};
+/** Makes a child of the caller through a short-lived process. Returns its pid, or a negative errno
+ * value of @prepare_child or of clone3(2). */
+pid_t sibling_create(const struct sibling *sibling, struct error *err);
+
+/* --- idmap.c ------------------------------------------------------------------------------------
+ */
+
+/** Writes uid_map, setgroups and gid_map of @pid: itself, or by newuidmap(1) and newgidmap(1) when
+ * an ordinary user wants more than his own id. */
 int idmap_write(pid_t pid, const struct spec_linux *linux_, struct error *err);
+/** Maps root to the calling user, and the ids behind it to his subordinate ids, if he has some. */
+void idmap_fill_own(struct spec_linux *linux_);
+
+/* --- rootless.c ---------------------------------------------------------------------------------
+ */
+
+/** Adds the user namespace without which an ordinary user can make no container. Whether it did. */
+bool rootless_complete_spec(const struct runtime *runtime, struct spec *spec);
+/**
+ * Decides about the cgroup: @path, or one below the caller's own, or none. Warns of limits that
+ * are not kept then.
+ *
+ * -EACCES: @path is given, and not for this user.
+ */
+int rootless_plan_cgroup(struct container *container, const char *path,
+                         const struct cgroup_resources *resources, struct error *err);
+/** What comes of it when the score could not be set (@r): a warning where only root could have,
+ * else the error. */
+int rootless_oom_score_failed(int score, int r, struct error *err);
+/** Whether making the cgroup failed (@r) because the caller is root of a user namespace only: that
+ * is looked at when it fails, as it costs time. */
+bool rootless_may_retry(const struct container *container, int r);
+/** Decides again, as rootless_plan_cgroup(), after a failure to make what was decided. */
+int rootless_replan_cgroup(struct container *container, const char *path,
+                           const struct cgroup_resources *resources, struct error *err);
+/** Sets limits in the container's delegated cgroup. What is out of reach is warned about, or an
+ * error when the path was asked for. */
+int rootless_apply_limits(struct container *container, bool is_path_given,
+                          const struct cgroup_resources *resources, struct error *err);
 
 /* --- host_setup.c: what the creator does for its init from the host's side ----------------------
  */
@@ -232,7 +283,7 @@ struct hook_output;
 struct rootfs_plan;
 struct init_context {
     const struct spec *spec;
-    const struct rootfs_plan *rootfs;
+    struct rootfs_plan *rootfs;
     const struct launch_plan *launch;
     const struct namespaces_plan *namespaces;
     struct cgroup_system *cgroups;

@@ -64,6 +64,8 @@ int creation_plan_cgroup(struct creation *creation, struct error *err)
             log_warning("linux.resources: cgroups are disabled, so no limit is kept");
         return 0;
     }
+    if (creation->container->runtime->rootless == ROOTLESS_TRUE)
+        return rootless_plan_cgroup(creation->container, path, creation->resources, err);
     if (system == NULL || cgroup_system_layout(system) == CGROUP_LAYOUT_NONE) {
         if (!has_limits(creation->resources))
             return 0;
@@ -208,32 +210,48 @@ int creation_make_directory(struct creation *creation, struct error *err)
     return wire_listen(container->dir_fd, STATE_SOCKET, 0600, &creation->listen_fd, err);
 }
 
-int creation_make_cgroup(struct creation *creation, struct error *err)
+static int create_cgroup(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
-    struct cgroup_system *system = runtime_cgroups(container->runtime);
+    struct cgroup_system *system = container->state.is_cgroup_delegated
+                                       ? container->own_cgroups
+                                       : runtime_cgroups(container->runtime);
     int r;
 
-    if (container->state.cgroup == NULL)
-        return 0;
     r = cgroup_create(system, container->state.cgroup, &container->cgroup, err);
     if (r == -EEXIST)
         return error_set(err, EEXIST, "container's cgroup is not empty: '%s'",
                          container->state.cgroup);
     if (r < 0)
         return r;
+    if (container->state.is_cgroup_delegated)
+        return rootless_apply_limits(container, creation->spec->linux_.cgroups_path != NULL,
+                                     creation->resources, err);
     r = cgroup_apply(container->cgroup, creation->resources, err);
     return r < 0 ? error_prefix(err, r, "linux.resources") : 0;
+}
+
+int creation_make_cgroup(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    int r;
+
+    if (container->state.cgroup == NULL)
+        return 0;
+    r = create_cgroup(creation, err);
+    if (r == 0 || !rootless_may_retry(container, r))
+        return r;
+    r = rootless_replan_cgroup(container, creation->spec->linux_.cgroups_path, creation->resources,
+                               err);
+    return r < 0 || container->state.cgroup == NULL ? r : create_cgroup(creation, err);
 }
 
 static pid_t clone_process(uint64_t flags, int cgroup_fd, int *ret_pidfd)
 {
     struct clone_args arguments = {
-        .flags = flags | (ret_pidfd != NULL ? CLONE_PIDFD : 0) |
-                 (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
+        .flags = flags | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-        /* A sibling takes the signal of its maker; clone3(2) refuses another. */
-        .exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD,
+        .exit_signal = SIGCHLD,
         .cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
     };
 
@@ -272,48 +290,30 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
     };
 }
 
-/* Namespaces that exist have to be joined before new ones are made in them, so a short-lived
- * process joins them and makes the init as its sibling (CLONE_PARENT); so a pid namespace, too,
- * which setns(2) decides about for children only, is never the caller's. It tells the init's pid
- * through a pipe, as seen from its own pid namespace, which is the caller's. */
-static pid_t clone_through_joiner(const struct creation *creation,
-                                  const struct init_context *context, int cgroup_fd,
-                                  struct error *err)
+static int join_child(void *data, struct error *err)
 {
-    struct {
-        pid_t pid;
-        struct error error;
-    } answer = { 0 };
-    auto_close int read_fd = -1, write_fd = -1;
-    int pipe_fds[2];
-    pid_t joiner;
+    const struct init_context *context = data;
 
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return error_errno(err, "make a pipe");
-    read_fd = pipe_fds[0];
-    write_fd = pipe_fds[1];
-    joiner = fork();
-    if (joiner < 0)
-        return error_errno(err, "fork");
-    if (joiner == 0) {
-        if (namespaces_join_child(&creation->namespaces, &answer.error) == 0) {
-            answer.pid =
-                clone_process(clone_flags(&creation->namespaces) | CLONE_PARENT, cgroup_fd, NULL);
-            if (answer.pid == 0)
-                init_run_child(context);
-            if (answer.pid < 0)
-                error_errno(&answer.error, "clone the container's init");
-        }
-        (void)fd_write_all(write_fd, &answer, sizeof(answer), "pipe", NULL);
-        _exit(0);
-    }
-    (void)close(take_fd(&write_fd));
-    (void)waitpid(joiner, NULL, 0);
-    if (read(read_fd, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
-        return error_set(err, EPROTO, "the process that joins namespaces died");
-    if (answer.pid <= 0)
-        return error_set(err, answer.error.code, "%s", answer.error.message);
-    return answer.pid;
+    return namespaces_join_child(context->namespaces, err);
+}
+
+static void run_init_child(void *data)
+{
+    init_run_child(data);
+}
+
+/* Namespaces that exist have to be joined before new ones are made in them. */
+static pid_t clone_through_joiner(struct init_context *context, int cgroup_fd, struct error *err)
+{
+    const struct sibling sibling = {
+        .flags = clone_flags(context->namespaces),
+        .cgroup_fd = cgroup_fd,
+        .prepare_child = join_child,
+        .run_child = run_init_child,
+        .data = context,
+    };
+
+    return sibling_create(&sibling, err);
 }
 
 static int clone_init(struct creation *creation, struct error *err)
@@ -325,7 +325,7 @@ static int clone_init(struct creation *creation, struct error *err)
 
     fill_init_context(creation, cgroup_fd >= 0, &context);
     if (creation->namespaces.join_count > 0) {
-        pid = clone_through_joiner(creation, &context, cgroup_fd, err);
+        pid = clone_through_joiner(&context, cgroup_fd, err);
     } else {
         pid = clone_process(clone_flags(&creation->namespaces), cgroup_fd, &container->pidfd);
         if (pid == 0)
@@ -525,6 +525,10 @@ int creation_read_bundle(struct creation *creation, struct error *err)
         r = spec_read_text(fd, "config.json", &container->own_spec, &creation->config_json, err);
         if (r < 0)
             return r;
+        if (rootless_complete_spec(container->runtime, container->own_spec)) {
+            free(creation->config_json);
+            creation->config_json = spec_encode(container->own_spec);
+        }
     }
     container->spec = options->spec != NULL ? (struct spec *)options->spec : container->own_spec;
     creation->spec = container->spec;

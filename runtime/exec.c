@@ -31,6 +31,7 @@ struct exec_context {
     const struct spec_cpu_affinity *affinity; /* NULL: none */
     struct cgroup *cgroup;                    /* NULL: none */
     bool is_cloned_into;
+    bool is_rootless; /* no rights over the container but through its user namespace */
     pid_t target_pid; /* the container's init */
     int target_pidfd;
     int agent_fd;  /* who answers for the seccomp filter; -1: none */
@@ -84,7 +85,7 @@ static int set_oom_score_child(const struct spec_process *process, struct error 
         return 0;
     (void)snprintf(value, sizeof(value), "%d", process->oom_score_adj);
     r = file_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", value, err);
-    return r < 0 ? error_prefix(err, r, "process.oomScoreAdj") : 0;
+    return r < 0 ? rootless_oom_score_failed(process->oom_score_adj, r, err) : 0;
 }
 
 static int run_steps_child(const struct exec_context *context, struct error *err)
@@ -106,12 +107,15 @@ static int run_steps_child(const struct exec_context *context, struct error *err
         r = process_affinity_apply(context->affinity->final, "process.execCPUAffinity.final", err);
     if (r < 0)
         return r;
-    r = set_oom_score_child(process, err);
+    if (context->is_rootless)
+        flags &= ~CLONE_NEWUSER; /* joined already, and the score is set */
+    else
+        r = set_oom_score_child(process, err);
     if (r < 0)
         return r;
     if (flags != 0 && setns(context->target_pidfd, flags) < 0)
         return error_errno(err, "join the container's namespaces");
-    if ((flags & CLONE_NEWUSER) != 0 &&
+    if ((context->is_rootless || (flags & CLONE_NEWUSER) != 0) &&
         (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
         return error_errno(err, "become root of the user namespace");
     if (process->terminal) {
@@ -175,6 +179,54 @@ static pid_t clone_nested(const struct exec_context *context, struct clone_args 
     return pid;
 }
 
+/* Through the user namespace come the rights to the others. The cgroup namespace is joined later:
+ * from within, the kernel would not let the process come from a cgroup outside. */
+static int join_user_child(void *data, struct error *err)
+{
+    const struct exec_context *context = data;
+    int flags = CLONE_NEWUSER;
+    int r;
+
+    /* A process that is not dumpable cannot write its own score; this one is not yet in the
+     * container's sight (proc_pid(5)). */
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    r = set_oom_score_child(context->options->process, err);
+    if (r < 0)
+        return r;
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return error_errno(err, "hide the process from the container");
+    if (spec_find_namespace(context->spec, "pid") != NULL)
+        flags |= CLONE_NEWPID;
+    if (setns(context->target_pidfd, flags) < 0)
+        return error_errno(err, "join the container's user namespace");
+    return 0;
+}
+
+static void run_joined_child(void *data)
+{
+    run_child(data);
+}
+
+/* For an ordinary user. */
+static pid_t clone_rootless(const struct exec_context *context, int cgroup_fd, struct error *err)
+{
+    struct sibling sibling = {
+        .cgroup_fd = cgroup_fd,
+        .prepare_child = join_user_child,
+        .run_child = run_joined_child,
+        .data = (void *)context,
+    };
+    auto_close int nested_fd = -1;
+    pid_t pid;
+
+    pid = sibling_create(&sibling, err);
+    if (pid != -EBUSY || cgroup_fd < 0 ||
+        cgroup_open_nested(context->cgroup, context->target_pid, &nested_fd, NULL) < 0)
+        return pid;
+    sibling.cgroup_fd = nested_fd;
+    return sibling_create(&sibling, err);
+}
+
 static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool has_pid_namespace,
                         struct error *err)
 {
@@ -186,6 +238,8 @@ static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool 
     auto_close int own = -1;
     pid_t pid;
 
+    if (context->is_rootless)
+        return clone_rootless(context, cgroup_fd, err);
     if (has_pid_namespace) {
         own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
         if (setns(context->target_pidfd, CLONE_NEWPID) < 0)
@@ -331,6 +385,7 @@ static pid_t start_process(struct exec_context *context, struct error *err)
     /* Inherited by the child: memory flags survive fork, and exec resets them. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return error_errno(err, "hide the process from the container");
+    context->is_rootless = spec_find_namespace(context->spec, "user") != NULL && geteuid() != 0;
     pid = clone_with_affinity(context, cgroup_fd, err);
     (void)prctl(PR_SET_DUMPABLE, 1);
     return pid;

@@ -24,10 +24,7 @@ static int set_oom_score(const struct spec_process *process, pid_t pid, struct e
     int r;
 
     r = file_write_kernel(AT_FDCWD, path, value, err);
-    if (r < 0)
-        return error_prefix(err, r, "process.oomScoreAdj %s (lowering it needs CAP_SYS_RESOURCE)",
-                            value);
-    return 0;
+    return r < 0 ? rootless_oom_score_failed(process->oom_score_adj, r, err) : 0;
 }
 
 static int move_net_devices(const struct spec *spec, pid_t pid, struct error *err)

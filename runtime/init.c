@@ -104,6 +104,10 @@ static int prepare_namespaces(const struct init_context *context, struct error *
             return r;
     }
     if (plan->has_new_user || plan->has_joined_user) {
+        /* The namespace's root may not be let into the user's folders. */
+        r = rootfs_open_sources_child(context->rootfs, err);
+        if (r < 0)
+            return r;
         r = become_namespace_root(err);
         if (r < 0)
             return r;

@@ -145,6 +145,14 @@ static int raise_permitted(struct error *err)
     return 0;
 }
 
+static int not_mapped(struct error *err, const char *what, uint32_t id)
+{
+    if (errno == EINVAL) /* user_namespaces(7) */
+        return error_set(err, EINVAL, "become %s %u: it is not mapped in the user namespace", what,
+                         id);
+    return error_errno(err, "become %s %u", what, id);
+}
+
 static int change_user(const struct launch_plan *plan, bool may_lack_setgroups, struct error *err)
 {
     const struct spec_user *user = &plan->process->user;
@@ -155,13 +163,13 @@ static int change_user(const struct launch_plan *plan, bool may_lack_setgroups, 
     if (r < 0)
         return r;
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
-        return error_errno(err, "become group %u", user->gid);
+        return not_mapped(err, "group", user->gid);
     if (user->uid == 0 && getuid() == 0)
         return 0;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return error_errno(err, "keep the capabilities");
     if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
-        return error_errno(err, "become user %u", user->uid);
+        return not_mapped(err, "user", user->uid);
     return raise_permitted(err);
 }
 

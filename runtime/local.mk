@@ -11,6 +11,7 @@ libruntime_a_SOURCES = \
 	runtime/handover.c \
 	runtime/hooks.c \
 	runtime/host_setup.c \
+	runtime/idmap.c \
 	runtime/init.c \
 	runtime/launch.c \
 	runtime/masked_paths.c \
@@ -27,6 +28,7 @@ libruntime_a_SOURCES = \
 	runtime/rdt.c \
 	runtime/rlimits.c \
 	runtime/rootfs.c \
+	runtime/rootless.c \
 	runtime/rootfs_terminal.c \
 	runtime/runtime.c \
 	runtime/scheduling.c \
@@ -37,6 +39,7 @@ libruntime_a_SOURCES = \
 	runtime/seccomp_listener.c \
 	runtime/seccomp_profile.c \
 	runtime/seccomp_stub.c \
+	runtime/sibling.c \
 	runtime/spec_build.c \
 	runtime/spec_check.c \
 	runtime/spec_default.c \
@@ -54,6 +57,7 @@ libruntime_a_SOURCES = \
 	runtime/creation.h \
 	runtime/devices.h \
 	runtime/hooks.h \
+	runtime/idmap.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \
 	runtime/mount_apply.h \
@@ -85,6 +89,7 @@ check_PROGRAMS += \
 	tests/unit/test_scheduling \
 	tests/unit/test_user \
 	tests/unit/test_features \
+	tests/unit/test_idmap \
 	tests/unit/test_mount_options \
 	tests/unit/test_mount_plan \
 	tests/unit/test_rdt \
@@ -109,6 +114,8 @@ tests_unit_test_scheduling_SOURCES = tests/unit/test_scheduling.c
 tests_unit_test_scheduling_LDADD = $(runtime_test_libs)
 tests_unit_test_user_SOURCES = tests/unit/test_user.c
 tests_unit_test_user_LDADD = $(runtime_test_libs)
+tests_unit_test_idmap_SOURCES = tests/unit/test_idmap.c
+tests_unit_test_idmap_LDADD = $(runtime_test_libs)
 tests_unit_test_features_SOURCES = tests/unit/test_features.c
 tests_unit_test_features_LDADD = $(runtime_test_libs)
 tests_unit_test_mount_options_SOURCES = tests/unit/test_mount_options.c

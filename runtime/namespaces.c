@@ -16,7 +16,7 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-/* In the order in which they are joined: the user namespace last, so that namespaces owned by
+/* In the order in which root joins them: the user namespace last, so that namespaces owned by
  * others can still be entered with the caller's privileges outside. */
 static const struct namespace_word {
     const char *type;
@@ -116,20 +116,30 @@ uint64_t namespaces_made_by_init(const struct namespaces_plan *plan)
     return plan->new_flags & flags;
 }
 
+static int join_child(const struct namespaces_plan *plan, size_t index, struct error *err)
+{
+    const char *type = "?";
+
+    if (setns(plan->join_fds[index], plan->join_flags[index]) == 0)
+        return 0;
+    for (size_t k = 0; k < ARRAY_SIZE(namespace_words); k++) {
+        if (namespace_words[k].flag == plan->join_flags[index])
+            type = namespace_words[k].type;
+    }
+    return error_errno(err, "join the %s namespace", type);
+}
+
 int namespaces_join_child(const struct namespaces_plan *plan, struct error *err)
 {
-    for (size_t i = 0; i < plan->join_count; i++) {
-        if (setns(plan->join_fds[i], plan->join_flags[i]) < 0) {
-            const char *type = "?";
+    /* An ordinary user has rights only over what belongs to his user namespace, in which he is. */
+    bool is_user_first = plan->has_joined_user && geteuid() != 0;
+    int r = 0;
 
-            for (size_t k = 0; k < ARRAY_SIZE(namespace_words); k++) {
-                if (namespace_words[k].flag == plan->join_flags[i])
-                    type = namespace_words[k].type;
-            }
-            return error_errno(err, "join the %s namespace", type);
-        }
-    }
-    return 0;
+    for (size_t i = 0; i < plan->join_count && is_user_first && r == 0; i++)
+        r = plan->join_flags[i] == CLONE_NEWUSER ? join_child(plan, i, err) : 0;
+    for (size_t i = 0; i < plan->join_count && r == 0; i++)
+        r = plan->join_flags[i] == CLONE_NEWUSER && is_user_first ? 0 : join_child(plan, i, err);
+    return r;
 }
 
 int namespaces_exec_flags(const struct spec *spec)
@@ -180,41 +190,4 @@ int namespaces_raise_loopback_child(struct error *err)
     if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
         return error_errno(err, "bring the loopback interface up");
     return 0;
-}
-
-static char *format_mappings(const struct spec_id_mappings *mappings)
-{
-    struct text text = { 0 };
-
-    for (size_t i = 0; i < mappings->count; i++) {
-        const struct spec_id_mapping *mapping = &mappings->items[i];
-
-        text_addf(&text, "%u %u %u\n", mapping->container_id, mapping->host_id, mapping->size);
-    }
-    return text_take(&text);
-}
-
-int idmap_write(pid_t pid, const struct spec_linux *linux_, struct error *err)
-{
-    auto_free char *uids = format_mappings(&linux_->uid_mappings);
-    auto_free char *gids = format_mappings(&linux_->gid_mappings);
-    auto_free char *directory = xasprintf("/proc/%d", pid);
-    auto_close int fd = -1;
-    int r;
-
-    fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, "open %s", directory);
-    r = file_write_kernel(fd, "uid_map", uids, err);
-    if (r < 0)
-        return error_prefix(err, r, "linux.uidMappings");
-    /* Without CAP_SETGID in the parent namespace a gid map is only accepted when setgroups(2) is
-     * denied (user_namespaces(7)). */
-    if (geteuid() != 0) {
-        r = file_write_kernel(fd, "setgroups", "deny", err);
-        if (r < 0)
-            return r;
-    }
-    r = file_write_kernel(fd, "gid_map", gids, err);
-    return r < 0 ? error_prefix(err, r, "linux.gidMappings") : 0;
 }

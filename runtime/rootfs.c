@@ -150,19 +150,16 @@ static int open_source(const struct rootfs_plan *plan, struct mount_step *step, 
                : 0;
 }
 
-int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
+/* @is_child: in the container's mount namespace */
+static int open_sources(struct rootfs_plan *plan, bool is_child, struct error *err)
 {
     auto_close int directory_fd = -1;
     int r;
 
-    assert(plan != NULL);
-
-    if (!plan->has_user_namespace || geteuid() != 0)
-        return 0;
     r = open_root_directory(plan, &directory_fd, err);
     if (r < 0)
         return r;
-    r = make_root(plan, directory_fd, false, &plan->root_mount_fd, err);
+    r = make_root(plan, directory_fd, is_child, &plan->root_mount_fd, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < plan->step_count; i++) {
@@ -173,6 +170,20 @@ int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
             return r;
     }
     return 0;
+}
+
+int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
+{
+    assert(plan != NULL);
+
+    return plan->has_user_namespace && geteuid() == 0 ? open_sources(plan, false, err) : 0;
+}
+
+int rootfs_open_sources_child(struct rootfs_plan *plan, struct error *err)
+{
+    assert(plan != NULL);
+
+    return plan->root_mount_fd < 0 ? open_sources(plan, true, err) : 0;
 }
 
 /* --- the steps ------------------------------------------------------------------------------- */

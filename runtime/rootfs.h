@@ -36,6 +36,9 @@ DEFINE_AUTO(rootfs_plan)
  * rootfs_plan_free().
  */
 int rootfs_open_sources(struct rootfs_plan *plan, struct error *err);
+/** The same in the init, which has the rights to mount that an ordinary user lacks, but still his
+ * id. Does nothing when the creator did it. */
+int rootfs_open_sources_child(struct rootfs_plan *plan, struct error *err);
 
 /* What the init knows when it sets up the file system. */
 struct rootfs_context {

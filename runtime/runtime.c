@@ -27,6 +27,11 @@ void runtime_set_cgroup_manager(struct runtime *runtime, enum cgroup_manager man
     runtime->cgroup_manager = manager;
 }
 
+void runtime_set_rootless(struct runtime *runtime, enum rootless_mode mode)
+{
+    runtime->rootless = mode;
+}
+
 void runtime_free(struct runtime *runtime)
 {
     if (runtime == NULL)

@@ -32,6 +32,16 @@ DEFINE_AUTO(runtime)
 /** Who makes the cgroups of containers created from now on; cgroupfs until this is called. A
  * container that is there keeps its own, from its state. */
 void runtime_set_cgroup_manager(struct runtime *runtime, enum cgroup_manager manager);
+enum rootless_mode {
+    ROOTLESS_AUTO,  /* looked at only when something fails for want of rights */
+    ROOTLESS_TRUE,  /* the caller is not root of the machine */
+    ROOTLESS_FALSE, /* he is, whatever it looks like */
+};
+/** For later creations: who is not root of the machine uses cgroups as far as they are delegated to
+ * him, and gets a user namespace when the spec has none. ROOTLESS_AUTO until this is called. */
+void runtime_set_rootless(struct runtime *runtime, enum rootless_mode mode);
+/** Whether the calling process is in another user namespace than the machine's first. */
+bool runtime_is_in_user_namespace(void);
 struct cgroup_system *runtime_cgroups(struct runtime *runtime); /* borrowed */
 int runtime_fd(const struct runtime *runtime);                  /* RUN, borrowed */
 

@@ -24,7 +24,7 @@ BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev l
     libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev"
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
-    shellcheck clang-format strace umoci xz-utils zstd"
+    shellcheck clang-format strace uidmap umoci xz-utils zstd"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.
 PEER_PACKAGES="podman conmon catatonit expect iproute2"
 
