@@ -3,9 +3,10 @@
 #
 #   make bench        (or BERTH_BUILD=build tests/bench/bench.sh [RUNS])
 #
-# Each pair of commands runs in turn, A B A B ..., and the median of the ratios is told.
+# Commands run in turn, A B A B ..., and the median of the ratios is told.
 set -eu
-build=${BERTH_BUILD:?folder of the built programs}
+cd "$(dirname "$0")/../.."
+build=$(realpath "${BERTH_BUILD:?folder of the built programs}")
 runs=${1:-25}
 work=$(mktemp -d)
 export BERTH_DATA="$work/data" BERTH_RUN="$work/run"
@@ -17,6 +18,16 @@ mkdir -p "$work/bundle/rootfs"
 cp -a "$BERTH_DATA"/layers/*/fs/. "$work/bundle/rootfs/"
 "$build/berth-oci" spec -b "$work/bundle"
 sed -i 's/"terminal": true/"terminal": false/; s|"sh"|"/bin/true"|' "$work/bundle/config.json"
+
+# The profile as berth writes it into its bundles.
+id=$("$build/berth" create busybox true)
+jq .linux.seccomp "$BERTH_DATA/containers/$id/bundle/config.json" > "$work/seccomp.json"
+"$build/berth" rm "$id" > /dev/null
+
+view=v1
+BERTH_BUILD=$build tests/integration/in_view.sh $view true || view=here
+BERTH_BUILD=$build tests/integration/in_view.sh $view \
+    python3 tests/bench/bench_oci.py "$build" "$work/bundle" "$work" "$runs"
 
 python3 - "$build" "$work" "$runs" << 'PY'
 import os, shutil, statistics, subprocess, sys, time
@@ -41,18 +52,9 @@ def pair(title, a, b, name_b):
     ratio = statistics.median(x / y for x, y in zip(ta, tb))
     print(f"{title}: {statistics.median(ta):.1f} ms, {name_b} {statistics.median(tb):.1f} ms, ratio {ratio:.2f}")
 
-berth_oci = [f"{build}/berth-oci", "--root", f"{work}/oci", "run", "-b", bundle, "bench"]
 floor = [f"{build}/tests/bench/floor", f"{bundle}/rootfs"]
-runc = ["runc", "--root", f"{work}/runc", "run", "-b", bundle, "bench-runc"]
-# crun refuses the hybrid layout, so the v2 hierarchy is taken out of its sight.
-crun = ["unshare", "-m", "sh", "-c", f"umount /sys/fs/cgroup/unified 2> /dev/null; exec crun --root {work}/crun run -b {bundle} bench-crun"]
-sh_floor = ["unshare", "-m", "sh", "-c", f"umount /sys/fs/cgroup/unified 2> /dev/null; exec {' '.join(floor)}"]
 berth_run = [f"{build}/berth", "run", "--rm", "busybox", "true"]
 
-print("berth-oci run of the default bundle")
-pair("  berth-oci against the floor", berth_oci, floor, "floor")
-pair("  runc against the floor", runc, floor, "floor")
-pair("  crun against the floor", crun, sh_floor, "floor")
 print("berth run --rm busybox true")
 pair("  berth run against the floor", berth_run, floor, "floor")
 if shutil.which("podman"):
@@ -61,14 +63,6 @@ if shutil.which("podman"):
     podman = ["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs", "run", "--rm", "--network", "none",
               "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "localhost/bench-busybox", "true"]
     pair("  berth run against podman", berth_run, podman, "podman run")
-
-print("system calls of one run (all processes)")
-if shutil.which("strace"):
-    for name, command in (("berth-oci", berth_oci), ("runc", runc), ("floor", floor), ("berth run", berth_run)):
-        if not works(command): continue
-        subprocess.run(["strace", "-f", "-c", "-o", f"{work}/trace", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        total = [line.split() for line in open(f"{work}/trace") if line.strip().endswith("total")][0]
-        print(f"  {name}: {total[3]}")  # % time, seconds, usecs/call, calls
 
 print("monitor")
 identity = subprocess.run([f"{build}/berth", "run", "-d", "busybox", "sleep", "60"], capture_output=True, text=True).stdout.strip()

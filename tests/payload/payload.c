@@ -6,8 +6,9 @@
  *   payload direct FILE                    reads up to 4 MiB past the page cache, prints KiB a
  * second payload bomb                           forks without end; a failing fork is tried again
  *   payload users                          prints its real and its effective user id
- *   payload deny NUMBER CODE PROGRAM [ARGUMENT...]
- *                                          runs it with a system call that fails with that errno
+ *   payload peak PROGRAM [ARGUMENT...]     runs it, prints the largest resident set of its
+ * processes in KiB payload deny NUMBER CODE PROGRAM [ARGUMENT...] runs it with a system call that
+ * fails with that errno
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,6 +99,23 @@ static int deny(char **argv)
     return 126;
 }
 
+/* Here and not in a script, because the resident set of who forks counts too (getrusage(2)). */
+static int peak(char **argv)
+{
+    struct rusage usage;
+    pid_t child = fork();
+    int status = 0;
+
+    if (child == 0) {
+        (void)execvp(argv[2], argv + 2);
+        _exit(127);
+    }
+    if (child < 0 || wait4(child, &status, 0, &usage) < 0)
+        return 1;
+    (void)printf("%ld\n", usage.ru_maxrss);
+    return status != 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "syscall") == 0)
@@ -108,9 +128,13 @@ int main(int argc, char **argv)
         bomb();
     if (argc == 2 && strcmp(argv[1], "users") == 0)
         return printf("%u %u\n", (unsigned)getuid(), (unsigned)geteuid()) < 0;
+    if (argc >= 3 && strcmp(argv[1], "peak") == 0)
+        return peak(argv);
     if (argc >= 5 && strcmp(argv[1], "deny") == 0)
         return deny(argv);
-    (void)fprintf(stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct "
-                          "FILE | bomb | users | deny NUMBER CODE PROGRAM [ARGUMENT...]\n");
+    (void)fprintf(stderr,
+                  "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct "
+                  "FILE | bomb | users | peak PROGRAM [ARGUMENT...] | deny NUMBER CODE PROGRAM "
+                  "[ARGUMENT...]\n");
     return 2;
 }
