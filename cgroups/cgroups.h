@@ -375,6 +375,13 @@ int cgroup_delete(struct cgroup *cgroup, struct error *err);
 int cgroup_watch_oom(struct cgroup *cgroup, int *ret_fd, struct error *err);
 /** How many processes the kernel killed in it for want of memory. */
 int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *ret_count, struct error *err);
+/**
+ * What it means that the descriptor of cgroup_watch_oom() became readable: 1: memory ran out; 0:
+ * something else, for one that the cgroup is removed.
+ *
+ * @kills  the count of cgroup_oom_kills() when the watch began; kept between the calls
+ */
+int cgroup_oom_check(struct cgroup *cgroup, uint64_t *kills, struct error *err);
 
 /* --- usage ----------------------------------------------------------------------------------- */
 
@@ -396,5 +403,91 @@ struct cgroup_usage {
     struct cgroup_io io;
 };
 int cgroup_usage(struct cgroup *cgroup, struct cgroup_usage *ret_usage, struct error *err);
+
+/* --- usage in detail, as `berth-oci events` tells it --------------------------------------------
+ */
+
+struct cgroup_u64s {
+    uint64_t *items;
+    size_t count;
+};
+struct cgroup_number {
+    char *name;
+    uint64_t value;
+};
+struct cgroup_numbers {
+    struct cgroup_number *items;
+    size_t count;
+};
+
+/* Pressure stall information (kernel, accounting/psi.rst): percent of the time in which some, or
+ * all, waited. */
+struct cgroup_pressure_share {
+    double avg10, avg60, avg300;
+    uint64_t total_us;
+};
+struct cgroup_pressure {
+    struct cgroup_pressure_share some, full;
+};
+
+struct cgroup_memory_counter {
+    uint64_t limit_bytes; /* as the kernel says it; UINT64_MAX for "max" */
+    uint64_t used_bytes, peak_bytes, failures;
+};
+struct cgroup_memory_events {
+    uint64_t low, high, max, oom, oom_kill, oom_group_kill;
+};
+
+struct cgroup_io_entry {
+    uint64_t major, minor;
+    char *operation; /* "Read"; NULL: the number is about all */
+    uint64_t value;
+};
+struct cgroup_io_entries {
+    struct cgroup_io_entry *items;
+    size_t count;
+};
+
+struct cgroup_hugepage_usage {
+    char *key; /* "2MB" */
+    uint64_t used_bytes, peak_bytes, failures;
+};
+struct cgroup_hugepage_usages {
+    struct cgroup_hugepage_usage *items;
+    size_t count;
+};
+
+struct cgroup_cpuset {
+    struct cgroup_u64s cpus, mems;
+    uint64_t cpu_exclusive, mem_hardwall, mem_exclusive, memory_migrate, memory_spread_page,
+        memory_spread_slab, memory_pressure, sched_load_balance;
+    int64_t sched_relax_domain_level;
+};
+
+/* What this layout or kernel does not tell is zero, empty or NULL. */
+struct cgroup_details {
+    struct cgroup_usage usage;
+    struct cgroup_u64s per_cpu_ns, per_cpu_system_ns, per_cpu_user_ns; /* v1 */
+    struct cgroup_pressure *cpu_pressure, *memory_pressure, *io_pressure;
+    struct cgroup_cpuset cpuset;
+    uint64_t pids_limit;  /* 0: none */
+    uint64_t cache_bytes; /* page cache */
+    struct cgroup_memory_counter memory, kernel, kernel_tcp;
+    struct cgroup_memory_counter swap; /* memory and swap together */
+    struct cgroup_numbers memory_stat; /* memory.stat; its JSON in memory_raw */
+    char *memory_raw;
+    struct cgroup_memory_events memory_events;
+    struct cgroup_io_entries io_bytes, io_operations; /* by device */
+    struct cgroup_io_entries io_queued, io_service_time, io_wait_time, io_merged, io_time,
+        io_sectors; /* v1, of the scheduler BFQ */
+    struct cgroup_hugepage_usages hugepages;
+    char *network; /* never there: null, as in runc */
+};
+/** In the form of runc's types/events.go, which callers parse; cgroups/usage_fields.c. */
+extern const struct object cgroup_details_object;
+
+/** Reads all of it; release with cgroup_details_clear(). */
+int cgroup_details(struct cgroup *cgroup, struct cgroup_details *ret_details, struct error *err);
+void cgroup_details_clear(struct cgroup_details *details);
 
 #endif

@@ -17,7 +17,10 @@ libcgroups_a_SOURCES = \
 	cgroups/oom.c \
 	cgroups/resources_fields.c \
 	cgroups/resources_merge.c \
-	cgroups/usage.c cgroups/usage.h
+	cgroups/usage.c cgroups/usage.h \
+	cgroups/usage_details.c \
+	cgroups/usage_fields.c \
+	cgroups/usage_parse.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += \

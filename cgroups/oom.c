@@ -129,3 +129,27 @@ int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *ret_count, struct error *e
     *ret_count = count;
     return 0;
 }
+
+int cgroup_oom_check(struct cgroup *cgroup, uint64_t *kills, struct error *err)
+{
+    const struct cgroup_hierarchy *hierarchy = NULL;
+    auto_free char *text = NULL;
+    uint64_t count = 0;
+    int r;
+
+    assert(cgroup != NULL);
+    assert(kills != NULL);
+
+    r = find_memory(cgroup, &hierarchy, err);
+    if (r < 0)
+        return r;
+    /* v1 wakes before it kills, or when it may not kill at all; and when the cgroup goes, whose
+     * files are then gone already (cgroup-v1/memory.rst, "OOM Control"). */
+    if (!hierarchy->is_v2)
+        return cgroup_file_read(cgroup, hierarchy, "memory.oom_control", &text) == 0;
+    /* v2 wakes for every line of memory.events. */
+    if (cgroup_oom_kills(cgroup, &count, NULL) < 0 || count <= *kills)
+        return 0;
+    *kills = count;
+    return 1;
+}

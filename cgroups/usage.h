@@ -12,4 +12,20 @@ void usage_parse_io_v1(const char *text, uint64_t *ret_read, uint64_t *ret_writt
 /** "max", and what v1 shows for it, become UINT64_MAX. */
 uint64_t usage_parse_limit(const char *text);
 
+/** "some avg10=0.12 avg60=0.00 avg300=0.00 total=34\nfull ..."; NULL: it is something else. */
+struct cgroup_pressure *usage_parse_pressure(const char *text);
+/** Lines "name number", in their order. */
+void usage_parse_numbers(const char *text, struct cgroup_numbers *ret_numbers);
+/** The same as a JSON object. Caller frees. */
+char *usage_format_numbers(const struct cgroup_numbers *numbers);
+/** "0-2,7" to 0, 1, 2, 7; nothing when it is malformed. */
+void usage_parse_list(const char *text, struct cgroup_u64s *ret_list);
+/** "8:0 Read 1" or "8:0 1", by line; lines without a device are left out (v1). */
+void usage_parse_devices_v1(const char *text, struct cgroup_io_entries *ret_entries);
+/** Two keys of io.stat, as "Read" and "Write" (v2). */
+void usage_parse_devices_v2(const char *text, const char *read_key, const char *write_key,
+                            struct cgroup_io_entries *ret_entries);
+/** "2048kB" to "2MB", as files of the hugetlb controller are called. Caller frees; NULL. */
+char *usage_page_size_name(const char *text);
+
 #endif

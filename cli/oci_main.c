@@ -46,6 +46,12 @@ static const struct option ps_options[] = {
     { "format", 'f', OPTION_TEXT, "FORMAT", "table (default) or json", "table|json" },
     { 0 },
 };
+static const struct option events_options[] = {
+    { "interval", 0, OPTION_TEXT, "TIME", "Time between two stats, such as 100ms; default: 5s",
+      "none" },
+    { "stats", 0, OPTION_FLAG, NULL, "Print the stats once", NULL },
+    { 0 },
+};
 static const struct option update_options[] = {
     { "resources", 'r', OPTION_TEXT, "FILE",
       "Limits as in linux.resources (JSON), - for standard input; other options are ignored",
@@ -194,6 +200,18 @@ static const struct command commands[] = {
       .min_words = 1,
       .max_words = 1,
       .handler = oci_resume,
+      .words_completion = "container" },
+    { .name = "events",
+      .usage = "[OPTIONS] ID",
+      .help = "Print what a container uses, and when it runs out of memory",
+      .description = "Each line is a JSON document: its type is \"stats\" at each interval, and "
+                     "\"oom\" when memory ran out. Ends with the container.",
+      .examples = "berth-oci events --stats web       # once\n"
+                  "berth-oci events --interval 1s web # until it ends",
+      .options = events_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_events,
       .words_completion = "container" },
     { .name = "update",
       .usage = "[OPTIONS] ID",

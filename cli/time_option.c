@@ -106,3 +106,16 @@ int time_option_parse(const char *text, const char *option, const struct timespe
         "long ago, as 42m",
         option, text);
 }
+
+int time_option_parse_span(const char *text, const char *option, uint64_t *ret_nano,
+                           struct error *err)
+{
+    if (strcmp(text, "0") == 0) {
+        *ret_nano = 0;
+        return 0;
+    }
+    if (!parse_span(text, ret_nano))
+        return error_set(err, EINVAL, "%s '%s': is not a time such as 5s, 100ms or 1m30s", option,
+                         text);
+    return 0;
+}

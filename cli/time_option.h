@@ -13,4 +13,8 @@
 int time_option_parse(const char *text, const char *option, const struct timespec *now,
                       struct timespec *ret_time, struct error *err);
 
+/** Parses a span as Go writes it: "5s", "100ms", "1h30m", "1.5s". */
+int time_option_parse_span(const char *text, const char *option, uint64_t *ret_nano,
+                           struct error *err);
+
 #endif

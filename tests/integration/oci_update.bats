@@ -180,3 +180,72 @@ expect_value() {
     run -1 oci update "$ID" --memory 1g
     expect_text "container not running"
 }
+
+@test "events --stats has the members of runc's" {
+    start
+    run -0 oci events --stats "$ID"
+    [[ "$output" == '{"type":"stats","id":"'"$ID"'","data":{"cpu":{"usage":{"total":'* ]]
+    echo "$output" | jq -c '.data | [paths(scalars) | map(tostring) | join(".")]
+        | map(select(test("raw|psi|percpu|hugetlb|event_count|cpus|mems") | not))' > "$BATS_TEST_TMPDIR/ours"
+    (cd "$BUNDLE" && runc --root "$ROOT.runc" run -d "$ID-theirs" < /dev/null > /dev/null 2>&1)
+    theirs=$(runc --root "$ROOT.runc" events --stats "$ID-theirs" || echo '{}')
+    runc --root "$ROOT.runc" delete -f "$ID-theirs"
+    # Whatever runc tells, berth-oci tells, by the same name.
+    echo "$theirs" | jq -r '.data | paths(scalars) | select(.[1] != "raw") | map(tostring) | join(".")' |
+        grep -v 'percpu\|cpus\|mems\|hugetlb\|cache\|throttling' > "$BATS_TEST_TMPDIR/theirs" || skip "runc tells nothing on this view of the cgroups"
+    while read -r path; do
+        grep -qF "\"$path\"" "$BATS_TEST_TMPDIR/ours" || {
+            echo "$path is missing"
+            return 1
+        }
+    done < "$BATS_TEST_TMPDIR/theirs"
+}
+
+@test "events prints at each interval and ends with the container" {
+    start
+    oci events --interval 100ms "$ID" > "$BATS_TEST_TMPDIR/log" &
+    watcher=$!
+    wait_until 10 bash -c "[ \$(grep -c '^{\"type\":\"stats\",\"id\":\"$ID\",' $BATS_TEST_TMPDIR/log) -ge 3 ]"
+    oci delete -f "$ID"
+    wait $watcher
+    jq -es 'all(.type == "stats")' "$BATS_TEST_TMPDIR/log"
+}
+
+@test "events tells when memory runs out, also of the first process" {
+    cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/payload"
+    start
+    needs memory.memsw.limit_in_bytes memory.swap.max
+    oci update "$ID" --memory 30M --memory-swap 30M
+    oci events --interval 1h "$ID" > "$BATS_TEST_TMPDIR/log" &
+    watcher=$!
+    sleep 0.3
+    run ! oci exec "$ID" /payload hog 60
+    wait_until 10 grep -qxF "{\"type\":\"oom\",\"id\":\"$ID\"}" "$BATS_TEST_TMPDIR/log"
+    [ "$(oci events --stats "$ID" | jq .data.memory.event_count.oom_kill)" = 1 ]
+    oci delete -f "$ID"
+    wait $watcher
+    [ "$(sort -u "$BATS_TEST_TMPDIR/log")" = "{\"type\":\"oom\",\"id\":\"$ID\"}" ]
+
+    configure '.process.args = ["/payload", "hog", "60"] | .linux.resources.memory = {"limit": 31457280, "swap": 31457280}'
+    oci create -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1
+    oci events --interval 1h "$ID" > "$BATS_TEST_TMPDIR/log" &
+    watcher=$!
+    sleep 0.3
+    oci start "$ID"
+    wait $watcher
+    [ "$(sort -u "$BATS_TEST_TMPDIR/log")" = "{\"type\":\"oom\",\"id\":\"$ID\"}" ]
+}
+
+@test "events refuses what it cannot watch" {
+    run -1 oci events nobody
+    expect_text "does not exist"
+    oci create -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1
+    run -1 oci events --interval 0 "$ID"
+    expect_text "duration interval must be greater than 0"
+    run -1 oci events --interval soon "$ID"
+    expect_text "--interval 'soon'"
+    oci kill "$ID" KILL
+    wait_until 20 bash -c "[ \"\$(berth-oci --root $ROOT state $ID | jq -r .status)\" = stopped ]"
+    run -1 oci events "$ID"
+    expect_text "container with id $ID is not running"
+}
