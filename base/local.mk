@@ -19,6 +19,7 @@ libbase_a_SOURCES = \
 	base/process.c base/process.h \
 	base/process_protect.c \
 	base/process_signal.c \
+	base/process_child.c \
 	base/process_spawn.c \
 	base/staging.c base/staging.h \
 	base/strings.c \

@@ -58,6 +58,13 @@ int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_
                   struct error *err);
 
 /**
+ * Calls a function in a child, and waits for it: for work in namespaces or a root that the caller
+ * must not enter itself. What the function changes in memory is lost; its error is the result.
+ */
+typedef int process_function(void *context, struct error *err);
+int process_call_in_child(process_function *function, void *context, struct error *err);
+
+/**
  * Runs the calling program again from a read-only detached mount of its own file, so that nothing
  * in a container can reach and overwrite it through /proc/PID/exe (CVE-2019-5736). Does nothing
  * when the program runs so already. Call before threads, files or children exist.

@@ -52,6 +52,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_life.c \
 	cli/oci_log.c \
 	cli/oci_look.c \
+	cli/oci_mounts.c \
 	cli/oci_manual.c cli/oci_manual.h \
 	cli/oci_root.c \
 	cli/oci_update.c

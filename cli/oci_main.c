@@ -224,6 +224,26 @@ static const struct command commands[] = {
       .max_words = 1,
       .handler = oci_update,
       .words_completion = "container" },
+    { .name = "mounts add",
+      .usage = "ID FILE",
+      .help = "Add mounts to a running container",
+      .description = "The file has a list of mounts as in config.json, alone or as the member "
+                     "\"mounts\" of an object. Either all are added or none is.",
+      .examples = "berth-oci mounts add web mounts.json",
+      .min_words = 2,
+      .max_words = 2,
+      .handler = oci_mounts_add,
+      .words_completion = "container" },
+    { .name = "mounts remove",
+      .usage = "ID FILE",
+      .help = "Remove mounts from a running container",
+      .description = "The file is as for \"mounts add\"; of each mount only the destination "
+                     "counts. What is on top there is removed.",
+      .examples = "berth-oci mounts remove web mounts.json",
+      .min_words = 2,
+      .max_words = 2,
+      .handler = oci_mounts_remove,
+      .words_completion = "container" },
     { .name = "spec",
       .usage = "[OPTIONS]",
       .help = "Write a config.json to start from",
@@ -272,19 +292,27 @@ static int parse_manager(const struct arguments *arguments, enum cgroup_manager 
     return 0;
 }
 
+static bool changes_mounts(const struct command *command)
+{
+    return command->handler == oci_mounts_add || command->handler == oci_mounts_remove;
+}
+
 /* What enters a container must not run from the program's own file (CVE-2019-5736). */
 static bool enters_container(const struct command *command)
 {
     return command->handler == oci_create || command->handler == oci_run ||
-           command->handler == oci_exec;
+           command->handler == oci_exec || changes_mounts(command);
 }
 
 /* exec --process <(...): a shell passes the file as a descriptor that is still to be read. */
 static bool reads_descriptor(const struct arguments *arguments)
 {
-    const char *path =
-        arguments->command->handler == oci_exec ? arguments_text(arguments, "process") : NULL;
+    const char *path = NULL;
 
+    if (arguments->command->handler == oci_exec)
+        path = arguments_text(arguments, "process");
+    else if (changes_mounts(arguments->command) && arguments->word_count > 1)
+        path = arguments->words[1];
     return path != NULL && (strncmp(path, "/dev/fd/", strlen("/dev/fd/")) == 0 ||
                             strncmp(path, "/proc/self/fd/", strlen("/proc/self/fd/")) == 0);
 }
@@ -294,10 +322,11 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
     const char *root = arguments_global(arguments, "root")->text;
     struct oci_context *context = context_;
     unsigned preserve_fds = 0;
-    int r;
+    int r = 0;
 
     if (enters_container(arguments->command)) {
-        r = oci_parse_preserve_fds(arguments, &preserve_fds, err);
+        if (command_option(arguments->command, "preserve-fds") != NULL)
+            r = oci_parse_preserve_fds(arguments, &preserve_fds, err);
         if (r < 0)
             return r;
         /* What the caller left open by mistake must not live on in an init that waits. */

@@ -14,6 +14,7 @@ libruntime_a_SOURCES = \
 	runtime/idmap.c \
 	runtime/init.c \
 	runtime/launch.c \
+	runtime/live_mounts.c \
 	runtime/masked_paths.c \
 	runtime/mount_api.c \
 	runtime/mount_apply.c \

@@ -155,6 +155,17 @@ static int check_proc(const struct mount_step *step, int mount_fd, const struct 
     return 0;
 }
 
+static int keep_copy(int mount_fd, int **fds, size_t *count, struct error *err)
+{
+    int copy = fcntl(mount_fd, F_DUPFD_CLOEXEC, 3);
+
+    if (copy < 0)
+        return error_errno(err, "keep the mount");
+    *fds = xrealloc(*fds, *count + 1, sizeof(**fds));
+    (*fds)[(*count)++] = copy;
+    return 0;
+}
+
 static int attach_step(struct rootfs *rootfs, const struct mount_step *step,
                        const struct target *target, int mount_fd, struct error *err)
 {
@@ -163,6 +174,12 @@ static int attach_step(struct rootfs *rootfs, const struct mount_step *step,
     r = check_proc(step, mount_fd, target, err);
     if (r < 0)
         return r;
+    /* Before, so that nothing is attached that could not be taken back. */
+    if (rootfs->keeps_attached) {
+        r = keep_copy(mount_fd, &rootfs->attached_fds, &rootfs->attached_count, err);
+        if (r < 0)
+            return r;
+    }
     r = mount_attach(mount_fd, target->fd, target->name, err);
     if (r == -EINVAL && is_directory(mount_fd) != is_directory(target->fd))
         return error_set(err, ENOTDIR, "the source is a %s, the destination is not",
@@ -360,14 +377,12 @@ static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct er
 static int keep_mount(struct rootfs *rootfs, const struct mount_step *step, int *mount_fd,
                       struct error *err)
 {
-    if (step->is_late_read_only) {
-        int copy = fcntl(*mount_fd, F_DUPFD_CLOEXEC, 3);
+    int r;
 
-        if (copy < 0)
-            return error_errno(err, "keep the mount");
-        rootfs->late_fds =
-            xrealloc(rootfs->late_fds, rootfs->late_count + 1, sizeof(rootfs->late_fds[0]));
-        rootfs->late_fds[rootfs->late_count++] = copy;
+    if (step->is_late_read_only) {
+        r = keep_copy(*mount_fd, &rootfs->late_fds, &rootfs->late_count, err);
+        if (r < 0)
+            return r;
     }
     if (step->is_dev && rootfs->dev_fd < 0)
         rootfs->dev_fd = take_fd(mount_fd);

@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/fd.h"
+#include "base/process.h"
 #include "network/network.h"
 
 /* The caller may be a long-lived process with work in its own network namespace, so a child enters
@@ -32,8 +30,8 @@ struct move {
 
 struct mover {
     struct side home, container;
-    struct move *moves;
-    size_t count;
+    const struct spec_net_devices *devices;
+    struct move *moves; /* one for each device */
 };
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -63,9 +61,9 @@ static int plan_move(const struct network_links *home, struct network_links *con
     return 0;
 }
 
-static int plan_moves(struct mover *mover, const struct spec_net_devices *devices,
-                      struct error *err)
+static int plan_moves(struct mover *mover, struct error *err)
 {
+    const struct spec_net_devices *devices = mover->devices;
     AUTO_CLEAR(network_links) struct network_links home = { 0 };
     AUTO_CLEAR(network_links) struct network_links container = { 0 };
     int r;
@@ -136,7 +134,7 @@ static int move_link(const struct side *from, int index, const struct side *to, 
  * care for, when the container's namespace ends. */
 static void move_back(const struct mover *mover)
 {
-    for (size_t i = 0; i < mover->count; i++) {
+    for (size_t i = 0; i < mover->devices->count; i++) {
         const struct move *move = &mover->moves[i];
         bool is_moved = false;
         int index = 0;
@@ -149,7 +147,7 @@ static void move_back(const struct mover *mover)
 
 static int move_all(struct mover *mover, struct error *err)
 {
-    for (size_t i = 0; i < mover->count; i++) {
+    for (size_t i = 0; i < mover->devices->count; i++) {
         struct move *move = &mover->moves[i];
         int r = move_link(&mover->home, move->index, &mover->container, move->new_name, true,
                           &move->is_done, err);
@@ -162,8 +160,9 @@ static int move_all(struct mover *mover, struct error *err)
     return 0;
 }
 
-static int run(struct mover *mover, const struct spec_net_devices *devices, struct error *err)
+static int run(void *context, struct error *err)
 {
+    struct mover *mover = context;
     int r;
 
     r = network_open(&mover->home.connection_fd, err);
@@ -174,49 +173,24 @@ static int run(struct mover *mover, const struct spec_net_devices *devices, stru
     r = network_open(&mover->container.connection_fd, err);
     if (r < 0)
         return r;
-    r = plan_moves(mover, devices, err);
+    r = plan_moves(mover, err);
     return r < 0 ? r : move_all(mover, err);
-}
-
-static _Noreturn void move_child(struct mover *mover, const struct spec_net_devices *devices,
-                                 int report_fd)
-{
-    struct error error = { 0 };
-
-    (void)run(mover, devices, &error);
-    (void)fd_write_all(report_fd, &error, sizeof(error), "pipe", NULL);
-    _exit(0);
 }
 
 int net_devices_move(const struct spec_net_devices *devices, int namespace_fd, struct error *err)
 {
-    auto_close int home_fd = -1, read_fd = -1, write_fd = -1;
+    auto_close int home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     auto_free struct move *moves = xcalloc(devices->count + 1, sizeof(moves[0]));
-    struct mover mover = { .moves = moves, .count = devices->count };
-    struct error error = { 0 };
-    int pipe_fds[2];
-    pid_t pid;
+    struct mover mover = {
+        .home.namespace_fd = home_fd,
+        .container.namespace_fd = namespace_fd,
+        .devices = devices,
+        .moves = moves,
+    };
 
     assert(namespace_fd >= 0);
 
-    home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (home_fd < 0)
         return error_errno(err, "open the caller's network namespace");
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return error_errno(err, "make a pipe");
-    read_fd = pipe_fds[0];
-    write_fd = pipe_fds[1];
-    mover.home.namespace_fd = home_fd;
-    mover.container.namespace_fd = namespace_fd;
-    pid = fork();
-    if (pid < 0)
-        return error_errno(err, "fork");
-    if (pid == 0)
-        move_child(&mover, devices, write_fd);
-    (void)close(take_fd(&write_fd));
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    if (read(read_fd, &error, sizeof(error)) != (ssize_t)sizeof(error))
-        return error_set(err, EPROTO, "linux.netDevices: the process that moves them died");
-    return error.code == 0 ? 0 : error_set(err, error.code, "%s", error.message);
+    return process_call_in_child(run, &mover, err);
 }

@@ -150,6 +150,20 @@ static int open_source(const struct rootfs_plan *plan, struct mount_step *step, 
                : 0;
 }
 
+int rootfs_open_binds(struct rootfs_plan *plan, struct error *err)
+{
+    int r;
+
+    for (size_t i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].kind != MOUNT_BIND)
+            continue;
+        r = open_source(plan, &plan->steps[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* @is_child: in the container's mount namespace */
 static int open_sources(struct rootfs_plan *plan, bool is_child, struct error *err)
 {
@@ -160,16 +174,7 @@ static int open_sources(struct rootfs_plan *plan, bool is_child, struct error *e
     if (r < 0)
         return r;
     r = make_root(plan, directory_fd, is_child, &plan->root_mount_fd, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].kind != MOUNT_BIND)
-            continue;
-        r = open_source(plan, &plan->steps[i], err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return r < 0 ? r : rootfs_open_binds(plan, err);
 }
 
 int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
@@ -302,15 +307,21 @@ static int write_sysctls(const struct rootfs *rootfs, struct error *err)
     return sysctls_apply(spec, proc_fd, err);
 }
 
+int rootfs_finish_mounts_child(const struct rootfs *rootfs, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < rootfs->late_count && r == 0; i++)
+        r = mount_change(rootfs->late_fds[i], MOUNT_ATTR_RDONLY, 0, false, err);
+    return r;
+}
+
 static int make_late_read_only(const struct rootfs *rootfs, struct error *err)
 {
-    int r;
+    int r = rootfs_finish_mounts_child(rootfs, err);
 
-    for (size_t i = 0; i < rootfs->late_count; i++) {
-        r = mount_change(rootfs->late_fds[i], MOUNT_ATTR_RDONLY, 0, false, err);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     if (!rootfs->plan->is_read_only)
         return 0;
     r = mount_change(rootfs->root_fd, MOUNT_ATTR_RDONLY, 0, false, err);
@@ -358,6 +369,9 @@ void rootfs_free(struct rootfs *rootfs)
     auto_close_cleanup(&rootfs->null_fd);
     for (size_t i = 0; i < rootfs->late_count; i++)
         auto_close_cleanup(&rootfs->late_fds[i]);
+    for (size_t i = 0; i < rootfs->attached_count; i++)
+        auto_close_cleanup(&rootfs->attached_fds[i]);
     free(rootfs->late_fds);
+    free(rootfs->attached_fds);
     free(rootfs);
 }

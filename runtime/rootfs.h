@@ -40,6 +40,10 @@ int rootfs_open_sources(struct rootfs_plan *plan, struct error *err);
  * id. Does nothing when the creator did it. */
 int rootfs_open_sources_child(struct rootfs_plan *plan, struct error *err);
 
+/** The part of it that concerns binds; they are slaves of the host's mounts unless the root is
+ * shared. */
+int rootfs_open_binds(struct rootfs_plan *plan, struct error *err);
+
 /* What the init knows when it sets up the file system. */
 struct rootfs_context {
     struct cgroup_system *cgroups; /* as seen by the creator; for mounts of type "cgroup" */
@@ -65,6 +69,9 @@ int rootfs_enter_child(struct rootfs *rootfs, struct error *err);
 
 /** Sysctls, read-only root, read-only and masked paths; from the new root. */
 int rootfs_finish_child(struct rootfs *rootfs, struct error *err);
+
+/** The part of it that makes mounts read-only that had to be written to before. */
+int rootfs_finish_mounts_child(const struct rootfs *rootfs, struct error *err);
 
 /** Closes the descriptors. */
 void rootfs_free(struct rootfs *rootfs);

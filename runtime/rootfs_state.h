@@ -17,6 +17,9 @@ struct rootfs {
     int null_fd;   /* the null device in dev_fd, verified; -1: not yet needed */
     int *late_fds; /* mounts that become read-only in rootfs_finish_child() */
     size_t late_count;
+    bool keeps_attached; /* a copy of each mount's descriptor goes to attached_fds */
+    int *attached_fds;
+    size_t attached_count;
 };
 
 #endif

@@ -141,6 +141,21 @@ int container_delete(struct container *container, bool is_forced, struct error *
 /** As container_delete(forced) for an id whose state may be damaged or half made. */
 int container_delete_remains(struct runtime *runtime, const char *id, struct error *err);
 
+/* --- live_mounts.c ---------------------------------------------------------------------------- */
+
+/**
+ * Adds mounts to a running container, all of them or none; as those of its config.json, but for
+ * proc and cgroup file systems and /dev. A relative bind source is below the bundle.
+ *
+ * -ESRCH: "container not running".
+ */
+int container_add_mounts(struct container *container, const struct spec_mounts *mounts,
+                         struct error *err);
+/** Removes the topmost mount at the destination of each of @mounts, whose other members are
+ * ignored. -EINVAL, before anything is removed: nothing is mounted there. */
+int container_remove_mounts(struct container *container, const struct spec_mounts *mounts,
+                            struct error *err);
+
 /* --- exec ------------------------------------------------------------------------------------- */
 
 struct container_exec_options {

@@ -222,6 +222,7 @@ extern const struct object spec_object;         /* the document */
 extern const struct object spec_process_object; /* for `exec --process` */
 extern const struct object spec_seccomp_object; /* a profile that is given as a file */
 extern const struct object spec_mount_object;
+extern const struct object spec_mounts_object; /* of struct spec, mounts only */
 
 #define SPEC_BYTES_MAX (8u << 20)
 
@@ -236,6 +237,13 @@ int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error
 /** As spec_read(), and gives the text; the caller frees it. */
 int spec_read_text(int dir_fd, const char *name, struct spec **ret_spec, char **ret_json,
                    struct error *err);
+/**
+ * Reads a list of mounts, alone or as the member "mounts" of an object, into a spec that has
+ * nothing else.
+ *
+ * @path  relative to the caller's directory
+ */
+int spec_read_mounts(const char *path, struct spec **ret_spec, struct error *err);
 /** JSON text of a spec, indented by four spaces. Caller frees. */
 char *spec_encode(const struct spec *spec);
 /** Frees a spec and all it holds; NULL is fine. */
@@ -250,6 +258,8 @@ DEFINE_AUTO(spec)
  * -EINVAL names the member.
  */
 int spec_check(const struct spec *spec, struct error *err);
+/** The part of spec_check() that concerns mounts. */
+int spec_mounts_check(const struct spec_mounts *mounts, struct error *err);
 /** The part of spec_check() that `exec --process` needs; members are named "process.cwd". */
 int spec_process_check(const struct spec_process *process, struct error *err);
 /** Frees a process and all it holds; NULL is fine. */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,30 @@ int spec_read(int dir_fd, const char *name, struct spec **ret_spec, struct error
     auto_free char *json = NULL;
 
     return spec_read_text(dir_fd, name, ret_spec, &json, err);
+}
+
+int spec_read_mounts(const char *path, struct spec **ret_spec, struct error *err)
+{
+    AUTO(spec) struct spec *spec = xcalloc(1, sizeof(*spec));
+    auto_free char *text = NULL;
+    auto_free char *json = NULL;
+    size_t length = 0;
+    int r;
+
+    r = file_read(AT_FDCWD, path, SPEC_BYTES_MAX, &text, &length, err);
+    if (r < 0)
+        return r;
+    if (strlen(text) != length)
+        return error_set(err, EINVAL, "'%s' has a zero byte", path);
+    json =
+        text[strspn(text, " \t\r\n")] == '[' ? xasprintf("{\"mounts\":%s}", text) : xstrdup(text);
+    r = decode_text(&spec_mounts_object, json, strlen(json), spec, NULL, err);
+    if (r == 0)
+        r = spec_mounts_check(&spec->mounts, err);
+    if (r < 0)
+        return error_prefix(err, r, "'%s'", path);
+    *ret_spec = take_ptr(&spec);
+    return 0;
 }
 
 char *spec_encode(const struct spec *spec)

@@ -144,7 +144,7 @@ static int check_mount(const struct spec_mount *mount, size_t index, struct erro
     return r < 0 ? r : check_mappings(&mount->gid_mappings, gid_member, err);
 }
 
-static int check_mounts(const struct spec_mounts *mounts, struct error *err)
+int spec_mounts_check(const struct spec_mounts *mounts, struct error *err)
 {
     int r = 0;
 
@@ -441,7 +441,7 @@ int spec_check(const struct spec *spec, struct error *err)
     if (spec->process != NULL)
         r = spec_process_check(spec->process, err);
     if (r == 0)
-        r = check_mounts(&spec->mounts, err);
+        r = spec_mounts_check(&spec->mounts, err);
     if (r == 0)
         r = check_hooks(&spec->hooks, err);
     if (r == 0)

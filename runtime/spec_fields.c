@@ -128,6 +128,13 @@ static const struct field mount_fields[] = {
 };
 const struct object spec_mount_object = { mount_fields, sizeof(struct spec_mount), 0 };
 
+static const struct field mounts_fields[] = {
+    FIELD_OBJECT(struct spec, mounts, "mounts", FIELD_STRUCT, &spec_mount_object,
+                 FIELD_ARRAY | FIELD_REQUIRED),
+    { 0 },
+};
+const struct object spec_mounts_object = { mounts_fields, sizeof(struct spec), 0 };
+
 static const struct field hook_fields[] = {
     FIELD_OF(struct spec_hook, path, "path", FIELD_STRING, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
     FIELD_OF(struct spec_hook, args, "args", FIELD_STRINGS, 0),
