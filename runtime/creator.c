@@ -104,16 +104,6 @@ int creation_plan_state(struct creation *creation, struct error *err)
     return 0;
 }
 
-/* Members that the specification has and berth cannot do yet are refused by name. */
-static int refuse_unsupported(const struct spec *spec, struct error *err)
-{
-    const struct spec_linux *linux_ = &spec->linux_;
-
-    if (!text_is_empty(linux_->mount_label))
-        return error_set(err, EOPNOTSUPP, "linux.mountLabel: is not supported yet");
-    return 0;
-}
-
 static int check_terminal(const struct creation *creation, struct error *err)
 {
     const struct container_options *options = creation->options;
@@ -135,9 +125,6 @@ static int plan_all(struct creation *creation, struct error *err)
 
     if (creation->spec->process == NULL)
         return error_set(err, EINVAL, "process: is missing");
-    r = refuse_unsupported(creation->spec, err);
-    if (r < 0)
-        return r;
     r = check_terminal(creation, err);
     if (r < 0)
         return r;

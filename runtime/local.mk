@@ -12,6 +12,7 @@ libruntime_a_SOURCES = \
 	runtime/hooks.c \
 	runtime/host_setup.c \
 	runtime/idmap.c \
+	runtime/idmap_option.c \
 	runtime/init.c \
 	runtime/launch.c \
 	runtime/live_mounts.c \
@@ -19,6 +20,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_api.c \
 	runtime/mount_apply.c \
 	runtime/mount_idmap.c \
+	runtime/mount_label.c \
 	runtime/mount_options.c \
 	runtime/mount_plan.c \
 	runtime/namespaces.c \
@@ -59,10 +61,12 @@ libruntime_a_SOURCES = \
 	runtime/devices.h \
 	runtime/hooks.h \
 	runtime/idmap.h \
+	runtime/idmap_option.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \
 	runtime/mount_apply.h \
 	runtime/mount_idmap.h \
+	runtime/mount_label.h \
 	runtime/mount_options.h \
 	runtime/mount_plan.h \
 	runtime/net_devices.h \
@@ -92,6 +96,7 @@ check_PROGRAMS += \
 	tests/unit/test_features \
 	tests/unit/test_idmap \
 	tests/unit/test_mount_options \
+	tests/unit/test_idmap_option \
 	tests/unit/test_mount_plan \
 	tests/unit/test_rdt \
 	tests/unit/test_update
@@ -123,6 +128,8 @@ tests_unit_test_mount_options_SOURCES = tests/unit/test_mount_options.c
 tests_unit_test_mount_options_LDADD = $(runtime_test_libs)
 tests_unit_test_mount_plan_SOURCES = tests/unit/test_mount_plan.c
 tests_unit_test_mount_plan_LDADD = $(runtime_test_libs)
+tests_unit_test_idmap_option_SOURCES = tests/unit/test_idmap_option.c
+tests_unit_test_idmap_option_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_SOURCES = tests/unit/test_rdt.c
 tests_unit_test_rdt_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_LDFLAGS = -Wl,--wrap=mkdirat

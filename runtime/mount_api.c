@@ -134,10 +134,10 @@ int mount_simply(int dir_fd, const char *name, const char *type, const char *sou
     return 0;
 }
 
-int mount_clone(int dir_fd, const char *path, bool is_recursive, int *ret_mount_fd,
-                struct error *err)
+static int clone_mount(int dir_fd, const char *path, bool is_recursive, unsigned more_flags,
+                       int *ret_mount_fd, struct error *err)
 {
-    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | more_flags;
     int fd;
 
     if (path[0] == '\0')
@@ -173,6 +173,17 @@ int mount_clone_with(int dir_fd, const char *path, uint64_t attributes, int *ret
         return error_errno(err, "copy the mount of '%s'", path);
     *ret_mount_fd = take_fd(&fd);
     return 0;
+}
+
+int mount_clone(int dir_fd, const char *path, bool is_recursive, int *ret_mount_fd,
+                struct error *err)
+{
+    return clone_mount(dir_fd, path, is_recursive, 0, ret_mount_fd, err);
+}
+
+int mount_clone_link(const char *path, bool is_recursive, int *ret_mount_fd, struct error *err)
+{
+    return clone_mount(AT_FDCWD, path, is_recursive, AT_SYMLINK_NOFOLLOW, ret_mount_fd, err);
 }
 
 int mount_change(int mount_fd, uint64_t set, uint64_t clear, bool is_recursive, struct error *err)

@@ -45,6 +45,9 @@ int mount_clone_with(int dir_fd, const char *path, uint64_t attributes, int *ret
 int mount_simply(int dir_fd, const char *name, const char *type, const char *source,
                  const char *const *data, size_t data_count, uint64_t attributes);
 
+/** As mount_clone() of a path of the host, but a link at its end is what is copied. */
+int mount_clone_link(const char *path, bool is_recursive, int *ret_mount_fd, struct error *err);
+
 /** Sets and clears MOUNT_ATTR_* of a mount (and of all below it). */
 int mount_change(int mount_fd, uint64_t set, uint64_t clear, bool is_recursive, struct error *err);
 

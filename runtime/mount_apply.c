@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "runtime/devices.h"
 #include "runtime/mount_api.h"
 #include "runtime/mount_idmap.h"
+#include "runtime/mount_label.h"
 #include "runtime/overlay_root.h"
 #include "runtime/tmpfs_copy_up.h"
 
@@ -71,6 +73,13 @@ static bool is_directory(int source_fd)
     return source_fd < 0 || (fstat(source_fd, &status) == 0 && S_ISDIR(status.st_mode));
 }
 
+static bool is_link(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 static int find_target(const struct rootfs *rootfs, const struct mount_step *step, int source_fd,
                        struct target *ret_target, struct error *err)
 {
@@ -85,6 +94,8 @@ static int find_target(const struct rootfs *rootfs, const struct mount_step *ste
      * choice where checks expect it (CVE-2019-19921, CVE-2023-27561). */
     if (must_be_ordinary(step))
         flags |= O_DIRECTORY | O_NOFOLLOW;
+    if (step->options.keeps_destination_link)
+        flags |= O_NOFOLLOW;
     r = path_open_in_root(rootfs->root_fd, step->destination, flags, 0, &fd, err);
     if (r == 0) {
         *ret_target = (struct target){ .fd = fd, .was_there = true };
@@ -118,9 +129,11 @@ static int check_on_top(const struct rootfs *rootfs, const struct mount_step *st
 {
     auto_close int fd = -1;
     uint64_t ours, found;
+    /* What is mounted may be a link itself. */
+    int flags = is_link(mount_fd) ? O_PATH | O_NOFOLLOW : O_PATH;
     int r;
 
-    r = path_open_in_root(rootfs->root_fd, step->destination, O_PATH, 0, &fd, err);
+    r = path_open_in_root(rootfs->root_fd, step->destination, flags, 0, &fd, err);
     if (r < 0)
         return r;
     r = mount_id(mount_fd, &ours, err);
@@ -238,26 +251,29 @@ static size_t add_superblock_words(const struct mount_step *step, const char **w
     return count;
 }
 
-static int make_file_system(const struct mount_step *step, const char *extra, int *ret_mount_fd,
-                            struct error *err)
+/* @label  of the plan; @extra: one more word; NULL: none */
+static int make_file_system(const struct mount_step *step, const char *label, const char *extra,
+                            int *ret_mount_fd, struct error *err)
 {
     const struct mount_options *options = &step->options;
     auto_free const char **words =
-        xcalloc(options->data_count + SUPERBLOCK_WORDS_MAX + 1, sizeof(words[0]));
+        xcalloc(options->data_count + SUPERBLOCK_WORDS_MAX + 2, sizeof(words[0]));
     size_t count = add_superblock_words(step, words);
 
     for (size_t i = 0; i < options->data_count; i++)
         words[count++] = options->data[i];
     if (extra != NULL)
         words[count++] = extra;
+    if (label != NULL && mount_label_concerns(step))
+        words[count++] = label;
     return mount_create(step->type, step->source, words, count, new_mount_attributes(options),
                         ret_mount_fd, err);
 }
 
 /* A tmpfs without "mode=" gets that of the directory it covers: --tmpfs /tmp stays usable for all.
  */
-static int make_tmpfs(const struct mount_step *step, const struct target *target, int *ret_mount_fd,
-                      struct error *err)
+static int make_tmpfs(const struct rootfs *rootfs, const struct mount_step *step,
+                      const struct target *target, int *ret_mount_fd, struct error *err)
 {
     char mode[16] = "";
     struct stat status;
@@ -265,7 +281,8 @@ static int make_tmpfs(const struct mount_step *step, const struct target *target
     if (target->was_there && mount_options_value(&step->options, "mode") == NULL &&
         fstat(target->fd, &status) == 0)
         (void)snprintf(mode, sizeof(mode), "mode=%o", status.st_mode & 07777);
-    return make_file_system(step, mode[0] == '\0' ? NULL : mode, ret_mount_fd, err);
+    return make_file_system(step, rootfs->plan->label, mode[0] == '\0' ? NULL : mode, ret_mount_fd,
+                            err);
 }
 
 /* proc and sysfs of a namespace that the container's user namespace does not own cannot be made,
@@ -280,7 +297,7 @@ static int make_proc_or_sysfs(const struct rootfs *rootfs, const struct mount_st
     auto_close int fd = -1;
     int r;
 
-    r = make_file_system(step, NULL, ret_mount_fd, err);
+    r = make_file_system(step, rootfs->plan->label, NULL, ret_mount_fd, err);
     if (r != -EPERM || !rootfs->context.has_user_namespace || owns_namespace)
         return r;
     r = mount_clone(AT_FDCWD, is_sysfs ? "/sys" : "/proc", true, &fd, err);
@@ -305,7 +322,7 @@ static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
 
     switch (step->kind) {
     case MOUNT_TMPFS:
-        return make_tmpfs(step, target, ret_mount_fd, err);
+        return make_tmpfs(rootfs, step, target, ret_mount_fd, err);
     case MOUNT_PROC:
     case MOUNT_SYSFS:
         return make_proc_or_sysfs(rootfs, step, ret_mount_fd, err);
@@ -314,7 +331,7 @@ static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
     case MOUNT_OVERLAY:
         return overlay_create(step, &scratch, ret_mount_fd, err);
     default:
-        return make_file_system(step, NULL, ret_mount_fd, err);
+        return make_file_system(step, rootfs->plan->label, NULL, ret_mount_fd, err);
     }
 }
 
@@ -331,12 +348,35 @@ static int set_id_map(const struct mount_step *step, int mount_fd, struct error 
     return mount_idmap_set(mount_fd, namespace_fd, step->options.is_id_map_recursive, err);
 }
 
-int mount_step_open_source(const struct mount_step *step, int *ret_mount_fd, struct error *err)
+int mount_step_read_link(const struct mount_step *step, char **ret_text, struct error *err)
 {
+    char text[PATH_MAX];
+    ssize_t length;
+
+    *ret_text = NULL;
+    if (!step->options.copies_link)
+        return 0;
+    length = readlink(step->source, text, sizeof(text) - 1);
+    if (length < 0)
+        return errno == EINVAL ? 0 : error_errno(err, "read the link");
+    text[length] = '\0';
+    *ret_text = xstrdup(text);
+    return 0;
+}
+
+int mount_step_open_source(const struct mount_step *step, const char *label, int *ret_mount_fd,
+                           struct error *err)
+{
+    const struct mount_options *options = &step->options;
     auto_close int fd = -1;
     int r;
 
-    r = mount_clone(AT_FDCWD, step->source, step->options.is_bind_recursive, &fd, err);
+    if (step->kind != MOUNT_BIND)
+        r = make_file_system(step, label, NULL, &fd, err);
+    else if (options->keeps_source_link)
+        r = mount_clone_link(step->source, options->is_bind_recursive, &fd, err);
+    else
+        r = mount_clone(AT_FDCWD, step->source, options->is_bind_recursive, &fd, err);
     if (r < 0)
         return r;
     r = set_id_map(step, fd, err);
@@ -346,19 +386,20 @@ int mount_step_open_source(const struct mount_step *step, int *ret_mount_fd, str
     return 0;
 }
 
+static int keep_opened(const struct mount_step *step, int *ret_mount_fd, struct error *err)
+{
+    *ret_mount_fd = fcntl(step->mount_fd, F_DUPFD_CLOEXEC, 3);
+    return *ret_mount_fd < 0 ? error_errno(err, "keep the mount") : 0;
+}
+
 static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct error *err)
 {
     const struct mount_options *options = &step->options;
     auto_close int fd = -1;
-    int r = 0;
+    int r;
 
-    if (step->mount_fd >= 0) {
-        fd = fcntl(step->mount_fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0)
-            return error_errno(err, "keep the mount");
-    } else {
-        r = mount_step_open_source(step, &fd, err);
-    }
+    r = step->mount_fd >= 0 ? keep_opened(step, &fd, err)
+                            : mount_step_open_source(step, NULL, &fd, err);
     if (r < 0)
         return r;
     r = mount_change(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
@@ -368,6 +409,50 @@ static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct er
     if (r < 0)
         return r;
     *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
+/* Anything but a bind; the root overlay sets its map itself. */
+static int make_new(struct rootfs *rootfs, const struct mount_step *step,
+                    const struct target *target, int *ret_mount_fd, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    if (step->mount_fd >= 0)
+        return keep_opened(step, ret_mount_fd, err);
+    r = make_mount(rootfs, step, target, &fd, err);
+    if (r == 0 && step->kind != MOUNT_OVERLAY)
+        r = set_id_map(step, fd, err);
+    if (r < 0)
+        return r;
+    *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
+/* copy-symlink: the link that the source is, made again at the destination. */
+static int copy_link(const struct rootfs *rootfs, const char *destination, const char *text,
+                     struct error *err)
+{
+    const char *slash = strrchr(destination, '/');
+    const char *name = slash == NULL ? destination : slash + 1;
+    auto_free char *directory = xstrndup(destination, (size_t)(name - destination));
+    auto_close int directory_fd = -1;
+    char there[PATH_MAX];
+    ssize_t length;
+    int r;
+
+    r = path_make_directories(rootfs->root_fd, directory[0] == '\0' ? "." : directory,
+                              DIRECTORY_MODE, &directory_fd, err);
+    if (r < 0)
+        return r;
+    if (symlinkat(text, directory_fd, name) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return error_errno(err, "make the link");
+    length = readlinkat(directory_fd, name, there, sizeof(there));
+    if (length < 0 || (size_t)length != strlen(text) || memcmp(there, text, (size_t)length) != 0)
+        return error_set(err, EEXIST, "there is something else than a link to '%s'", text);
     return 0;
 }
 
@@ -442,8 +527,16 @@ static int apply(struct rootfs *rootfs, const struct mount_step *step, struct ta
                  struct error *err)
 {
     auto_close int mount_fd = -1;
+    auto_free char *text = NULL;
     int r;
 
+    if (step->link_text != NULL)
+        return copy_link(rootfs, step->destination, step->link_text, err);
+    r = mount_step_read_link(step, &text, err);
+    if (r < 0)
+        return r;
+    if (text != NULL)
+        return copy_link(rootfs, step->destination, text, err);
     if (step->kind == MOUNT_BIND) {
         r = make_bind(step, &mount_fd, err);
         if (r < 0)
@@ -456,7 +549,7 @@ static int apply(struct rootfs *rootfs, const struct mount_step *step, struct ta
     if (r != 0)
         return r < 0 ? r : 0;
     if (step->kind != MOUNT_BIND) {
-        r = make_mount(rootfs, step, target, &mount_fd, err);
+        r = make_new(rootfs, step, target, &mount_fd, err);
         if (r < 0)
             return r;
     }

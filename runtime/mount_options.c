@@ -19,6 +19,9 @@ enum word_effect {
     WORD_COPY_UP,
     WORD_ID_MAP,
     WORD_ID_MAP_RECURSIVE,
+    WORD_COPY_LINK,
+    WORD_SOURCE_LINK,
+    WORD_DESTINATION_LINK,
     WORD_NOTHING,
 };
 
@@ -106,6 +109,9 @@ static const struct option_word option_words[] = {
     { "tmpcopyup", WORD_COPY_UP, 0, 0 },
     { "idmap", WORD_ID_MAP, 0, 0 },
     { "ridmap", WORD_ID_MAP_RECURSIVE, 0, 0 },
+    { "copy-symlink", WORD_COPY_LINK, 0, 0 },
+    { "src-nofollow", WORD_SOURCE_LINK, 0, 0 },
+    { "dest-nofollow", WORD_DESTINATION_LINK, 0, 0 },
 };
 
 static const struct option_word *find_word(const char *name)
@@ -172,10 +178,32 @@ static int add_word(struct mount_options *options, const struct option_word *wor
     case WORD_ID_MAP:
         options->has_id_map = true;
         break;
+    case WORD_COPY_LINK:
+        options->copies_link = true;
+        break;
+    case WORD_SOURCE_LINK:
+        options->keeps_source_link = true;
+        break;
+    case WORD_DESTINATION_LINK:
+        options->keeps_destination_link = true;
+        break;
     case WORD_NOTHING:
         break;
     }
     return 0;
+}
+
+/* "idmap=uids=...", crun's form with mappings of its own. */
+static bool add_id_map(struct mount_options *options, const char *text)
+{
+    bool is_recursive = text_starts(text, "ridmap=");
+
+    if (!is_recursive && !text_starts(text, "idmap="))
+        return false;
+    options->has_id_map = true;
+    options->is_id_map_recursive |= is_recursive;
+    options->id_map = strchr(text, '=') + 1;
+    return true;
 }
 
 int mount_options_parse(const struct strings *words, struct mount_options *ret_options,
@@ -190,6 +218,8 @@ int mount_options_parse(const struct strings *words, struct mount_options *ret_o
     for (size_t i = 0; i < words->count; i++) {
         const struct option_word *word = find_word(words->items[i]);
 
+        if (word == NULL && add_id_map(&options, words->items[i]))
+            continue;
         if (word == NULL) {
             options.data = xrealloc(options.data, options.data_count + 1, sizeof(options.data[0]));
             options.data[options.data_count++] = words->items[i];

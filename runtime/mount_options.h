@@ -28,6 +28,10 @@ struct mount_options {
     bool is_bind, is_bind_recursive;
     bool has_copy_up; /* tmpcopyup */
     bool has_id_map, is_id_map_recursive;
+    const char *id_map;          /* mappings of the option itself, borrowed; NULL: none */
+    bool copies_link;            /* copy-symlink: a source that is a link is made again */
+    bool keeps_source_link;      /* src-nofollow: the link itself is bound */
+    bool keeps_destination_link; /* dest-nofollow: the mount goes onto the link itself */
     const char **data; /* words for the file system itself; borrowed texts in an owned array */
     size_t data_count;
 };

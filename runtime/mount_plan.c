@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 
 #include "base/path.h"
+#include "runtime/idmap_option.h"
 #include "runtime/sysctls.h"
 
 /* A device directory of our own when the configuration mounts none: nodes are never made in the
@@ -74,8 +75,15 @@ static int check_bind(const struct mount_step *step, const struct spec_mount *mo
     if (text_is_empty(mount->source))
         return error_set(err, EINVAL, "mounts[%zu].source: a bind mount needs one", step->index);
     if (options->data_count > 0)
-        return error_set(err, EINVAL, "mounts[%zu].options: unknown mount option '%s'", step->index,
-                         options->data[0]);
+        return error_set(err, EINVAL,
+                         "mounts[%zu].options: bind mounts cannot have any filesystem-specific "
+                         "options applied: '%s'",
+                         step->index, options->data[0]);
+    if (options->copies_link && (options->keeps_source_link || options->keeps_destination_link))
+        return error_set(err, EINVAL,
+                         "mounts[%zu].options: 'copy-symlink' excludes 'src-nofollow' and "
+                         "'dest-nofollow'",
+                         step->index);
     if (options->has_copy_up)
         return error_set(err, EINVAL, "mounts[%zu].options: 'tmpcopyup' is for tmpfs only",
                          step->index);
@@ -84,6 +92,11 @@ static int check_bind(const struct mount_step *step, const struct spec_mount *mo
 
 static int check_file_system(const struct mount_step *step, struct error *err)
 {
+    if (step->options.copies_link || step->options.keeps_source_link)
+        return error_set(
+            err, EINVAL,
+            "mounts[%zu].options: 'copy-symlink' and 'src-nofollow' are for binds only",
+            step->index);
     if (text_is_empty(step->type))
         return error_set(err, EINVAL,
                          "mounts[%zu].type: missing, and 'bind' is not among the options",
@@ -154,23 +167,47 @@ static void drop_unknown_group(const struct spec *spec, struct mount_options *op
     options->data_count = kept;
 }
 
+static int check_id_map(const struct mount_step *step, struct error *err)
+{
+    if (step->uid_mappings->count == 0 || step->gid_mappings->count == 0)
+        return error_set(err, EINVAL, "mounts[%zu]: 'idmap' needs uidMappings and gidMappings",
+                         step->index);
+    /* Their files belong to nobody in particular, and the kernel cannot map them. */
+    if (step->kind == MOUNT_PROC || step->kind == MOUNT_SYSFS || step->kind == MOUNT_CGROUP ||
+        step->kind == MOUNT_DEVPTS)
+        return error_set(err, EOPNOTSUPP, "mounts[%zu]: '%s' cannot be id-mapped", step->index,
+                         step->type);
+    return 0;
+}
+
 /* "idmap" without mappings means those of the container's user namespace (config.md "Mounts"). */
 static int plan_id_map(const struct spec *spec, const struct spec_mount *mount,
                        struct mount_step *step, struct error *err)
 {
     bool has_maps = mount->uid_mappings.count > 0 || mount->gid_mappings.count > 0;
 
+    int r;
+
     if (!step->options.has_id_map && !has_maps)
         return 0;
+    if (step->options.id_map != NULL) {
+        if (has_maps)
+            return error_set(err, EINVAL,
+                             "mounts[%zu].options: mappings are given twice, 'idmap=%s' too",
+                             step->index, step->options.id_map);
+        step->own_mappings = xcalloc(2, sizeof(step->own_mappings[0]));
+        r = idmap_option_parse(step->options.id_map, &spec->linux_, &step->own_mappings[0],
+                               &step->own_mappings[1], err);
+        if (r < 0)
+            return error_prefix(err, r, "mounts[%zu].options: 'idmap=%s'", step->index,
+                                step->options.id_map);
+        step->uid_mappings = &step->own_mappings[0];
+        step->gid_mappings = &step->own_mappings[1];
+        return check_id_map(step, err);
+    }
     step->uid_mappings = has_maps ? &mount->uid_mappings : &spec->linux_.uid_mappings;
     step->gid_mappings = has_maps ? &mount->gid_mappings : &spec->linux_.gid_mappings;
-    if (step->uid_mappings->count == 0 || step->gid_mappings->count == 0)
-        return error_set(err, EINVAL, "mounts[%zu]: 'idmap' needs uidMappings and gidMappings",
-                         step->index);
-    if (step->kind != MOUNT_BIND && step->kind != MOUNT_OVERLAY)
-        return error_set(err, EOPNOTSUPP, "mounts[%zu]: only binds and overlays can be id-mapped",
-                         step->index);
-    return 0;
+    return check_id_map(step, err);
 }
 
 static int plan_step(const struct spec *spec, size_t index, const char *bundle_path,
@@ -231,6 +268,10 @@ static void free_step(struct mount_step *step)
     free(step->destination);
     free(step->source);
     mount_options_clear(&step->options);
+    for (size_t i = 0; step->own_mappings != NULL && i < 2; i++)
+        free(step->own_mappings[i].items);
+    free(step->own_mappings);
+    free(step->link_text);
 }
 
 static int add_overlay(struct rootfs_plan *plan, struct mount_step *step, struct error *err)
@@ -386,5 +427,6 @@ void rootfs_plan_free(struct rootfs_plan *plan)
     free(plan->overlay);
     free(plan->steps);
     free(plan->root_path);
+    free(plan->label);
     free(plan);
 }

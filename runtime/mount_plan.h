@@ -31,6 +31,8 @@ struct mount_step {
     const char *type;  /* borrowed; not for binds */
     struct mount_options options;
     const struct spec_id_mappings *uid_mappings, *gid_mappings; /* borrowed; NULL: no id map */
+    struct spec_id_mappings *own_mappings; /* two, what they are when an option has them; owned */
+    char *link_text;        /* copy-symlink: read by rootfs_open_sources(); NULL: not, or no link */
     int mount_fd;           /* made by rootfs_open_sources(), owned; -1: the init makes it */
     bool is_dev;            /* gets the device nodes */
     bool is_pts;            /* where terminals come from */
@@ -43,6 +45,7 @@ struct rootfs_plan {
     char *root_path;         /* absolute */
     bool has_propagation;    /* linux.rootfsPropagation is given */
     struct mount_propagation propagation;
+    char *label;                /* mount option of linux.mountLabel; NULL: none */
     struct mount_step *overlay; /* the root itself; NULL: a bind of root_path */
     int root_mount_fd;          /* made by rootfs_open_sources(), owned; -1: the init makes it */
     struct mount_step *steps;

@@ -16,6 +16,7 @@
 #include "runtime/masked_paths.h"
 #include "runtime/mount_api.h"
 #include "runtime/mount_apply.h"
+#include "runtime/mount_label.h"
 #include "runtime/overlay_root.h"
 #include "runtime/rootfs_state.h"
 #include "runtime/sysctls.h"
@@ -141,7 +142,11 @@ static int open_source(const struct rootfs_plan *plan, struct mount_step *step, 
     char name[MOUNT_STEP_NAME_MAX];
     int r;
 
-    r = mount_step_open_source(step, &step->mount_fd, err);
+    r = mount_step_read_link(step, &step->link_text, err);
+    if (r == 0 && step->link_text != NULL)
+        return 0;
+    if (r == 0)
+        r = mount_step_open_source(step, plan->label, &step->mount_fd, err);
     /* What shut_off_host() does to all other mounts. */
     if (r == 0 && !is_shared(plan))
         r = mount_propagate(step->mount_fd, &slave, err);
@@ -155,7 +160,8 @@ int rootfs_open_binds(struct rootfs_plan *plan, struct error *err)
     int r;
 
     for (size_t i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].kind != MOUNT_BIND)
+        /* A map goes onto a new file system only where its user namespace's owner makes it. */
+        if (plan->steps[i].kind != MOUNT_BIND && plan->steps[i].uid_mappings == NULL)
             continue;
         r = open_source(plan, &plan->steps[i], err);
         if (r < 0)
@@ -179,8 +185,13 @@ static int open_sources(struct rootfs_plan *plan, bool is_child, struct error *e
 
 int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)
 {
+    int r;
+
     assert(plan != NULL);
 
+    r = mount_label_choose(plan, err);
+    if (r < 0)
+        return r;
     return plan->has_user_namespace && geteuid() == 0 ? open_sources(plan, false, err) : 0;
 }
 

@@ -140,3 +140,203 @@ CASES
     run grep -c "$BATS_TEST_TMPDIR/outside" /proc/self/mountinfo
     [ "$output" = 0 ]
 }
+
+@test "links: copy-symlink, src-nofollow, dest-nofollow" {
+    ln -s nowhere/at/all "$BUNDLE/source/link"
+    ln -s nowhere "$BUNDLE/rootfs/etc/link"
+    ln -s nowhere "$BUNDLE/rootfs/etc/other"
+    runs 'for f in /copied/a /bound /etc/other; do readlink $f; done; cat /etc/link /followed'
+    adds '{destination: "/copied/a", type: "bind", source: "source/link", options: ["copy-symlink"]},
+        {destination: "/bound", type: "bind", source: "source/link", options: ["bind", "src-nofollow"]},
+        {destination: "/etc/other", type: "bind", source: "source/link", options: ["bind", "src-nofollow", "dest-nofollow"]},
+        {destination: "/etc/link", type: "bind", source: "source/file", options: ["bind", "dest-nofollow"]},
+        {destination: "/followed", type: "bind", source: "source/file", options: ["bind", "copy-symlink"]}'
+    run -0 oci run -b "$BUNDLE" linked
+    [ "$output" = "nowhere/at/all
+nowhere/at/all
+nowhere/at/all
+inside
+inside" ]
+    # Again: the link that is there is the one that is wanted. Another is not.
+    run -0 oci run -b "$BUNDLE" linked
+    rm "$BUNDLE/rootfs/copied/a"
+    ln -s elsewhere "$BUNDLE/rootfs/copied/a"
+    run -1 oci run -b "$BUNDLE" linked
+    expect_text "there is something else than a link to 'nowhere/at/all'"
+    [ "$(readlink "$BUNDLE/rootfs/etc/link")" = nowhere ]
+}
+
+@test "links are copied for a user namespace, too" {
+    ln -s nowhere/at/all "$BUNDLE/source/link"
+    adds '{destination: "/copied/a", type: "bind", source: "source/link", options: ["copy-symlink"]}'
+    map_root
+    runs 'readlink /copied/a'
+    run -0 oci run -b "$BUNDLE" linked
+    [ "$output" = nowhere/at/all ]
+}
+
+@test "id maps of an option, of a mount and of the container" {
+    chown 1000:1000 "$BUNDLE/source/file"
+    runs 'stat -c %u:%g /a /b /c'
+    adds '{destination: "/a", source: "source/file", options: ["bind", "idmap=uids=1000-5000-10;gids=1000-6000-1"]},
+        {destination: "/b", type: "tmpfs", options: ["mode=755", "idmap=uids=0-7-1;gids=0-8-1"]},
+        {destination: "/c", source: "source/file", options: ["bind"],
+         uidMappings: [{containerID: 1000, hostID: 11, size: 1}], gidMappings: [{containerID: 1000, hostID: 12, size: 1}]}'
+    run -0 oci run -b "$BUNDLE" mapped
+    [ "$output" = "5000:6000
+7:8
+11:12" ]
+    map_root
+    configure '.mounts |= .[:-3]'
+    runs 'stat -c %u:%g /a /b /c; touch /b/x; stat -c %u:%g /b/x'
+    adds '{destination: "/a", source: "source/file", options: ["bind", "idmap=uids=@1000-5000-10;gids=@1000-6000-1"]},
+        {destination: "/b", type: "tmpfs", options: ["mode=755", "idmap"]},
+        {destination: "/c", source: "source/file", options: ["bind", "idmap"]}'
+    run -0 oci run -b "$BUNDLE" mapped
+    [ "$output" = "5000:6000
+0:0
+1000:1000
+0:0" ]
+    configure '.mounts[-1].options = ["bind", "idmap=uids=@70000-70000-1"]'
+    run -1 oci run -b "$BUNDLE" mapped
+    expect_text "mapping '@70000-70000-1': no mapping of the user namespace has the ids 70000 to 70000"
+}
+
+@test "every attribute reaches its mount, recursive ones those below" {
+    mount -t tmpfs tmpfs "$BUNDLE/source/below"
+    runs 'grep " /m[0-9]" /proc/self/mountinfo | cut -d" " -f5,6'
+    adds '{destination: "/m1", source: "source", options: ["rbind", "rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnodiratime", "rnosymfollow"]},
+        {destination: "/m2", source: "source", options: ["rbind", "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"]},
+        {destination: "/m3", source: "source", options: ["bind", "strictatime", "silent", "loud", "remount", "defaults"]},
+        {destination: "/m4", type: "tmpfs", options: ["sync", "dirsync", "lazytime", "ro", "rw"]}'
+    run -0 oci run -b "$BUNDLE" flags
+    echo "$output"
+    [ "$output" = "/m1 ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow
+/m1/below ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow
+/m2 ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow
+/m2/below rw,relatime
+/m3 rw
+/m4 rw,relatime" ]
+    umount "$BUNDLE/source/below"
+}
+
+@test "a flag that the host has locked stays in a user namespace" {
+    mkdir "$BUNDLE/ro"
+    mount -t tmpfs -o ro,nosuid,nodev tmpfs "$BUNDLE/ro"
+    map_root
+    runs 'grep " /m " /proc/self/mountinfo | cut -d" " -f6'
+    adds '{destination: "/m", source: "ro", options: ["bind"]}'
+    run -0 oci run -b "$BUNDLE" locked
+    [ "$output" = ro,nosuid,nodev,relatime ]
+    umount "$BUNDLE/ro"
+}
+
+@test "odd destinations: relative, missing, of another kind, inside of /proc" {
+    runs 'cat /here/there/file /proc/uptime; ls /made'
+    adds '{destination: "here/./there/", source: "source", options: ["bind"]},
+        {destination: "/proc/uptime", source: "source/file", options: ["bind"]},
+        {destination: "/made", source: "source/below", options: ["bind"]}'
+    run -0 oci run -b "$BUNDLE" odd
+    [ "$output" = "inside
+inside" ]
+    local mount words
+    cp "$BUNDLE/config.json" "$BATS_TEST_TMPDIR/good"
+    while IFS='|' read -r mount words; do
+        cp "$BATS_TEST_TMPDIR/good" "$BUNDLE/config.json"
+        adds "$mount"
+        run -1 oci run -b "$BUNDLE" odd
+        expect_text "$words"
+        [ "${#lines[@]}" = 1 ]
+        [ ! -e "$ROOT/odd" ]
+    done << 'CASES'
+{destination: "/tmp", source: "source/file", options: ["bind"]}|the source is a file, the destination is not
+{destination: "/proc/version", source: "source/file", options: ["bind"]}|cannot be mounted because it is inside /proc
+{destination: "/x", source: "source", options: ["bind", "size=1"]}|bind mounts cannot have any filesystem-specific options applied
+{destination: "/x", source: "nosuch", options: ["bind"]}|bind of
+{destination: "/x", type: "tmpfs", options: ["src-nofollow"]}|'copy-symlink' and 'src-nofollow' are for binds only
+{destination: "/x", source: "source", options: ["bind", "copy-symlink", "src-nofollow"]}|'copy-symlink' excludes 'src-nofollow'
+{destination: "/x", type: "tmpfs", options: ["size=banana"]}|Bad value
+{destination: "/x", type: "sysfs", options: ["idmap=uids=0-1-1;gids=0-1-1"]}|'sysfs' cannot be id-mapped
+CASES
+    cp "$BATS_TEST_TMPDIR/good" "$BUNDLE/config.json"
+    rmdir "$BUNDLE/rootfs/proc"
+    ln -s /tmp "$BUNDLE/rootfs/proc"
+    run -1 oci run -b "$BUNDLE" odd
+    expect_text 'must be mounted on ordinary directory'
+}
+
+@test "a bound /dev is taken as it is" {
+    configure '.mounts |= map(select(.destination | startswith("/dev") | not)) |
+        .mounts += [{destination: "/dev", type: "bind", source: "/dev", options: ["rbind", "rslave"]}]'
+    before=$(ls -A /dev)
+    runs 'echo x > /dev/null && test -c /dev/zero && echo fine'
+    run -0 oci run -b "$BUNDLE" hostdev
+    [ "$output" = fine ]
+    [ "$(ls -A /dev)" = "$before" ]
+}
+
+@test "cgroups are seen in every combination of namespaces, read-only or not" {
+    local namespace user options
+    for user in no yes; do
+        for namespace in no yes; do
+            for options in ro rw; do
+                cp "$BUNDLE/config.json" "$BATS_TEST_TMPDIR/good"
+                [ $user = no ] || map_root
+                [ $namespace = no ] || configure '.linux.namespaces += [{type: "cgroup"}]'
+                configure ".mounts |= map(if .type == \"cgroup\" then
+                    .options = [\"nosuid\", \"noexec\", \"nodev\", \"$options\"] else . end)"
+                runs 'cd /sys/fs/cgroup && for d in . *; do
+                    ls $d/cgroup.procs $d/tasks 2> /dev/null; done | grep -c . ; id -u'
+                echo "user namespace: $user, cgroup namespace: $namespace, $options"
+                run -0 oci run -b "$BUNDLE" cgrouped
+                [ "${lines[0]}" -ge 1 ]
+                cp "$BATS_TEST_TMPDIR/good" "$BUNDLE/config.json"
+            done
+        done
+    done
+}
+
+@test "devpts works in a user namespace that has no group 5" {
+    configure '.linux.namespaces += [{type: "user"}] |
+        .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1}] |
+        .linux.gidMappings = .linux.uidMappings'
+    chown -R 100000:100000 "$BUNDLE/rootfs"
+    runs 'test -e /dev/pts/ptmx && echo fine'
+    run -0 oci run -b "$BUNDLE" pts
+    [ "$output" = fine ]
+}
+
+@test "a mount label without SELinux is warned about" {
+    [ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is enabled"
+    configure '.linux.mountLabel = "system_u:object_r:container_file_t:s0"'
+    runs 'echo fine'
+    run -0 oci run -b "$BUNDLE" labelled
+    expect_text "linux.mountLabel: SELinux is not enabled on this machine"
+    expect_text fine
+    configure '.annotations["run.oci.mount_context_type"] = "moon"'
+    run -1 oci run -b "$BUNDLE" labelled
+    expect_text "annotation run.oci.mount_context_type: 'moon' is not one of"
+}
+
+@test "the root's propagation is as configured" {
+    local word expected
+    runs 'sed -n "s|^[^ ]* [^ ]* [^ ]* [^ ]* / [^ ]* \(.*\)- .*|:\1|p" /proc/self/mountinfo'
+    ln -s busybox "$BUNDLE/rootfs/bin/sed"
+    while IFS='|' read -r word expected; do
+        configure ".linux.rootfsPropagation = \"$word\""
+        run -0 oci run -b "$BUNDLE" propagated
+        [[ "$output" =~ ^$expected$ ]] || {
+            echo "$word: '$output', expected '$expected'"
+            return 1
+        }
+    done << 'CASES'
+private|:
+rprivate|:
+slave|:
+rslave|:
+shared|:shared:[0-9]+ 
+rshared|:shared:[0-9]+ 
+unbindable|:unbindable 
+runbindable|:unbindable 
+CASES
+}

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/auto.h"
+#include "runtime/mount_label.h"
 #include "runtime/mount_plan.h"
 
 /* A spec in memory: what a test gives, and a root. */
@@ -76,6 +77,52 @@ static void assert_refused(struct fixture *fixture, int code, const char *messag
     assert_int_equal(plan(fixture), -code);
     assert_string_equal(fixture->err.message, message);
     assert_null(fixture->plan);
+}
+
+static void a_label_becomes_the_option_that_the_annotation_says(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free char *word = NULL;
+
+    assert_int_equal(mount_label_word(&fixture->spec, &word, &fixture->err), 0);
+    assert_null(word);
+    fixture->spec.linux_.mount_label = (char *)"u:r:t:s0:c1,c2";
+    assert_int_equal(mount_label_word(&fixture->spec, &word, &fixture->err), 0);
+    assert_string_equal(word, "context=u:r:t:s0:c1,c2");
+    free(take_ptr(&word));
+    string_map_set(&fixture->spec.annotations, "run.oci.mount_context_type", "rootcontext");
+    assert_int_equal(mount_label_word(&fixture->spec, &word, &fixture->err), 0);
+    assert_string_equal(word, "rootcontext=u:r:t:s0:c1,c2");
+    string_map_set(&fixture->spec.annotations, "run.oci.mount_context_type", "moon");
+    free(take_ptr(&word));
+    assert_int_equal(mount_label_word(&fixture->spec, &word, &fixture->err), -EINVAL);
+    assert_string_equal(fixture->err.message,
+                        "annotation run.oci.mount_context_type: 'moon' is not one of context, "
+                        "fscontext, defcontext, rootcontext");
+    string_map_clear(&fixture->spec.annotations);
+}
+
+static void labels_are_for_new_file_systems_that_take_them(void **state)
+{
+    static const struct {
+        enum mount_kind kind;
+        const char *type;
+        bool is_concerned;
+    } cases[] = {
+        { MOUNT_TMPFS, "tmpfs", true },    { MOUNT_DEVPTS, "devpts", true },
+        { MOUNT_OTHER, "ext4", true },     { MOUNT_KERNEL, "hugetlbfs", true },
+        { MOUNT_BIND, NULL, false },       { MOUNT_PROC, "proc", false },
+        { MOUNT_SYSFS, "sysfs", false },   { MOUNT_CGROUP, "cgroup", false },
+        { MOUNT_KERNEL, "mqueue", false }, { MOUNT_OVERLAY, "overlay", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct mount_step step = { .kind = cases[i].kind, .type = cases[i].type };
+
+        if (mount_label_concerns(&step) != cases[i].is_concerned)
+            fail_msg("case %zu", i);
+    }
 }
 
 static void paths_are_below_the_bundle_unless_absolute(void **state)
@@ -195,7 +242,9 @@ static void data_on_a_bind_is_an_unknown_option(void **state)
 
     add_mount(fixture, "/a", "bind", "/srv", "ro");
     add_mount(fixture, "/b", "bind", "/srv", "rwx");
-    assert_refused(fixture, EINVAL, "mounts[1].options: unknown mount option 'rwx'");
+    assert_refused(fixture, EINVAL,
+                   "mounts[1].options: bind mounts cannot have any filesystem-specific options "
+                   "applied: 'rwx'");
 }
 
 static void what_is_missing_is_named(void **state)
@@ -324,6 +373,8 @@ static void a_step_is_named_for_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_label_becomes_the_option_that_the_annotation_says),
+        TEST(labels_are_for_new_file_systems_that_take_them),
         TEST(paths_are_below_the_bundle_unless_absolute),
         TEST(an_absolute_root_is_kept),
         TEST(a_destination_cannot_climb_out),
