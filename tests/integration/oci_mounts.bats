@@ -340,3 +340,68 @@ unbindable|:unbindable
 runbindable|:unbindable 
 CASES
 }
+
+@test "devices of every type, with mode and owner; a wrong file in their place is told" {
+    configure '.linux.devices = [
+        {path: "/dev/one", type: "c", major: 10, minor: 229, fileMode: 432, uid: 3, gid: 4},
+        {path: "/dev/below/two", type: "b", major: 7, minor: 9},
+        {path: "/dev/three", type: "p", fileMode: 384},
+        {path: "/outside/four", type: "u", major: 1, minor: 3}]'
+    runs 'stat -c "%A %u %g %t:%T" /dev/one /dev/below/two /dev/three /outside/four'
+    run -0 oci run -b "$BUNDLE" noded
+    [ "$output" = "crw-rw---- 3 4 a:e5
+brw-rw-rw- 0 0 7:9
+prw------- 0 0 0:0
+crw-rw-rw- 0 0 1:3" ]
+    rm "$BUNDLE/rootfs/outside/four"
+    touch "$BUNDLE/rootfs/outside/four"
+    run -1 oci run -b "$BUNDLE" noded
+    expect_text "linux.devices[3] '/outside/four': there is something else of that name"
+    [ -z "$(find "$BUNDLE/rootfs/outside" -type c)" ]
+}
+
+@test "in a user namespace devices are the host's nodes, verified" {
+    map_root
+    configure '.linux.devices = [{path: "/dev/full", type: "c", major: 1, minor: 7}]'
+    runs 'stat -c "%t:%T" /dev/null /dev/full'
+    run -0 oci run -b "$BUNDLE" noded
+    [ "$output" = "1:3
+1:7" ]
+    configure '.linux.devices[0].minor = 5'
+    run -1 oci run -b "$BUNDLE" noded
+    expect_text "'/dev/full' of the host is another device"
+}
+
+@test "sysctls of the container's namespaces are set, others are refused" {
+    configure '.linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel/msgmax": "12345"}'
+    runs 'cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax'
+    run -0 oci run -b "$BUNDLE" tuned
+    [ "$output" = "1
+12345" ]
+    local name words
+    while IFS='|' read -r name words; do
+        configure --arg name "$name" '.linux.sysctl = {($name): "1"}'
+        run -1 oci run -b "$BUNDLE" tuned
+        expect_text "linux.sysctl: '$name' $words"
+    done << 'CASES'
+kernel.pid_max|belongs to no namespace, it would change the host
+vm/swappiness|belongs to no namespace, it would change the host
+kernel.hostname|is set by the member 'hostname'
+net/../kernel/x|is not the name of a setting
+user.max_user_namespaces|needs the container's own user namespace
+CASES
+}
+
+@test "masked paths share one read-only directory; what is missing is left out" {
+    mkdir -p "$BUNDLE/rootfs/hidden/below" "$BUNDLE/rootfs/other"
+    echo secret > "$BUNDLE/rootfs/hidden/file"
+    configure '.linux.maskedPaths = ["/hidden", "/other", "/etc/secret", "/nosuch"] |
+        .linux.readonlyPaths = ["/data", "/nosuch"]'
+    echo secret > "$BUNDLE/rootfs/etc/secret"
+    runs 'ls /hidden; cat /etc/secret; stat -c %d /hidden /other; touch /data/x; touch /hidden/x'
+    run oci run -b "$BUNDLE" masked
+    [ "${lines[0]}" = "${lines[1]}" ]
+    expect_text "touch: /data/x: Read-only file system"
+    expect_text "touch: /hidden/x: Read-only file system"
+    [[ "$output" != *secret* ]]
+}
