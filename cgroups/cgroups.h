@@ -345,6 +345,33 @@ int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, stru
  */
 int cgroup_enter_child(struct cgroup *cgroup, bool is_cloned_into, struct error *err);
 
+/* --- sub_cgroup.c: other places for one further process ----------------------------------------
+ */
+
+struct cgroup_places;
+void cgroup_places_free(struct cgroup_places *places);
+DEFINE_AUTO(cgroup_places)
+
+/**
+ * Below @cgroup, as `exec --cgroup` says: one PATH for all hierarchies, or for some of v1
+ * CONTROLLER[,CONTROLLER]:PATH, several times; the others keep the container's own. The groups must
+ * exist when they are entered.
+ *
+ * -EINVAL: "x is not a sub cgroup path", "unknown controller x".
+ */
+int cgroup_places_plan(const struct cgroup *cgroup, const struct strings *arguments,
+                       struct cgroup_places **ret_places, struct error *err);
+/** Where process @pid is, in each hierarchy. */
+int cgroup_places_of(struct cgroup_system *system, pid_t pid, struct cgroup_places **ret_places,
+                     struct error *err);
+/** For CLONE_INTO_CGROUP, borrowed; -1: there is no v2 hierarchy, or nothing at that place. */
+int cgroup_places_clone_fd(struct cgroup_places *places);
+/** As cgroup_enter_child(). */
+int cgroup_places_enter_child(const struct cgroup_places *places, bool is_cloned_into,
+                              struct error *err);
+/** Relative path in the hierarchy of that index; NULL: stays. For tests. */
+const char *cgroup_places_path(const struct cgroup_places *places, size_t index);
+
 int cgroup_freeze(struct cgroup *cgroup,
                   struct error *err); /* returns when frozen; thaws again on error */
 int cgroup_thaw(struct cgroup *cgroup, struct error *err);

@@ -17,6 +17,7 @@ libcgroups_a_SOURCES = \
 	cgroups/oom.c \
 	cgroups/resources_fields.c \
 	cgroups/resources_merge.c \
+	cgroups/sub_cgroup.c \
 	cgroups/usage.c cgroups/usage.h \
 	cgroups/usage_details.c \
 	cgroups/usage_fields.c \

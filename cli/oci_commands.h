@@ -29,7 +29,9 @@ int oci_usage_failed(int argc, char **argv, void *context, const struct error *e
 /** Fails a command: logs the sentence, also to standard error when the log is a file. Returns
  * @status. */
 int oci_fail(const struct oci_context *context, const struct error *err, int status);
-/** Reads --preserve-fds; each of these descriptors has to be open and is passed on. */
+/** How many descriptors from 3 on are sockets passed to this process (sd_listen_fds(3)). */
+unsigned oci_listen_fds(void);
+/** Counts these and those of --preserve-fds behind them; each has to be open and is passed on. */
 int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_count,
                            struct error *err);
 /** The folder of run state without --root: the machine's for root, else one of the user's own,

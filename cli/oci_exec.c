@@ -58,6 +58,14 @@ static void add_capabilities(const struct strings *names, struct spec_process *p
     strings_add_all(&process->capabilities->permitted, names);
 }
 
+static void set_text(const struct arguments *arguments, const char *option, char **text)
+{
+    if (!arguments_has(arguments, option))
+        return;
+    free(*text);
+    *text = xstrdup(arguments_text(arguments, option));
+}
+
 static int change_process(const struct arguments *arguments, struct spec_process *process,
                           struct error *err)
 {
@@ -77,10 +85,9 @@ static int change_process(const struct arguments *arguments, struct spec_process
             return error_set(err, EINVAL, "--env '%s': is not NAME=VALUE", env->items[i]);
         strings_set_variable(&process->env, name, equals + 1);
     }
-    if (arguments_has(arguments, "cwd")) {
-        free(process->cwd);
-        process->cwd = xstrdup(arguments_text(arguments, "cwd"));
-    }
+    set_text(arguments, "cwd", &process->cwd);
+    set_text(arguments, "apparmor", &process->apparmor_profile);
+    set_text(arguments, "process-label", &process->selinux_label);
     if (user != NULL)
         r = parse_user(user, &process->user, err);
     if (r == 0)
@@ -94,9 +101,35 @@ static int change_process(const struct arguments *arguments, struct spec_process
     return process->args.count == 0 ? error_set(err, EINVAL, "process args cannot be empty") : 0;
 }
 
-static int read_process(const char *path, struct spec_process **ret_process, struct error *err)
+/* As runc: what a process description leaves out is what the container has. */
+static void take_missing(struct spec_process *process, struct spec_process *from)
 {
-    struct spec_process *process = NULL;
+    if (process->capabilities == NULL)
+        process->capabilities = take_ptr(&from->capabilities);
+    if (process->apparmor_profile == NULL)
+        process->apparmor_profile = take_ptr(&from->apparmor_profile);
+    if (process->selinux_label == NULL)
+        process->selinux_label = take_ptr(&from->selinux_label);
+    if (process->scheduler == NULL)
+        process->scheduler = take_ptr(&from->scheduler);
+    if (process->io_priority == NULL)
+        process->io_priority = take_ptr(&from->io_priority);
+    if (process->exec_cpu_affinity == NULL)
+        process->exec_cpu_affinity = take_ptr(&from->exec_cpu_affinity);
+    if (process->rlimits.count == 0) {
+        process->rlimits = from->rlimits;
+        from->rlimits = (struct spec_rlimits){ 0 };
+    }
+    if (!process->has_oom_score_adj) {
+        process->has_oom_score_adj = from->has_oom_score_adj;
+        process->oom_score_adj = from->oom_score_adj;
+    }
+}
+
+static int read_process(const char *path, struct spec_process *container_process,
+                        struct spec_process **ret_process, struct error *err)
+{
+    AUTO(spec_process) struct spec_process *process = NULL;
     auto_free char *json = NULL;
     auto_close int fd = -1;
     size_t length = 0;
@@ -113,18 +146,36 @@ static int read_process(const char *path, struct spec_process **ret_process, str
     r = decode_text(&spec_process_object, json, length, process, path, err);
     if (r == 0)
         r = spec_process_check(process, err);
-    if (r < 0) {
-        spec_process_free(process);
+    if (r < 0)
         return r;
-    }
-    *ret_process = process;
+    take_missing(process, container_process);
+    *ret_process = take_ptr(&process);
+    return 0;
+}
+
+/* What to run: the container's own process, changed by options, or a description in a file. */
+static int plan_process(struct container *container, const struct arguments *arguments,
+                        struct spec_process **ret_process, struct error *err)
+{
+    const char *file = arguments_text(arguments, "process");
+    AUTO(spec_process) struct spec_process *process = NULL;
+    int r;
+
+    r = container_exec_process(container, &process, err);
+    if (r < 0)
+        return r;
+    if (file != NULL)
+        return read_process(file, process, ret_process, err);
+    r = change_process(arguments, process, err);
+    if (r < 0)
+        return r;
+    *ret_process = take_ptr(&process);
     return 0;
 }
 
 static int run_exec(struct container *container, const struct arguments *arguments,
                     struct error *err)
 {
-    const char *process_file = arguments_text(arguments, "process");
     bool is_detached = arguments_flag(arguments, "detach");
     AUTO(spec_process) struct spec_process *process = NULL;
     struct foreground foreground = { .signal_fd = -1, .console_fd = -1 };
@@ -134,7 +185,8 @@ static int run_exec(struct container *container, const struct arguments *argumen
         .pidfd_socket = arguments_text(arguments, "pidfd-socket"),
         .stdio = { -1, -1, -1 },
         .ignores_paused = arguments_flag(arguments, "ignore-paused"),
-        .cgroup = arguments_text(arguments, "cgroup"),
+        .cgroups = arguments_list(arguments, "cgroup"),
+        .listen_fds = oci_listen_fds(),
     };
     int console_fd = -1, status = 0, r;
     pid_t pid = 0;
@@ -142,10 +194,7 @@ static int run_exec(struct container *container, const struct arguments *argumen
     r = oci_parse_preserve_fds(arguments, &options.preserve_fds, err);
     if (r < 0)
         return r;
-    r = process_file != NULL ? read_process(process_file, &process, err)
-                             : container_exec_process(container, &process, err);
-    if (r == 0 && process_file == NULL)
-        r = change_process(arguments, process, err);
+    r = plan_process(container, arguments, &process, err);
     if (r < 0)
         return r;
     options.process = process;

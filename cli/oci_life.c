@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,22 @@
 #include "base/process.h"
 
 /* The life of a container: create, run, start, kill, pause, resume, delete. */
+
+#define PASSED_FDS_MAX 4096
+
+unsigned oci_listen_fds(void)
+{
+    const char *pid_text = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS");
+    uint64_t pid = 0, count = 0;
+
+    /* Meant for another process of our caller's, or nonsense: as if it was not there. */
+    if (pid_text == NULL || count_text == NULL ||
+        text_parse_u64(pid_text, "LISTEN_PID", INT32_MAX, &pid, NULL) < 0 ||
+        (pid_t)pid != getpid() ||
+        text_parse_u64(count_text, "LISTEN_FDS", PASSED_FDS_MAX, &count, NULL) < 0)
+        return 0;
+    return (unsigned)count;
+}
 
 int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_count,
                            struct error *err)
@@ -19,18 +36,21 @@ int oci_parse_preserve_fds(const struct arguments *arguments, unsigned *ret_coun
     int r;
 
     *ret_count = 0;
-    if (text == NULL)
-        return 0;
-    r = text_parse_u64(text, "--preserve-fds", 4096, &count, err);
-    if (r < 0)
-        return r;
+    if (text != NULL) {
+        r = text_parse_u64(text, "--preserve-fds", PASSED_FDS_MAX, &count, err);
+        if (r < 0)
+            return r;
+    }
+    count += oci_listen_fds();
     for (uint64_t i = 0; i < count; i++) {
         int fd = 3 + (int)i;
         int flags = fcntl(fd, F_GETFD);
 
         /* What came over exec is never close-on-exec: such a one is our own, the log for one. */
         if (flags < 0 || (flags & FD_CLOEXEC) != 0)
-            return error_set(err, EBADF, "--preserve-fds %s: descriptor %d is not open", text, fd);
+            return error_set(err, EBADF, "%s%s: descriptor %d is not open",
+                             text != NULL ? "--preserve-fds " : "LISTEN_FDS",
+                             text != NULL ? text : "", fd);
         r = fd_set_close_on_exec(fd, false, err);
         if (r < 0)
             return r;
@@ -51,6 +71,7 @@ static int fill_options(const struct arguments *arguments, struct container_opti
         .pid_file = arguments_text(arguments, "pid-file"),
         .console_socket = arguments_text(arguments, "console-socket"),
         .pidfd_socket = arguments_text(arguments, "pidfd-socket"),
+        .listen_fds = oci_listen_fds(),
         .stdio = { -1, -1, -1 },
         .has_no_pivot = arguments_flag(arguments, "no-pivot"),
         .has_no_new_keyring = arguments_flag(arguments, "no-new-keyring"),

@@ -99,7 +99,10 @@ static const struct option exec_options[] = {
     { "cap", 'c', OPTION_LIST, "CAP", "Add a capability", "none" },
     { "no-new-privs", 0, OPTION_FLAG, NULL, "Set no_new_privs", NULL },
     { "preserve-fds", 0, OPTION_TEXT, "N", "Pass N further descriptors, from 3 on", "none" },
-    { "cgroup", 0, OPTION_TEXT, "PATH", "Run in this sub-cgroup", "none" },
+    { "apparmor", 0, OPTION_TEXT, "PROFILE", "AppArmor profile of the program", "none" },
+    { "process-label", 0, OPTION_TEXT, "LABEL", "SELinux label of the program", "none" },
+    { "cgroup", 0, OPTION_LIST, "[CONTROLLER,...:]PATH",
+      "Run in this cgroup below the container's; with v1 for some controllers", "none" },
     { "ignore-paused", 0, OPTION_FLAG, NULL, "Also in a paused container", NULL },
     { 0 },
 };

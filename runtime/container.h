@@ -258,7 +258,9 @@ struct launch_plan {
     const struct spec_linux *linux_;    /* borrowed */
     struct seccomp_filter *filter;      /* NULL: none */
     uint64_t bounding, effective, inheritable, permitted, ambient;
-    unsigned preserve_fds;
+    struct strings env;    /* of the process, each name once */
+    unsigned preserve_fds; /* all that are passed on, from 3 */
+    unsigned listen_fds;   /* the first of them, that LISTEN_FDS tells of */
     int stdio[3];
     bool dies_with_parent, keeps_groups;
 };
@@ -268,13 +270,18 @@ void launch_plan_clear(struct launch_plan *plan);
 /** Standard streams, session, controlling terminal (@terminal_fd, -1: none), rlimits, scheduling.
  */
 int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct error *err);
-/** User, groups, directory, capabilities but for what seccomp needs; finds the program. Caller
- * frees *ret_program. */
-int launch_identity_child(const struct launch_plan *plan, char **ret_program, struct error *err);
+/* What is executed; as long as the process, so exec frees it. */
+struct launch_program {
+    char *path;
+    struct strings env;
+};
+/** User, groups, directory, capabilities but for what seccomp needs; finds the program. */
+int launch_identity_child(const struct launch_plan *plan, struct launch_program *ret_program,
+                          struct error *err);
 /** The filter, whose listener goes to @peer_fd, the last capabilities, exec. Returns only on
  * failure. */
-int launch_exec_child(const struct launch_plan *plan, const char *program, int peer_fd,
-                      struct error *err);
+int launch_exec_child(const struct launch_plan *plan, const struct launch_program *program,
+                      int peer_fd, struct error *err);
 
 /* --- init.c
  * ------------------------------------------------------------------------------------------ */

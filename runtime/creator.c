@@ -143,6 +143,7 @@ static int plan_all(struct creation *creation, struct error *err)
         return r;
     memcpy(creation->launch.stdio, creation->options->stdio, sizeof(creation->launch.stdio));
     creation->launch.preserve_fds = creation->options->preserve_fds;
+    creation->launch.listen_fds = creation->options->listen_fds;
     creation->launch.dies_with_parent = creation->options->dies_with_caller;
     r = host_setup_plan(creation->spec, &container->state, err);
     if (r < 0)

@@ -30,6 +30,7 @@ struct exec_context {
     const struct launch_plan *launch;
     const struct spec_cpu_affinity *affinity; /* NULL: none */
     struct cgroup *cgroup;                    /* NULL: none */
+    struct cgroup_places *places;             /* instead of it; NULL: none */
     bool is_cloned_into;
     bool is_rootless; /* no rights over the container but through its user namespace */
     pid_t target_pid; /* the container's init */
@@ -92,15 +93,16 @@ static int run_steps_child(const struct exec_context *context, struct error *err
 {
     const struct spec_process *process = context->options->process;
     auto_close int slave = -1, master = -1;
-    auto_free char *program = NULL;
+    struct launch_program program = { 0 };
     int flags = namespaces_exec_flags(context->spec);
     int r = 0;
 
-    if (context->cgroup != NULL) {
+    if (context->places != NULL)
+        r = cgroup_places_enter_child(context->places, context->is_cloned_into, err);
+    else if (context->cgroup != NULL)
         r = cgroup_enter_child(context->cgroup, context->is_cloned_into, err);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     if (context->affinity == NULL || text_is_empty(context->affinity->final))
         process_affinity_reset();
     else
@@ -132,7 +134,7 @@ static int run_steps_child(const struct exec_context *context, struct error *err
     r = sync_send(context->sync_fd, SYNC_STARTED, master >= 0 ? &master : NULL, master >= 0, err);
     if (r < 0)
         return r;
-    return launch_exec_child(context->launch, program, context->sync_fd, err);
+    return launch_exec_child(context->launch, &program, context->sync_fd, err);
 }
 
 static _Noreturn void run_child(const struct exec_context *context)
@@ -157,8 +159,8 @@ static int check_running(struct container *container, bool ignores_paused, struc
                          "cannot exec in a paused container (use --ignore-paused to "
                          "override)");
     if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
-        return error_set(err, ESRCH, "cannot exec in a container that is not running: '%s'",
-                         container->state.id);
+        return error_set(err, ESRCH, "cannot exec in a %s container: container not running: '%s'",
+                         container_status_name(status), container->state.id);
     return 0;
 }
 
@@ -248,7 +250,7 @@ static pid_t clone_exec(const struct exec_context *context, int cgroup_fd, bool 
     pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
     if (pid == 0)
         run_child(context);
-    if (pid < 0 && errno == EBUSY && cgroup_fd >= 0)
+    if (pid < 0 && errno == EBUSY && cgroup_fd >= 0 && context->places == NULL)
         pid = clone_nested(context, &arguments);
     if (pid < 0)
         error_errno(err, "clone the process");
@@ -347,6 +349,29 @@ static int hand_over(const struct container_exec_options *options, pid_t pid, in
     return options->pid_file != NULL ? pid_file_write(options->pid_file, pid, err) : 0;
 }
 
+/* The container's cgroup, or places below it. One that is gone was left by the container's first
+ * process and removed: then the new one goes where that is, not where the caller is. */
+static int plan_cgroup(struct container *container, const struct strings *arguments,
+                       struct exec_context *context, struct error *err)
+{
+    struct cgroup_system *system = NULL;
+    int r = 0;
+
+    context->cgroup = container_cgroup(container);
+    if (context->cgroup != NULL) {
+        if (arguments != NULL && arguments->count > 0)
+            r = cgroup_places_plan(context->cgroup, arguments, &context->places, err);
+    } else if (arguments != NULL && arguments->count > 0) {
+        r = error_set(err, EOPNOTSUPP, "'%s': the container has no cgroup", arguments->items[0]);
+    } else if (container->state.cgroup != NULL) {
+        r = runtime_open_cgroups(container->runtime, &system, err);
+        if (r == 0 && system != NULL)
+            r = cgroup_places_of(system, container->state.pid, &context->places, err);
+        return r < 0 ? r : 0;
+    }
+    return r < 0 ? error_prefix(err, r, "--cgroup") : 0;
+}
+
 /* Decides all that can be decided before the clone. */
 static int plan_exec(struct container *container, const struct container_exec_options *options,
                      struct exec_context *context, struct launch_plan *launch, struct error *err)
@@ -357,8 +382,6 @@ static int plan_exec(struct container *container, const struct container_exec_op
     r = check_running(container, options->ignores_paused, err);
     if (r < 0)
         return r;
-    if (options->cgroup != NULL)
-        return error_set(err, EOPNOTSUPP, "exec in a sub-cgroup is not supported yet");
     r = container_spec(container, &context->spec, err);
     if (r < 0)
         return r;
@@ -371,16 +394,20 @@ static int plan_exec(struct container *container, const struct container_exec_op
         return r;
     memcpy(launch->stdio, options->stdio, sizeof(launch->stdio));
     launch->preserve_fds = options->preserve_fds;
+    launch->listen_fds = options->listen_fds;
     context->affinity = process->exec_cpu_affinity;
-    context->cgroup = container_cgroup(container);
-    return 0;
+    return plan_cgroup(container, options->cgroups, context, err);
 }
 
 static pid_t start_process(struct exec_context *context, struct error *err)
 {
-    int cgroup_fd = context->cgroup != NULL ? cgroup_clone_part_fd(context->cgroup) : -1;
+    int cgroup_fd = -1;
     pid_t pid;
 
+    if (context->places != NULL)
+        cgroup_fd = cgroup_places_clone_fd(context->places);
+    else if (context->cgroup != NULL)
+        cgroup_fd = cgroup_clone_part_fd(context->cgroup);
     context->is_cloned_into = cgroup_fd >= 0;
     /* Inherited by the child: memory flags survive fork, and exec resets them. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
@@ -444,6 +471,7 @@ int container_exec(struct container *container, const struct container_exec_opti
         r = run_process(container, &context, ret_pid, &console, err);
     launch_plan_clear(&launch);
     auto_close_cleanup(&context.agent_fd);
+    cgroup_places_free(context.places);
     if (r == 0 && ret_console != NULL)
         *ret_console = take_fd(&console);
     return r;

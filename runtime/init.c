@@ -37,7 +37,7 @@
 struct init {
     const struct init_context *context;
     struct rootfs *rootfs;
-    char *program;
+    struct launch_program program;
     int peer_fd;     /* who is told how it goes: the creator, later the starter */
     int terminal_fd; /* slave; -1 */
     int master_fd;   /* -1 */
@@ -295,7 +295,7 @@ static int run_steps(struct init *init, struct error *err)
     r = sync_send(init->peer_fd, SYNC_STARTED, NULL, 0, err);
     if (r < 0)
         return r;
-    return launch_exec_child(context->launch, init->program, init->peer_fd, err);
+    return launch_exec_child(context->launch, &init->program, init->peer_fd, err);
 }
 
 _Noreturn void init_run_child(const struct init_context *context)

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/wire.h"
+#include "runtime/environment.h"
 #include "runtime/process_setup.h"
 
 /* The last steps before the user's program, the same for the init and for exec.
@@ -64,12 +65,14 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
         if (r < 0)
             return r;
     }
+    environment_plan(&process->env, &plan.env);
     *ret_plan = plan;
     return 0;
 }
 
 void launch_plan_clear(struct launch_plan *plan)
 {
+    strings_clear(&plan->env);
     seccomp_filter_free(plan->filter);
     plan->filter = NULL;
 }
@@ -206,11 +209,12 @@ static int try_program(const char *path, int *best)
 
 /* Looks up as execvp(3) does, now, because a failure of execve itself can no longer be told when
  * the filter bars it. */
-static int find_program(const struct spec_process *process, char **ret_program, struct error *err)
+static int find_program(const struct spec_process *process, const struct strings *env,
+                        char **ret_program, struct error *err)
 {
     const char *name = process->args.items[0];
     struct strings directories = { 0 };
-    const char *path = strings_variable(&process->env, "PATH");
+    const char *path = strings_variable(env, "PATH");
     int best = ENOENT;
 
     if (strchr(name, '/') != NULL) {
@@ -251,11 +255,12 @@ static bool has_user_namespace(const struct spec_linux *linux_)
     return false;
 }
 
-int launch_identity_child(const struct launch_plan *plan, char **ret_program, struct error *err)
+int launch_identity_child(const struct launch_plan *plan, struct launch_program *ret_program,
+                          struct error *err)
 {
     const struct spec_process *process = plan->process;
     struct capability_sets sets = { .bounding = plan->bounding };
-    auto_free char *program = NULL;
+    struct launch_program program = { 0 };
     int r;
 
     r = capabilities_drop_bounding(&sets, err);
@@ -271,12 +276,14 @@ int launch_identity_child(const struct launch_plan *plan, char **ret_program, st
     r = enter_directory(text_is_empty(process->cwd) ? "/" : process->cwd, err);
     if (r < 0)
         return r;
-    r = find_program(process, &program, err);
+    strings_add_all(&program.env, &plan->env);
+    environment_complete_child(&program.env, process->user.uid, plan->listen_fds);
+    r = find_program(process, &program.env, &program.path, err);
     if (r < 0)
         return r;
     if (plan->dies_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return error_errno(err, "tie the process to its parent");
-    *ret_program = take_ptr(&program);
+    *ret_program = program;
     return 0;
 }
 
@@ -312,10 +319,19 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int launch_exec_child(const struct launch_plan *plan, const char *program, int peer_fd,
-                      struct error *err)
+/* In runc's words, by which callers tell a missing interpreter from other failures. */
+static int exec_failed(const char *path, int code, struct error *err)
 {
-    static char *no_environment[] = { NULL };
+    return error_set(err, code, "exec %s: %s", path,
+                     code == ENOENT    ? "no such file or directory"
+                     : code == ENOEXEC ? "exec format error"
+                     : code == EACCES  ? "permission denied"
+                                       : strerror(code));
+}
+
+int launch_exec_child(const struct launch_plan *plan, const struct launch_program *program,
+                      int peer_fd, struct error *err)
+{
     const struct spec_process *process = plan->process;
     int r;
 
@@ -337,10 +353,6 @@ int launch_exec_child(const struct launch_plan *plan, const char *program, int p
         if (r < 0)
             return r;
     }
-    (void)execve(program, process->args.items,
-                 process->env.count > 0 ? process->env.items : no_environment);
-    /* In runc's words, which its callers look for: the interpreter is missing. */
-    if (errno == ENOENT)
-        return error_set(err, ENOENT, "exec %s: no such file or directory", program);
-    return error_errno(err, "exec %s", program);
+    (void)execve(program->path, process->args.items, program->env.items);
+    return exec_failed(program->path, errno, err);
 }

@@ -6,6 +6,7 @@ libruntime_a_SOURCES = \
 	runtime/creator.c \
 	runtime/default_devices.c \
 	runtime/devices.c \
+	runtime/environment.c \
 	runtime/exec.c \
 	runtime/features.c \
 	runtime/handover.c \
@@ -60,6 +61,7 @@ libruntime_a_SOURCES = \
 	runtime/creation.h \
 	runtime/devices.h \
 	runtime/hooks.h \
+	runtime/environment.h \
 	runtime/idmap.h \
 	runtime/idmap_option.h \
 	runtime/masked_paths.h \
@@ -80,7 +82,8 @@ libruntime_a_SOURCES = \
 	runtime/seccomp_profile.h \
 	runtime/spec.h \
 	runtime/sysctls.h \
-	runtime/tmpfs_copy_up.h
+	runtime/tmpfs_copy_up.h \
+	runtime/user.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
@@ -92,6 +95,7 @@ check_PROGRAMS += \
 	tests/unit/test_seccomp_default \
 	tests/unit/test_capabilities \
 	tests/unit/test_scheduling \
+	tests/unit/test_environment \
 	tests/unit/test_user \
 	tests/unit/test_features \
 	tests/unit/test_idmap \
@@ -118,6 +122,8 @@ tests_unit_test_capabilities_SOURCES = tests/unit/test_capabilities.c
 tests_unit_test_capabilities_LDADD = $(runtime_test_libs)
 tests_unit_test_scheduling_SOURCES = tests/unit/test_scheduling.c
 tests_unit_test_scheduling_LDADD = $(runtime_test_libs)
+tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
+tests_unit_test_environment_LDADD = $(runtime_test_libs)
 tests_unit_test_user_SOURCES = tests/unit/test_user.c
 tests_unit_test_user_LDADD = $(runtime_test_libs)
 tests_unit_test_idmap_SOURCES = tests/unit/test_idmap.c

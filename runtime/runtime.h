@@ -62,6 +62,7 @@ struct container_options {
     bool is_started_here;       /* container_start() follows in this process: no start.sock */
     int stdio[3];               /* become 0, 1, 2 of the process; -1: the caller's own */
     unsigned preserve_fds;      /* descriptors 3 .. 2 + n are passed on */
+    unsigned listen_fds;        /* the first of them are sockets that LISTEN_FDS tells of */
     bool has_no_pivot, has_no_new_keyring;
     bool dies_with_caller; /* SIGKILL when the calling process ends */
 };
@@ -164,9 +165,9 @@ struct container_exec_options {
     bool keeps_console;
     bool has_plain_newlines; /* the terminal is made as after terminal_clear_onlcr() */
     int stdio[3];
-    unsigned preserve_fds;
+    unsigned preserve_fds, listen_fds;
     bool ignores_paused;
-    const char *cgroup; /* sub-cgroup; NULL: the container's own */
+    const struct strings *cgroups; /* as cgroup_places_plan(); NULL: the container's own */
 };
 
 /**

@@ -1,4 +1,4 @@
-#include "runtime/runtime.h"
+#include "runtime/user.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "runtime/runtime.h"
 
 /* Users and groups by name, from the files of an image: hostile bytes. They are read here and not
  * by the C library, which would load modules that the image names (nsswitch.conf(5)). Lines that
@@ -171,6 +172,26 @@ static int find_account(int root_fd, const char *name, uint32_t uid, struct acco
     while (r == 0 && !account->is_found && span_next(&rest, '\n', &line))
         r = read_account(line, name, uid, account, err);
     return r;
+}
+
+char *user_find_home(uid_t uid)
+{
+    AUTO_CLEAR(account) struct account account = { 0 };
+    auto_free char *text = NULL;
+    struct span rest = { NULL, 0 };
+    auto_close int fd = -1;
+    struct stat status;
+    struct span line;
+
+    /* In the container already: what it opens, its cgroup allows. */
+    fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+        fd_read_all(fd, DATABASE_BYTES_MAX, "/etc/passwd", &text, &rest.length, NULL) < 0)
+        return xstrdup("/");
+    rest.start = text;
+    while (!account.is_found && span_next(&rest, '\n', &line))
+        (void)read_account(line, NULL, uid, &account, NULL); /* by id no line is an error */
+    return account.home != NULL ? take_ptr(&account.home) : xstrdup("/");
 }
 
 static bool has_member(struct span members, const char *name)

@@ -247,3 +247,134 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     run -255 oci exec process-none true
     expect_text "linux.seccomp.listenerPath"
 }
+
+# --- exec -----------------------------------------------------------------------------------------
+
+@test "exec runs in groups below the container's, by controller where asked for" {
+    start process-sub
+    sub=/sys/fs/cgroup
+    for name in memory cpu; do mkdir "$sub/$name/process-sub/below"; done
+    run -0 oci exec --cgroup cpu,memory:below process-sub cat /proc/self/cgroup
+    expect_text ":memory:/process-sub/below"
+    expect_text ":cpu:/process-sub/below"
+    [[ "$output" == *":pids:/process-sub"[^/]* ]]
+    run -0 oci exec --cgroup memory:below --cgroup cpu:/ process-sub cat /proc/self/cgroup
+    expect_text ":memory:/process-sub/below"
+    [[ "$output" != *":cpu:/process-sub/below"* ]]
+
+    run -255 oci exec --cgroup .. process-sub true
+    expect_text " .. is not a sub cgroup path"
+    run -255 oci exec --cgroup nonexistent process-sub true
+    [[ "$output" == *" adding pid "*"/nonexistent/cgroup.procs: no such file "* ]]
+    run -255 oci exec --cgroup cpu:nonexistent process-sub true
+    [[ "$output" == *" adding pid "*"/sys/fs/cgroup/cpu/process-sub/nonexistent/cgroup.procs: no such file "* ]]
+    run -255 oci exec --cgroup whaaat:/ process-sub true
+    expect_text "unknown controller whaaat"
+    run -255 oci exec --cgroup cpu:a --cgroup b process-sub true
+    expect_text "'b' lacks CONTROLLER:"
+}
+
+@test "exec goes where the first process went when the container's cgroup was removed" {
+    start process-left
+    pid=$(oci state process-left | jq .pid)
+    groups=$(find /sys/fs/cgroup -type d -name process-left)
+    for group in $groups; do
+        mkdir "$(dirname "$group")/process-elsewhere"
+        cat "$(dirname "$group")"/cpuset.cpus > "$(dirname "$group")/process-elsewhere/cpuset.cpus" 2> /dev/null || true
+        cat "$(dirname "$group")"/cpuset.mems > "$(dirname "$group")/process-elsewhere/cpuset.mems" 2> /dev/null || true
+        echo "$pid" > "$(dirname "$group")/process-elsewhere/cgroup.procs"
+        rmdir "$group"
+    done
+    run -0 oci exec process-left cat /proc/self/cgroup
+    [ "$(grep -c process-elsewhere <<< "$output")" = "$(wc -w <<< "$groups")" ]
+    oci kill process-left KILL
+    wait_until 20 test "$(oci_status process-left)" = stopped
+    oci delete process-left
+    for group in $groups; do rmdir "$(dirname "$group")/process-elsewhere"; done
+}
+
+@test "the environment has each name once, and a home" {
+    echo 'joe:x:1234:1:Joe:/home/joe:/bin/sh' >> "$BUNDLE/rootfs/etc/passwd"
+    configure '.process.env = ["PATH=/nowhere", "A=1", "PATH=/bin", "A=2"] | .process.args = ["env"]'
+    run -0 oci run -b "$BUNDLE" process-env
+    [ "$(sort <<< "$output" | tr '\n' ' ')" = "A=2 HOME=$(sed -n 's/^root:.*:\(.*\):.*/\1/p' "$BUNDLE/rootfs/etc/passwd") PATH=/bin " ]
+    configure '.process.user.uid = 1234'
+    run -0 oci run -b "$BUNDLE" process-env
+    expect_text "HOME=/home/joe"
+    configure '.process.env += ["HOME=/mine"]'
+    run -0 oci run -b "$BUNDLE" process-env
+    expect_text "HOME=/mine"
+    rm "$BUNDLE/rootfs/etc/passwd"
+    mkfifo "$BUNDLE/rootfs/etc/passwd"
+    configure '.process.env = ["PATH=/bin"]'
+    run -0 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-env
+    expect_text "HOME=/"
+    configure '.process.env = ["PATH=/bin", "lonely"]'
+    run -1 oci run -b "$BUNDLE" process-env
+    expect_text "process.env[1]: 'lonely' is not NAME=VALUE"
+}
+
+@test "exec fails with status 255 and the words that callers look for" {
+    start process-words
+    printf '#!/no/such/interpreter\n' > "$BUNDLE/rootfs/run.sh"
+    printf 'nonsense' > "$BUNDLE/rootfs/nonsense"
+    chmod +x "$BUNDLE/rootfs/run.sh" "$BUNDLE/rootfs/nonsense"
+    run -255 oci exec process-words /run.sh
+    expect_text "exec /run.sh: no such file or directory"
+    run -255 oci exec process-words /nonsense
+    expect_text "exec /nonsense: exec format error"
+    run -255 oci exec process-words /missing
+    expect_text "exec /missing: no such file or directory"
+    run -255 oci exec process-words /etc
+    expect_text "exec /etc: permission denied"
+    run -255 oci exec process-words missing
+    expect_text 'exec: "missing": executable file not found in $PATH'
+    oci pause process-words
+    run -255 oci exec process-words true
+    expect_text "cannot exec in a paused container"
+    oci resume process-words
+    oci kill process-words KILL
+    wait_until 20 bash -c '[ "$(berth-oci --root "$ROOT" state process-words | jq -r .status)" = stopped ]'
+    run -255 oci exec process-words true
+    expect_text "cannot exec in a stopped container: container not running"
+}
+
+@test "a process description gets from the container what it leaves out" {
+    configure '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 333, hard: 444}] | .process.ioPriority = {class: "IOPRIO_CLASS_IDLE", priority: 3} | .process.scheduler = {policy: "SCHED_BATCH", nice: 7} | .process.oomScoreAdj = 77'
+    start process-desc
+    echo '{"cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "args": ["sh", "-c", "ulimit -n; ulimit -Hn; ionice -p $$; cut -d\" \" -f41,19 /proc/self/stat; cat /proc/self/oom_score_adj; grep CapEff /proc/self/status"]}' > "$BATS_TEST_TMPDIR/p.json"
+    run -0 oci exec --process "$BATS_TEST_TMPDIR/p.json" process-desc
+    [ "${lines[0]}" = 333 ]
+    [ "${lines[1]}" = 444 ]
+    [[ "${lines[2]}" == idle* ]]
+    [ "${lines[3]}" = "7 3" ]
+    [ "${lines[4]}" = 77 ]
+    [[ "${lines[5]}" =~ 20000420$ ]]
+    jq '.scheduler = {policy: "SCHED_IDLE"} | .args = ["cut", "-d ", "-f41", "/proc/self/stat"]' "$BATS_TEST_TMPDIR/p.json" > "$BATS_TEST_TMPDIR/q.json"
+    run -0 oci exec --process "$BATS_TEST_TMPDIR/q.json" process-desc
+    [ "$output" = 5 ]
+}
+
+@test "sockets that were passed on are the first descriptors, before those of --preserve-fds" {
+    program 'echo "$LISTEN_FDS $LISTEN_PID $$"; readlink /proc/self/fd/3; cat <&4; ls /proc/self/fd | wc -w; sleep 100'
+    echo preserved > "$BATS_TEST_TMPDIR/file"
+    cat > "$BATS_TEST_TMPDIR/listen" << 'SH'
+exec 4< "$FILE"
+LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
+SH
+    export FILE="$BATS_TEST_TMPDIR/file"
+    python3 -c 'import os, socket, sys
+s = socket.socket(); s.bind(("127.0.0.1", 0)); os.dup2(s.fileno(), 3)
+os.execvp("sh", ["sh"] + sys.argv[1:])' "$BATS_TEST_TMPDIR/listen" berth-oci --root "$ROOT" run -d --preserve-fds 1 -b "$BUNDLE" process-listen < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    wait_until 10 grep -q '^6$' "$BATS_TEST_TMPDIR/out"
+    grep -qx "1 1 1" "$BATS_TEST_TMPDIR/out"
+    grep -q "^socket:" "$BATS_TEST_TMPDIR/out"
+    grep -qx preserved "$BATS_TEST_TMPDIR/out"
+
+    echo 'exec 3< "$FILE"; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' > "$BATS_TEST_TMPDIR/listen"
+    run -0 sh "$BATS_TEST_TMPDIR/listen" berth-oci --root "$ROOT" exec process-listen sh -c '[ "$LISTEN_PID" = $$ ] && cat <&3'
+    [ "$output" = preserved ]
+    echo 'exec 3< "$FILE"; LISTEN_PID=1 LISTEN_FDS=1 exec "$@"' > "$BATS_TEST_TMPDIR/listen"
+    run -0 sh "$BATS_TEST_TMPDIR/listen" berth-oci --root "$ROOT" exec process-listen sh -c 'echo "none: $LISTEN_FDS"'
+    [ "$output" = "none: " ]
+}

@@ -190,6 +190,57 @@ static void lists_contain_whole_words_only(void **state)
     assert_false(cgroup_list_contains("", ',', "cpu"));
 }
 
+/* --- sub_cgroup.c --------------------------------------------------------------------------- */
+
+/* Of the hierarchies memory; cpu,cpuacct; the v2 one. */
+static void places_below_a_cgroup_are_named_by_controller(void **state)
+{
+    static const struct {
+        const char *arguments[3];
+        const char *paths[3];
+        const char *message;
+    } rows[] = {
+        { { "sub" }, { "b/c/sub", "b/c/sub", "b/c/sub" }, NULL },
+        { { "/" }, { "b/c", "b/c", "b/c" }, NULL },
+        { { "x/../y" }, { "b/c/y", "b/c/y", "b/c/y" }, NULL },
+        { { "cpu:sub" }, { "b/c", "b/c/sub", "b/c" }, NULL },
+        { { "cpuacct,memory:/sub/" }, { "b/c/sub", "b/c/sub", "b/c" }, NULL },
+        { { "cpu:one", "memory:two" }, { "b/c/two", "b/c/one", "b/c" }, NULL },
+        { { ".." }, { NULL }, ".. is not a sub cgroup path" },
+        { { "cpu:../cc" }, { NULL }, "../cc is not a sub cgroup path" },
+        { { "moon:/" }, { NULL }, "unknown controller moon: no v1 hierarchy has it" },
+        { { "cpu:a", "b" }, { NULL }, "'b' lacks CONTROLLER:, as there are several" },
+        { { "cpu:a", "memory,cpu:b" }, { NULL }, "controller cpu is specified multiple times" },
+        { { "a:b:c" }, { NULL }, "'a:b:c' is neither PATH nor CONTROLLER[,CONTROLLER]:PATH" },
+    };
+    struct tree *tree = *state;
+    AUTO(cgroup_system) struct cgroup_system *system = NULL;
+    AUTO(cgroup) struct cgroup *cgroup = NULL;
+
+    add_folder(tree, "memory", 0751);
+    add_folder(tree, "memory/b", 0755);
+    add_folder(tree, "memory/b/c", 0755);
+    add_folder(tree, "cpu,cpuacct", 0751);
+    add_folder(tree, "unified", 0752);
+    system = open_tree(tree, "4:memory:/\n3:cpu,cpuacct:/\n0::/\n");
+    assert_int_equal(cgroup_open(system, "/b/c", &cgroup, NULL), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO(cgroup_places) struct cgroup_places *places = NULL;
+        struct strings arguments = { 0 };
+        struct error err = { 0 };
+        int r;
+
+        for (size_t j = 0; j < 3 && rows[i].arguments[j] != NULL; j++)
+            strings_add(&arguments, rows[i].arguments[j]);
+        r = cgroup_places_plan(cgroup, &arguments, &places, &err);
+        strings_clear(&arguments);
+        assert_int_equal(r, rows[i].message == NULL ? 0 : -EINVAL);
+        assert_string_equal(err.message, rows[i].message == NULL ? "" : rows[i].message);
+        for (size_t j = 0; r == 0 && j < 3; j++)
+            assert_string_equal(cgroup_places_path(places, j), rows[i].paths[j]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +250,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_v2_root_hides_what_is_said_of_v1, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_mounted_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(places_below_a_cgroup_are_named_by_controller, set_up,
+                                        tear_down),
         cmocka_unit_test(an_odd_mount_name_is_found_by_its_options),
         cmocka_unit_test(lists_contain_whole_words_only),
     };
