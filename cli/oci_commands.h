@@ -54,7 +54,8 @@ command_handler oci_create, oci_run, oci_start, oci_state, oci_kill, oci_delete,
 
 struct foreground {
     int signal_fd;
-    int console_fd; /* terminal's master; -1: the streams are the caller's own */
+    int console_fd;        /* terminal's master; -1: the streams are the caller's own */
+    struct notify *notify; /* what the program reports is passed on; borrowed; NULL: nothing */
 };
 
 /** Blocks all signals so that none is lost between create and wait; call before the container

@@ -136,20 +136,24 @@ static void drain(int console)
 
 static int pump(struct foreground *foreground, pid_t pid, int *status, struct error *err)
 {
-    struct pollfd entries[3] = {
+    struct pollfd entries[4] = {
         { .fd = foreground->signal_fd, .events = POLLIN },
         { .fd = foreground->console_fd, .events = POLLIN },
         { .fd = foreground->console_fd >= 0 ? 0 : -1, .events = POLLIN },
+        { .fd = foreground->notify != NULL ? notify_fd(foreground->notify) : -1, .events = POLLIN },
     };
 
     for (;;) {
         /* The process may have ended before the first poll: SIGCHLD is pending then. */
-        if (poll(entries, 3, -1) < 0 && errno != EINTR)
+        if (poll(entries, 4, -1) < 0 && errno != EINTR)
             return error_errno(err, "wait for the container");
         if (entries[1].revents != 0 && !copy_once(foreground->console_fd, 1))
             entries[1].fd = -1;
         if (entries[2].revents != 0 && !copy_once(0, foreground->console_fd))
             entries[2].fd = -1;
+        /* The main process of a service in the foreground is the one that systemd started. */
+        if (entries[3].revents != 0)
+            (void)notify_forward(foreground->notify, getpid());
         if (entries[0].revents != 0 && handle_signals(foreground, pid, status) > 0)
             return 0;
     }

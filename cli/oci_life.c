@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/process.h"
 
 /* The life of a container: create, run, start, kill, pause, resume, delete. */
@@ -72,6 +73,7 @@ static int fill_options(const struct arguments *arguments, struct container_opti
         .console_socket = arguments_text(arguments, "console-socket"),
         .pidfd_socket = arguments_text(arguments, "pidfd-socket"),
         .listen_fds = oci_listen_fds(),
+        .has_notify_socket = !text_is_empty(getenv("NOTIFY_SOCKET")),
         .stdio = { -1, -1, -1 },
         .has_no_pivot = arguments_flag(arguments, "no-pivot"),
         .has_no_new_keyring = arguments_flag(arguments, "no-new-keyring"),
@@ -94,17 +96,35 @@ int oci_create(const struct arguments *arguments, void *context)
     return 0;
 }
 
+/* For a program that reports by sd_notify(3); a host that cannot be told is no reason not to start
+ * it. NULL: nobody asked. */
+static struct notify *open_notify(struct container *container)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct notify *notify = NULL;
+    struct error err = { 0 };
+
+    if (!text_is_empty(path) && notify_open(container, path, &notify, &err) < 0)
+        log_warning("%s, going on without", err.message);
+    return notify;
+}
+
 static int run_container(struct container *container, struct foreground *foreground,
                          const struct arguments *arguments, struct error *err)
 {
     bool is_detached = arguments_flag(arguments, "detach");
+    AUTO(notify) struct notify *notify = open_notify(container);
     int status = 0, r, deleted;
 
     if (!is_detached)
         foreground_take_console(foreground, container_take_console(container));
     r = container_start(container, err);
-    if (r == 0 && is_detached)
+    if (r == 0 && is_detached) {
+        if (notify != NULL)
+            notify_wait_ready(notify, container);
         return 0;
+    }
+    foreground->notify = notify;
     if (r == 0)
         r = foreground_wait(foreground, container_first_pid(container), &status, err);
     if (r == 0 && arguments_flag(arguments, "keep"))
@@ -144,9 +164,15 @@ int oci_start(const struct arguments *arguments, void *context)
 {
     struct error err = { 0 };
     AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+    AUTO(notify) struct notify *notify = NULL;
 
-    if (container == NULL || container_start(container, &err) < 0)
+    if (container == NULL)
         return oci_fail(context, &err, 1);
+    notify = open_notify(container);
+    if (container_start(container, &err) < 0)
+        return oci_fail(context, &err, 1);
+    if (notify != NULL)
+        notify_wait_ready(notify, container);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "base/wire.h"
 #include "runtime/creation.h"
+#include "runtime/notify.h"
 #include "runtime/process_setup.h"
 #include "runtime/rootfs.h"
 
@@ -118,6 +119,12 @@ static int check_terminal(const struct creation *creation, struct error *err)
     return 0;
 }
 
+/* Only where the spec is ours to change. */
+static bool has_notify_socket(const struct creation *creation)
+{
+    return creation->options->has_notify_socket && creation->container->own_spec != NULL;
+}
+
 static int plan_all(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -128,6 +135,8 @@ static int plan_all(struct creation *creation, struct error *err)
     r = check_terminal(creation, err);
     if (r < 0)
         return r;
+    if (has_notify_socket(creation))
+        notify_change_spec(container->runtime->path, creation->options->id, container->own_spec);
     r = creation_plan_state(creation, err);
     if (r < 0)
         return r;
@@ -151,9 +160,11 @@ static int plan_all(struct creation *creation, struct error *err)
     r = hook_output_open(creation->spec, &creation->hook_output, err);
     if (r < 0)
         return r;
-    r = rootfs_open_sources(creation->rootfs, err);
-    if (r < 0)
-        return r;
+    if (!has_notify_socket(creation)) { /* else one of them has still to be made */
+        r = rootfs_open_sources(creation->rootfs, err);
+        if (r < 0)
+            return r;
+    }
     return namespaces_open(creation->spec, &creation->namespaces, err);
 }
 
@@ -409,6 +420,13 @@ static int make_container(struct creation *creation, struct error *err)
     r = creation_make_directory(creation, err);
     if (r < 0)
         return r;
+    if (has_notify_socket(creation)) {
+        r = notify_make_directory(container->dir_fd, err);
+        if (r == 0)
+            r = rootfs_open_sources(creation->rootfs, err);
+        if (r < 0)
+            return r;
+    }
     log_debug("create %s: state is written", container->state.id);
     r = creation_make_cgroup(creation, err);
     if (r < 0)

@@ -26,6 +26,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_plan.c \
 	runtime/namespaces.c \
 	runtime/net_devices.c \
+	runtime/notify.c \
 	runtime/overlay_root.c \
 	runtime/process_tree.c \
 	runtime/procfs.c \
@@ -72,6 +73,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_options.h \
 	runtime/mount_plan.h \
 	runtime/net_devices.h \
+	runtime/notify.h \
 	runtime/overlay_root.h \
 	runtime/process_setup.h \
 	runtime/procfs.h \
@@ -96,6 +98,7 @@ check_PROGRAMS += \
 	tests/unit/test_capabilities \
 	tests/unit/test_scheduling \
 	tests/unit/test_environment \
+	tests/unit/test_notify \
 	tests/unit/test_user \
 	tests/unit/test_features \
 	tests/unit/test_idmap \
@@ -122,6 +125,8 @@ tests_unit_test_capabilities_SOURCES = tests/unit/test_capabilities.c
 tests_unit_test_capabilities_LDADD = $(runtime_test_libs)
 tests_unit_test_scheduling_SOURCES = tests/unit/test_scheduling.c
 tests_unit_test_scheduling_LDADD = $(runtime_test_libs)
+tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
+tests_unit_test_notify_LDADD = $(runtime_test_libs)
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
 tests_unit_test_environment_LDADD = $(runtime_test_libs)
 tests_unit_test_user_SOURCES = tests/unit/test_user.c

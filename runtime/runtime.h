@@ -64,7 +64,8 @@ struct container_options {
     unsigned preserve_fds;      /* descriptors 3 .. 2 + n are passed on */
     unsigned listen_fds;        /* the first of them are sockets that LISTEN_FDS tells of */
     bool has_no_pivot, has_no_new_keyring;
-    bool dies_with_caller; /* SIGKILL when the calling process ends */
+    bool has_notify_socket; /* the caller passes on what the program reports: notify_open() */
+    bool dies_with_caller;  /* SIGKILL when the calling process ends */
 };
 
 /**
@@ -190,6 +191,33 @@ int container_exec_process(struct container *container, struct spec_process **re
 /** Lets line feeds written to a terminal pass as they are (ONLCR, termios(3)), for a terminal whose
  * output goes to one that turns them into CR LF itself; twice would be once too often. */
 void terminal_clear_onlcr(int fd);
+
+/* --- notify.c: sd_notify(3) out of a container -------------------------------------------------
+ */
+
+struct notify;
+/**
+ * Opens the socket to which the program of a container with has_notify_socket reports, before it is
+ * started.
+ *
+ * @host_path   where it goes: the caller's NOTIFY_SOCKET, a path or "@name"
+ * @ret_notify  NULL: the container was created without
+ */
+int notify_open(struct container *container, const char *host_path, struct notify **ret_notify,
+                struct error *err);
+void notify_free(struct notify *notify);
+DEFINE_AUTO(notify)
+int notify_fd(const struct notify *notify); /* borrowed; readable: notify_forward() */
+/**
+ * Passes one datagram on, as far as it may pass; never waits for long. READY=1 is given
+ * @main_pid as MAINPID.
+ *
+ * Returns 1 when it was READY=1, else 0.
+ */
+int notify_forward(struct notify *notify, pid_t main_pid);
+/** Passes on until the program is ready, with the first process as MAINPID, or has ended; then
+ * waits until the host has read it, at most 30 s. */
+void notify_wait_ready(struct notify *notify, struct container *container);
 
 /* --- users ------------------------------------------------------------------------------------ */
 

@@ -378,3 +378,68 @@ os.execvp("sh", ["sh"] + sys.argv[1:])' "$BATS_TEST_TMPDIR/listen" berth-oci --r
     run -0 sh "$BATS_TEST_TMPDIR/listen" berth-oci --root "$ROOT" exec process-listen sh -c 'echo "none: $LISTEN_FDS"'
     [ "$output" = "none: " ]
 }
+
+# --- sd_notify ------------------------------------------------------------------------------------
+
+# Starts a stand-in for systemd, and puts a program into the root that reports: nc cannot.
+notify_host() {
+    agent host "$BATS_TEST_TMPDIR/host" < "$BATS_TEST_DIRNAME/notify_host.py"
+    wait_until 20 test -S "$BATS_TEST_TMPDIR/host"
+    export NOTIFY_SOCKET="$BATS_TEST_TMPDIR/host"
+    cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/bin/payload"
+}
+host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
+
+@test "run -d returns when the program has reported that it is ready" {
+    notify_host
+    program 'sleep 1; payload notify "MAINPID=1"; payload notify "STATUS=going on"; payload notify "READY=1"; echo "$NOTIFY_SOCKET"; sleep 100'
+    SECONDS=0
+    start process-ready
+    [ $SECONDS -ge 1 ]
+    pid=$(oci state process-ready | jq .pid)
+    wait_until 10 host_heard "READY=1 MAINPID=$pid"
+    wait_until 10 host_heard "BARRIER=1"
+    host_heard "STATUS=going on"
+    ! host_heard "MAINPID=1"
+    wait_until 10 grep -qx /run/notify/notify.sock "$BATS_TEST_TMPDIR/out"
+    run -0 oci exec process-ready sh -c 'echo "none: $NOTIFY_SOCKET"; touch /run/notify/x 2> /dev/null || echo readonly'
+    [ "${lines[0]}" = "none: " ]
+    [ "${lines[1]}" = readonly ]
+}
+
+@test "start waits for the report of what create prepared" {
+    notify_host
+    program 'payload notify "READY=1" && sleep 100'
+    oci create -b "$BUNDLE" process-split < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    ! grep -q . "$BATS_TEST_TMPDIR/host.out"
+    oci start process-split
+    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-split | jq .pid)"
+}
+
+@test "in the foreground the runtime is the main process, and a barrier of the program passes" {
+    notify_host
+    program 'payload notify "READY=1" && payload notify-barrier && payload notify "STOPPING=1" && sleep 1; exit 4'
+    run -4 timeout -k 1 20 sh -c 'echo $$; exec berth-oci --root "$1" run -b "$2" process-front' sh "$ROOT" "$BUNDLE"
+    host_heard "READY=1 MAINPID=${lines[0]}"
+    host_heard "BARRIER=1"
+    host_heard "STOPPING=1"
+}
+
+@test "a program that ends without a report, or a host that is gone, hold nobody up" {
+    notify_host
+    program 'exit 3'
+    timeout -k 1 20 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-silent < /dev/null > /dev/null 2>&1
+    export NOTIFY_SOCKET="$BATS_TEST_TMPDIR/nobody"
+    run -3 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-alone
+    expect_text "connect to NOTIFY_SOCKET '$BATS_TEST_TMPDIR/nobody'"
+    expect_text "going on without"
+}
+
+@test "reports come out of a user namespace" {
+    notify_host
+    chown -R 100000:100000 "$BUNDLE/rootfs"
+    configure '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
+    program 'payload notify "READY=1" && sleep 100'
+    start process-user
+    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-user | jq .pid)"
+}

@@ -9,17 +9,22 @@
  *   payload peak PROGRAM [ARGUMENT...]     runs it, prints the largest resident set of its
  * processes in KiB payload deny NUMBER CODE PROGRAM [ARGUMENT...] runs it with a system call that
  * fails with that errno
+ *   payload notify TEXT                    reports by sd_notify(3)
+ *   payload notify-barrier                 waits until its reports were read (sd_notify_barrier(3))
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,6 +121,50 @@ static int peak(char **argv)
     return status != 0;
 }
 
+/* Sends a text, and a descriptor with it unless that is -1, to NOTIFY_SOCKET. */
+static int notify(char *text, int sent_fd)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec data = { text, strlen(text) };
+    struct msghdr message = {
+        .msg_name = &address, .msg_namelen = sizeof(address), .msg_iov = &data, .msg_iovlen = 1
+    };
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", getenv("NOTIFY_SOCKET"));
+    if (sent_fd >= 0) {
+        struct cmsghdr *header;
+
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &sent_fd, sizeof(int));
+    }
+    if (fd < 0 || sendmsg(fd, &message, 0) < 0) {
+        perror("notify");
+        return 1;
+    }
+    return 0;
+}
+
+static int notify_barrier(void)
+{
+    char text[] = "BARRIER=1";
+    int fds[2];
+
+    if (pipe(fds) < 0 || notify(text, fds[1]) != 0)
+        return 1;
+    (void)close(fds[1]);
+    return poll(&(struct pollfd){ .fd = fds[0] }, 1, 10000) == 1 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "syscall") == 0)
@@ -132,9 +181,13 @@ int main(int argc, char **argv)
         return peak(argv);
     if (argc >= 5 && strcmp(argv[1], "deny") == 0)
         return deny(argv);
-    (void)fprintf(stderr,
-                  "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct "
-                  "FILE | bomb | users | peak PROGRAM [ARGUMENT...] | deny NUMBER CODE PROGRAM "
-                  "[ARGUMENT...]\n");
+    if (argc == 3 && strcmp(argv[1], "notify") == 0)
+        return notify(argv[2], -1);
+    if (argc == 2 && strcmp(argv[1], "notify-barrier") == 0)
+        return notify_barrier();
+    (void)fprintf(
+        stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct FILE | bomb "
+                "| users | peak PROGRAM [ARGUMENT...] | deny NUMBER CODE PROGRAM [ARGUMENT...] | "
+                "notify TEXT | notify-barrier\n");
     return 2;
 }
