@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/decode.h"
+#include "runtime/lsm.h"
 #include "runtime/runtime.h"
 
 /* What the files of runtime/ share about a container; other folders use runtime.h. */
@@ -258,6 +259,7 @@ struct launch_plan {
     const struct spec_linux *linux_;    /* borrowed */
     struct seccomp_filter *filter;      /* NULL: none */
     uint64_t bounding, effective, inheritable, permitted, ambient;
+    struct lsm_plan lsm;
     struct strings env;    /* of the process, each name once */
     unsigned preserve_fds; /* all that are passed on, from 3 */
     unsigned listen_fds;   /* the first of them, that LISTEN_FDS tells of */

@@ -80,14 +80,18 @@ static int name_host(const struct spec *spec, struct error *err)
 static int make_keyring(const struct init_context *context, struct error *err)
 {
     auto_free char *name = NULL;
+    int r;
 
     if (context->has_no_new_keyring)
         return 0;
+    r = lsm_label_keys_child(&context->launch->lsm, true, err);
+    if (r < 0)
+        return r;
     name = xasprintf("_ses.%s", context->id);
     if (syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, name) < 0 && errno != ENOSYS &&
         errno != EPERM && errno != EDQUOT)
         return error_errno(err, "make a session keyring");
-    return 0;
+    return lsm_label_keys_child(&context->launch->lsm, false, err);
 }
 
 static int prepare_namespaces(const struct init_context *context, struct error *err)

@@ -37,12 +37,6 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
     struct capability_sets sets = { 0 };
     int r;
 
-    if (!text_is_empty(process->apparmor_profile) &&
-        access("/sys/module/apparmor/parameters/enabled", F_OK) < 0)
-        return error_set(err, EOPNOTSUPP, "process.apparmorProfile: this kernel has no AppArmor");
-    if (!text_is_empty(process->selinux_label) && access("/sys/fs/selinux/enforce", F_OK) < 0)
-        return error_set(err, EOPNOTSUPP,
-                         "process.selinuxLabel: SELinux is not enabled on this machine");
     plan.keeps_groups = text_equal(keeps_groups, "1") || text_equal(keeps_groups, "true");
     r = rlimits_check(&process->rlimits, err);
     if (r < 0)
@@ -58,12 +52,22 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
         plan.permitted = sets.permitted;
         plan.ambient = sets.ambient;
     }
+    if (!text_is_empty(process->apparmor_profile) || !text_is_empty(process->selinux_label)) {
+        struct lsm_host host;
+
+        lsm_host_read(&host);
+        r = lsm_plan(process, &host, &plan.lsm, err);
+        if (r < 0)
+            return r;
+    }
     if (spec->linux_.seccomp != NULL) {
         auto_close int cache_fd = runtime_open_seccomp_cache(runtime);
 
         r = seccomp_filter_plan(spec->linux_.seccomp, cache_fd, &plan.filter, err);
-        if (r < 0)
+        if (r < 0) {
+            launch_plan_clear(&plan);
             return r;
+        }
     }
     environment_plan(&process->env, &plan.env);
     *ret_plan = plan;
@@ -73,6 +77,7 @@ int launch_plan_make(const struct spec *spec, const struct spec_process *process
 void launch_plan_clear(struct launch_plan *plan)
 {
     strings_clear(&plan->env);
+    lsm_plan_clear(&plan->lsm);
     seccomp_filter_free(plan->filter);
     plan->filter = NULL;
 }
@@ -263,6 +268,9 @@ int launch_identity_child(const struct launch_plan *plan, struct launch_program 
     struct launch_program program = { 0 };
     int r;
 
+    r = lsm_apply_child(&plan->lsm, err);
+    if (r < 0)
+        return r;
     r = capabilities_drop_bounding(&sets, err);
     if (r < 0)
         return r;

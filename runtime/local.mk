@@ -17,6 +17,7 @@ libruntime_a_SOURCES = \
 	runtime/init.c \
 	runtime/launch.c \
 	runtime/live_mounts.c \
+	runtime/lsm.c \
 	runtime/masked_paths.c \
 	runtime/mount_api.c \
 	runtime/mount_apply.c \
@@ -65,6 +66,7 @@ libruntime_a_SOURCES = \
 	runtime/environment.h \
 	runtime/idmap.h \
 	runtime/idmap_option.h \
+	runtime/lsm.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \
 	runtime/mount_apply.h \
@@ -98,6 +100,7 @@ check_PROGRAMS += \
 	tests/unit/test_capabilities \
 	tests/unit/test_scheduling \
 	tests/unit/test_environment \
+	tests/unit/test_lsm \
 	tests/unit/test_notify \
 	tests/unit/test_user \
 	tests/unit/test_features \
@@ -127,6 +130,8 @@ tests_unit_test_scheduling_SOURCES = tests/unit/test_scheduling.c
 tests_unit_test_scheduling_LDADD = $(runtime_test_libs)
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
 tests_unit_test_notify_LDADD = $(runtime_test_libs)
+tests_unit_test_lsm_SOURCES = tests/unit/test_lsm.c
+tests_unit_test_lsm_LDADD = $(runtime_test_libs)
 tests_unit_test_environment_SOURCES = tests/unit/test_environment.c
 tests_unit_test_environment_LDADD = $(runtime_test_libs)
 tests_unit_test_user_SOURCES = tests/unit/test_user.c

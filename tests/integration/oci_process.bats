@@ -443,3 +443,18 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     start process-user
     wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-user | jq .pid)"
 }
+
+# --- confinement, scheduling ----------------------------------------------------------------------
+
+@test "confinement that this machine does not have is refused, by create and by exec" {
+    [ ! -e /sys/module/apparmor/parameters/enabled ] || skip "this machine has AppArmor"
+    [ ! -e /sys/fs/selinux/enforce ] || skip "this machine has SELinux"
+    start process-lsm
+    run -255 oci exec --apparmor docker-default process-lsm true
+    expect_text "process.apparmorProfile: this kernel has no AppArmor"
+    run -255 oci exec --process-label system_u:system_r:container_t:s0 process-lsm true
+    expect_text "process.selinuxLabel: SELinux is not enabled on this machine"
+    configure '.process.apparmorProfile = "docker-default"'
+    run -1 oci run -b "$BUNDLE" process-no
+    expect_text "process.apparmorProfile: this kernel has no AppArmor"
+}
