@@ -106,6 +106,7 @@ static int place_stdio(const int stdio[3], struct error *err)
 
 int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct error *err)
 {
+    const struct cgroup_resources *resources = plan->linux_->resources;
     int terminal[3] = { terminal_fd, terminal_fd, terminal_fd };
     int r;
 
@@ -115,7 +116,8 @@ int launch_streams_child(const struct launch_plan *plan, int terminal_fd, struct
         return r;
     if (terminal_fd >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)
         return error_errno(err, "take the terminal as controlling terminal");
-    r = process_scheduling_apply(plan->process, err);
+    r = process_scheduling_apply(plan->process,
+                                 resources != NULL && !text_is_empty(resources->cpu.cpus), err);
     if (r < 0)
         return r;
     r = process_memory_policy_apply(plan->linux_->memory_policy, err);

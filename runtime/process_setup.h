@@ -117,8 +117,10 @@ int rlimits_apply(const struct spec_rlimits *rlimits, struct error *err);
 
 /** Known words and ranges of process.scheduler, process.ioPriority and process.execCPUAffinity. */
 int process_scheduling_check(const struct spec_process *process, struct error *err);
-/** Scheduler by sched_setattr(2), I/O priority by ioprio_set(2). */
-int process_scheduling_apply(const struct spec_process *process, struct error *err);
+/** Scheduler by sched_setattr(2), I/O priority by ioprio_set(2). @has_cpuset: its cgroup leaves out
+ * CPUs, which the error tells where it is the cause. */
+int process_scheduling_apply(const struct spec_process *process, bool has_cpuset,
+                             struct error *err);
 
 #define CPU_MASK_BITS 8192 /* the largest CONFIG_NR_CPUS; more than a cpu_set_t has */
 struct cpu_mask {

@@ -196,7 +196,25 @@ int process_scheduling_check(const struct spec_process *process, struct error *e
     return r;
 }
 
-static int apply_scheduler(const struct spec_scheduler *scheduler, struct error *err)
+/* What the kernel says in one word, EPERM, has several causes; runc's words for the second. */
+static int explain_scheduler(const struct spec_scheduler *scheduler, bool has_cpuset,
+                             struct error *err)
+{
+    const char *hint = "";
+
+    if (errno == EPERM && text_equal(scheduler->policy, "SCHED_DEADLINE") && has_cpuset)
+        hint = " (process scheduler can't be used together with AllowedCPUs: this policy wants "
+               "every CPU, and linux.resources.cpu.cpus leaves some out)";
+    else if (errno == EPERM && scheduler->priority > 0)
+        hint = " (it needs CAP_SYS_NICE, and with real-time groups a "
+               "linux.resources.cpu.realtimeRuntime)";
+    else if (errno == EPERM && scheduler->nice < 0)
+        hint = " (a negative nice value needs CAP_SYS_NICE)";
+    return error_errno(err, "process.scheduler: set scheduler %s%s", scheduler->policy, hint);
+}
+
+static int apply_scheduler(const struct spec_scheduler *scheduler, bool has_cpuset,
+                           struct error *err)
 {
     struct sched_attr attributes = {
         .size = sizeof(attributes),
@@ -209,13 +227,8 @@ static int apply_scheduler(const struct spec_scheduler *scheduler, struct error 
         .sched_period = scheduler->period,
     };
 
-    if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0) {
-        bool is_group_refusal = errno == EPERM && scheduler->priority > 0;
-
-        return error_errno(
-            err, "set scheduler %s%s", scheduler->policy,
-            is_group_refusal ? " (it needs CAP_SYS_NICE and a real-time share of the cgroup)" : "");
-    }
+    if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0)
+        return explain_scheduler(scheduler, has_cpuset, err);
     return 0;
 }
 
@@ -229,13 +242,13 @@ static int apply_io_priority(const struct spec_io_priority *priority, struct err
     return 0;
 }
 
-int process_scheduling_apply(const struct spec_process *process, struct error *err)
+int process_scheduling_apply(const struct spec_process *process, bool has_cpuset, struct error *err)
 {
     int r;
 
     r = process_scheduling_check(process, err);
     if (r == 0 && process->scheduler != NULL)
-        r = apply_scheduler(process->scheduler, err);
+        r = apply_scheduler(process->scheduler, has_cpuset, err);
     if (r == 0 && process->io_priority != NULL)
         r = apply_io_priority(process->io_priority, err);
     return r;

@@ -205,6 +205,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
 }
 
 @test "a real-time program with a listener starts on one CPU" {
+    [ -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us ] || skip "no real-time groups here"
     answer 1
     notify '["futex", "mkdir"]'
     configure '.process.scheduler = {policy: "SCHED_RR", priority: 5} | .linux.resources.cpu.cpus = "0" | .linux.resources.cpu.realtimeRuntime = 10000 | .linux.resources.cpu.realtimePeriod = 1000000'
@@ -213,6 +214,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
 }
 
 @test "one process more than the first is enough for a listener" {
+    [ -d /sys/fs/cgroup/pids ] || skip "no pids controller here"
     answer 2
     notify '["mkdir"]'
     configure '.linux.resources.pids.limit = 1 | .process.args = ["mkdir", "/tmp/x"]'
@@ -251,6 +253,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
 # --- exec -----------------------------------------------------------------------------------------
 
 @test "exec runs in groups below the container's, by controller where asked for" {
+    [ -d /sys/fs/cgroup/memory ] || skip "no v1 hierarchies here"
     start process-sub
     sub=/sys/fs/cgroup
     for name in memory cpu; do mkdir "$sub/$name/process-sub/below"; done
@@ -457,4 +460,13 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     configure '.process.apparmorProfile = "docker-default"'
     run -1 oci run -b "$BUNDLE" process-no
     expect_text "process.apparmorProfile: this kernel has no AppArmor"
+}
+
+@test "a policy that wants all CPUs says so when a cpuset leaves some out" {
+    [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name 'cpuset.cpus*' -print -quit)" ] || skip "no cpuset controller here"
+    [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
+    configure '.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 1000000, deadline: 10000000, period: 10000000} | .linux.resources.cpu.cpus = "0" | .process.args = ["true"]'
+    run -1 oci run -b "$BUNDLE" process-dl
+    expect_text "process scheduler can't be used together with AllowedCPUs"
+    expect_text "linux.resources.cpu.cpus"
 }
