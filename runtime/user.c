@@ -18,6 +18,7 @@
  */
 
 #define DATABASE_BYTES_MAX (1u << 20)
+#define PASSWD_STEP        8192
 #define GROUPS_MAX         65536 /* NGROUPS_MAX; more could not be set */
 #define ID_MAX             4294967294u
 
@@ -174,21 +175,43 @@ static int find_account(int root_fd, const char *name, uint32_t uid, struct acco
     return r;
 }
 
+/* In the container already, so what it opens its cgroup allows; what is no file does not block. One
+ * read for the sizes that there are, as most containers come here. */
+static int read_own_passwd(char **ret_text, struct span *ret_span)
+{
+    auto_close int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    auto_free char *text = NULL;
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    text = xcalloc(1, PASSWD_STEP);
+    n = read(fd, text, PASSWD_STEP);
+    if (n < 0)
+        return -errno;
+    ret_span->length = (size_t)n;
+    if (n == PASSWD_STEP) {
+        free(take_ptr(&text));
+        if (lseek(fd, 0, SEEK_SET) < 0)
+            return -errno;
+        n = fd_read_all(fd, DATABASE_BYTES_MAX, "/etc/passwd", &text, &ret_span->length, NULL);
+        if (n < 0)
+            return (int)n;
+    }
+    *ret_text = take_ptr(&text);
+    ret_span->start = *ret_text;
+    return 0;
+}
+
 char *user_find_home(uid_t uid)
 {
     AUTO_CLEAR(account) struct account account = { 0 };
     auto_free char *text = NULL;
     struct span rest = { NULL, 0 };
-    auto_close int fd = -1;
-    struct stat status;
     struct span line;
 
-    /* In the container already: what it opens, its cgroup allows. */
-    fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
-        fd_read_all(fd, DATABASE_BYTES_MAX, "/etc/passwd", &text, &rest.length, NULL) < 0)
+    if (read_own_passwd(&text, &rest) < 0)
         return xstrdup("/");
-    rest.start = text;
     while (!account.is_found && span_next(&rest, '\n', &line))
         (void)read_account(line, NULL, uid, &account, NULL); /* by id no line is an error */
     return account.home != NULL ? take_ptr(&account.home) : xstrdup("/");

@@ -307,6 +307,10 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     configure '.process.env += ["HOME=/mine"]'
     run -0 oci run -b "$BUNDLE" process-env
     expect_text "HOME=/mine"
+    configure '.process.env = ["PATH=/bin"] | .process.user.uid = 4000'
+    for n in $(seq 1000); do echo "u$n:x:$((3000 + n)):1::/home/u$n:/bin/sh"; done >> "$BUNDLE/rootfs/etc/passwd"
+    run -0 oci run -b "$BUNDLE" process-env
+    expect_text "HOME=/home/u1000"
     rm "$BUNDLE/rootfs/etc/passwd"
     mkfifo "$BUNDLE/rootfs/etc/passwd"
     configure '.process.env = ["PATH=/bin"]'
