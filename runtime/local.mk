@@ -33,6 +33,7 @@ libruntime_a_SOURCES = \
 	runtime/procfs.c \
 	runtime/rdt.c \
 	runtime/rlimits.c \
+	runtime/root_move.c \
 	runtime/rootfs.c \
 	runtime/rootless.c \
 	runtime/rootfs_terminal.c \
@@ -81,6 +82,7 @@ libruntime_a_SOURCES = \
 	runtime/procfs.h \
 	runtime/rdt.h \
 	runtime/rootfs.h \
+	runtime/root_move.h \
 	runtime/rootfs_state.h \
 	runtime/runtime.h \
 	runtime/seccomp_profile.h \
@@ -109,6 +111,7 @@ check_PROGRAMS += \
 	tests/unit/test_idmap_option \
 	tests/unit/test_mount_plan \
 	tests/unit/test_rdt \
+	tests/unit/test_root_move \
 	tests/unit/test_update
 runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
@@ -146,6 +149,8 @@ tests_unit_test_mount_plan_SOURCES = tests/unit/test_mount_plan.c
 tests_unit_test_mount_plan_LDADD = $(runtime_test_libs)
 tests_unit_test_idmap_option_SOURCES = tests/unit/test_idmap_option.c
 tests_unit_test_idmap_option_LDADD = $(runtime_test_libs)
+tests_unit_test_root_move_SOURCES = tests/unit/test_root_move.c
+tests_unit_test_root_move_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_SOURCES = tests/unit/test_rdt.c
 tests_unit_test_rdt_LDADD = $(runtime_test_libs)
 tests_unit_test_rdt_LDFLAGS = -Wl,--wrap=mkdirat

@@ -18,6 +18,7 @@
 #include "runtime/mount_apply.h"
 #include "runtime/mount_label.h"
 #include "runtime/overlay_root.h"
+#include "runtime/root_move.h"
 #include "runtime/rootfs_state.h"
 #include "runtime/sysctls.h"
 
@@ -244,16 +245,6 @@ int rootfs_mount_child(const struct rootfs_plan *plan, const struct rootfs_conte
     return 0;
 }
 
-/* Without pivot_root(2), which refuses an initramfs as the old root: the root is moved over "/". */
-static int move_root(struct error *err)
-{
-    if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
-        return error_errno(err, "move the root over '/'");
-    if (chroot(".") < 0)
-        return error_errno(err, "chroot");
-    return 0;
-}
-
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one. */
 static int pivot_away(struct error *err)
 {
@@ -296,7 +287,7 @@ int rootfs_enter_child(struct rootfs *rootfs, struct error *err)
 
     if (fchdir(rootfs->root_fd) < 0)
         return error_errno(err, "enter the root");
-    r = rootfs->context.has_no_pivot ? move_root(err) : pivot(rootfs->plan, err);
+    r = rootfs->context.has_no_pivot ? root_move_child(err) : pivot(rootfs->plan, err);
     if (r < 0)
         return r;
     if (chdir("/") < 0)
