@@ -213,7 +213,7 @@ static int check_not_frozen(struct cgroup *cgroup, struct error *err)
     int r = cgroup_is_frozen(cgroup, NULL);
 
     if (r > 0)
-        return error_set(err, EBUSY, "cgroup %s exists and is frozen", cgroup->path);
+        return error_set(err, EBUSY, "container's cgroup unexpectedly frozen: '%s'", cgroup->path);
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/wire.h"
 #include "runtime/process_setup.h"
 
@@ -439,10 +440,13 @@ static int run_process(struct container *container, struct exec_context *context
     pid = start_process(context, err);
     if (pid < 0)
         return pid;
+    log_debug("exec in %s: process %d joins it", container->state.id, pid);
     (void)close(take_fd(&child_fd));
     r = wait_started(container, context, pid, ret_console, err);
-    if (r == 0)
+    if (r == 0) {
+        log_debug("exec in %s: the program runs", container->state.id);
         r = hand_over(context->options, pid, ret_console, err);
+    }
     if (r < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);

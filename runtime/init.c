@@ -227,6 +227,25 @@ static int close_what_is_done_with(const struct init *init, struct error *err)
     return fd_close_all_but(kept, ARRAY_SIZE(kept), 3 + init->context->launch->preserve_fds, err);
 }
 
+static _Noreturn void end_child(int signal)
+{
+    _exit(128 + signal);
+}
+
+/* PID 1 of a pid namespace gets only the signals that it handles (pid_namespaces(7)), but whoever
+ * ends a container that was never started expects TERM to do so. exec undoes this. */
+static void obey_signals(void)
+{
+    static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+    struct sigaction action = { .sa_handler = end_child };
+    struct sigaction old;
+
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+        if (sigaction(signals[i], &action, &old) == 0 && old.sa_handler == SIG_IGN)
+            (void)sigaction(signals[i], &old, NULL); /* nohup(1): stays so in the program */
+    }
+}
+
 /* Waits until someone says START. A connection that ends without it was a dead starter: the start
  * failed, and an init that nobody can start any more ends too. */
 static int wait_for_start(struct init *init, struct error *err)
@@ -234,6 +253,7 @@ static int wait_for_start(struct init *init, struct error *err)
     int r;
 
     if (init->context->listen_fd >= 0) {
+        obey_signals();
         r = close_what_is_done_with(init, err);
         if (r < 0)
             return r;
