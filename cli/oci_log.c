@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "cli/oci_commands.h"
 
+#define STATUS_UNKNOWN_COMMAND 3 /* as runc */
+
 /* Where berth-oci writes what it has to say. Callers (podman, containerd) give a file and read the
  * last error from it; people read standard error. Both get runc's forms. */
 
@@ -69,10 +71,12 @@ static const char *find_global(int argc, char **argv, const char *name)
 int oci_usage_failed(int argc, char **argv, void *context_, const struct error *err)
 {
     struct oci_context *context = context_;
+    /* prepare(), which opens the log first of all, fails with other things that are missing. */
+    bool is_unknown = err->code == ENOENT && !context->has_log;
 
     /* Wrong usage, too, is told where the caller looks for it. */
     if (!context->has_log && oci_log_open(context, find_global(argc, argv, "log"),
                                           find_global(argc, argv, "log-format"), false, NULL) < 0)
         (void)oci_log_open(context, NULL, NULL, false, NULL);
-    return oci_fail(context, err, 1);
+    return oci_fail(context, err, is_unknown ? STATUS_UNKNOWN_COMMAND : 1);
 }

@@ -329,6 +329,9 @@ static bool program_has_group(const struct program *program, const char *word)
 
 static int unknown_command(const struct program *program, const char *typed, struct error *err)
 {
+    /* runc's words, by which its callers find out which commands there are. */
+    auto_free char *topic =
+        program->has_go_flags ? xasprintf("No help topic for '%s': ", typed) : xstrdup("");
     struct strings names = { 0 };
     const char *nearest = NULL;
 
@@ -342,12 +345,13 @@ static int unknown_command(const struct program *program, const char *typed, str
     strings_add(&names, "completion");
     nearest = text_nearest((const char *const *)names.items, typed);
     if (nearest != NULL)
-        (void)error_set(err, EINVAL, "unknown command '%s', did you mean '%s'? see '%s --help'",
-                        typed, nearest, program->name);
+        (void)error_set(err, ENOENT, "%sunknown command '%s', did you mean '%s'? see '%s --help'",
+                        topic, typed, nearest, program->name);
     else
-        (void)error_set(err, EINVAL, "unknown command '%s'; see '%s --help'", typed, program->name);
+        (void)error_set(err, ENOENT, "%sunknown command '%s'; see '%s --help'", topic, typed,
+                        program->name);
     strings_clear(&names);
-    return -EINVAL;
+    return -ENOENT;
 }
 
 /* Takes one or two words as the command. */

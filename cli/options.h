@@ -109,7 +109,8 @@ extern const struct command builtin_commands[];
  * @ret_arguments  words and texts are borrowed from @argv; release with arguments_clear().
  *                 command is NULL when wants_help or wants_version is set without a command.
  *
- * Returns 0, or -EINVAL with a sentence that ends in "see 'berth run --help'".
+ * Returns 0; -ENOENT for an unknown command, or -EINVAL, with a sentence that ends in
+ * "see 'berth run --help'".
  */
 int arguments_parse(const struct program *program, int argc, char **argv,
                     struct arguments *ret_arguments, struct error *err);

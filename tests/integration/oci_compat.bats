@@ -49,8 +49,9 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     expect_text "unknown option '--nonsense'"
     [ "$(jq -r .level "$BATS_TEST_TMPDIR/log")" = error ]
     [[ "$(jq -r .msg "$BATS_TEST_TMPDIR/log")" == "unknown option '--nonsense'"* ]]
-    run -1 berth-oci -log "$BATS_TEST_TMPDIR/text" nonsense
-    grep -q '^time="[-0-9T:Z]*" level=error msg="unknown command' "$BATS_TEST_TMPDIR/text"
+    run -3 berth-oci -log "$BATS_TEST_TMPDIR/text" nonsense
+    grep -q "^time=\"[-0-9T:Z]*\" level=error msg=\"No help topic for 'nonsense'" "$BATS_TEST_TMPDIR/text"
+    run -3 berth-oci help nonsense
     run -1 berth-oci --log-format xml list
     expect_text "neither text nor json"
 }
@@ -114,9 +115,34 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     [ "$output" = from-pipe ]
 }
 
-@test "/dev/ptmx among the devices is the container's own" {
-    configure '.linux.devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]
-        | .process.args = ["readlink", "/dev/ptmx"]'
-    run -0 oci run -b "$BUNDLE" one
-    [ "$output" = pts/ptmx ]
+@test "TERM ends a container that was never started, and a program that is ignores it as ever" {
+    create one
+    oci kill one TERM
+    wait_until 10 bash -c "berth-oci --root $ROOT state one | grep -q stopped"
+    oci delete one
+    (trap '' HUP && create --pid-file "$BATS_TEST_TMPDIR/pid" one)
+    oci kill one HUP
+    oci start one
+    # bit 0 of SigIgn is SIGHUP: what nohup(1) asked for stays, and no handler is left
+    grep -q '^SigIgn:.*[13579bdf]$' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status"
+    grep -q '^SigCgt:\s0000000000000000$' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status"
+}
+
+@test "exec tells its steps with --debug" {
+    create one
+    oci start one
+    run -0 oci --debug exec one true
+    expect_text "level=debug msg=\"exec in one: the program runs\""
+}
+
+@test "without pivot_root no procfs of the host helps to mount a new one" {
+    configure '.process.args = ["unshare", "-mrpf", "sh", "-euc", "mount -t proc none /proc && echo mounted"]
+        | .process.capabilities.bounding += ["CAP_SETFCAP"] | .process.capabilities.permitted += ["CAP_SETFCAP"]'
+    run -1 oci run --no-pivot -b "$BUNDLE" one
+    expect_text "ermission denied"
+    [[ "$output" != *mounted* ]]
+    configure '.process.args = ["sh", "-c", "ls /proc/self/status /sys/kernel && echo inside"]'
+    run -0 oci run --no-pivot -b "$BUNDLE" one
+    expect_text inside
+    [ -e /proc/self/status ] && [ -e /sys/kernel ]
 }

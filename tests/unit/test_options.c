@@ -238,12 +238,41 @@ static void mistakes_are_named_with_the_nearest_word_and_where_help_is(void **st
         const char *words[6] = { 0 };
 
         memcpy(words, rows[i].words, sizeof(rows[i].words));
-        if (parse(words, &arguments, &err) != -EINVAL)
+        if (parse(words, &arguments, &err) >= 0)
             fail_msg("row %zu is accepted", i);
         if (rows[i].message != NULL)
             assert_string_equal(err.message, rows[i].message);
         assert_null(arguments.values);
     }
+}
+
+static void single_dashes_may_stand_before_names_where_go_callers_expect_it(void **state)
+{
+    static const struct program go_program = {
+        .name = "oci",
+        .commands = commands,
+        .global_options = global_options,
+        .has_go_flags = true,
+    };
+    const char *words[] = { "oci",      "-data=d", "run", "-env",   "A=b", "-memory=5",
+                            "-rm=true", "--t",     "-it", "--m=64", "x",   NULL };
+    const char *unknown[] = { "oci", "rnu", NULL };
+    struct arguments arguments = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(arguments_parse(&go_program, 11, (char **)words, &arguments, &err), 0);
+    assert_string_equal(arguments_global(&arguments, "data")->text, "d");
+    assert_string_equal(arguments_list(&arguments, "env")->items[0], "A=b");
+    assert_string_equal(arguments_text(&arguments, "memory"), "64");
+    assert_true(arguments_flag(&arguments, "rm"));
+    assert_true(arguments_flag(&arguments, "tty"));
+    assert_true(arguments_flag(&arguments, "interactive"));
+    assert_int_equal(arguments.word_count, 1);
+    arguments_clear(&arguments);
+    assert_int_equal(arguments_parse(&go_program, 2, (char **)unknown, &arguments, &err), -ENOENT);
+    assert_string_equal(err.message, "No help topic for 'rnu': unknown command 'rnu', did you mean "
+                                     "'run'? see 'oci --help'");
 }
 
 static void a_flag_takes_only_words_for_yes_and_no(void **state)
@@ -285,6 +314,7 @@ int main(void)
         cmocka_unit_test(commands_of_two_words_and_long_forms_are_found),
         cmocka_unit_test(help_and_version_are_seen_wherever_they_stand),
         cmocka_unit_test(mistakes_are_named_with_the_nearest_word_and_where_help_is),
+        cmocka_unit_test(single_dashes_may_stand_before_names_where_go_callers_expect_it),
         cmocka_unit_test(a_flag_takes_only_words_for_yes_and_no),
         cmocka_unit_test(an_optional_value_never_takes_the_next_word),
     };
