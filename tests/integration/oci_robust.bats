@@ -239,10 +239,11 @@ PY
     configure '.process.args = ["/bin/script"]'
     run ! oci run -b "$BUNDLE" own
     # The first process is the runtime while a startContainer hook runs.
-    printf '#!/bin/sh\necho broken > /proc/1/exe\nexit 0\n' > "$BUNDLE/rootfs/bin/hook"
+    # What it says is told when it fails.
+    printf '#!/bin/sh\necho broken > /proc/1/exe\nexit 1\n' > "$BUNDLE/rootfs/bin/hook"
     chmod +x "$BUNDLE/rootfs/bin/hook"
     configure '.process.args = ["true"] | .hooks = {startContainer: [{path: "/bin/hook", env: ["PATH=/bin"]}]}'
-    run oci run -b "$BUNDLE" own
+    run -1 oci run -b "$BUNDLE" own
     [[ "$output" == *"Permission denied"* || "$output" == *"Read-only file system"* ]]
     [ "$(sha256sum "$program")" = "$before" ]
 }
