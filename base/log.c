@@ -15,7 +15,7 @@ static struct {
     const char *program;
     int fd;
     enum log_format format;
-    bool is_debug;
+    bool is_debug, is_quiet;
     time_t started_at; /* the first log_configure(); 0: none yet */
 } settings = { .program = "berth", .fd = -1, .format = LOG_PLAIN, .is_debug = false };
 
@@ -27,8 +27,15 @@ void log_configure(const char *program, int fd, enum log_format format, bool is_
     settings.fd = fd;
     settings.format = format;
     settings.is_debug = is_debug;
+    settings.is_quiet = false;
     if (settings.started_at == 0)
         settings.started_at = time(NULL);
+}
+
+void log_set_level(enum log_level level)
+{
+    settings.is_debug = level == LOG_LEVEL_DEBUG;
+    settings.is_quiet = level == LOG_LEVEL_ERROR;
 }
 
 bool log_is_debug(void)
@@ -106,6 +113,20 @@ static void format_for_programs(struct text *line, enum level level, const char 
     }
 }
 
+/* A service that writes the time itself and knows the process by its credentials. */
+static void format_for_service(struct text *line, enum level level, const char *message)
+{
+    static const int priorities[] = { 7, 4, 3 }; /* syslog(3): debug, warning, error */
+    const int facility_daemon = 3 << 3;
+
+    if (settings.format == LOG_JOURNAL)
+        text_addf(line, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=", priorities[level],
+                  settings.program);
+    else
+        text_addf(line, "<%d>%s: ", facility_daemon | priorities[level], settings.program);
+    add_plain(line, message);
+}
+
 static void write_line(enum level level, const char *format, va_list arguments)
 {
     int saved = errno;
@@ -115,6 +136,8 @@ static void write_line(enum level level, const char *format, va_list arguments)
 
     if (settings.format == LOG_PLAIN)
         format_for_people(&line, level, message);
+    else if (settings.format == LOG_SYSLOG || settings.format == LOG_JOURNAL)
+        format_for_service(&line, level, message);
     else if (settings.format == LOG_TEXT && settings.fd < 0 && isatty(STDERR_FILENO))
         format_for_terminal(&line, level, message);
     else
@@ -141,6 +164,8 @@ void log_warning(const char *format, ...)
 {
     va_list arguments;
 
+    if (settings.is_quiet)
+        return;
     va_start(arguments, format);
     write_line(LEVEL_WARNING, format, arguments);
     va_end(arguments);

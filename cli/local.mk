@@ -59,6 +59,16 @@ berth_oci_SOURCES = cli/oci_main.c \
 berth_oci_LDADD = libcli.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
+# What `berth-oci --version` says of the commit; nothing where there is no git.
+cli/oci_main.$(OBJEXT): cli/build_commit.h
+cli/build_commit.h: always
+	$(AM_V_at)$(MKDIR_P) cli && commit=$$(git -C $(top_srcdir) describe --always --dirty --tags \
+		2> /dev/null); echo "#define BERTH_COMMIT \"$$commit\"" > $@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+always:
+.PHONY: always
+CLEANFILES += cli/build_commit.h
+
 # Completion scripts come from the programs' own tables.
 bashcompletiondir = $(datadir)/bash-completion/completions
 nodist_bashcompletion_DATA = completions/berth completions/berth-oci

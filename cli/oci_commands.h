@@ -20,9 +20,15 @@ struct oci_context {
     bool logs_to_file;
 };
 
-/** Opens the log: @file (NULL or "": standard error) in the form @format ("text", "json", or NULL).
- */
-int oci_log_open(struct oci_context *context, const char *file, const char *format, bool is_debug,
+/* NULL or "": as without the option. */
+struct oci_log_options {
+    const char *target; /* a file, "file:FILE", "syslog:NAME", "journald:NAME"; standard error */
+    const char *format; /* "text", "json" */
+    const char *level;  /* "error", "warning", "debug" */
+    bool is_debug;
+};
+/** Opens the log. The texts have to last. */
+int oci_log_open(struct oci_context *context, const struct oci_log_options *options,
                  struct error *err);
 /** Tells of a wrong command line, in the log that it names if it names one. Returns 1. */
 int oci_usage_failed(int argc, char **argv, void *context, const struct error *err);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <regex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ static int fill_options(const struct arguments *arguments, struct container_opti
     *options = (struct container_options){
         .id = arguments->words[0],
         .bundle_path = bundle != NULL ? bundle : ".",
+        .config_name = arguments_text(arguments, "config"),
         .bundle_fd = -1,
         .pid_file = arguments_text(arguments, "pid-file"),
         .console_socket = arguments_text(arguments, "console-socket"),
@@ -176,41 +178,83 @@ int oci_start(const struct arguments *arguments, void *context)
     return 0;
 }
 
+/* The ids that a command is about: the one that was typed, or with --regex (crun) all that match.
+ */
+static int find_ids(const struct arguments *arguments, struct runtime *runtime,
+                    struct strings *ret_ids, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings all = { 0 };
+    regex_t pattern;
+    int r;
+
+    if (!arguments_flag(arguments, "regex")) {
+        strings_add(ret_ids, arguments->words[0]);
+        return 0;
+    }
+    if (regcomp(&pattern, arguments->words[0], REG_EXTENDED | REG_NOSUB) != 0)
+        return error_set(err, EINVAL, "--regex '%s': is not a regular expression",
+                         arguments->words[0]);
+    r = container_list(runtime, &all, err);
+    for (size_t i = 0; r == 0 && i < all.count; i++) {
+        if (regexec(&pattern, all.items[i], 0, NULL, 0) == 0)
+            strings_add(ret_ids, all.items[i]);
+    }
+    regfree(&pattern);
+    return r;
+}
+
+/* Does the same to all of them; one that fails is told, and does not keep the others from it. */
+static int for_each(const struct arguments *arguments, struct oci_context *context,
+                    int (*action)(const struct arguments *arguments, struct runtime *runtime,
+                                  const char *id, struct error *err))
+{
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    struct error err = { 0 };
+    struct runtime *runtime = oci_runtime(context, &err);
+    int status = 0;
+
+    if (runtime == NULL || find_ids(arguments, runtime, &ids, &err) < 0)
+        return oci_fail(context, &err, 1);
+    for (size_t i = 0; i < ids.count; i++) {
+        if (action(arguments, runtime, ids.items[i], &err) < 0)
+            status = oci_fail(context, &err, 1);
+    }
+    return status;
+}
+
+static int kill_one(const struct arguments *arguments, struct runtime *runtime, const char *id,
+                    struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    int signal = SIGTERM;
+    int r;
+
+    r = container_open(runtime, id, &container, err);
+    if (r == 0 && arguments->word_count > 1)
+        r = process_parse_signal(arguments->words[1], &signal, err);
+    return r < 0 ? r : container_signal(container, signal, arguments_flag(arguments, "all"), err);
+}
+
 int oci_kill(const struct arguments *arguments, void *context)
 {
-    struct error err = { 0 };
-    int signal = SIGTERM;
-    AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
+    return for_each(arguments, context, kill_one);
+}
 
-    if (container == NULL)
-        return oci_fail(context, &err, 1);
-    if (arguments->word_count > 1 && process_parse_signal(arguments->words[1], &signal, &err) < 0)
-        return oci_fail(context, &err, 1);
-    if (container_signal(container, signal, arguments_flag(arguments, "all"), &err) < 0)
-        return oci_fail(context, &err, 1);
-    return 0;
+static int delete_one(const struct arguments *arguments, struct runtime *runtime, const char *id,
+                      struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    int r;
+
+    if (arguments_flag(arguments, "force"))
+        return container_delete_remains(runtime, id, err);
+    r = container_open(runtime, id, &container, err);
+    return r < 0 ? r : container_delete(container, false, err);
 }
 
 int oci_delete(const struct arguments *arguments, void *context)
 {
-    bool is_forced = arguments_flag(arguments, "force");
-    struct runtime *runtime;
-    struct error err = { 0 };
-    int r;
-
-    runtime = oci_runtime(context, &err);
-    if (runtime == NULL)
-        return oci_fail(context, &err, 1);
-    if (is_forced) {
-        r = container_delete_remains(runtime, arguments->words[0], &err);
-    } else {
-        AUTO(container) struct container *container = NULL;
-
-        r = container_open(runtime, arguments->words[0], &container, &err);
-        if (r == 0)
-            r = container_delete(container, false, &err);
-    }
-    return r < 0 ? oci_fail(context, &err, 1) : 0;
+    return for_each(arguments, context, delete_one);
 }
 
 int oci_pause(const struct arguments *arguments, void *context)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/process.h"
 
 /* What is known of containers and of the runtime: state, list, ps, spec, features. */
@@ -25,142 +27,202 @@ int oci_state(const struct arguments *arguments, void *context)
     return 0;
 }
 
-/* One row of `list`, also as JSON. */
-struct list_row {
-    char *oci_version, *id, *status, *bundle, *rootfs, *created, *owner;
-    int32_t pid;
-    struct string_map annotations;
-};
-struct list_rows {
-    struct list_row *items;
-    size_t count;
+/* --- list ---------------------------------------------------------------------------------- */
+
+enum { COLUMN_ID, COLUMN_PID, COLUMN_STATUS, COLUMN_BUNDLE, COLUMN_CREATED, COLUMN_OWNER, COLUMNS };
+
+#define COLUMN_WIDTH_MIN 12 /* as in runc's table, with what separates columns */
+#define COLUMN_GAP       3
+#define PASSWD_BYTES_MAX (16u << 20)
+
+/* All rows, cell after cell; the first row has the titles. */
+struct list {
+    struct strings cells;
+    struct text json;
+    char *passwd; /* text of /etc/passwd; "" when there is none */
 };
 
-static char *owner_name(uint32_t uid)
+static void list_clear(struct list *list)
 {
-    return uid == 0 ? xstrdup("root") : xasprintf("#%u", uid);
+    strings_clear(&list->cells);
+    text_clear(&list->json);
+    free(list->passwd);
 }
 
-static void fill_row(struct container *container, struct list_row *row)
+/* getpwuid(3) would load libraries of the host into a static program. */
+static char *owner_name(const char *passwd, uint32_t uid)
 {
-    enum container_status status = CONTAINER_STOPPED;
+    auto_free char *wanted = xasprintf("%u", uid);
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+
+    strings_split(&lines, passwd, '\n');
+    for (size_t i = 0; i < lines.count; i++) {
+        AUTO_CLEAR(strings) struct strings words = { 0 };
+
+        strings_split(&words, lines.items[i], ':');
+        if (words.count > 2 && strcmp(words.items[2], wanted) == 0)
+            return xstrdup(words.items[0]);
+    }
+    return xasprintf("#%u", uid);
+}
+
+static int add_row(struct list *list, struct container *container, struct error *err)
+{
+    enum container_status status;
     const struct timespec *created = container_created_at(container);
+    auto_free char *owner = owner_name(list->passwd, container_owner_uid(container));
+    auto_free char *json = NULL;
+    int r;
 
-    (void)container_status(container, &status, NULL);
-    row->id = xstrdup(container_id(container));
-    row->pid = container_pid(container);
-    row->status = xstrdup(container_status_name(status));
-    row->bundle = xstrdup(container_bundle(container));
-    row->created = text_format_time(created->tv_sec, (uint32_t)created->tv_nsec);
-    row->owner = owner_name(container_owner_uid(container));
+    r = container_status(container, &status, err);
+    if (r == 0)
+        r = container_state_row(container, owner, &json, err);
+    if (r < 0)
+        return r;
+    strings_add(&list->cells, container_id(container));
+    strings_addf(&list->cells, "%d", container_pid(container));
+    strings_add(&list->cells, container_status_name(status));
+    strings_add(&list->cells, container_bundle(container));
+    strings_take(&list->cells, text_format_time(created->tv_sec, (uint32_t)created->tv_nsec));
+    strings_add(&list->cells, owner);
+    text_addf(&list->json, "%s%s", list->json.length > 0 ? "," : "", json);
+    return 0;
 }
 
-static void print_rows(const struct list_rows *rows)
+static int fill_list(struct list *list, struct runtime *runtime, struct error *err)
 {
-    int id_width = 12, bundle_width = 12;
+    static const char *const titles[COLUMNS] = {
+        "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"
+    };
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    int r;
 
-    for (size_t i = 0; i < rows->count; i++) {
-        int id = (int)strlen(rows->items[i].id) + 3,
-            bundle = (int)strlen(rows->items[i].bundle) + 3;
+    r = container_list(runtime, &ids, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < COLUMNS; i++)
+        strings_add(&list->cells, titles[i]);
+    if (ids.count == 0 ||
+        file_read(AT_FDCWD, "/etc/passwd", PASSWD_BYTES_MAX, &list->passwd, NULL, NULL) < 0)
+        list->passwd = xstrdup("");
+    for (size_t i = 0; i < ids.count; i++) {
+        AUTO(container) struct container *container = NULL;
+        struct error row_error = { 0 };
 
-        id_width = id > id_width ? id : id_width;
-        bundle_width = bundle > bundle_width ? bundle : bundle_width;
+        r = container_open(runtime, ids.items[i], &container, &row_error);
+        if (r == 0)
+            r = add_row(list, container, &row_error);
+        if (r < 0 && r != -ENOENT) /* it was removed meanwhile */
+            log_warning("%s", row_error.message);
     }
-    (void)printf("%-*s%-12s%-12s%-*s%-33s%s\n", id_width, "ID", "PID", "STATUS", bundle_width,
-                 "BUNDLE", "CREATED", "OWNER");
-    for (size_t i = 0; i < rows->count; i++) {
-        const struct list_row *row = &rows->items[i];
+    return 0;
+}
 
-        (void)printf("%-*s%-12d%-12s%-*s%-33s%s\n", id_width, row->id, row->pid, row->status,
-                     bundle_width, row->bundle, row->created, row->owner);
+static void print_list(const struct list *list)
+{
+    int widths[COLUMNS] = { 0 };
+
+    for (size_t i = 0; i < list->cells.count; i++) {
+        int width = (int)strlen(list->cells.items[i]) + COLUMN_GAP;
+
+        width = width < COLUMN_WIDTH_MIN ? COLUMN_WIDTH_MIN : width;
+        if (width > widths[i % COLUMNS])
+            widths[i % COLUMNS] = width;
     }
+    for (size_t i = 0; i < list->cells.count; i++) {
+        if (i % COLUMNS == COLUMN_OWNER)
+            (void)printf("%s\n", list->cells.items[i]);
+        else
+            (void)printf("%-*s", widths[i % COLUMNS], list->cells.items[i]);
+    }
+}
+
+static int check_format(const struct arguments *arguments, bool *ret_is_json, struct error *err)
+{
+    const char *format = arguments_text(arguments, "format");
+
+    *ret_is_json = format != NULL && strcmp(format, "json") == 0;
+    if (!*ret_is_json && format != NULL && strcmp(format, "table") != 0)
+        return error_set(err, EINVAL,
+                         "invalid format option: --format '%s' is neither table nor json", format);
+    return 0;
 }
 
 int oci_list(const struct arguments *arguments, void *context)
 {
-    const char *format = arguments_text(arguments, "format");
-    struct strings ids = { 0 };
-    struct list_rows rows = { 0 };
-    struct text json = { 0 };
+    AUTO_CLEAR(list) struct list list = { 0 };
     struct runtime *runtime;
+    bool is_json = false;
     struct error err = { 0 };
 
-    if (format != NULL && strcmp(format, "table") != 0 && strcmp(format, "json") != 0) {
-        (void)error_set(&err, EINVAL, "--format '%s': is neither table nor json", format);
+    if (check_format(arguments, &is_json, &err) < 0)
         return oci_fail(context, &err, 1);
-    }
     runtime = oci_runtime(context, &err);
-    if (runtime == NULL || container_list(runtime, &ids, &err) < 0)
+    if (runtime == NULL || fill_list(&list, runtime, &err) < 0)
         return oci_fail(context, &err, 1);
-    rows.items = xcalloc(ids.count + 1, sizeof(struct list_row));
-    for (size_t i = 0; i < ids.count; i++) {
-        AUTO(container) struct container *container = NULL;
-
-        if (container_open(runtime, ids.items[i], &container, &err) < 0)
-            continue; /* removed meanwhile */
-        fill_row(container, &rows.items[rows.count++]);
-        if (format != NULL && strcmp(format, "json") == 0) {
-            auto_free char *state = NULL;
-
-            if (container_state_json(container, &state, &err) == 0)
-                text_addf(&json, "%s%s", json.length > 0 ? "," : "", state);
-        }
-    }
     if (arguments_flag(arguments, "quiet")) {
-        for (size_t i = 0; i < rows.count; i++)
-            (void)printf("%s\n", rows.items[i].id);
-    } else if (format != NULL && strcmp(format, "json") == 0) {
-        (void)printf("[%s]\n", json.data != NULL ? json.data : "");
+        for (size_t i = COLUMNS; i < list.cells.count; i += COLUMNS)
+            (void)printf("%s\n", list.cells.items[i]);
+    } else if (is_json && list.json.length == 0) {
+        (void)printf("null\n"); /* as runc, whose list is a nil slice of Go then */
+    } else if (is_json) {
+        (void)printf("[%s]\n", list.json.data);
     } else {
-        print_rows(&rows);
+        print_list(&list);
     }
-    for (size_t i = 0; i < rows.count; i++) {
-        free(rows.items[i].id);
-        free(rows.items[i].status);
-        free(rows.items[i].bundle);
-        free(rows.items[i].created);
-        free(rows.items[i].owner);
-    }
-    free(rows.items);
-    strings_clear(&ids);
-    text_clear(&json);
     return 0;
 }
 
-/* Filters what ps(1) of the host prints by the container's pids: the column is found by its title.
- */
-static void print_ps_lines(char *output, const pid_t *pids, size_t count)
+/* --- ps ------------------------------------------------------------------------------------ */
+
+/* The index of the column whose title is PID; -1: ps(1) was asked for others. */
+static int find_pid_column(const char *titles)
+{
+    auto_free char *copy = xstrdup(titles);
+    char *rest = NULL;
+    int column = 0;
+
+    for (char *title = strtok_r(copy, " ", &rest); title != NULL;
+         title = strtok_r(NULL, " ", &rest), column++) {
+        if (strcmp(title, "PID") == 0)
+            return column;
+    }
+    return -1;
+}
+
+static bool is_pid_at(const char *line, int column, const pid_t *pids, size_t count)
+{
+    long pid;
+
+    for (int i = 0; i <= column; i++) {
+        line += strspn(line, " ");
+        if (i < column)
+            line += strcspn(line, " ");
+    }
+    pid = strtol(line, NULL, 10);
+    for (size_t i = 0; i < count; i++) {
+        if (pids[i] == pid)
+            return true;
+    }
+    return false;
+}
+
+/* Of what ps(1) of the host says, the lines about the container's processes. */
+static int print_ps_lines(char *output, const pid_t *pids, size_t count, struct error *err)
 {
     char *rest = NULL, *line = strtok_r(output, "\n", &rest);
-    size_t column = 0, wanted = SIZE_MAX;
-    char *words_rest = NULL, *title;
+    int column = line != NULL ? find_pid_column(line) : -1;
 
-    if (line == NULL)
-        return;
+    if (column < 0)
+        return error_set(err, EINVAL,
+                         "couldn't find PID field in ps output: its options have to show the "
+                         "column PID");
     (void)printf("%s\n", line);
-    for (title = strtok_r(line, " ", &words_rest); title != NULL;
-         title = strtok_r(NULL, " ", &words_rest), column++) {
-        if (strcmp(title, "PID") == 0)
-            wanted = column;
-    }
     while ((line = strtok_r(NULL, "\n", &rest)) != NULL) {
-        const char *at = line;
-        char *end = NULL;
-        long pid;
-
-        for (size_t i = 0; i <= wanted && wanted != SIZE_MAX; i++) {
-            at += strspn(at, " ");
-            if (i < wanted)
-                at += strcspn(at, " ");
-        }
-        pid = strtol(at, &end, 10);
-        for (size_t i = 0; i < count; i++) {
-            if (pids[i] == pid) {
-                (void)printf("%s\n", line);
-                break;
-            }
-        }
+        if (is_pid_at(line, column, pids, count))
+            (void)printf("%s\n", line);
     }
+    return 0;
 }
 
 static int print_ps_table(const struct arguments *arguments, const pid_t *pids, size_t count,
@@ -192,31 +254,29 @@ static int print_ps_table(const struct arguments *arguments, const pid_t *pids, 
     (void)waitpid(child, &status, 0);
     if (r < 0)
         return r;
-    print_ps_lines(output, pids, count);
-    return process_exit_status(status);
+    if (process_exit_status(status) != 0)
+        return error_set(err, ECHILD, "ps(1) ended with status %d", process_exit_status(status));
+    return print_ps_lines(output, pids, count, err);
 }
 
 int oci_ps(const struct arguments *arguments, void *context)
 {
     struct error err = { 0 };
-    const char *format = arguments_text(arguments, "format");
     AUTO(container) struct container *container = oci_open_container(arguments, context, &err);
     auto_free pid_t *pids = NULL;
+    bool is_json = false;
     size_t count = 0;
-    int r;
 
-    if (container == NULL)
+    if (container == NULL || check_format(arguments, &is_json, &err) < 0 ||
+        container_pids(container, &pids, &count, &err) < 0)
         return oci_fail(context, &err, 1);
-    if (container_pids(container, &pids, &count, &err) < 0)
-        return oci_fail(context, &err, 1);
-    if (format != NULL && strcmp(format, "json") == 0) {
-        for (size_t i = 0; i < count; i++)
-            (void)printf("%s%d", i == 0 ? "[" : ",", pids[i]);
-        (void)printf("%s]\n", count == 0 ? "[" : "");
-        return 0;
-    }
-    r = print_ps_table(arguments, pids, count, &err);
-    return r < 0 ? oci_fail(context, &err, 1) : r;
+    if (!is_json)
+        return print_ps_table(arguments, pids, count, &err) < 0 ? oci_fail(context, &err, 1) : 0;
+    /* A stopped container has none: an empty list, where runc says null. */
+    for (size_t i = 0; i < count; i++)
+        (void)printf("%s%d", i == 0 ? "[" : ",", pids[i]);
+    (void)printf("%s]\n", count == 0 ? "[" : "");
+    return 0;
 }
 
 static bool is_cgroup_v2(void)

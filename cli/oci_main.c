@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "cli/build_commit.h"
 #include "cli/oci_commands.h"
 #include "cli/oci_manual.h"
 #include "cli/options.h"
@@ -21,6 +22,8 @@ static const struct option create_options[] = {
     { "no-pivot", 0, OPTION_FLAG, NULL, "Do not use pivot_root (for a root on a ramdisk)", NULL },
     { "no-new-keyring", 0, OPTION_FLAG, NULL, "Keep the session keyring of the caller", NULL },
     { "preserve-fds", 0, OPTION_TEXT, "N", "Pass N further descriptors, from 3 on", "none" },
+    { "config", 'f', OPTION_TEXT, "FILE", "Configuration instead of the bundle's config.json",
+      "file" },
     { 0 },
 };
 static const struct option run_options[] = {
@@ -31,10 +34,14 @@ static const struct option run_options[] = {
 };
 static const struct option delete_options[] = {
     { "force", 'f', OPTION_FLAG, NULL, "Kill it first; a missing one is no error", NULL },
+    { "regex", 'r', OPTION_FLAG, NULL, "Delete all whose id matches ID, a regular expression",
+      NULL },
     { 0 },
 };
 static const struct option kill_options[] = {
     { "all", 'a', OPTION_FLAG, NULL, "Signal every process in the container", NULL },
+    { "regex", 'r', OPTION_FLAG, NULL, "Signal all whose id matches ID, a regular expression",
+      NULL },
     { 0 },
 };
 static const struct option list_options[] = {
@@ -263,8 +270,11 @@ static const struct command commands[] = {
 static const struct option global_options[] = {
     { "root", 0, OPTION_TEXT, "DIR",
       "Folder of run state; default: /run/berth-oci, or a folder of the user", "file" },
-    { "log", 0, OPTION_TEXT, "FILE", "Write the log to this file", "file" },
+    { "log", 0, OPTION_TEXT, "FILE", "Write the log to this file, or to syslog:NAME, journald:NAME",
+      "file" },
     { "log-format", 0, OPTION_TEXT, "FORMAT", "text (default) or json", "text|json" },
+    { "log-level", 0, OPTION_TEXT, "LEVEL", "error, warning (default) or debug",
+      "error|warning|debug" },
     { "debug", 0, OPTION_FLAG, NULL, "Log each step", NULL },
     { "systemd-cgroup", 0, OPTION_FLAG, NULL, "As --cgroup-manager systemd", NULL },
     { "cgroup-manager", 0, OPTION_TEXT, "NAME", "cgroupfs (default), systemd or disabled",
@@ -339,9 +349,14 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
         if (r < 0)
             return r;
     }
-    r = oci_log_open(context, arguments_global(arguments, "log")->text,
-                     arguments_global(arguments, "log-format")->text,
-                     arguments_global(arguments, "debug")->flag, err);
+    r = oci_log_open(context,
+                     &(const struct oci_log_options){
+                         .target = arguments_global(arguments, "log")->text,
+                         .format = arguments_global(arguments, "log-format")->text,
+                         .level = arguments_global(arguments, "log-level")->text,
+                         .is_debug = arguments_global(arguments, "debug")->flag,
+                     },
+                     err);
     if (r < 0)
         return r;
     if (root != NULL)
@@ -352,9 +367,19 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
     return parse_manager(arguments, &context->cgroup_manager, err);
 }
 
+/* Behind "berth-oci version "; containerd and podman parse these lines. */
+static char *oci_version(void)
+{
+    auto_free char *seccomp = runtime_seccomp_version();
+
+    return xasprintf("%s%s%s\nspec: 1.3.0\nlibseccomp: %s", BERTH_VERSION,
+                     BERTH_COMMIT[0] != '\0' ? "\ncommit: " : "", BERTH_COMMIT, seccomp);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct program program = {
+    auto_free char *version = oci_version();
+    const struct program program = {
         .name = "berth-oci",
         .summary = "Runs OCI bundles as containers, in place of runc",
         .commands = commands,
@@ -363,7 +388,7 @@ int main(int argc, char **argv)
         .has_go_flags = true,
         .prepare = prepare,
         .usage_failed = oci_usage_failed,
-        .version = BERTH_VERSION "\ncommit: " BERTH_VERSION "\nspec: 1.3.0",
+        .version = version,
         .description = oci_description,
         .manual = oci_manual,
     };

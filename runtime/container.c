@@ -289,6 +289,28 @@ int container_state_json(struct container *container, char **ret_json, struct er
     return 0;
 }
 
+int container_state_row(struct container *container, const char *owner, char **ret_json,
+                        struct error *err)
+{
+    enum container_status status;
+    int r;
+
+    r = container_status(container, &status, err);
+    if (r < 0)
+        return r;
+    *ret_json = state_format_row(&container->state, status, container_pid(container), owner);
+    return 0;
+}
+
+/* Where the first process had no pid namespace of its own, others may outlive it. */
+static bool has_survivors(struct cgroup *cgroup)
+{
+    auto_free pid_t *pids = NULL;
+    size_t count = 0;
+
+    return cgroup != NULL && cgroup_pids(cgroup, &pids, &count, NULL) == 0 && count > 0;
+}
+
 int container_signal(struct container *container, int signal, bool to_all, struct error *err)
 {
     struct cgroup *cgroup = container_cgroup(container);
@@ -297,6 +319,8 @@ int container_signal(struct container *container, int signal, bool to_all, struc
     /* A kill takes all along, as it does where the first process has its own pid namespace, and
      * thaws: without the latter it would wait in a paused container. */
     if (cgroup != NULL && (to_all || (is_running && signal == SIGKILL)))
+        return cgroup_signal(cgroup, signal, err);
+    if (!is_running && signal == SIGKILL && has_survivors(cgroup))
         return cgroup_signal(cgroup, signal, err);
     if (!is_running)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
@@ -330,7 +354,8 @@ int container_pause(struct container *container, struct error *err)
     if (r < 0)
         return r;
     if (r == CONTAINER_PAUSED)
-        return error_set(err, EINVAL, "container '%s' is already paused", container->state.id);
+        return error_set(err, EINVAL, "container not running: '%s' is already paused",
+                         container->state.id);
     return cgroup_freeze(cgroup, err);
 }
 
@@ -339,10 +364,13 @@ int container_resume(struct container *container, struct error *err)
     struct cgroup *cgroup = NULL;
     int r = need_cgroup(container, "resume", &cgroup, err);
 
+    if (r == -ESRCH)
+        return error_set(err, ESRCH, "container not paused: '%s' is not running",
+                         container->state.id);
     if (r < 0)
         return r;
     if (r != CONTAINER_PAUSED)
-        return error_set(err, EINVAL, "container '%s' is not paused", container->state.id);
+        return error_set(err, EINVAL, "container not paused: '%s'", container->state.id);
     return cgroup_thaw(cgroup, err);
 }
 

@@ -245,6 +245,9 @@ void resources_merge_change(struct cgroup_resources *all, struct cgroup_resource
 /** The state document of runtime.md "State", as `state` prints it and hooks read it. Caller frees.
  */
 char *state_format(const struct state *state, enum container_status status, pid_t pid);
+/** The same in one line and with the owner's name, as `list` has it. Caller frees. */
+char *state_format_row(const struct state *state, enum container_status status, pid_t pid,
+                       const char *owner);
 /** The container process state for a seccomp agent (config-linux.md "The Container Process State")
  * about process @pid of the container. @metadata may be NULL. Caller frees. */
 char *state_format_process(const struct state *state, enum container_status status, pid_t pid,

@@ -221,6 +221,9 @@ static int create_cgroup(struct creation *creation, struct error *err)
     if (r == -EEXIST)
         return error_set(err, EEXIST, "container's cgroup is not empty: '%s'",
                          container->state.cgroup);
+    if (r == -EBUSY)
+        return error_set(err, EBUSY, "container's cgroup unexpectedly frozen: '%s'",
+                         container->state.cgroup);
     if (r < 0)
         return r;
     if (container->state.is_cgroup_delegated)
@@ -528,7 +531,8 @@ int creation_read_bundle(struct creation *creation, struct error *err)
     if (fd < 0)
         return error_errno(err, "open the bundle '%s'", options->bundle_path);
     if (options->spec == NULL) {
-        r = spec_read_text(fd, "config.json", &container->own_spec, &creation->config_json, err);
+        r = spec_read_text(fd, options->config_name != NULL ? options->config_name : "config.json",
+                           &container->own_spec, &creation->config_json, err);
         if (r < 0)
             return r;
         if (rootless_complete_spec(container->runtime, container->own_spec)) {

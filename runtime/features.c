@@ -236,11 +236,16 @@ static void add_list(struct strings *list, const char *const *words, size_t coun
         strings_add(list, words[i]);
 }
 
-char *runtime_features_json(void)
+char *runtime_seccomp_version(void)
 {
     const struct scmp_version *library = seccomp_version();
-    auto_free char *library_version =
-        xasprintf("%u.%u.%u", library->major, library->minor, library->micro);
+
+    return xasprintf("%u.%u.%u", library->major, library->minor, library->micro);
+}
+
+char *runtime_features_json(void)
+{
+    auto_free char *library_version = runtime_seccomp_version();
     struct features features = {
         .version_min = xstrdup("1.0.0"),
         .version_max = xstrdup("1.3.0"),

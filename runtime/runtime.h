@@ -55,6 +55,7 @@ struct container_options {
     const char *bundle_path;
     int bundle_fd;              /* -1: opened from bundle_path */
     const struct spec *spec;    /* NULL: read from the bundle's config.json */
+    const char *config_name;    /* NULL: "config.json"; relative to the bundle */
     const char *pid_file;       /* NULL: none; relative to the caller's directory */
     const char *console_socket; /* NULL: none; receives the terminal's descriptor */
     const char *pidfd_socket;   /* NULL: none; receives the pidfd of the first process */
@@ -114,6 +115,9 @@ int container_take_console(struct container *container);
 
 /** The state document of runtime.md "State", indented as runc prints it. Caller frees. */
 int container_state_json(struct container *container, char **ret_json, struct error *err);
+/** The same in one line, with the name of the owner, as `list` prints it. Caller frees. */
+int container_state_row(struct container *container, const char *owner, char **ret_json,
+                        struct error *err);
 
 /** Signals the first process, or all in the cgroup. -ESRCH: "container not running". */
 int container_signal(struct container *container, int signal, bool to_all, struct error *err);
@@ -242,5 +246,7 @@ int user_resolve_group(int root_fd, const char *text, uint32_t *ret_gid, struct 
 
 /** The features document (runtime-spec features.md). Caller frees. */
 char *runtime_features_json(void);
+/** "2.5.4". Caller frees. */
+char *runtime_seccomp_version(void);
 
 #endif

@@ -69,7 +69,8 @@ static const struct field state_document_fields[] = {
 static const struct object state_document_object = { state_document_fields,
                                                      sizeof(struct state_document), 0 };
 
-char *state_format(const struct state *state, enum container_status status, pid_t pid)
+static char *format_state(const struct state *state, enum container_status status, pid_t pid,
+                          const char *owner, enum encode_style style)
 {
     struct state_document document = {
         .oci_version = state->oci_version,
@@ -79,11 +80,22 @@ char *state_format(const struct state *state, enum container_status status, pid_
         .bundle = state->bundle,
         .rootfs = state->rootfs,
         .created = state->created,
-        .owner = "",
+        .owner = owner,
         .annotations = state->annotations,
     };
 
-    return encode_text(&state_document_object, &document, ENCODE_INDENTED);
+    return encode_text(&state_document_object, &document, style);
+}
+
+char *state_format(const struct state *state, enum container_status status, pid_t pid)
+{
+    return format_state(state, status, pid, "", ENCODE_INDENTED);
+}
+
+char *state_format_row(const struct state *state, enum container_status status, pid_t pid,
+                       const char *owner)
+{
+    return format_state(state, status, pid, owner, ENCODE_COMPACT);
 }
 
 /* Here the state has the members of the specification only. */

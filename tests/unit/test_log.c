@@ -68,9 +68,58 @@ static void programs_read_what_logrus_writes(void **state)
     log_configure("berth", -1, LOG_PLAIN, false);
 }
 
+static void services_get_priority_and_name(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    log_configure("web", fds[1], LOG_SYSLOG, true);
+    log_error("a\nb");
+    expect(fds[0], "<27>web: a\\x0ab\n");
+    log_debug("c");
+    expect(fds[0], "<31>web: c\n");
+    log_configure("web", fds[1], LOG_JOURNAL, false);
+    log_warning("a\nPRIORITY=0");
+    expect(fds[0], "PRIORITY=4\nSYSLOG_IDENTIFIER=web\nMESSAGE=a\\x0aPRIORITY=0\n");
+    log_configure("berth", -1, LOG_PLAIN, false);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void a_level_leaves_out_what_is_less(void **state)
+{
+    static const struct {
+        enum log_level level;
+        const char *expected;
+    } rows[] = {
+        { LOG_LEVEL_ERROR, "berth: e\n" },
+        { LOG_LEVEL_WARNING, "berth: e\nberth: warning: w\n" },
+        { LOG_LEVEL_DEBUG, "berth: e\nberth: warning: w\nberth: debug: d\n" },
+    };
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        log_configure("berth", fds[1], LOG_PLAIN, false);
+        log_set_level(rows[i].level);
+        assert_int_equal(log_is_debug(), rows[i].level == LOG_LEVEL_DEBUG);
+        log_error("e");
+        log_warning("w");
+        log_debug("d");
+        expect(fds[0], rows[i].expected);
+    }
+    log_configure("berth", -1, LOG_PLAIN, false);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(services_get_priority_and_name),
+        cmocka_unit_test(a_level_leaves_out_what_is_less),
         cmocka_unit_test(people_read_plain_lines),
         cmocka_unit_test(programs_read_what_logrus_writes),
     };
