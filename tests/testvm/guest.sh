@@ -1,0 +1,99 @@
+#!/bin/bash
+# Runs in the test machine, as PID 1 or as a service of systemd: sets up what is asked for, runs the
+# command, writes its status, and turns the machine off.
+# shellcheck disable=SC2154 # cgroup, systemd, user, clone, share, directory, command: from settings
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+unset systemd
+# shellcheck disable=SC1091
+. /run/testvm/job/settings
+
+turn_off() {
+    dmesg -n 1
+    echo "$1" > /run/testvm/job/status
+    sync
+    echo o > /proc/sysrq-trigger
+    sleep 60 2> /dev/null
+}
+
+mount_v1() {
+    local name
+    mount -t tmpfs -o mode=755 cgroups /sys/fs/cgroup
+    for name in cpu,cpuacct cpuset memory devices freezer blkio pids net_cls,net_prio perf_event hugetlb rdma; do
+        mkdir "/sys/fs/cgroup/$name"
+        mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+    done
+    mkdir /sys/fs/cgroup/systemd
+    mount -t cgroup -o none,name=systemd systemd /sys/fs/cgroup/systemd
+    ln -s cpu,cpuacct /sys/fs/cgroup/cpu
+    ln -s cpu,cpuacct /sys/fs/cgroup/cpuacct
+    ln -s net_cls,net_prio /sys/fs/cgroup/net_cls
+    ln -s net_cls,net_prio /sys/fs/cgroup/net_prio
+}
+
+mount_cgroups() {
+    case $cgroup in
+    v2) mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup ;;
+    v1) mount_v1 ;;
+    hybrid)
+        mount_v1
+        mkdir /sys/fs/cgroup/unified
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+        ;;
+    esac
+}
+
+set_up_without_systemd() {
+    mkdir -p /dev/pts /dev/shm /dev/mqueue
+    mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+    mount -t tmpfs -o mode=1777 shm /dev/shm
+    mount -t mqueue mqueue /dev/mqueue
+    ln -sfn /proc/self/fd /dev/fd
+    mount_cgroups
+    ip link set lo up
+    hostname testvm
+}
+
+# The user's own cgroup, with every controller, as a login manager would give it.
+delegate() {
+    local group=/sys/fs/cgroup/testvm-$user file
+    [ "$cgroup" = v2 ] || return 0
+    sed 's/\</+/g' /sys/fs/cgroup/cgroup.controllers > /sys/fs/cgroup/cgroup.subtree_control
+    mkdir -p "$group/login"
+    for file in "$group" "$group/login" "$group"/cgroup.{procs,threads,subtree_control} \
+        "$group/login"/cgroup.{procs,threads,subtree_control}; do
+        chown "$user" "$file"
+    done
+    # By itself as the first process it could not enable controllers in a group it is in.
+    echo $$ > "$group/login/cgroup.procs"
+    sed 's/\</+/g' "$group/cgroup.controllers" > "$group/cgroup.subtree_control"
+}
+
+as_user() {
+    local id
+    id -u "$user" > /dev/null 2>&1 || useradd -m -s /bin/bash "$user"
+    id=$(id -u "$user")
+    export HOME=/home/$user XDG_RUNTIME_DIR=/run/user/$id
+    if [ "$systemd" = yes ]; then
+        export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$id/bus
+        loginctl enable-linger "$user" && systemctl start "user@$id.service"
+        # shellcheck disable=SC2046
+        runuser -u "$user" -- systemd-run --user --quiet --wait --pipe --collect \
+            -p Delegate=yes --working-directory="$directory" \
+            $(env | sed -n 's/^\(\(BERTH\|TESTVM\|BATS\|ASAN\)_[A-Z_]*\)=.*/--setenv=\1/p') \
+            --setenv=PATH --setenv=HOME -- "${command[@]}"
+    else
+        mkdir -p "$XDG_RUNTIME_DIR"
+        chown "$user" "$XDG_RUNTIME_DIR"
+        delegate
+        runuser -u "$user" -- "${command[@]}"
+    fi
+}
+
+[ "$systemd" = yes ] || set_up_without_systemd
+stty -F /dev/ttyS0 -onlcr 2> /dev/null
+[ $$ = 1 ] && exec < /dev/null > /dev/ttyS0 2>&1
+if [ -n "$share" ]; then mkdir -p "$share" && mount --bind /run/testvm/share "$share"; fi
+cd "$directory" 2> /dev/null || cd "$clone" || turn_off 125
+# In a child: PID 1 must outlive whatever the command does.
+if [ -n "$user" ]; then (as_user); else ("${command[@]}"); fi
+turn_off $?
