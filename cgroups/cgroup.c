@@ -299,6 +299,37 @@ int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup 
     return 0;
 }
 
+int cgroup_adopt(struct cgroup_system *system, const char *path, bool gets_controllers,
+                 struct cgroup **ret_cgroup, struct error *err)
+{
+    AUTO(cgroup) struct cgroup *cgroup = NULL;
+    const struct cgroup_hierarchy *hierarchies;
+    size_t count;
+    int r;
+
+    r = allocate(system, path, &cgroup, err);
+    if (r < 0)
+        return r;
+    hierarchies = cgroup_system_hierarchies(system, &count);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        if (hierarchies[i].fd < 0)
+            continue;
+        r = create_in(cgroup, &hierarchies[i]);
+        if (r > 0 && is_v1_cpuset(&hierarchies[i]))
+            r = fill_cpuset(cgroup, &hierarchies[i]);
+        if (r < 0 && !cgroup_system_is_extra(system, &hierarchies[i])) {
+            errno = -r;
+            return error_errno(err, "make cgroup %s in the hierarchy '%s'", cgroup->path,
+                               hierarchies[i].is_v2 ? "unified" : hierarchies[i].controllers);
+        }
+        r = 0;
+    }
+    if (gets_controllers && cgroup_system_layout(system) == CGROUP_LAYOUT_V2)
+        inherit_v2_controllers(cgroup);
+    *ret_cgroup = take_ptr(&cgroup);
+    return 0;
+}
+
 int cgroup_open(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
                 struct error *err)
 {
@@ -403,17 +434,44 @@ int cgroup_clone_fd(struct cgroup *cgroup)
     return cgroup_clone_part_fd(cgroup);
 }
 
-/* The path in the line "0::/berth/x/init.scope" (cgroups(7)); caller frees. NULL: no such line. */
-static char *find_v2_path(const char *text)
+/* The path in the line "0::/berth/x/init.scope" or "1:name=systemd:/x" (cgroups(7)) that has these
+ * @controllers, "" for v2; caller frees. NULL: no such line. */
+static char *find_path(const char *text, const char *controllers)
 {
+    size_t length = strlen(controllers);
+
     for (const char *line = text; *line != '\0';) {
         const char *end = strchrnul(line, '\n');
+        const char *colon = strchr(line, ':');
 
-        if (text_starts(line, "0::"))
-            return xstrndup(line + 3, (size_t)(end - line - 3));
+        if (colon != NULL && colon < end && strncmp(colon + 1, controllers, length) == 0 &&
+            colon[1 + length] == ':')
+            return xstrndup(colon + length + 2, (size_t)(end - colon) - length - 2);
         line = *end == '\0' ? end : end + 1;
     }
     return NULL;
+}
+
+int cgroup_find_path(const struct cgroup_system *system, pid_t pid, char **ret_path,
+                     struct error *err)
+{
+    auto_free char *file =
+        pid == 0 ? xstrdup("/proc/self/cgroup") : xasprintf("/proc/%d/cgroup", (int)pid);
+    auto_free char *text = NULL;
+    char *path = NULL;
+    int r;
+
+    r = file_read_kernel(AT_FDCWD, file, &text, err);
+    if (r < 0)
+        return r;
+    if (cgroup_system_layout(system) != CGROUP_LAYOUT_V2)
+        path = find_path(text, "name=systemd");
+    if (path == NULL)
+        path = find_path(text, "");
+    if (path == NULL)
+        return error_set(err, ENOENT, "process %d is in no cgroup of systemd", (int)pid);
+    *ret_path = path;
+    return 0;
 }
 
 int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, struct error *err)
@@ -428,7 +486,7 @@ int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, stru
     r = file_read_kernel(AT_FDCWD, file, &text, err);
     if (r < 0)
         return r;
-    path = find_v2_path(text);
+    path = find_path(text, "");
     if (v2 == NULL || path == NULL || strncmp(path, cgroup->path, length) != 0 ||
         path[length] != '/')
         return error_set(err, ENOENT, "process %d is not in a cgroup below %s", (int)pid,

@@ -245,6 +245,21 @@ int cgroup_path_parse(const char *path, char **ret_path, struct error *err);
  */
 int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
                   struct error *err);
+/**
+ * Takes over a cgroup that someone else made and may have put processes into, and makes it where a
+ * hierarchy lacks it: systemd makes its own in some hierarchies of v1 only.
+ *
+ * @gets_controllers  on v2, those of the cgroups above are passed on to it; false while these have
+ *                    processes of their own: with some controllers it would then take none
+ */
+int cgroup_adopt(struct cgroup_system *system, const char *path, bool gets_controllers,
+                 struct cgroup **ret_cgroup, struct error *err);
+
+/** The path of the cgroup that systemd keeps process @pid (0: the caller) in: on v2 the only one,
+ * else that in the hierarchy name=systemd. Caller frees. */
+int cgroup_find_path(const struct cgroup_system *system, pid_t pid, char **ret_path,
+                     struct error *err);
+
 /** Opens an existing cgroup; -ENOENT when it exists in no hierarchy. @system must outlive it. */
 int cgroup_open(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
                 struct error *err);
@@ -280,6 +295,9 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources
  */
 int cgroup_update(struct cgroup *cgroup, const struct cgroup_resources *resources,
                   const struct cgroup_device_rules *old_devices, struct error *err);
+/** What cgroup_apply() would refuse before it writes the first file. */
+int cgroup_apply_check(struct cgroup *cgroup, const struct cgroup_resources *resources,
+                       struct error *err);
 
 /* --- for a caller who is not root of the machine (delegation.c) ---
  *

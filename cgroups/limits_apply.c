@@ -187,6 +187,18 @@ int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *
     return 0;
 }
 
+int cgroup_apply_check(struct cgroup *cgroup, const struct cgroup_resources *resources,
+                       struct error *err)
+{
+    AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
+    int r;
+
+    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), &writes, err);
+    if (r == 0)
+        r = device_filter_check(cgroup, &resources->devices, err);
+    return r < 0 ? r : limits_check_usage(cgroup, &resources->memory, err);
+}
+
 int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources, struct error *err)
 {
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };

@@ -23,8 +23,7 @@ static int check_weight(const char *member, unsigned weight, struct error *err)
     return 0;
 }
 
-/* 10..1000 to 1..10000, linear as in runc. */
-static unsigned io_weight(unsigned weight)
+unsigned limits_io_weight(unsigned weight)
 {
     return 1 + (weight - 10) * 9999 / 990;
 }
@@ -41,7 +40,7 @@ static int plan_weight(struct limits_plan *plan, unsigned weight, struct error *
     limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight" : "io.bfq.weight", "%u", weight)
         ->is_optional = true;
     limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight" : "io.weight", "%u",
-               is_v1 ? weight : io_weight(weight))
+               is_v1 ? weight : limits_io_weight(weight))
         ->is_fallback = true;
     return 0;
 }
@@ -79,7 +78,7 @@ static int plan_weight_device(struct limits_plan *plan, const struct cgroup_weig
             ->is_optional = true;
         limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight_device" : "io.weight",
                    "%" PRId64 ":%" PRId64 " %u", device->major, device->minor,
-                   is_v1 ? weight : io_weight(weight))
+                   is_v1 ? weight : limits_io_weight(weight))
             ->is_fallback = true;
     }
     if (leaf_weight == 0)

@@ -18,10 +18,20 @@ libcgroups_a_SOURCES = \
 	cgroups/resources_fields.c \
 	cgroups/resources_merge.c \
 	cgroups/sub_cgroup.c \
+	cgroups/scope.c cgroups/scope.h \
+	cgroups/scope_annotations.c \
+	cgroups/scope_fields.c \
+	cgroups/scope_name.c \
+	cgroups/scope_properties.c \
 	cgroups/usage.c cgroups/usage.h \
 	cgroups/usage_details.c \
 	cgroups/usage_fields.c \
 	cgroups/usage_parse.c
+
+# Dynamic, and the only one that loads libsystemd.
+pkglibexec_PROGRAMS += berth-scope
+berth_scope_SOURCES = cgroups/scope_main.c
+berth_scope_LDADD = libcgroups.a libbase.a -lsystemd -ljansson
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
@@ -34,6 +44,7 @@ check_PROGRAMS += \
 	tests/unit/test_limits_update \
 	tests/unit/test_resources_fields \
 	tests/unit/test_resources_merge \
+	tests/unit/test_scope \
 	tests/unit/test_usage
 cgroups_test_libs = libcgroups.a libbase.a -ljansson -lcmocka
 
@@ -65,6 +76,9 @@ tests_unit_test_resources_merge_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_resources_fields_SOURCES = tests/unit/test_resources_fields.c
 tests_unit_test_resources_fields_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_scope_SOURCES = tests/unit/test_scope.c
+tests_unit_test_scope_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_usage_SOURCES = tests/unit/test_usage.c
 tests_unit_test_usage_LDADD = $(cgroups_test_libs)

@@ -21,7 +21,7 @@ as_root() {
 }
 
 BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev libcap-dev
-    libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev"
+    libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev libsystemd-dev"
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
     shellcheck clang-format strace uidmap umoci xz-utils zstd"

@@ -6,6 +6,7 @@
 
 #include "cgroups/cgroups.h"
 #include "cgroups/device_filter.h"
+#include "cgroups/scope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,6 +46,15 @@ static void plan_devices(const struct cgroup_device_rules *rules)
         assert(writes.items[i].value[0] != '\0' && strchr(writes.items[i].value, '\n') == NULL);
 }
 
+static void plan_scope(const struct cgroup_resources *resources, bool is_v2)
+{
+    AUTO_CLEAR(scope_properties) struct scope_properties properties = { 0 };
+    struct error err = { 0 };
+
+    if (scope_resources_plan(resources, is_v2, &properties, &err) < 0)
+        assert(err.message[0] != '\0');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cgroup_resources resources = { 0 };
@@ -56,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     plan_limits(&resources, V1_NO_HUGETLB);
     plan_limits(&resources, 0);
     plan_devices(&resources.devices);
+    plan_scope(&resources, false);
+    plan_scope(&resources, true);
     object_clear(&cgroup_resources_object, &resources);
     return 0;
 }

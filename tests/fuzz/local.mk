@@ -29,6 +29,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_log_line \
 	tests/fuzz/replay_mount_plan \
 	tests/fuzz/replay_reference \
+	tests/fuzz/replay_scope \
 	tests/fuzz/replay_seccomp \
 	tests/fuzz/replay_spec_fields \
 	tests/fuzz/replay_template \
@@ -59,6 +60,9 @@ tests_fuzz_replay_mount_plan_LDADD = $(fuzz_runtime_libs)
 tests_fuzz_replay_reference_SOURCES = tests/fuzz/fuzz_reference.c tests/fuzz/replay_main.c
 tests_fuzz_replay_reference_LDADD = libimage.a libbase.a -ljansson
 
+tests_fuzz_replay_scope_SOURCES = tests/fuzz/fuzz_scope.c tests/fuzz/replay_main.c
+tests_fuzz_replay_scope_LDADD = libcgroups.a libbase.a -ljansson
+
 tests_fuzz_replay_seccomp_SOURCES = tests/fuzz/fuzz_seccomp.c tests/fuzz/replay_main.c
 tests_fuzz_replay_seccomp_LDADD = $(fuzz_engine_libs)
 
@@ -84,6 +88,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_log_line \
 	tests/fuzz/fuzz_mount_plan \
 	tests/fuzz/fuzz_reference \
+	tests/fuzz/fuzz_scope \
 	tests/fuzz/fuzz_seccomp \
 	tests/fuzz/fuzz_spec_fields \
 	tests/fuzz/fuzz_template \
@@ -121,6 +126,10 @@ tests_fuzz_fuzz_mount_plan_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz_reference.c
 tests_fuzz_fuzz_reference_LDADD = libimage.a libbase.a -ljansson
 tests_fuzz_fuzz_reference_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_scope_SOURCES = tests/fuzz/fuzz_scope.c
+tests_fuzz_fuzz_scope_LDADD = libcgroups.a libbase.a -ljansson
+tests_fuzz_fuzz_scope_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_seccomp_SOURCES = tests/fuzz/fuzz_seccomp.c
 tests_fuzz_fuzz_seccomp_LDADD = $(fuzz_engine_libs)
