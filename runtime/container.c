@@ -419,6 +419,7 @@ static void run_poststop(struct container *container)
 int container_delete(struct container *container, bool is_forced, struct error *err)
 {
     const char *id = container->state.id;
+    struct error unit_error = { 0 };
     enum container_status status;
     int r;
 
@@ -447,6 +448,9 @@ int container_delete(struct container *container, bool is_forced, struct error *
     r = host_setup_undo(&container->state, err);
     if (r < 0)
         return r;
+    r = container_stop_scope(container, &unit_error);
+    if (r < 0) /* without processes and cgroup it ends by itself */
+        log_warning("%s", unit_error.message);
     log_debug("delete %s: no process and no cgroup is left", id);
     run_poststop(container);
     r = path_remove_tree(container->runtime->fd, id, err);

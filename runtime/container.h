@@ -18,6 +18,7 @@ struct state {
     char *rootfs;         /* absolute */
     char *cgroup;         /* path in the hierarchies; NULL: none */
     char *cgroup_manager; /* "systemd", "disabled"; NULL: cgroupfs */
+    char *scope;          /* unit of the systemd manager; NULL: none */
     char *created;        /* RFC 3339 */
     uint32_t owner_uid;
     bool is_cgroup_delegated; /* it is there only in hierarchies that the owner may use */
@@ -219,6 +220,20 @@ void process_tree_clear(struct tree *tree);
  * as one that forks may be missed. */
 int process_tree_signal(pid_t root, int signal, struct error *err);
 
+/* --- scope_unit.c
+ * --------------------------------------------------------------------------------- */
+
+/** Stops the container's unit at systemd; none is fine. */
+int container_stop_scope(struct container *container, struct error *err);
+/**
+ * Tells systemd changed limits, before the files get them: it writes what it is told into the files
+ * as well, but rounds. Does nothing for a container of another manager.
+ *
+ * When it fails, nothing was changed.
+ */
+int container_change_scope(struct container *container, const struct cgroup_resources *resources,
+                           struct error *err);
+
 /* --- default_devices.c --------------------------------------------------------------------------
  */
 
@@ -307,7 +322,8 @@ struct init_context {
     const struct hook_output *hook_output;
     int creator_fd; /* the creator's end of the socket, which the clone has as well */
     int sync_fd;
-    int listen_fd; /* start.sock; -1: START comes on sync_fd */
+    int listen_fd;  /* start.sock; -1: START comes on sync_fd */
+    bool has_scope; /* HOST_READY means that the init was put into a cgroup, too */
     bool has_no_pivot, has_no_new_keyring, dies_with_parent;
 };
 /** The child's side from clone to exec; never returns. */

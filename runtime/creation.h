@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "cgroups/scope.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
 #include "runtime/rootfs.h"
@@ -23,7 +24,9 @@ struct creation {
     struct hook_output *hook_output;    /* of the hooks that the init runs */
     int listen_fd;                      /* start.sock; -1 */
     int init_sync_fd;
-    bool has_directory;
+    char *scope_slice; /* of the systemd manager; NULL: none */
+    struct scope_properties scope_properties;
+    bool has_directory, has_scope;
 };
 
 struct container *creation_new_container(struct runtime *runtime);
@@ -36,6 +39,14 @@ int creation_plan_cgroup(struct creation *creation, struct error *err);
 /** RUN/<id> with its first state.json: from here on others see the container. -EEXIST promised. */
 int creation_make_directory(struct creation *creation, struct error *err);
 int creation_make_cgroup(struct creation *creation, struct error *err);
+
+/* --- scope_unit.c: the same with the systemd manager, where the process comes before its cgroup */
+
+/** The unit's name and properties. */
+int creation_plan_scope(struct creation *creation, struct error *err);
+/** The scope around process @pid, which waits for HOST_READY, and its limits. */
+int creation_make_scope(struct creation *creation, pid_t pid, struct error *err);
+
 /** Terminal and pid to those who asked for them. */
 int creation_hand_over(struct creation *creation, struct error *err);
 /** Takes back what a failed creation made; the first error stays the one that is told. */

@@ -58,8 +58,7 @@ int creation_plan_cgroup(struct creation *creation, struct error *err)
     if (manager != CGROUP_MANAGER_CGROUPFS)
         state->cgroup_manager = xstrdup(cgroup_manager_name(manager));
     if (manager == CGROUP_MANAGER_SYSTEMD)
-        return error_set(err, EOPNOTSUPP,
-                         "the systemd cgroup manager is not there yet: use cgroupfs");
+        return creation_plan_scope(creation, err);
     if (manager == CGROUP_MANAGER_DISABLED) {
         if (has_limits(creation->resources))
             log_warning("linux.resources: cgroups are disabled, so no limit is kept");
@@ -238,7 +237,7 @@ int creation_make_cgroup(struct creation *creation, struct error *err)
     struct container *container = creation->container;
     int r;
 
-    if (container->state.cgroup == NULL)
+    if (container->state.cgroup == NULL || container->state.scope != NULL)
         return 0;
     r = create_cgroup(creation, err);
     if (r == 0 || !rootless_may_retry(container, r))
@@ -286,6 +285,7 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
         .creator_fd = container->sync_fd,
         .sync_fd = creation->init_sync_fd,
         .listen_fd = creation->listen_fd,
+        .has_scope = container->state.scope != NULL,
         .has_no_pivot = creation->options->has_no_pivot,
         .has_no_new_keyring = creation->options->has_no_new_keyring,
         .dies_with_parent = creation->options->dies_with_caller,
@@ -413,6 +413,25 @@ int creation_hand_over(struct creation *creation, struct error *err)
     return r;
 }
 
+static bool needs_host(const struct creation *creation)
+{
+    return creation->container->state.scope != NULL ||
+           host_setup_is_needed(creation->spec, &creation->namespaces);
+}
+
+/* What the init waits for; then HOST_READY. */
+static int set_up_from_host(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    int r = 0;
+
+    if (container->state.scope != NULL)
+        r = creation_make_scope(creation, container->state.pid, err);
+    if (r == 0)
+        r = host_setup_apply(creation->spec, &creation->namespaces, &container->state, err);
+    return r < 0 ? r : sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+}
+
 static int make_container(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -441,7 +460,7 @@ static int make_container(struct creation *creation, struct error *err)
         return r;
     container->sync_fd = pair[0];
     init_fd = creation->init_sync_fd = pair[1];
-    if (!host_setup_is_needed(creation->spec, &creation->namespaces)) {
+    if (!needs_host(creation)) {
         /* Nothing has to be done from outside: the message waits in the socket already. */
         r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
         if (r < 0)
@@ -454,11 +473,8 @@ static int make_container(struct creation *creation, struct error *err)
     r = process_start_time(container->state.pid, &container->state.start_time, err);
     if (r < 0)
         return r;
-    if (host_setup_is_needed(creation->spec, &creation->namespaces)) {
-        r = host_setup_apply(creation->spec, &creation->namespaces, &container->state, err);
-        if (r < 0)
-            return r;
-        r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+    if (needs_host(creation)) {
+        r = set_up_from_host(creation, err);
         if (r < 0)
             return r;
     }
@@ -492,6 +508,8 @@ void creation_undo(struct creation *creation)
     if (container->cgroup != NULL)
         (void)cgroup_delete(container->cgroup, &ignored);
     (void)host_setup_undo(&container->state, &ignored);
+    if (creation->has_scope)
+        (void)container_stop_scope(container, &ignored);
     if (creation->has_directory)
         (void)path_remove_tree(container->runtime->fd, container->state.id, &ignored);
     if (ignored.code != 0)
@@ -503,6 +521,8 @@ void creation_clear(struct creation *creation)
 {
     free(creation->config_json);
     hook_output_free(creation->hook_output);
+    free(creation->scope_slice);
+    scope_properties_clear(&creation->scope_properties);
     rootfs_plan_free(creation->rootfs);
     launch_plan_clear(&creation->launch);
     namespaces_close(&creation->namespaces);

@@ -147,6 +147,8 @@ static const char *const hooks[] = {
 static const char *const unsafe_annotations[] = {
     ANNOTATION_KEEP_GROUPS,
     ANNOTATION_PIDFD_RECEIVER,
+    "org.systemd.property.",
+    "run.oci.systemd.subgroup",
 };
 
 static const char *const namespaces[] = {
@@ -250,7 +252,7 @@ char *runtime_features_json(void)
         .version_min = xstrdup("1.0.0"),
         .version_max = xstrdup("1.3.0"),
         .linux_ = {
-            .cgroup = { .v1 = true, .v2 = true, .rdma = true },
+            .cgroup = { .v1 = true, .v2 = true, .systemd = true, .rdma = true },
             .seccomp = { .enabled = true },
             .apparmor = { true },
             .selinux = { true },

@@ -38,6 +38,7 @@ struct init {
     const struct init_context *context;
     struct rootfs *rootfs;
     struct launch_program program;
+    char *cgroup_path;
     int peer_fd;     /* who is told how it goes: the creator, later the starter */
     int terminal_fd; /* slave; -1 */
     int master_fd;   /* -1 */
@@ -170,7 +171,7 @@ static int set_up_root(struct init *init, struct error *err)
     const struct init_context *context = init->context;
     struct rootfs_context rootfs = {
         .cgroups = context->cgroups,
-        .cgroup_path = context->cgroup_path,
+        .cgroup_path = init->cgroup_path != NULL ? init->cgroup_path : context->cgroup_path,
         .has_user_namespace =
             context->namespaces->has_new_user || context->namespaces->has_joined_user,
         .has_cgroup_namespace = spec_find_namespace(context->spec, "cgroup") != NULL,
@@ -292,6 +293,12 @@ static int run_steps(struct init *init, struct error *err)
     r = wait_for(init->peer_fd, SYNC_HOST_READY, err);
     if (r < 0)
         return r;
+    /* Before the cgroup namespace, in which it is "/". */
+    if (context->has_scope) {
+        r = cgroup_find_path(context->cgroups, 0, &init->cgroup_path, err);
+        if (r < 0)
+            return r;
+    }
     r = prepare_namespaces(context, err);
     if (r < 0)
         return r;

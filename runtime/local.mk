@@ -40,6 +40,7 @@ libruntime_a_SOURCES = \
 	runtime/runtime.c \
 	runtime/scheduling.c \
 	runtime/seccomp_answer.c \
+	runtime/scope_unit.c \
 	runtime/seccomp_cache.c \
 	runtime/seccomp_default.c \
 	runtime/seccomp_filter.c \

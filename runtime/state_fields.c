@@ -12,6 +12,7 @@ static const struct field state_fields[] = {
     FIELD_OF(struct state, cgroup, "cgroup", FIELD_STRING, 0),
     FIELD_OF(struct state, cgroup_manager, "cgroupManager", FIELD_STRING, 0),
     FIELD_OF(struct state, is_cgroup_delegated, "cgroupIsDelegated", FIELD_BOOL, 0),
+    FIELD_OF(struct state, scope, "scope", FIELD_STRING, 0),
     FIELD_OF(struct state, created, "created", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct state, owner_uid, "ownerUid", FIELD_U32, 0),
     FIELD_OF(struct state, pid, "pid", FIELD_I32, 0),

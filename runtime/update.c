@@ -90,8 +90,14 @@ static int apply_with_defaults(struct container *container, const struct cgroup_
 {
     struct cgroup_resources *complete = resources_with_default_devices(change);
     struct cgroup_resources *old_complete = resources_with_default_devices(old);
-    int r = apply_change(container, complete, &old_complete->devices, err);
+    int r;
 
+    r = container_change_scope(container, complete, err);
+    if (r == 0) {
+        r = apply_change(container, complete, &old_complete->devices, err);
+        if (r < 0) /* the first failure is the one to tell */
+            (void)container_change_scope(container, old_complete, NULL);
+    }
     resources_free_shallow(complete);
     resources_free_shallow(old_complete);
     return r;
