@@ -222,5 +222,7 @@ int oci_exec(const struct arguments *arguments, void *context)
     if (container == NULL)
         return oci_fail(context, &err, EXIT_EXEC_SETUP);
     r = run_exec(container, arguments, &err);
+    if (r < 0) /* as runc begins its sentence, which callers look for */
+        (void)error_prefix(&err, r, "exec failed");
     return r < 0 ? oci_fail(context, &err, EXIT_EXEC_SETUP) : r;
 }

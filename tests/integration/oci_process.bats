@@ -335,7 +335,8 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     run -255 oci exec process-words /etc
     expect_text "exec /etc: permission denied"
     run -255 oci exec process-words missing
-    expect_text 'exec: "missing": executable file not found in $PATH'
+    expect_text 'exec failed: exec: '
+    expect_text ': executable file not found in $PATH'
     oci pause process-words
     run -255 oci exec process-words true
     expect_text "cannot exec in a paused container"
