@@ -46,7 +46,8 @@ static int add_gids(const struct strings *list, struct spec_user *user, struct e
     return 0;
 }
 
-/* As runc: a capability given to exec is added to all sets but the inheritable one. */
+/* As runc: a capability given to exec is added to all sets but the inheritable one; to the ambient
+ * one only where something is inheritable, without which it could hold nothing. */
 static void add_capabilities(const struct strings *names, struct spec_process *process)
 {
     if (names->count == 0)
@@ -56,6 +57,8 @@ static void add_capabilities(const struct strings *names, struct spec_process *p
     strings_add_all(&process->capabilities->bounding, names);
     strings_add_all(&process->capabilities->effective, names);
     strings_add_all(&process->capabilities->permitted, names);
+    if (process->capabilities->inheritable.count > 0)
+        strings_add_all(&process->capabilities->ambient, names);
 }
 
 static void set_text(const struct arguments *arguments, const char *option, char **text)

@@ -146,3 +146,14 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     expect_text inside
     [ -e /proc/self/status ] && [ -e /sys/kernel ]
 }
+
+@test "exec --cap is ambient where the container lets it be inherited" {
+    configure '.process.capabilities.inheritable = ["CAP_CHOWN", "CAP_SYSLOG"] | .process.capabilities.ambient = ["CAP_CHOWN"]
+        | .process.capabilities.permitted += ["CAP_CHOWN"] | .process.capabilities.bounding += ["CAP_CHOWN", "CAP_SYSLOG"]'
+    create one
+    oci start one
+    run -0 oci exec --cap CAP_SYSLOG one grep CapAmb /proc/self/status
+    expect_text 0000000400000001
+    run -0 oci exec one grep CapAmb /proc/self/status
+    expect_text 0000000000000001
+}
