@@ -191,7 +191,8 @@ static int enter_place(const struct cgroup_places *places, const struct cgroup_h
     /* A hierarchy without limits need not have every group. */
     if (code == ENOENT && cgroup_system_is_extra(places->system, hierarchy))
         return 0;
-    return error_set(err, code, "adding pid %d to cgroup /sys/fs/cgroup/%s%s%s/cgroup.procs: %s",
+    return error_set(err, code,
+                     "--cgroup: adding pid %d to cgroup /sys/fs/cgroup/%s%s%s/cgroup.procs: %s",
                      getpid(), hierarchy->mount_name, hierarchy->mount_name[0] != '\0' ? "/" : "",
                      path, code == ENOENT ? "no such file or directory" : strerror(code));
 }
