@@ -34,6 +34,7 @@ configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" 
 program() { configure ".process.args = [\"sh\", \"-c\", $(jq -n --arg text "$1" '$text')]"; }
 oci() { berth-oci --root "$ROOT" "$@"; }
 oci_status() { oci state "$1" | jq -r .status; }
+is_status() { [ "$(oci_status "$1")" = "$2" ]; }
 start() { oci run -d -b "$BUNDLE" "$@" < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1; }
 
 # Writes a program of Python and runs it in the background: agent NAME ARGUMENT... < PROGRAM
@@ -291,7 +292,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     run -0 oci exec process-left cat /proc/self/cgroup
     [ "$(grep -c process-elsewhere <<< "$output")" = "$(wc -w <<< "$groups")" ]
     oci kill process-left KILL
-    wait_until 20 test "$(oci_status process-left)" = stopped
+    wait_until 20 is_status process-left stopped
     oci delete process-left
     for group in $groups; do rmdir "$(dirname "$group")/process-elsewhere"; done
 }
