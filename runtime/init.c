@@ -223,7 +223,7 @@ static int report_created(struct init *init, struct error *err)
  * has open: no directory of the host, no cgroup (CVE-2024-21626). */
 static int close_what_is_done_with(const struct init *init, struct error *err)
 {
-    const int kept[] = { init->context->listen_fd, log_fd() };
+    const int kept[] = { init->context->listen_fd, init->peer_fd, init->master_fd, log_fd() };
 
     return fd_close_all_but(kept, ARRAY_SIZE(kept), 3 + init->context->launch->preserve_fds, err);
 }
@@ -247,6 +247,15 @@ static void obey_signals(void)
     }
 }
 
+/* Before anyone is told that the container is created, who might look at it at once or end it. */
+static int prepare_to_wait(const struct init *init, struct error *err)
+{
+    if (init->context->listen_fd < 0)
+        return 0;
+    obey_signals();
+    return close_what_is_done_with(init, err);
+}
+
 /* Waits until someone says START. A connection that ends without it was a dead starter: the start
  * failed, and an init that nobody can start any more ends too. */
 static int wait_for_start(struct init *init, struct error *err)
@@ -254,10 +263,7 @@ static int wait_for_start(struct init *init, struct error *err)
     int r;
 
     if (init->context->listen_fd >= 0) {
-        obey_signals();
-        r = close_what_is_done_with(init, err);
-        if (r < 0)
-            return r;
+        (void)close(init->peer_fd);
         r = wire_accept(init->context->listen_fd, &init->peer_fd, err);
         if (r < 0)
             return r;
@@ -312,6 +318,9 @@ static int run_steps(struct init *init, struct error *err)
     if (r < 0)
         return r;
     r = launch_identity_child(context->launch, &init->program, err);
+    if (r < 0)
+        return r;
+    r = prepare_to_wait(init, err);
     if (r < 0)
         return r;
     r = report_created(init, err);
