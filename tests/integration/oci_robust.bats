@@ -252,11 +252,14 @@ PY
     runs 'ls /proc/self/fd | tr "\n" " "; env'
     ln -s busybox "$BUNDLE/rootfs/bin/tr"
     configure '.process.env = ["PATH=/bin", "ONE=1"]'
+    export HOME=/of-the-caller
     run -0 oci run -b "$BUNDLE" open 3< /dev/zero 4< /dev/zero 9< /dev/zero
     expect_text "0 1 2 3 "
     [[ "${lines[0]}" != *4* && "${lines[0]}" != *9* ]]
     expect_text "ONE=1"
-    [[ "$output" != *HOME* && "$output" != *BERTH* ]]
+    # The home is the user's, not the caller's.
+    expect_text "HOME=/"
+    [[ "$output" != *of-the-caller* && "$output" != *BERTH* ]]
     runs 'readlink /proc/self/fd/3; readlink /proc/self/fd/4'
     run oci run -b "$BUNDLE" --preserve-fds 1 open 3< /dev/zero 4< /dev/zero
     [ "$output" = /dev/zero ]
