@@ -47,6 +47,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_commands.c cli/oci_commands.h \
 	cli/oci_events.c cli/oci_events.h \
 	cli/oci_events_fields.c \
+	cli/oci_checkpoint.c \
 	cli/oci_exec.c \
 	cli/oci_foreground.c \
 	cli/oci_life.c \

@@ -54,6 +54,7 @@ struct container *oci_open_container(const struct arguments *arguments, void *co
 command_handler oci_create, oci_run, oci_start, oci_state, oci_kill, oci_delete, oci_exec, oci_list,
     oci_ps, oci_pause, oci_resume, oci_spec, oci_features, oci_update, oci_events, oci_mounts_add,
     oci_mounts_remove;
+command_handler oci_checkpoint, oci_restore;
 
 /* --- oci_foreground.c: waiting beside a container in the foreground
  * --------------------------------- */

@@ -114,6 +114,50 @@ static const struct option exec_options[] = {
     { 0 },
 };
 
+/* What checkpoint and restore have in common. */
+static const struct option criu_options[] = {
+    { "image-path", 0, OPTION_TEXT, "DIR", "Folder of the image; default: ./checkpoint", "file" },
+    { "work-path", 0, OPTION_TEXT, "DIR", "Folder of CRIU's log; default: that of the image",
+      "file" },
+    { "tcp-established", 0, OPTION_FLAG, NULL, "Keep open TCP connections", NULL },
+    { "ext-unix-sk", 0, OPTION_FLAG, NULL, "Keep unix sockets with a peer outside", NULL },
+    { "shell-job", 0, OPTION_FLAG, NULL, "Accept the caller's terminal", NULL },
+    { "lazy-pages", 0, OPTION_FLAG, NULL, "Pass memory on when it is needed (userfaultfd)", NULL },
+    { "status-fd", 0, OPTION_TEXT, "FD", "Write a zero byte here when --lazy-pages is ready",
+      "none" },
+    { "file-locks", 0, OPTION_FLAG, NULL, "Keep file locks", NULL },
+    { "manage-cgroups-mode", 0, OPTION_TEXT, "MODE", "soft (default), full, strict or ignore",
+      "soft|full|strict|ignore" },
+    { "empty-ns", 0, OPTION_LIST, "TYPE", "network: leave its devices out, which is always done",
+      "network" },
+    { "auto-dedup", 0, OPTION_FLAG, NULL, "Punch pages that are there twice out of images", NULL },
+    { "link-remap", 0, OPTION_FLAG, NULL, "Link removed files that are still open", NULL },
+    { "network-lock", 0, OPTION_TEXT, "METHOD", "iptables, nftables or skip",
+      "iptables|nftables|skip" },
+    { 0 },
+};
+static const struct option checkpoint_options[] = {
+    { "parent-path", 0, OPTION_TEXT, "DIR", "Earlier --pre-dump, from --image-path on", "file" },
+    { "leave-running", 0, OPTION_FLAG, NULL, "Let the container go on", NULL },
+    { "tcp-skip-in-flight", 0, OPTION_FLAG, NULL, "Leave out TCP connections being opened", NULL },
+    { "page-server", 0, OPTION_TEXT, "ADDRESS:PORT", "Send memory to criu page-server", "none" },
+    { "pre-dump", 0, OPTION_FLAG, NULL, "Write memory only, and let the container go on", NULL },
+    { 0 },
+};
+static const struct option restore_options[] = {
+    { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
+    { "console-socket", 0, OPTION_TEXT, "PATH", "Unix socket that receives the terminal", "file" },
+    { "pid-file", 0, OPTION_TEXT, "PATH", "Write the process id into this file", "file" },
+    { "detach", 'd', OPTION_FLAG, NULL, "Return when the processes run", NULL },
+    { "no-subreaper", 0, OPTION_FLAG, NULL, "Accepted; berth-oci is never a subreaper", NULL },
+    { "no-pivot", 0, OPTION_FLAG, NULL, "Refused: CRIU uses pivot_root", NULL },
+    { "tcp-close", 0, OPTION_FLAG, NULL, "Restore TCP connections closed", NULL },
+    { "lsm-profile", 0, OPTION_TEXT, "TYPE:NAME", "Other profile: selinux:... or apparmor:...",
+      "none" },
+    { "lsm-mount-context", 0, OPTION_TEXT, "CONTEXT", "Other SELinux label of mounts", "none" },
+    { 0 },
+};
+
 static const struct command commands[] = {
     { .name = "create",
       .usage = "[OPTIONS] ID",
@@ -254,6 +298,31 @@ static const struct command commands[] = {
       .max_words = 2,
       .handler = oci_mounts_remove,
       .words_completion = "container" },
+    { .name = "checkpoint",
+      .usage = "[OPTIONS] ID",
+      .help = "Write an image of a container's processes and end it",
+      .description = "Needs root and the program criu (package criu). An image holds the memory of "
+                     "the processes, not the files of the container: those stay in the bundle.",
+      .examples = "berth-oci checkpoint --image-path /srv/image web\n"
+                  "berth-oci checkpoint --leave-running web # into ./checkpoint",
+      .options = criu_options,
+      .more_options = checkpoint_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_checkpoint,
+      .words_completion = "container" },
+    { .name = "restore",
+      .usage = "[OPTIONS] ID",
+      .help = "Make a container from an image of its processes",
+      .description = "Needs root, the program criu (package criu) and the bundle. An image is as "
+                     "good as a program that root starts: it says which rights its processes have.",
+      .examples = "berth-oci restore -d -b /srv/bundle --image-path /srv/image web",
+      .options = criu_options,
+      .more_options = restore_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = oci_restore,
+      .words_completion = "none" },
     { .name = "spec",
       .usage = "[OPTIONS]",
       .help = "Write a config.json to start from",

@@ -277,6 +277,8 @@ char *runtime_features_json(void)
                                 &features.linux_.memory_policy.flags);
     add_list(&features.unsafe_annotations, unsafe_annotations, ARRAY_SIZE(unsafe_annotations));
     string_map_set(&features.annotations, "io.github.seccomp.libseccomp.version", library_version);
+    /* In runc's words, as engines look for them. */
+    string_map_set(&features.annotations, "org.opencontainers.runc.checkpoint.enabled", "true");
     json = encode_text(&features_object, &features, ENCODE_INDENTED);
     object_clear(&features_object, &features);
     return json;

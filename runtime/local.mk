@@ -2,8 +2,13 @@ noinst_LIBRARIES += libruntime.a
 libruntime_a_SOURCES = \
 	runtime/capabilities.c \
 	runtime/cgroup_mount.c \
+	runtime/checkpoint.c \
+	runtime/checkpoint_folders.c \
+	runtime/checkpoint_plan.c \
 	runtime/container.c \
 	runtime/creator.c \
+	runtime/criu.c \
+	runtime/criu_message.c \
 	runtime/default_devices.c \
 	runtime/devices.c \
 	runtime/environment.c \
@@ -32,6 +37,7 @@ libruntime_a_SOURCES = \
 	runtime/process_tree.c \
 	runtime/procfs.c \
 	runtime/rdt.c \
+	runtime/restore.c \
 	runtime/rlimits.c \
 	runtime/root_move.c \
 	runtime/rootfs.c \
@@ -61,8 +67,12 @@ libruntime_a_SOURCES = \
 	runtime/update.c \
 	runtime/user.c \
 	runtime/cgroup_mount.h \
+	runtime/checkpoint_folders.h \
+	runtime/checkpoint_plan.h \
 	runtime/container.h \
 	runtime/creation.h \
+	runtime/criu.h \
+	runtime/criu_message.h \
 	runtime/devices.h \
 	runtime/hooks.h \
 	runtime/environment.h \
@@ -94,7 +104,9 @@ libruntime_a_SOURCES = \
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
+	tests/unit/test_checkpoint_plan \
 	tests/unit/test_container \
+	tests/unit/test_criu_message \
 	tests/unit/test_spec_fields \
 	tests/unit/test_spec_check \
 	tests/unit/test_spec_default \
@@ -116,6 +128,10 @@ check_PROGRAMS += \
 	tests/unit/test_update
 runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
+tests_unit_test_checkpoint_plan_SOURCES = tests/unit/test_checkpoint_plan.c
+tests_unit_test_checkpoint_plan_LDADD = $(runtime_test_libs)
+tests_unit_test_criu_message_SOURCES = tests/unit/test_criu_message.c
+tests_unit_test_criu_message_LDADD = $(runtime_test_libs)
 tests_unit_test_container_SOURCES = tests/unit/test_container.c
 tests_unit_test_container_LDADD = $(runtime_test_libs)
 tests_unit_test_spec_fields_SOURCES = tests/unit/test_spec_fields.c

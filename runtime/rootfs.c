@@ -110,15 +110,12 @@ static int open_root_directory(const struct rootfs_plan *plan, int *ret_fd, stru
     return 0;
 }
 
-static int mount_root(struct rootfs *rootfs, struct error *err)
+static int attach_root(struct rootfs *rootfs, struct error *err)
 {
     const struct rootfs_plan *plan = rootfs->plan;
     auto_close int directory_fd = -1;
     int r;
 
-    r = shut_off_host(plan, err);
-    if (r < 0)
-        return r;
     r = open_root_directory(plan, &directory_fd, err);
     if (r < 0)
         return r;
@@ -132,6 +129,13 @@ static int mount_root(struct rootfs *rootfs, struct error *err)
         return r;
     r = mount_attach(rootfs->root_fd, directory_fd, NULL, err);
     return r < 0 ? error_prefix(err, r, "root '%s'", plan->root_path) : 0;
+}
+
+static int mount_root(struct rootfs *rootfs, struct error *err)
+{
+    int r = shut_off_host(rootfs->plan, err);
+
+    return r < 0 ? r : attach_root(rootfs, err);
 }
 
 /* --- sources for a user namespace ---------------------------------------------------------------
@@ -205,20 +209,24 @@ int rootfs_open_sources_child(struct rootfs_plan *plan, struct error *err)
 
 /* --- the steps ------------------------------------------------------------------------------- */
 
-static int run_mounts(struct rootfs *rootfs, struct error *err)
+static int run_steps(struct rootfs *rootfs, struct error *err)
 {
     const struct rootfs_plan *plan = rootfs->plan;
-    int r;
 
-    r = mount_root(rootfs, err);
-    if (r < 0)
-        return r;
     for (size_t i = 0; i < plan->step_count; i++) {
-        r = mount_step_apply(rootfs, &plan->steps[i], err);
+        int r = mount_step_apply(rootfs, &plan->steps[i], err);
+
         if (r < 0)
             return r;
     }
     return devices_create_configured(rootfs, err);
+}
+
+static int run_mounts(struct rootfs *rootfs, struct error *err)
+{
+    int r = mount_root(rootfs, err);
+
+    return r < 0 ? r : run_steps(rootfs, err);
 }
 
 int rootfs_mount_child(const struct rootfs_plan *plan, const struct rootfs_context *context,
@@ -244,6 +252,40 @@ int rootfs_mount_child(const struct rootfs_plan *plan, const struct rootfs_conte
     *ret_rootfs = take_ptr(&rootfs);
     return 0;
 }
+
+/* --- for a restore ---------------------------------------------------------------------------- */
+
+int rootfs_attach_child(const struct rootfs_plan *plan, struct error *err)
+{
+    AUTO(rootfs) struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+
+    assert(plan != NULL);
+
+    rootfs->plan = plan;
+    rootfs->root_fd = rootfs->dev_fd = rootfs->pts_fd = rootfs->null_fd = -1;
+    return attach_root(rootfs, err);
+}
+
+int rootfs_make_places_child(const struct rootfs_plan *plan, const struct rootfs_context *context,
+                             struct error *err)
+{
+    AUTO(rootfs) struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+
+    assert(plan != NULL);
+    assert(context != NULL);
+
+    rootfs->plan = plan;
+    rootfs->context = *context;
+    rootfs->root_fd = rootfs->dev_fd = rootfs->pts_fd = rootfs->null_fd = -1;
+    (void)umask(0); /* modes are meant as they are written */
+    /* What is attached there stands above the directory of that name. */
+    rootfs->root_fd = open(plan->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (rootfs->root_fd < 0)
+        return error_errno(err, "open root.path '%s'", plan->root_path);
+    return run_steps(rootfs, err);
+}
+
+/* --- entering --------------------------------------------------------------------------------- */
 
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one. */
 static int pivot_away(struct error *err)

@@ -73,6 +73,19 @@ int rootfs_finish_child(struct rootfs *rootfs, struct error *err);
 /** The part of it that makes mounts read-only that had to be written to before. */
 int rootfs_finish_mounts_child(const struct rootfs *rootfs, struct error *err);
 
+/**
+ * For a restore, in a mount namespace that is shut off from the host already: attaches the root
+ * alone, where the bundle has its rootfs. CRIU makes the container's mounts from there.
+ */
+int rootfs_attach_child(const struct rootfs_plan *plan, struct error *err);
+
+/**
+ * After rootfs_attach_child(), in a mount namespace below that one which is given up afterwards:
+ * makes all mounts once, so that every place of one exists in the root, as after a create.
+ */
+int rootfs_make_places_child(const struct rootfs_plan *plan, const struct rootfs_context *context,
+                             struct error *err);
+
 /** Closes the descriptors. */
 void rootfs_free(struct rootfs *rootfs);
 DEFINE_AUTO(rootfs)

@@ -223,6 +223,47 @@ int notify_forward(struct notify *notify, pid_t main_pid);
  * waits until the host has read it, at most 30 s. */
 void notify_wait_ready(struct notify *notify, struct container *container);
 
+/* --- checkpoint and restore ------------------------------------------------------------------- */
+
+/* By the program criu, which has to be installed; both need root. */
+
+struct checkpoint_options {
+    const char *image_path;   /* folder of the image; made by a checkpoint when missing */
+    const char *work_path;    /* folder of CRIU's log and work files; NULL: image_path */
+    const char *parent_path;  /* image of an earlier pre-dump, relative to image_path; NULL */
+    const char *cgroups_mode; /* "soft", "full", "strict", "ignore"; NULL: soft */
+    const char *network_lock; /* "iptables", "nftables", "skip"; NULL: CRIU's default */
+    const char *page_server;  /* "ADDRESS:PORT"; NULL: pages go into the image */
+    const char *lsm_profile, *lsm_mount_context; /* restore only */
+    bool leaves_running, is_pre_dump;            /* checkpoint only */
+    bool skips_tcp_in_flight, has_link_remap, has_tcp_established;
+    bool closes_tcp; /* restore only */
+    bool has_external_unix_sockets, is_shell_job, has_file_locks, has_auto_dedup, is_lazy;
+    int status_fd; /* gets a zero byte when pages can be fetched; -1 */
+};
+
+/**
+ * Writes an image of a running or paused container's processes. Ends and removes the container,
+ * unless @options say that it goes on.
+ *
+ * -ENOENT: CRIU is not installed.  -EINVAL: the container is not running, or options contradict.
+ */
+int container_checkpoint(struct container *container, const struct checkpoint_options *options,
+                         struct error *err);
+
+/**
+ * Makes a container from an image of its processes: it runs on from there. On error nothing is
+ * left. The first process is a child of the caller.
+ *
+ * An image is trusted as a program that root starts is, for it says which rights its processes
+ * have; but mounts, cgroup, namespaces by path, devices and hooks come from the bundle alone.
+ *
+ * @options  as for container_create(); stdio, console and pid file are used
+ */
+int container_restore(struct runtime *runtime, const struct container_options *options,
+                      const struct checkpoint_options *checkpoint, struct container **ret_container,
+                      struct error *err);
+
 /* --- users ------------------------------------------------------------------------------------ */
 
 /**

@@ -23,6 +23,7 @@ fuzz_engine_libs = libengine.a libimage.a libunionfs.a $(fuzz_runtime_libs)
 check_PROGRAMS += \
 	tests/fuzz/replay_archive \
 	tests/fuzz/replay_cgroup \
+	tests/fuzz/replay_criu_message \
 	tests/fuzz/replay_decode \
 	tests/fuzz/replay_documents_fields \
 	tests/fuzz/replay_limits \
@@ -41,6 +42,9 @@ tests_fuzz_replay_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto
 
 tests_fuzz_replay_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c tests/fuzz/replay_main.c
 tests_fuzz_replay_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
+
+tests_fuzz_replay_criu_message_SOURCES = tests/fuzz/fuzz_criu_message.c tests/fuzz/replay_main.c
+tests_fuzz_replay_criu_message_LDADD = $(fuzz_runtime_libs)
 
 tests_fuzz_replay_decode_SOURCES = tests/fuzz/fuzz_decode.c tests/fuzz/replay_main.c
 tests_fuzz_replay_decode_LDADD = libbase.a -ljansson
