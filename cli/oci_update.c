@@ -136,14 +136,18 @@ static int read_json(const char *name, struct cgroup_resources *resources, struc
     return decode_text(&cgroup_resources_object, json, length, resources, "--resources", err);
 }
 
-/* The kernel's file system for it must be there; and the container in a group of its own. */
-static int check_schemas(const struct arguments *arguments, struct error *err)
+/* Before the limits: a schema that is wrong then leaves these as they were. Not the other way
+ * round: what a class had before is known to nobody, so a schema stays when a limit is refused. */
+static int update_schemas(struct container *container, const struct arguments *arguments,
+                          struct error *err)
 {
-    if (!text_is_empty(arguments_text(arguments, "l3-cache-schema")))
-        return error_set(err, EOPNOTSUPP, "Intel RDT/CAT: l3 cache schema is not enabled");
-    if (!text_is_empty(arguments_text(arguments, "mem-bw-schema")))
-        return error_set(err, EOPNOTSUPP, "Intel RDT/MBA: memory bandwidth schema is not enabled");
-    return 0;
+    const char *l3_cache = arguments_text(arguments, "l3-cache-schema");
+    const char *memory_bandwidth = arguments_text(arguments, "mem-bw-schema");
+
+    if (text_is_empty(l3_cache) && text_is_empty(memory_bandwidth))
+        return 0;
+    return container_update_schemas(container, text_is_empty(l3_cache) ? NULL : l3_cache,
+                                    text_is_empty(memory_bandwidth) ? NULL : memory_bandwidth, err);
 }
 
 static void resources_clear(struct cgroup_resources *resources)
@@ -164,7 +168,7 @@ int oci_update(const struct arguments *arguments, void *context)
     r = text_is_empty(file) ? read_options(arguments, &resources, &err)
                             : read_json(file, &resources, &err);
     if (r == 0)
-        r = check_schemas(arguments, &err);
+        r = update_schemas(container, arguments, &err);
     if (r == 0)
         r = container_update(container, &resources, &err);
     return r < 0 ? oci_fail(context, &err, 1) : 0;

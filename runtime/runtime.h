@@ -136,6 +136,9 @@ int container_resume(struct container *container, struct error *err);
  */
 int container_update(struct container *container, const struct cgroup_resources *given,
                      struct error *err);
+/** Changes the Intel RDT class of a running container; NULL: unchanged. -EOPNOTSUPP: no resctrl. */
+int container_update_schemas(struct container *container, const char *l3_cache_schema,
+                             const char *mem_bw_schema, struct error *err);
 
 /**
  * Removes what is left of a stopped (or created) container: processes, cgroup, poststop hooks, run

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "runtime/container.h"
+#include "runtime/rdt.h"
 
 /* Other limits for a container that is there. The spec that was saved at create is what tells the
  * limits in force, so it changes too: quota and period, memory and swap, are one value for the
@@ -141,24 +142,53 @@ static int update_locked(struct container *container, const struct cgroup_resour
     return 0;
 }
 
-int container_update(struct container *container, const struct cgroup_resources *given,
-                     struct error *err)
+static int check_running(struct container *container, struct error *err)
 {
     enum container_status status;
     int r;
-
-    assert(container != NULL);
-    assert(given != NULL);
 
     r = container_status(container, &status, err);
     if (r < 0)
         return r;
     if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    return 0;
+}
+
+int container_update(struct container *container, const struct cgroup_resources *given,
+                     struct error *err)
+{
+    int r;
+
+    assert(container != NULL);
+    assert(given != NULL);
+
+    r = check_running(container, err);
+    if (r < 0)
+        return r;
     /* Two updates at a time would each save what the other does not know. */
     if (flock(container->dir_fd, LOCK_EX) < 0)
         return error_errno(err, "lock the run directory of container '%s'", container->state.id);
     r = update_locked(container, given, err);
     (void)flock(container->dir_fd, LOCK_UN); /* ends with the descriptor at the latest */
+    return r;
+}
+
+int container_update_schemas(struct container *container, const char *l3_cache_schema,
+                             const char *mem_bw_schema, struct error *err)
+{
+    int r;
+
+    assert(container != NULL);
+
+    r = check_running(container, err);
+    if (r < 0)
+        return r;
+    r = rdt_update(container, l3_cache_schema, mem_bw_schema, err);
+    if (r == -EOPNOTSUPP) /* runc's words, which callers know */
+        return error_prefix(err, r, "%s",
+                            l3_cache_schema != NULL
+                                ? "Intel RDT/CAT: l3 cache schema is not enabled"
+                                : "Intel RDT/MBA: memory bandwidth schema is not enabled");
     return r;
 }
