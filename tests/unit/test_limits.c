@@ -149,6 +149,29 @@ static void what_v2_lacks_is_refused_by_name(void **state)
                    "mounted");
 }
 
+static void each_interface_gets_its_priority_by_a_line(void **state)
+{
+    struct cgroup_priority priorities[] = { { (char *)"eth0", 5 }, { (char *)"lo", 0 } };
+    struct cgroup_resources resources = { .network = { .priorities = { priorities, 2 } } };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1, "net_prio.ifpriomap=eth0 5\nnet_prio.ifpriomap=lo 0\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP,
+                   "network.priorities: needs the controller net_prio of cgroup v1, which is not "
+                   "mounted");
+    priorities[1].name = (char *)"a b";
+    assert_refused(&resources, ALL_V1, EINVAL, "network.priorities[1].name: is no interface name");
+}
+
+static void other_controllers_are_reached_by_unified(void **state)
+{
+    struct string_pair pairs[] = { { (char *)"misc.max", (char *)"sev 1\nsev_es 2" } };
+    struct cgroup_resources resources = { .unified = { pairs, 1 } };
+
+    (void)state;
+    assert_plan(&resources, ALL_V2, "misc.max=sev 1\nmisc.max=sev_es 2\n");
+}
+
 static void shares_become_a_weight_with_equal_ends_and_default(void **state)
 {
     static const struct {
@@ -314,6 +337,8 @@ int main(void)
         cmocka_unit_test(a_limit_of_zero_is_unset),
         cmocka_unit_test(swap_below_memory_is_refused_with_both_numbers),
         cmocka_unit_test(what_v2_lacks_is_refused_by_name),
+        cmocka_unit_test(each_interface_gets_its_priority_by_a_line),
+        cmocka_unit_test(other_controllers_are_reached_by_unified),
         cmocka_unit_test(shares_become_a_weight_with_equal_ends_and_default),
         cmocka_unit_test(cpu_time_is_two_files_on_v1_and_one_on_v2),
         cmocka_unit_test(an_idle_group_gets_no_shares),
