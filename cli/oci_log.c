@@ -78,6 +78,7 @@ int oci_log_open(struct oci_context *context, const struct oci_log_options *opti
     const char *program = "berth-oci";
     int fd = -1, r = 0;
 
+    context->has_log = true; /* also when this fails: nobody has to try again */
     if (text_equal(options->format, "json"))
         format = LOG_JSON;
     else if (!text_is_empty(options->format) && strcmp(options->format, "text") != 0)
@@ -89,7 +90,6 @@ int oci_log_open(struct oci_context *context, const struct oci_log_options *opti
         r = open_target(options->target, &fd, &format, &program, err);
     if (r < 0)
         return r;
-    context->has_log = true;
     context->logs_to_file = fd >= 0;
     log_configure(program, fd, format, false);
     log_set_level(level);

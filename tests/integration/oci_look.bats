@@ -185,6 +185,8 @@ stop() { oci kill "$ID" KILL && wait_until 20 has_status stopped "$ID"; }
     expect_text "level=debug"
     run -1 oci --log-level loud list
     expect_text "--log-level 'loud'"
+    run -1 oci --log /nowhere/log list
+    expect_text "open the log '/nowhere/log'"
     [ -S /dev/log ] || {
         run -1 oci --log syslog:web list
         expect_text "open the log 'syslog:web': connect to /dev/log"
