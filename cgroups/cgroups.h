@@ -309,7 +309,8 @@ int cgroup_apply_check(struct cgroup *cgroup, const struct cgroup_resources *res
  * or move a process into it. Later functions with this system do as if they were not mounted.
  *
  * @path        clean, as cgroup_path_parse() gives it
- * @must_exist  those in which it is not there are left out too
+ * @must_exist  it has been made: hierarchies in which it is not there are left out, but not those
+ *              into which the caller, coming from elsewhere, may move nobody
  *
  * Returns how many are left, 0 when none of use is.
  *

@@ -49,14 +49,12 @@ static bool is_there(const struct cgroup_hierarchy *hierarchy, const char *path)
     return faccessat(hierarchy->fd, path + 1, F_OK, 0) == 0;
 }
 
-/* Whether the caller may make the cgroup, or use it where it is there. */
+/* Whether the caller may make the cgroup, or change it where it is there. */
 static bool is_delegated(const struct cgroup_hierarchy *hierarchy, const char *path)
 {
     auto_free char *above = xstrdup(path + 1);
     char *slash;
 
-    if (hierarchy->is_v2 && !may_move(hierarchy, path))
-        return false;
     if (is_there(hierarchy, path)) {
         auto_free char *list = xasprintf("%s/cgroup.procs", path + 1);
 
@@ -70,6 +68,11 @@ static bool is_delegated(const struct cgroup_hierarchy *hierarchy, const char *p
     return may_write(hierarchy->fd, "");
 }
 
+static bool may_be_entered(const struct cgroup_hierarchy *hierarchy, const char *path)
+{
+    return is_delegated(hierarchy, path) && (!hierarchy->is_v2 || may_move(hierarchy, path));
+}
+
 size_t cgroup_system_keep_delegated(struct cgroup_system *system, const char *path, bool must_exist)
 {
     const struct cgroup_hierarchy *hierarchies;
@@ -81,7 +84,8 @@ size_t cgroup_system_keep_delegated(struct cgroup_system *system, const char *pa
     for (size_t i = 0; i < count; i++) {
         if (hierarchies[i].fd < 0)
             continue;
-        if (is_delegated(&hierarchies[i], path) && (!must_exist || is_there(&hierarchies[i], path)))
+        if (must_exist ? is_there(&hierarchies[i], path) && is_delegated(&hierarchies[i], path)
+                       : may_be_entered(&hierarchies[i], path))
             kept++;
         else
             cgroup_system_leave_out(system, i);
@@ -95,7 +99,7 @@ static size_t count_delegated(const struct cgroup_hierarchy *hierarchies, size_t
     size_t found = 0;
 
     for (size_t i = 0; i < count; i++)
-        found += hierarchies[i].fd >= 0 && is_delegated(&hierarchies[i], path);
+        found += hierarchies[i].fd >= 0 && may_be_entered(&hierarchies[i], path);
     return found;
 }
 

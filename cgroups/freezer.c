@@ -27,6 +27,12 @@ static int fail(struct error *err, int r, const struct cgroup *cgroup, const cha
 
 static int no_freezer(struct error *err, const struct cgroup *cgroup)
 {
+    if (cgroup_system_has_left_out(cgroup->system, CGROUP_FREEZER))
+        return error_set(
+            err, EOPNOTSUPP,
+            "cannot freeze cgroup %s: this user has no right to it in the hierarchy of "
+            "the freezer",
+            cgroup->path);
     return error_set(err, EOPNOTSUPP,
                      "cannot freeze cgroup %s: no freezer is mounted below /sys/fs/cgroup",
                      cgroup->path);

@@ -59,6 +59,7 @@ const char oci_manual[] =
     "Rules for devices are root's alone: a device is there with the rights that the user has on\n"
     "the host's.\n"
     "A badness score that only root may lower stays as it is.\n"
+    "A bind keeps the flags (ro, nosuid, nodev, noexec) that its source is mounted with.\n"
     "\\fB\\-\\-rootless\\fR says whether to do so; \\fIauto\\fR does for everybody but root.\n"
     ".SH MOUNTS\n"
     "Beside the options of the specification those of crun are taken: \\fBcopy\\-symlink\\fR,\n"

@@ -18,18 +18,29 @@ static enum cgroup_layout layout_of(const struct rootfs *rootfs)
                                            : cgroup_system_layout(rootfs->context.cgroups);
 }
 
+static int clone_cgroup(const struct cgroup_hierarchy *hierarchy, const char *cgroup_path,
+                        uint64_t attributes, int *ret_mount_fd, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/%s/%s", HOST_CGROUPS, hierarchy->mount_name,
+                                     text_is_empty(cgroup_path) ? "." : cgroup_path);
+
+    return mount_clone_with(AT_FDCWD, path, attributes, ret_mount_fd, err);
+}
+
 /* The descriptors of cgroup_system belong to the mounts of the creator's mount namespace, of which
  * none can be copied here; so the directory is opened again, in the host's tree that the init still
  * has: a copy of what cgroup_system_open() found to be cgroup file systems. */
 static int clone_own(const struct rootfs *rootfs, const struct cgroup_hierarchy *hierarchy,
                      uint64_t attributes, int *ret_mount_fd, struct error *err)
 {
-    const char *cgroup_path =
-        rootfs->context.cgroup_path != NULL ? rootfs->context.cgroup_path : hierarchy->own_path;
-    auto_free char *path = xasprintf("%s/%s/%s", HOST_CGROUPS, hierarchy->mount_name,
-                                     text_is_empty(cgroup_path) ? "." : cgroup_path);
+    int r = -ENOENT;
 
-    return mount_clone_with(AT_FDCWD, path, attributes, ret_mount_fd, err);
+    if (rootfs->context.cgroup_path != NULL)
+        r = clone_cgroup(hierarchy, rootfs->context.cgroup_path, attributes, ret_mount_fd, err);
+    /* A delegated cgroup need not be there in each hierarchy. */
+    if (r == -ENOENT)
+        r = clone_cgroup(hierarchy, hierarchy->own_path, attributes, ret_mount_fd, err);
+    return r;
 }
 
 static const struct cgroup_hierarchy *find_v2(const struct rootfs *rootfs)

@@ -265,7 +265,7 @@ int container_status(struct container *container, enum container_status *ret_sta
     cgroup = container_cgroup(container);
     if (cgroup != NULL) {
         r = cgroup_is_frozen(cgroup, err);
-        if (r < 0)
+        if (r < 0 && r != -EOPNOTSUPP) /* what cannot be frozen is not */
             return r;
         if (r > 0) {
             *ret_status = CONTAINER_PAUSED;

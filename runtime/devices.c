@@ -68,10 +68,12 @@ static int bind_node(int dir_fd, const char *name, const struct node *node, stru
     return mount_attach(fd, dir_fd, name, err);
 }
 
-/* -EEXIST: the name is taken. */
+/* 1: the host's node was bound. -EEXIST: the name is taken. */
 static int make_node(const struct rootfs *rootfs, int dir_fd, const char *name,
                      const struct node *node, struct error *err)
 {
+    int r;
+
     if (!rootfs->context.has_user_namespace || S_ISFIFO(node->mode)) {
         if (mknodat(dir_fd, name, node->mode, node->number) == 0)
             return 0;
@@ -79,7 +81,8 @@ static int make_node(const struct rootfs *rootfs, int dir_fd, const char *name,
         if (errno != EPERM)
             return error_errno(err, "make device '%s'", name);
     }
-    return bind_node(dir_fd, name, node, err);
+    r = bind_node(dir_fd, name, node, err);
+    return r < 0 ? r : 1;
 }
 
 static bool is_configured(const struct spec *spec, const char *path)
@@ -193,7 +196,7 @@ static int create_configured(const struct rootfs *rootfs, const struct spec_devi
     r = make_node(rootfs, dir_fd, name, &node, err);
     if (r < 0 && r != -EEXIST)
         return r;
-    if (r == 0 && rootfs->context.has_user_namespace && !S_ISFIFO(node.mode))
+    if (r == 1)
         return 0; /* the host's node, with the host's owner and mode */
     return finish_node(dir_fd, name, device, &node, err);
 }

@@ -219,10 +219,20 @@ static pid_t clone_rootless(const struct exec_context *context, int cgroup_fd, s
         .run_child = run_joined_child,
         .data = (void *)context,
     };
+    struct exec_context outside = *context;
     auto_close int nested_fd = -1;
     pid_t pid;
 
     pid = sibling_create(&sibling, err);
+    /* From another session of the same user no way leads into the container's cgroup. */
+    if (pid == -EACCES && cgroup_fd >= 0) {
+        outside.cgroup = NULL;
+        outside.is_cloned_into = false;
+        sibling.data = &outside;
+        sibling.cgroup_fd = -1;
+        log_debug("exec: the process stays in the cgroup of its caller");
+        return sibling_create(&sibling, err);
+    }
     if (pid != -EBUSY || cgroup_fd < 0 ||
         cgroup_open_nested(context->cgroup, context->target_pid, &nested_fd, NULL) < 0)
         return pid;

@@ -134,7 +134,8 @@ static int set_groups(const struct spec_user *user, bool may_fail, struct error 
     /* A user namespace made without privileges denies setgroups(2); then there is nothing to drop.
      */
     if (syscall(SYS_setgroups, user->additional_gids.count, user->additional_gids.items) < 0 &&
-        !(may_fail && errno == EPERM && user->additional_gids.count == 0))
+        !(errno == EPERM && user->additional_gids.count == 0 &&
+          (may_fail || runtime_is_in_user_namespace())))
         return error_errno(err, "set the additional groups");
     return 0;
 }

@@ -285,24 +285,22 @@ static int make_tmpfs(const struct rootfs *rootfs, const struct mount_step *step
                             err);
 }
 
-/* proc and sysfs of a namespace that the container's user namespace does not own cannot be made,
- * but the caller's may be bound: /sys read-only, as it shows the host. */
-static int make_proc_or_sysfs(const struct rootfs *rootfs, const struct mount_step *step,
-                              int *ret_mount_fd, struct error *err)
+/* What shows a namespace that the container's user namespace does not own cannot be made, but the
+ * caller's may be bound: /sys read-only, as it shows the host. */
+static int make_or_bind(const struct rootfs *rootfs, const struct mount_step *step,
+                        const char *host_path, bool owns_namespace, int *ret_mount_fd,
+                        struct error *err)
 {
     bool is_sysfs = step->kind == MOUNT_SYSFS;
-    bool owns_namespace =
-        is_sysfs ? rootfs->context.has_network_namespace : rootfs->plan->has_pid_namespace;
     uint64_t attributes = new_mount_attributes(&step->options);
     auto_close int fd = -1;
     int r;
 
     r = make_file_system(step, rootfs->plan->label, NULL, ret_mount_fd, err);
-    if (r != -EPERM || !rootfs->context.has_user_namespace || owns_namespace)
+    if (r != -EPERM || owns_namespace)
         return r;
-    r = mount_clone(AT_FDCWD, is_sysfs ? "/sys" : "/proc", true, &fd, err);
-    if (r < 0)
-        return r;
+    if (mount_clone(AT_FDCWD, host_path, true, &fd, NULL) < 0)
+        return r; /* the first failure is the one to tell */
     if (is_sysfs)
         attributes |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     r = mount_change(fd, attributes, 0, true, err);
@@ -318,19 +316,27 @@ static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
     const struct overlay_scratch scratch = {
         .path = rootfs->plan->root_path,
         .is_in_own_namespace = true,
+        .is_in_user_namespace = rootfs->context.has_user_namespace,
     };
 
     switch (step->kind) {
     case MOUNT_TMPFS:
         return make_tmpfs(rootfs, step, target, ret_mount_fd, err);
     case MOUNT_PROC:
+        return make_or_bind(rootfs, step, "/proc", rootfs->plan->has_pid_namespace, ret_mount_fd,
+                            err);
     case MOUNT_SYSFS:
-        return make_proc_or_sysfs(rootfs, step, ret_mount_fd, err);
+        return make_or_bind(rootfs, step, "/sys", rootfs->context.has_network_namespace,
+                            ret_mount_fd, err);
     case MOUNT_CGROUP:
         return cgroup_mount_create(rootfs, step, ret_mount_fd, err);
     case MOUNT_OVERLAY:
         return overlay_create(step, &scratch, ret_mount_fd, err);
     default:
+        if (strcmp(step->type, "mqueue") == 0)
+            return make_or_bind(rootfs, step, "/dev/mqueue",
+                                spec_find_namespace(rootfs->plan->spec, "ipc") != NULL,
+                                ret_mount_fd, err);
         return make_file_system(step, rootfs->plan->label, NULL, ret_mount_fd, err);
     }
 }
@@ -377,6 +383,10 @@ int mount_step_open_source(const struct mount_step *step, const char *label, int
         r = mount_clone_link(step->source, options->is_bind_recursive, &fd, err);
     else
         r = mount_clone(AT_FDCWD, step->source, options->is_bind_recursive, &fd, err);
+    if (r == -EINVAL && step->kind == MOUNT_BIND && !options->is_bind_recursive)
+        return error_set(err, EINVAL,
+                         "it cannot be copied alone (in a user namespace a mount below it must not "
+                         "be uncovered: use 'rbind')");
     if (r < 0)
         return r;
     r = set_id_map(step, fd, err);
@@ -392,6 +402,19 @@ static int keep_opened(const struct mount_step *step, int *ret_mount_fd, struct 
     return *ret_mount_fd < 0 ? error_errno(err, "keep the mount") : 0;
 }
 
+/* In a user namespace nosuid, nodev, noexec, ro and the atime mode of a source are locked
+ * (mount_namespaces(7)). As with crun, the bind keeps them then, also when the words say "rw": it
+ * permits less, never more. */
+static int change_bind(int mount_fd, uint64_t set, uint64_t clear, bool is_recursive,
+                       struct error *err)
+{
+    int r = mount_change(mount_fd, set, clear, is_recursive, err);
+
+    if (r != -EPERM || clear == 0)
+        return r;
+    return mount_change(mount_fd, set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, is_recursive, err);
+}
+
 static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct error *err)
 {
     const struct mount_options *options = &step->options;
@@ -402,10 +425,10 @@ static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct er
                             : mount_step_open_source(step, NULL, &fd, err);
     if (r < 0)
         return r;
-    r = mount_change(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
+    r = change_bind(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
     if (r < 0)
         return r;
-    r = mount_change(fd, options->attr_set, options->attr_clear, false, err);
+    r = change_bind(fd, options->attr_set, options->attr_clear, false, err);
     if (r < 0)
         return r;
     *ret_mount_fd = take_fd(&fd);

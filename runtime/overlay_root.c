@@ -438,6 +438,10 @@ int overlay_create(const struct mount_step *step, const struct overlay_scratch *
     int r;
 
     sort_words(&step->options, &overlay);
+    /* Without it directories made or renamed over a layer's fail with EIO, as the marks that this
+     * takes could not be written (overlayfs.rst, "User xattr"). */
+    if (scratch->is_in_user_namespace && !mount_options_has(&step->options, "userxattr"))
+        strings_add(&overlay.words, "userxattr");
     if (overlay.lower.count == 0)
         return error_set(err, EINVAL, "no 'lowerdir' is given");
     if (step->uid_mappings != NULL) {

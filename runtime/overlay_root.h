@@ -11,6 +11,7 @@
 struct overlay_scratch {
     const char *path;
     bool is_in_own_namespace;
+    bool is_in_user_namespace; /* of the container: no trusted extended attributes there */
 };
 
 /**

@@ -77,6 +77,7 @@ static int make_root(const struct rootfs_plan *plan, int directory_fd, bool is_c
     const struct overlay_scratch scratch = {
         .path = plan->root_path,
         .is_in_own_namespace = is_child,
+        .is_in_user_namespace = is_child && plan->has_user_namespace,
     };
     static const struct mount_propagation private = { .flag = MS_PRIVATE, .is_recursive = true };
     auto_close int fd = -1;

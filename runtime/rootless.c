@@ -47,8 +47,8 @@ static void warn_of_missed(const struct strings *missed)
     auto_free char *names = strings_join(missed, ", ");
 
     if (missed->count > 0)
-        log_warning("linux.resources: not enforced, as this user has no rights over the cgroups "
-                    "that it takes: %s",
+        log_warning("linux.resources: not enforced, as this user may use no cgroup with the "
+                    "controllers for it: %s",
                     names);
 }
 

@@ -98,7 +98,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     [ "$(stat -c '%U %a' "$HOME_DIR/xdg/berth-oci")" = "$USER_NAME 1700" ]
     [ -f "$HOME_DIR/xdg/berth-oci/one/state.json" ]
     run -0 oci list
-    expect_text "#$USER_ID"
+    expect_text " $USER_NAME"
     run -1 berth-oci state one
     expect_text "does not exist"
 }
@@ -219,6 +219,211 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     configure '.linux.cgroupsPath = "/berth-rootless/mine"'
     run -1 oci run -b "$BUNDLE" one
     expect_text "linux.cgroupsPath: this user may not make the cgroup '/berth-rootless/mine'"
+}
+
+# Gives the user the cgroup "berth-rootless" in the hierarchies mounted at these folders, and puts
+# what follows "--" into it as that user.
+in_delegated() {
+    local folders=() folder file
+    while [ "$1" != -- ]; do
+        folders+=("$1/berth-rootless")
+        shift
+    done
+    shift
+    for folder in "${folders[@]}"; do
+        mkdir -p "$folder"
+        for file in cpus mems; do
+            [ ! -f "$folder/cpuset.$file" ] || [ -s "$folder/cpuset.$file" ] &&
+                [ ! -f "$folder/cpuset.cpu_exclusive" ] ||
+                cat "$folder/../cpuset.$file" > "$folder/cpuset.$file"
+        done
+        for file in . cgroup.procs tasks cgroup.subtree_control; do
+            [ ! -e "$folder/$file" ] || chown "$USER_NAME:" "$folder/$file"
+        done
+    done
+    (
+        for folder in "${folders[@]}"; do echo "$BASHPID" > "$folder/cgroup.procs"; done
+        as_user "$@"
+    )
+}
+hierarchies() {
+    local folder
+    for folder in /sys/fs/cgroup /sys/fs/cgroup/*; do
+        [ ! -f "$folder/cgroup.procs" ] || echo "$folder"
+    done
+}
+no_cgroup() { [ -z "$(find /sys/fs/cgroup -type d -path '*/berth-rootless/*')" ]; }
+remove_delegated() {
+    wait_until 10 no_cgroup
+    find /sys/fs/cgroup -maxdepth 2 -type d -name berth-rootless -exec rmdir {} +
+}
+
+@test "in a delegated cgroup limits are enforced, and pause works" {
+    [ "$(hierarchies)" != /sys/fs/cgroup ] || skip "this is about v1 hierarchies"
+    configure '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 20}, devices: [{allow: false, access: "rwm"}]}'
+    program 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /proc/self/cgroup; exec sleep 100'
+    # shellcheck disable=SC2046
+    run -0 in_delegated $(hierarchies) -- sh -c 'berth-oci run -d -b bundle one < /dev/null > out 2>&1
+        berth-oci pause one && berth-oci state one && berth-oci resume one
+        berth-oci exec one cat /proc/self/cgroup && berth-oci ps one
+        berth-oci kill --all one KILL'
+    expect_text '"status": "paused"'
+    expect_text ":memory:/berth-rootless/one"
+    expect_text "sleep 100"
+    [ "$(sed -n 1,2p "$HOME_DIR/out")" = "33554432
+20" ]
+    ! grep -v /berth-rootless/one "$HOME_DIR/out" | grep :
+    wait_until 10 eval '[ "$(status_of one)" = stopped ]'
+    oci delete one
+    remove_delegated
+}
+
+@test "a cgroup may be delegated in one hierarchy only" {
+    [ -f /sys/fs/cgroup/pids/cgroup.procs ] || skip "this is about v1 hierarchies"
+    configure '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 20}}'
+    program 'exec sleep 100'
+    run -0 in_delegated /sys/fs/cgroup/pids -- sh -c 'berth-oci run -d -b bundle one < /dev/null > out 2>&1; cat out'
+    expect_text "not enforced"
+    expect_text ": memory.limit"
+    [ "$(cat /sys/fs/cgroup/pids/berth-rootless/one/pids.max)" = 20 ]
+    [ "$(status_of one)" = running ]
+    run -1 oci pause one
+    expect_text "no right to it in the hierarchy of the freezer"
+    run -0 oci exec one cat /proc/self/cgroup
+    expect_text ":pids:/berth-rootless/one"
+    oci delete -f one
+    configure '.linux.cgroupsPath = "/berth-rootless/two"'
+    run -1 oci run -b "$BUNDLE" one
+    expect_text "linux.resources: memory.limit: cannot limit memory: this user has no right to cgroup /berth-rootless/two"
+    configure 'del(.linux.resources.memory)'
+    oci run -d -b "$BUNDLE" one < /dev/null > /dev/null 2>&1
+    [ "$(cat /sys/fs/cgroup/pids/berth-rootless/two/pids.max)" = 20 ]
+    oci delete -f one
+    remove_delegated
+}
+
+@test "on cgroup v2 the delegated cgroup is used, with the controllers that come with it" {
+    configure '.linux.resources = {memory: {limit: 33554432}, unified: {"cgroup.max.descendants": "5"}}'
+    configure '.linux.namespaces += [{type: "cgroup"}]'
+    program 'cat /sys/fs/cgroup/cgroup.max.descendants /proc/self/cgroup; exec sleep 100'
+    # shellcheck disable=SC2016
+    view='mount --make-rprivate /
+        [ -f /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 none /sys/fs/cgroup
+        mkdir /sys/fs/cgroup/berth-rootless /sys/fs/cgroup/berth-rootless/session
+        chown -R "$1:" /sys/fs/cgroup/berth-rootless
+        echo $$ > /sys/fs/cgroup/berth-rootless/session/cgroup.procs
+        cd "$2" && setpriv --reuid "$1" --regid "$1" --init-groups env XDG_RUNTIME_DIR="$2/xdg" \
+            PATH="$2/bin:$PATH" sh -c "berth-oci run -d -b bundle one < /dev/null > out 2> warning
+                berth-oci pause one && berth-oci state one && berth-oci resume one
+                berth-oci exec one true && berth-oci delete -f one" || exit
+        echo $$ > /sys/fs/cgroup/cgroup.procs
+        rmdir /sys/fs/cgroup/berth-rootless/session /sys/fs/cgroup/berth-rootless'
+    run -0 unshare -m sh -c "$view" sh "$USER_NAME" "$HOME_DIR"
+    expect_text '"status": "paused"'
+    [ "$(head -1 "$HOME_DIR/out")" = 5 ]
+    grep -q '^0::/$' "$HOME_DIR/out"
+    grep -q "memory.limit" "$HOME_DIR/warning" || grep -q memory /sys/fs/cgroup/cgroup.controllers
+}
+
+@test "a bind keeps what is locked in its source" {
+    mkdir "$HOME_DIR/locked"
+    mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime none "$HOME_DIR/locked"
+    program 'grep tmp.ro, /proc/self/mountinfo'
+    configure '.mounts += [{destination: "/tmp", type: "bind", source: "../locked", options: ["rbind", "rw", "suid", "relatime"]}]'
+    run -0 oci run -b "$BUNDLE" one
+    umount "$HOME_DIR/locked"
+    expect_text " ro,nosuid,nodev,noexec,noatime "
+}
+
+@test "a mount is not bound without those below it" {
+    mkdir "$HOME_DIR/outer"
+    mount -t tmpfs none "$HOME_DIR/outer"
+    mkdir "$HOME_DIR/outer/inner"
+    mount -t tmpfs none "$HOME_DIR/outer/inner"
+    configure '.mounts += [{destination: "/tmp", type: "bind", source: "../outer", options: ["bind"]}]'
+    run -1 oci run -b "$BUNDLE" one
+    expect_text "use 'rbind'"
+    configure '.mounts[-1].options = ["rbind"]'
+    run -3 oci run -b "$BUNDLE" one
+    umount "$HOME_DIR/outer/inner" "$HOME_DIR/outer"
+}
+
+@test "an overlay as root can be changed as anybody else's" {
+    as_user mkdir "$BUNDLE/upper" "$BUNDLE/work" "$BUNDLE/empty"
+    as_user mkdir "$BUNDLE/rootfs/layer"
+    as_user touch "$BUNDLE/rootfs/layer/old"
+    configure '.mounts = [{destination: "/", type: "overlay", source: "overlay", options:
+            ["lowerdir='"$BUNDLE"'/rootfs", "upperdir='"$BUNDLE"'/upper", "workdir='"$BUNDLE"'/work"]}] + .mounts
+        | .root = {path: "empty"}'
+    program 'busybox rm -r /layer && mkdir /layer && touch /layer/new && ls /layer'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = new ]
+    program 'ls /layer'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = new ]
+    [ -f "$BUNDLE/rootfs/layer/old" ]
+}
+
+@test "host namespaces, sysctls, devices, a terminal, no pivot" {
+    configure '.linux.namespaces |= map(select(.type != "pid"))
+        | .linux.devices = [{path: "/dev/pipe", type: "p"}]'
+    program 'stat -c %F /dev/pipe; touch /sys/x || cat /proc/self/cmdline | grep -c cat'
+    run -0 oci run --no-pivot -b "$BUNDLE" one
+    [ "${lines[0]}" = fifo ]
+    configure '.linux.namespaces += [{type: "network"}] | .linux.sysctl = {"net.ipv4.ip_forward": "1"}'
+    program 'cat /proc/sys/net/ipv4/ip_forward'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = 1 ]
+    program 'tty; stat -c %F /dev/console'
+    configure '.process.terminal = true'
+    run -0 as_user script -qec "berth-oci run -b bundle one" /dev/null
+    expect_text /dev/pts/0
+    expect_text "character special"
+}
+
+@test "root of a user namespace that somebody else made" {
+    program 'cat /proc/self/uid_map'
+    configure 'del(.linux.uidMappings, .linux.gidMappings)
+        | .linux.namespaces |= map(select(.type != "user"))
+        | .linux.resources = {pids: {limit: 20}, devices: [{allow: false, access: "rwm"}]}'
+    run -0 as_user unshare -Ur berth-oci run -b bundle one
+    [[ "${lines[0]}" == *"not enforced"*": pids.limit"* ]]
+    [ "$(echo "${lines[1]}" | tr -s ' ')" = " 0 $USER_ID 1" ]
+    program 'exec sleep 100'
+    # shellcheck disable=SC2016
+    run -0 as_user unshare -Ur sh -c 'berth-oci run -d -b bundle one < /dev/null > /dev/null 2>&1
+        berth-oci exec one id -u && berth-oci list -q && berth-oci delete -f one'
+    [ "$output" = "0
+one" ]
+}
+
+@test "rootless podman runs containers by berth-oci" {
+    mkdir -p "$HOME_DIR/.config/containers"
+    printf '[storage]\ndriver = "vfs"\n' > "$HOME_DIR/.config/containers/storage.conf"
+    tar -C "$BUNDLE/rootfs" --owner 0 --group 0 -cf "$HOME_DIR/image.tar" .
+    chmod 644 "$HOME_DIR/image.tar"
+    chown -R "$USER_NAME:" "$HOME_DIR/.config"
+    podman() { as_user podman --runtime "$HOME_DIR/bin/berth-oci" --cgroup-manager cgroupfs --events-backend file "$@" 2> "$HOME_DIR/podman.log"; }
+    run -0 podman import "$HOME_DIR/image.tar" small
+    run -3 podman run --rm --network none small sh -c 'id -u; exit 3'
+    [ "$output" = 0 ]
+    run -0 podman run --rm --network none --userns keep-id small id -u
+    [ "$output" = "$USER_ID" ]
+    run -0 podman run --rm --network none --uidmap 0:1:100 --gidmap 0:1:100 small cat /proc/self/uid_map
+    [ "$(echo "$output" | tr -s ' ')" = " 0 1 100" ]
+    run -0 podman run -d --name one --network none small sleep 100
+    run -0 podman exec -u 5 one id -u
+    [ "$output" = 5 ]
+    run -0 podman top one
+    expect_text "sleep 100"
+    run -0 podman stop -t 0 one
+    run -0 podman start one
+    run -0 podman rm -f -t 0 one
+    run -0 podman ps -aq
+    [ -z "$output" ]
+    podman rmi small
+    podman system reset -f || true
+    pkill -u "$USER_ID" -x catatonit || true
 }
 
 @test "a badness score that only root may lower stays as it is" {
