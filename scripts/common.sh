@@ -26,7 +26,8 @@ IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
     shellcheck clang-format strace uidmap umoci xz-utils zstd"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.
-PEER_PACKAGES="podman conmon catatonit expect iproute2"
+PEER_PACKAGES="podman conmon catatonit expect iproute2 containerd umoci docker.io tini
+    slurm-wlm munge"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {

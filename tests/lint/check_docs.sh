@@ -1,8 +1,8 @@
 #!/bin/sh
 # Checks that the manual pages have every command and option of both programs, that each command's
-# help has an example, and that README.md names no option that nobody knows. Needs the built
-# programs: in BERTH_BUILD, else in build-check or build. Prints each finding and ends with 1 when
-# there was one.
+# help has an example, and that README.md names no option that nobody knows: our programs, our
+# scripts, the engines in tests/integration/peers. Needs the built programs: in BERTH_BUILD, else in
+# build-check or build. Prints each finding and ends with 1 when there was one.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -64,7 +64,7 @@ done
 if [ -f README.md ]; then
     grep -o -- '--[a-z][a-z-]*' README.md | sort -u | while IFS= read -r option; do
         grep -qx -- "$option" "$work/known" || [ "$option" = --help ] ||
-            grep -q -- "$option" scripts/check configure.ac ||
+            grep -q -- "$option" scripts/check configure.ac tests/integration/peers/*.bats ||
             echo "README.md: nobody knows the option $option" >> "$found"
     done
 fi

@@ -24,7 +24,7 @@ peer_picture() {
     grep -F "$PEER" /proc/self/mountinfo || true
     ip -o link | sed 's/^[0-9]*: \([^@:]*\).*/link \1/' | grep -v 'link \(veth\|eth\)' || true
     ls /run/netns /run/docker/netns 2> /dev/null || true
-    find /sys/fs/cgroup -mindepth 2 -type d 2> /dev/null | grep -E "$PEER_CGROUPS" | sort || true
+    find /sys/fs/cgroup -mindepth 2 -type d 2> /dev/null | grep -E "/$NAME(/|\$)${PEER_CGROUPS:+|$PEER_CGROUPS}" | sort || true
     peer_processes
 }
 
@@ -40,11 +40,18 @@ peer_processes() {
     return 0
 }
 
+# The lines of README.md that match a regular expression, with our program and folders in them.
+readme_lines() {
+    grep -E "$1" "$BATS_TEST_DIRNAME/../../../README.md" |
+        sed "s#/usr/local/bin/berth-oci#$OCI#; s#/run/berth-slurm#$PEER/run#"
+}
+
 # The peer's folder is short: paths of unix sockets are limited to 107 bytes.
 peer_begin() {
     PEER=$(mktemp -d /tmp/berth-peer.XXXXXX)
     OCI=${BERTH_BUILD:-$PWD/build-check}/berth-oci
-    export PEER OCI
+    NAME=${PEER##*/}
+    export PEER OCI NAME
     peer_picture > "$PEER/before"
 }
 
@@ -75,6 +82,27 @@ peer_server_stop() {
     pid=$(cat "$PEER/server.pid")
     kill "$pid" 2> /dev/null || return 0
     wait_until 30 bash -c "! kill -0 $pid"
+}
+
+# An image as an archive of the OCI layout: make_oci_archive ROOT FILE
+make_oci_archive() {
+    umoci init --layout "$2.layout" 2> /dev/null
+    umoci new --image "$2.layout:box" 2> /dev/null
+    umoci insert --image "$2.layout:box" "$1" / 2> /dev/null
+    umoci config --image "$2.layout:box" --config.cmd sh 2> /dev/null
+    tar -C "$2.layout" -cf "$2" .
+    rm -rf "$2.layout"
+}
+
+# Removes the cgroups of a parent that the peer keeps for its next container, when the last of its
+# processes are gone.
+remove_cgroups() { wait_until 20 try_remove_cgroups "$1"; }
+try_remove_cgroups() {
+    local found=(find /sys/fs/cgroup -depth -mindepth 2 -type d "(" -name "$1" -o -path "*/$1/*" ")")
+    # podman takes every folder there for a hierarchy, also one where nothing is mounted.
+    find /sys/fs/cgroup -xdev -mindepth 2 -path "*/$1/*" -type f -delete
+    "${found[@]}" -exec rmdir {} + 2> /dev/null
+    [ -z "$("${found[@]}" 2> /dev/null)" ]
 }
 
 # Runs a command on a terminal of 33 lines and 77 columns, types a line, and ends with its status:

@@ -3,8 +3,9 @@ load peers
 # podman starts no server: conmon stays with each container, and calls the runtime.
 
 setup_file() {
-    PEER_CGROUPS='libpod|berth-peer'
+    PEER_CGROUPS=/libpod_parent
     export PEER_CGROUPS
+    remove_cgroups libpod_parent # podman's own, of somebody's earlier containers
     peer_begin
     # Ulimits are named, for podman's own exceed what a small machine allows.
     cat > "$PEER/containers.conf" <<EOF
@@ -13,24 +14,21 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 netns = "none"
 log_driver = "k8s-file"
 [engine]
-runtime = "berth"
-cgroup_manager = "cgroupfs"
+$(readme_lines '^(runtime|cgroup_manager) = ')
 events_logger = "file"
 runtime_supports_json = ["berth", "berth-oci"]
 stop_timeout = 1
-[engine.runtimes]
-berth = ["$OCI"]
+$(readme_lines '^(\[engine.runtimes\]|berth = )')
 EOF
     make_root "$PEER/image"
     tar -C "$PEER/image" -c . | podman import - box > /dev/null
 }
 
 teardown_file() {
-    podman pod rm -a -f > /dev/null
     podman rm -a -f -t 0 > /dev/null
     podman rmi -a -f > /dev/null
     # podman's own, which it keeps for the next container.
-    find /sys/fs/cgroup -depth -mindepth 2 -type d -path '*/libpod_parent*' -exec rmdir {} + || true
+    remove_cgroups libpod_parent
     # Stays with the store, for every layer's sake.
     umount "$PEER/store/overlay" 2> /dev/null || true
     peer_end
@@ -53,13 +51,18 @@ SIZE='until stty size 2> /dev/null | grep "^[1-9]"; do :; done'
 setup() { cd "$PEER" || return; }
 
 teardown() {
-    podman pod rm -a -f > /dev/null
+    # A conmon that has not yet ended is in the way of the pod's cgroup.
+    wait_until 20 podman pod rm -a -f
     podman rm -a -f -t 0 > /dev/null
 }
 
 @test "podman: info knows the runtime and its version" {
     run -0 podman info --format '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'
     expect_text "berth berth-oci version"
+}
+
+@test "podman: the example in README.md" {
+    run -0 podman $(readme_lines '^podman --runtime' | sed 's/^podman//; s/ busybox / box /')
 }
 
 @test "podman: run passes output, input and the exit status" {
@@ -240,7 +243,6 @@ teardown() {
     podman pod stop -t 0 crew
     [ "$(podman pod inspect crew --format '{{.State}}')" = Exited ]
     podman pod start crew
-    podman pod rm -f crew
     podman pod create --name bare --infra=false > /dev/null
     podman run --rm --pod bare box true
 }
