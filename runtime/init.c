@@ -223,7 +223,13 @@ static int report_created(struct init *init, struct error *err)
  * has open: no directory of the host, no cgroup (CVE-2024-21626). */
 static int close_what_is_done_with(const struct init *init, struct error *err)
 {
-    const int kept[] = { init->context->listen_fd, init->peer_fd, init->master_fd, log_fd() };
+    const struct hook_output *output = init->context->hook_output;
+    const int kept[] = { init->context->listen_fd,
+                         init->peer_fd,
+                         init->master_fd,
+                         log_fd(),
+                         output != NULL ? output->fds[0] : -1,
+                         output != NULL ? output->fds[1] : -1 };
 
     return fd_close_all_but(kept, ARRAY_SIZE(kept), 3 + init->context->launch->preserve_fds, err);
 }
