@@ -226,12 +226,16 @@ static int kill_one(const struct arguments *arguments, struct runtime *runtime, 
                     struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    int signal = SIGTERM;
+    const char *name = arguments->word_count > 1 ? arguments->words[1] : "TERM";
+    int signal = 0;
     int r;
 
     r = container_open(runtime, id, &container, err);
-    if (r == 0 && arguments->word_count > 1)
-        r = process_parse_signal(arguments->words[1], &signal, err);
+    /* 0 only asks whether it runs, as kill(2). */
+    if (r == 0 && strcmp(name, "0") == 0)
+        return container_signal(container, 0, false, err);
+    if (r == 0)
+        r = process_parse_signal(name, &signal, err);
     return r < 0 ? r : container_signal(container, signal, arguments_flag(arguments, "all"), err);
 }
 

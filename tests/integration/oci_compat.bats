@@ -157,3 +157,15 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     run -0 oci exec one grep CapAmb /proc/self/status
     expect_text 0000000000000001
 }
+
+@test "kill with signal 0 asks whether a container runs" {
+    create one
+    oci start one
+    oci kill one 0
+    oci kill --all one 0
+    oci exec one true
+    oci kill one KILL
+    wait_until 10 bash -c "berth-oci --root $ROOT state one | grep -q stopped"
+    run -1 oci kill one 0
+    expect_text "container not running"
+}
