@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/process.h"
 
 /* A hook that fails, or runs into its timeout, ends the operation; with its timeout its whole
@@ -264,19 +265,39 @@ static int run_hook(const struct hook_run *run, struct error *err)
     return finish_output(&kept, run->output, r, err);
 }
 
+static int run_at(struct hook_run *run, const struct spec_hook_list *hooks, size_t index,
+                  const char *name, struct error *err)
+{
+    int r;
+
+    run->hook = &hooks->items[index];
+    r = run_hook(run, err);
+    return r < 0 ? error_prefix(err, r, "error running %s hook #%zu: '%s'", name, index,
+                                hooks->items[index].path)
+                 : 0;
+}
+
 static int run_list(struct hook_run *run, const struct spec_hook_list *hooks, const char *name,
                     struct error *err)
 {
     for (size_t i = 0; i < hooks->count; i++) {
-        int r;
+        int r = run_at(run, hooks, i, name, err);
 
-        run->hook = &hooks->items[i];
-        r = run_hook(run, err);
         if (r < 0)
-            return error_prefix(err, r, "error running %s hook #%zu: '%s'", name, i,
-                                hooks->items[i].path);
+            return r;
     }
     return 0;
+}
+
+/* Of these each one runs, and a failure is a warning (runtime.md, "Lifecycle" 13). */
+static void run_poststop_list(struct hook_run *run, const struct spec_hook_list *hooks)
+{
+    for (size_t i = 0; i < hooks->count; i++) {
+        struct error err = { 0 };
+
+        if (run_at(run, hooks, i, "poststop", &err) < 0)
+            log_warning("%s", err.message);
+    }
 }
 
 static const char *directory_of(enum hook_kind kind, const struct state *state)
@@ -306,7 +327,11 @@ int hooks_run(const struct spec *spec, enum hook_kind kind, const struct state *
         run.environment = spec->process != NULL ? spec->process->env.items : NULL;
     run.state_json = json = state_format(state, word->status, pid);
     run.output = output != NULL ? output : &own;
-    r = run_list(&run, list_of(spec, kind), word->name, err);
+    r = 0;
+    if (kind == HOOK_POSTSTOP)
+        run_poststop_list(&run, list_of(spec, kind));
+    else
+        r = run_list(&run, list_of(spec, kind), word->name, err);
     close_output(&own);
     return r;
 }

@@ -47,6 +47,7 @@ void hook_output_free(struct hook_output *output);
  * @pid     of the container, as the hook sees it; 0: none
  * @output  of hook_output_open(); NULL: opened here
  *
+ * A poststop hook that fails is warned of, and the next one runs. Of the others:
  * -ECANCELED: one failed, "error running poststart hook #0: '/bin/false': exit status 1".
  * -ETIMEDOUT: one ran into its timeout and was killed with its process group.
  */

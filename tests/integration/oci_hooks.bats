@@ -80,6 +80,15 @@ poststop stopped hooked in $bundle env 2" ]
     nothing_is_left failing
 }
 
+@test "after a poststop hook that fails the next one runs" {
+    configure --arg seen "$SEEN" '.hooks = {poststop: [{path: "/bin/false"},
+        {path: "/bin/sh", args: ["sh", "-c", "echo second >> \($seen)"]}]}'
+    run -3 oci run -b "$BUNDLE" failing
+    expect_text "error running poststop hook #0: '/bin/false': exit status 1"
+    [ "$(cat "$SEEN")" = second ]
+    nothing_is_left failing
+}
+
 @test "a poststart hook that fails in start takes the container along" {
     configure '.process.args = ["sleep", "1000"]'
     all_hooks poststart
