@@ -10,9 +10,9 @@
 void environment_plan(const struct strings *given, struct strings *ret_env);
 
 /**
- * Adds what only the process itself can know, in its root: HOME from its /etc/passwd unless it has
- * a value, and for sockets that are passed on LISTEN_FDS and LISTEN_PID (sd_listen_fds(3)) with its
- * pid as it sees it.
+ * Adds what only the process itself can know, in its root, which is also its working directory:
+ * HOME from its /etc/passwd unless it has a value, and for sockets that are passed on LISTEN_FDS
+ * and LISTEN_PID (sd_listen_fds(3)) with its pid as it sees it.
  *
  * @listen_fds  descriptors from 3 on; 0: none
  */

@@ -284,11 +284,11 @@ int launch_identity_child(const struct launch_plan *plan, struct launch_program 
         (void)umask(process->user.umask);
     else
         (void)umask(0022);
+    strings_add_all(&program.env, &plan->env);
+    environment_complete_child(&program.env, process->user.uid, plan->listen_fds);
     r = enter_directory(text_is_empty(process->cwd) ? "/" : process->cwd, err);
     if (r < 0)
         return r;
-    strings_add_all(&program.env, &plan->env);
-    environment_complete_child(&program.env, process->user.uid, plan->listen_fds);
     r = find_program(process, &program.env, &program.path, err);
     if (r < 0)
         return r;

@@ -175,16 +175,19 @@ static int find_account(int root_fd, const char *name, uint32_t uid, struct acco
     return r;
 }
 
-/* In the container already, so what it opens its cgroup allows; what is no file does not block. One
- * read for the sizes that there are, as most containers come here. */
+/* In the container already, so what it opens its cgroup allows; what is no file does not block. A
+ * link of procfs is not followed: by way of our own descriptors it would lead to the host. One read
+ * for the sizes that there are, as most containers come here. */
 static int read_own_passwd(char **ret_text, struct span *ret_span)
 {
-    auto_close int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    auto_close int fd = -1;
     auto_free char *text = NULL;
     ssize_t n;
+    int r;
 
-    if (fd < 0)
-        return -errno;
+    r = path_open_in_root(AT_FDCWD, "etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, NULL);
+    if (r < 0)
+        return r;
     text = xcalloc(1, PASSWD_STEP);
     n = read(fd, text, PASSWD_STEP);
     if (n < 0)

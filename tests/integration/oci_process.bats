@@ -312,6 +312,12 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     for n in $(seq 1000); do echo "u$n:x:$((3000 + n)):1::/home/u$n:/bin/sh"; done >> "$BUNDLE/rootfs/etc/passwd"
     run -0 oci run -b "$BUNDLE" process-env
     expect_text "HOME=/home/u1000"
+    # Links of procfs lead to what the runtime has open: here to the stream that is passed on.
+    echo 'root:x:0:0::/of-the-host:/bin/sh' > "$BATS_TEST_TMPDIR/host"
+    ln -sf /proc/self/fd/0 "$BUNDLE/rootfs/etc/passwd"
+    configure '.process.env = ["PATH=/bin"] | .process.user.uid = 0'
+    run -0 oci run -b "$BUNDLE" process-env < "$BATS_TEST_TMPDIR/host"
+    [ "$(sort <<< "$output" | tr '\n' ' ')" = "HOME=/ PATH=/bin " ]
     rm "$BUNDLE/rootfs/etc/passwd"
     mkfifo "$BUNDLE/rootfs/etc/passwd"
     configure '.process.env = ["PATH=/bin"]'
