@@ -416,10 +416,26 @@ static void run_poststop(struct container *container)
         log_warning("%s", err.message);
 }
 
+static int delete_scope(struct container *container, struct error *err)
+{
+    struct error unit_error = { 0 };
+    int r;
+
+    if (container->state.scope == NULL)
+        return 0;
+    if (container_stop_scope(container, &unit_error) < 0)
+        /* without processes and cgroup it ends by itself */
+        log_warning("%s", unit_error.message);
+    if (container->cgroup != NULL)
+        return 0;
+    /* A creator may have been at work: systemd does not know all parts of a cgroup of v1. */
+    r = open_cgroup(container, err);
+    return r < 0 || container->cgroup == NULL ? r : cgroup_delete(container->cgroup, err);
+}
+
 int container_delete(struct container *container, bool is_forced, struct error *err)
 {
     const char *id = container->state.id;
-    struct error unit_error = { 0 };
     enum container_status status;
     int r;
 
@@ -448,9 +464,9 @@ int container_delete(struct container *container, bool is_forced, struct error *
     r = host_setup_undo(&container->state, err);
     if (r < 0)
         return r;
-    r = container_stop_scope(container, &unit_error);
-    if (r < 0) /* without processes and cgroup it ends by itself */
-        log_warning("%s", unit_error.message);
+    r = delete_scope(container, err);
+    if (r < 0)
+        return r;
     log_debug("delete %s: no process and no cgroup is left", id);
     run_poststop(container);
     r = path_remove_tree(container->runtime->fd, id, err);

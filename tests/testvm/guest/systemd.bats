@@ -51,6 +51,12 @@ wait_for() {
     done
 }
 is_stopped() { [ "$(oci state "$1" | jq -r .status)" = stopped ]; }
+# systemd removes its own some moments after the unit is gone.
+has_no_cgroup() {
+    local found
+    found=$(find /sys/fs/cgroup -type d -name "$1" 2> /dev/null)
+    [ -z "$found" ]
+}
 has_no_scope() { [ -z "$(scopes)" ]; }
 
 @test "run: the process is in the scope, and nothing is left of it" {
@@ -185,7 +191,7 @@ has_no_scope() { [ -z "$(scopes)" ]; }
         wait $! 2> /dev/null || true
         oci delete --force killed
         wait_for has_no_scope
-        [ -z "$(find /sys/fs/cgroup -type d -name '*killed*' 2> /dev/null)" ]
+        wait_for has_no_cgroup '*killed*'
         [ -z "$(oci list -q)" ]
     done
 }
@@ -199,7 +205,7 @@ has_no_scope() { [ -z "$(scopes)" ]; }
         wait $! || true
         oci delete --force raced
         wait_for has_no_scope
-        [ -z "$(find /sys/fs/cgroup -type d -name '*raced*' 2> /dev/null)" ]
+        wait_for has_no_cgroup '*raced*'
     done
 }
 
