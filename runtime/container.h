@@ -298,8 +298,15 @@ struct launch_program {
 /** User, groups, directory, capabilities but for what seccomp needs; finds the program. */
 int launch_identity_child(const struct launch_plan *plan, struct launch_program *ret_program,
                           struct error *err);
-/** The filter, whose listener goes to @peer_fd, the last capabilities, exec. Returns only on
- * failure. */
+/**
+ * no_new_privs, the filter and the last capabilities: afterwards the process may do what the
+ * program may, and nothing else.
+ *
+ * @peer_fd  who gets the filter's listener; -1: nobody, then the calls that are notified fail with
+ *           ENOSYS
+ */
+int launch_confine_child(const struct launch_plan *plan, int peer_fd, struct error *err);
+/** Confines and executes. Returns only on failure. */
 int launch_exec_child(const struct launch_plan *plan, const struct launch_program *program,
                       int peer_fd, struct error *err);
 

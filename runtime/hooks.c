@@ -1,5 +1,6 @@
 #include "runtime/hooks.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -161,7 +162,22 @@ struct hook_run {
     const char *directory;    /* NULL: where the caller is */
     const char *state_json;
     const struct hook_output *output;
+    const struct launch_plan *confinement; /* NULL: none */
 };
+
+/* Last, for afterwards the filter may bar anything but execve. Its listener has no agent here. */
+static int confine_child(const struct hook_run *run)
+{
+    struct error err = { 0 };
+    int r;
+
+    if (run->confinement == NULL)
+        return 0;
+    r = launch_confine_child(run->confinement, -1, &err);
+    if (r < 0)
+        (void)fd_write_all(STDERR_FILENO, err.message, strlen(err.message), "hook", NULL);
+    return r;
+}
 
 static _Noreturn void run_hook_child(const struct hook_run *run, int input,
                                      const struct hook_output *output)
@@ -184,7 +200,7 @@ static _Noreturn void run_hook_child(const struct hook_run *run, int input,
     /* Not what berth's caller has open, for a startContainer hook is a program of the container;
      * nor what is passed on to the container's own program. */
     if (fd_close_on_exec_from(3, NULL) == 0 && dup2(input, 0) >= 0 &&
-        dup2(output->fds[0], 1) >= 0 && dup2(output->fds[1], 2) >= 0)
+        dup2(output->fds[0], 1) >= 0 && dup2(output->fds[1], 2) >= 0 && confine_child(run) == 0)
         execve(hook->path, hook->args.count > 0 ? hook->args.items : only_path, environment);
     _exit(errno == ENOENT ? 127 : 126);
 }
@@ -195,6 +211,15 @@ static uint32_t timeout_ms(const struct spec_hook *hook)
     if (!hook->has_timeout || (uint32_t)hook->timeout >= UINT32_MAX / 1000u)
         return UINT32_MAX;
     return (uint32_t)hook->timeout * 1000u;
+}
+
+/* A hook that the container's filter kills shows as "signal 31 (bad system call)". */
+static int ended_by_signal(int number, struct error *err)
+{
+    auto_free char *description = xstrdup(strsignal(number));
+
+    description[0] = (char)tolower((unsigned char)description[0]);
+    return error_set(err, ECANCELED, "was ended by signal %d (%s)", number, description);
 }
 
 static int wait_hook(pid_t pid, const struct spec_hook *hook, struct error *err)
@@ -219,7 +244,7 @@ static int wait_hook(pid_t pid, const struct spec_hook *hook, struct error *err)
     if (is_late)
         return error_set(err, ETIMEDOUT, "did not end within %d s and was killed", hook->timeout);
     if (WIFSIGNALED(status))
-        return error_set(err, ECANCELED, "was ended by signal %d", WTERMSIG(status));
+        return ended_by_signal(WTERMSIG(status), err);
     if (WEXITSTATUS(status) != 0)
         return error_set(err, ECANCELED, "exit status %d", WEXITSTATUS(status));
     return 0;
@@ -308,7 +333,7 @@ static const char *directory_of(enum hook_kind kind, const struct state *state)
 }
 
 int hooks_run(const struct spec *spec, enum hook_kind kind, const struct state *state, pid_t pid,
-              const struct hook_output *output, struct error *err)
+              const struct hook_inside *inside, struct error *err)
 {
     const struct hook_word *word = &hook_words[kind];
     struct hook_output own = { { -1, -1 } };
@@ -318,15 +343,18 @@ int hooks_run(const struct spec *spec, enum hook_kind kind, const struct state *
 
     if (!hooks_are_given(spec, kind))
         return 0;
-    if (output == NULL) {
+    if (inside == NULL) {
         r = open_output(spec, &own, err);
         if (r < 0)
             return r;
     }
-    if (word->is_inside)
-        run.environment = spec->process != NULL ? spec->process->env.items : NULL;
+    run.output = &own;
+    if (inside != NULL) {
+        run.environment = inside->env->items;
+        run.output = inside->output;
+        run.confinement = inside->confinement;
+    }
     run.state_json = json = state_format(state, word->status, pid);
-    run.output = output != NULL ? output : &own;
     r = 0;
     if (kind == HOOK_POSTSTOP)
         run_poststop_list(&run, list_of(spec, kind));

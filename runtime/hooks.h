@@ -37,6 +37,15 @@ int hook_output_open(const struct spec *spec, struct hook_output **ret_output, s
 /** NULL is fine. */
 void hook_output_free(struct hook_output *output);
 
+/* What hooks on the container's side are given. A startContainer hook may be a program of the
+ * image, so it is confined as the container's own program is; a createContainer hook is the
+ * host's. */
+struct hook_inside {
+    const struct hook_output *output;      /* of hook_output_open() */
+    const struct strings *env;             /* of a hook without its own */
+    const struct launch_plan *confinement; /* NULL: none */
+};
+
 /**
  * Runs the hooks of one kind.
  *
@@ -45,13 +54,13 @@ void hook_output_free(struct hook_output *output);
  * the root's directory.
  *
  * @pid     of the container, as the hook sees it; 0: none
- * @output  of hook_output_open(); NULL: opened here
+ * @inside  NULL on the host's side: then the files for the output are opened here
  *
  * A poststop hook that fails is warned of, and the next one runs. Of the others:
  * -ECANCELED: one failed, "error running poststart hook #0: '/bin/false': exit status 1".
  * -ETIMEDOUT: one ran into its timeout and was killed with its process group.
  */
 int hooks_run(const struct spec *spec, enum hook_kind kind, const struct state *state, pid_t pid,
-              const struct hook_output *output, struct error *err);
+              const struct hook_inside *inside, struct error *err);
 
 #endif

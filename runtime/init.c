@@ -136,6 +136,8 @@ static int run_hooks_before_pivot(const struct init *init, struct error *err)
 {
     const struct init_context *context = init->context;
     const struct spec *spec = context->spec;
+    const struct hook_inside inside = { .output = context->hook_output,
+                                        .env = &context->launch->env };
     int r;
 
     if (has_host_hooks(spec)) {
@@ -146,8 +148,7 @@ static int run_hooks_before_pivot(const struct init *init, struct error *err)
         if (r < 0)
             return r;
     }
-    return hooks_run(spec, HOOK_CREATE_CONTAINER, context->state, getpid(), context->hook_output,
-                     err);
+    return hooks_run(spec, HOOK_CREATE_CONTAINER, context->state, getpid(), &inside, err);
 }
 
 /* An image may name a working directory that no layer has; as runc, it is made then. */
@@ -284,8 +285,11 @@ static int run_start_hooks(const struct init *init, struct error *err)
 {
     const struct init_context *context = init->context;
 
-    return hooks_run(context->spec, HOOK_START_CONTAINER, context->state, getpid(),
-                     context->hook_output, err);
+    const struct hook_inside inside = { .output = context->hook_output,
+                                        .env = &init->program.env,
+                                        .confinement = context->launch };
+
+    return hooks_run(context->spec, HOOK_START_CONTAINER, context->state, getpid(), &inside, err);
 }
 
 static int run_steps(struct init *init, struct error *err)

@@ -313,10 +313,29 @@ static int drop_capabilities(const struct launch_plan *plan, struct error *err)
 
 static int load_filter(const struct launch_plan *plan, int peer_fd, struct error *err)
 {
-    int r = plan->filter->has_listener ? seccomp_listener_load_child(plan->filter, peer_fd, err)
-                                       : seccomp_filter_apply(plan->filter, NULL, err);
+    int r = plan->filter->has_listener && peer_fd >= 0
+                ? seccomp_listener_load_child(plan->filter, peer_fd, err)
+                : seccomp_filter_apply(plan->filter, NULL, err);
 
     return r < 0 ? error_prefix(err, r, "linux.seccomp") : 0;
+}
+
+int launch_confine_child(const struct launch_plan *plan, int peer_fd, struct error *err)
+{
+    bool has_no_new_privileges = plan->process->no_new_privileges;
+    int r;
+
+    if (has_no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_errno(err, "set no_new_privs");
+    if (plan->filter != NULL && !has_no_new_privileges) {
+        r = load_filter(plan, peer_fd, err);
+        if (r < 0)
+            return r;
+    }
+    r = drop_capabilities(plan, err);
+    if (r < 0)
+        return r;
+    return plan->filter != NULL && has_no_new_privileges ? load_filter(plan, peer_fd, err) : 0;
 }
 
 /* A signal ignored by the caller (nohup) or blocked by us would stay so in the program. */
@@ -343,27 +362,14 @@ static int exec_failed(const char *path, int code, struct error *err)
 int launch_exec_child(const struct launch_plan *plan, const struct launch_program *program,
                       int peer_fd, struct error *err)
 {
-    const struct spec_process *process = plan->process;
     int r;
 
     reset_signals();
-    if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_errno(err, "set no_new_privs");
     if (syscall(SYS_close_range, 3 + plan->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return error_errno(err, "close what the program must not see");
-    if (plan->filter != NULL && !process->no_new_privileges) {
-        r = load_filter(plan, peer_fd, err);
-        if (r < 0)
-            return r;
-    }
-    r = drop_capabilities(plan, err);
+    r = launch_confine_child(plan, peer_fd, err);
     if (r < 0)
         return r;
-    if (plan->filter != NULL && process->no_new_privileges) {
-        r = load_filter(plan, peer_fd, err);
-        if (r < 0)
-            return r;
-    }
-    (void)execve(program->path, process->args.items, program->env.items);
+    (void)execve(program->path, plan->process->args.items, program->env.items);
     return exec_failed(program->path, errno, err);
 }

@@ -134,3 +134,91 @@ poststop stopped hooked in $bundle env 2" ]
     expect_text "annotation run.oci.hooks.stdout: open '/nosuch/folder/file'"
     nothing_is_left written
 }
+
+# start_hook SCRIPT: a startContainer hook of the image, without an environment of its own.
+start_hook() {
+    configure --arg script "$1" '.hooks = {startContainer: [{path: "/bin/sh", args: ["sh", "-c", $script]}]}'
+}
+
+@test "a startContainer hook may do what the container's program may" {
+    local no_new_privileges
+    start_hook 'while read -r name value; do case $name in
+        CapInh:|CapPrm:|CapEff:|CapBnd:|CapAmb:|NoNewPrivs:|Seccomp:) echo "$name $value";; esac
+        done < /proc/self/status > /tmp/seen'
+    configure '.process.args = ["sh", "-c", "while read -r name value; do case $name in CapInh:|CapPrm:|CapEff:|CapBnd:|CapAmb:|NoNewPrivs:|Seccomp:) echo \"$name $value\";; esac; done < /proc/self/status"] |
+        .process.capabilities = {bounding: ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID"],
+            permitted: ["CAP_CHOWN", "CAP_KILL"], inheritable: ["CAP_KILL"], ambient: ["CAP_KILL"],
+            effective: ["CAP_CHOWN"]} |
+        .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_ERRNO"}]}'
+    for no_new_privileges in true false; do
+        for uid in 0 1000; do
+            configure ".process.noNewPrivileges = $no_new_privileges | .process.user = {uid: $uid, gid: 0}"
+            chmod 777 "$BUNDLE/rootfs/tmp"
+            rm -f "$BUNDLE/rootfs/tmp/seen"
+            run -0 oci run -b "$BUNDLE" confined
+            [ "$output" = "$(cat "$BUNDLE/rootfs/tmp/seen")" ]
+            expect_text "CapBnd: 00000000000000a1"
+            expect_text "Seccomp: 2"
+            expect_text "NoNewPrivs: $([ $no_new_privileges = true ] && echo 1 || echo 0)"
+        done
+    done
+    nothing_is_left confined
+}
+
+@test "the seccomp filter bars a startContainer hook, too, from create and start as from run" {
+    local no_new_privileges
+    ln -sf busybox "$BUNDLE/rootfs/bin/mkdir"
+    configure '.process.args = ["true"]'
+    start_hook 'exec mkdir /tmp/made'
+    run -0 oci run -b "$BUNDLE" barred
+    rmdir "$BUNDLE/rootfs/tmp/made"
+    for no_new_privileges in true false; do
+        configure ".process.noNewPrivileges = $no_new_privileges |"' .linux.seccomp =
+            {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_KILL"}]}'
+        run -1 oci run -b "$BUNDLE" barred
+        expect_text "error running startContainer hook #0: '/bin/sh': was ended by signal 31 (bad system call)"
+        oci create -b "$BUNDLE" barred < /dev/null > /dev/null 2>&1
+        run -1 oci start barred
+        expect_text "error running startContainer hook #0: '/bin/sh': was ended by signal 31 (bad system call)"
+        oci delete -f barred
+        [ ! -e "$BUNDLE/rootfs/tmp/made" ]
+    done
+    nothing_is_left barred
+}
+
+@test "calls of a startContainer hook that a filter notifies fail, for no agent answers for it" {
+    ln -sf busybox "$BUNDLE/rootfs/bin/mkdir"
+    start_hook 'mkdir /tmp/made'
+    # An agent that is there and never asked for anything: the program makes no such call.
+    configure --arg agent "$BATS_TEST_TMPDIR/agent" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+        listenerPath: $agent, syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_NOTIFY"}]}'
+    python3 -c '
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+listener.settimeout(20)
+listener.accept()[0].recv(1 << 16)' "$BATS_TEST_TMPDIR/agent" &
+    wait_until 5 test -S "$BATS_TEST_TMPDIR/agent"
+    run -1 oci run -b "$BUNDLE" unasked
+    expect_text "error running startContainer hook #0: '/bin/sh': exit status 1, stderr: mkdir: can't create directory '/tmp/made': Function not implemented"
+    wait
+    nothing_is_left unasked
+}
+
+@test "a startContainer hook without an environment has the one of the process, with its HOME" {
+    start_hook 'env > /tmp/seen'
+    configure '.process.args = ["env"] | .process.env = ["A=1", "PATH=/bin", "A=2"]'
+    run -0 oci run -b "$BUNDLE" home
+    expect_text "HOME=/"
+    same() { [ "$(echo "$output" | grep -v '^SHLVL\|^PWD' | sort)" = "$(grep -v '^SHLVL\|^PWD' "$BUNDLE/rootfs/tmp/seen" | sort)" ]; }
+    same
+    configure '.process.env += ["HOME=/there"] | .hooks.startContainer[0].env = null'
+    run -0 oci run -b "$BUNDLE" home
+    expect_text "HOME=/there"
+    same
+    configure '.hooks.startContainer[0].env = ["PATH=/bin", "OWN=1"]'
+    run -0 oci run -b "$BUNDLE" home
+    [ "$(grep -v '^SHLVL\|^PWD' "$BUNDLE/rootfs/tmp/seen" | sort)" = "OWN=1
+PATH=/bin" ]
+}
