@@ -141,7 +141,7 @@ void idmap_fill_own(struct spec_linux *linux_)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static char *format_mappings(const struct spec_id_mappings *mappings)
+char *idmap_format(const struct spec_id_mappings *mappings)
 {
     struct text text = { 0 };
 
@@ -221,7 +221,7 @@ static int write_map(const struct id_map *map, int proc_fd, pid_t pid, struct er
         if (r < 0)
             return r;
     }
-    text = format_mappings(map->mappings);
+    text = idmap_format(map->mappings);
     r = file_write_kernel(proc_fd, map->file, text, err);
     return r < 0 ? error_prefix(err, r, "%s", map->member) : 0;
 }

@@ -24,6 +24,9 @@ enum idmap_way {
 enum idmap_way idmap_plan(const struct spec_id_mappings *mappings, uint32_t own_id,
                           bool is_privileged);
 
+/** The text of uid_map or gid_map in /proc/PID, a line for each mapping; pure. Caller frees. */
+char *idmap_format(const struct spec_id_mappings *mappings);
+
 /**
  * The first line of a text like /etc/subuid, subuid(5), that gives a user subordinate ids; pure.
  *

@@ -7,38 +7,36 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/idmap.h"
 #include "runtime/procfs.h"
 
-/* A child in a new user namespace that waits to be killed. */
+/* Lives until it is killed, or until its maker dies. */
+static _Noreturn void hold_child(pid_t maker)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != maker)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+/* A child in a new user namespace. */
 static int start_holder(pid_t *ret_pid, struct error *err)
 {
     struct clone_args arguments = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+    pid_t maker = getpid();
     pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
 
     if (pid < 0)
         return error_errno(err, "make a user namespace for the id map");
-    if (pid == 0) {
-        for (;;)
-            (void)pause();
-    }
+    if (pid == 0)
+        hold_child(maker);
     *ret_pid = pid;
     return 0;
-}
-
-static char *format_map(const struct spec_id_mappings *mappings)
-{
-    struct text text = { 0 };
-
-    for (size_t i = 0; i < mappings->count; i++) {
-        const struct spec_id_mapping *mapping = &mappings->items[i];
-
-        text_addf(&text, "%u %u %u\n", mapping->container_id, mapping->host_id, mapping->size);
-    }
-    return text_take(&text);
 }
 
 static int write_maps(int proc_fd, pid_t pid, const struct spec_id_mappings *uid_mappings,
@@ -46,8 +44,8 @@ static int write_maps(int proc_fd, pid_t pid, const struct spec_id_mappings *uid
 {
     auto_free char *uid_path = xasprintf("%d/uid_map", pid);
     auto_free char *gid_path = xasprintf("%d/gid_map", pid);
-    auto_free char *uids = format_map(uid_mappings);
-    auto_free char *gids = format_map(gid_mappings);
+    auto_free char *uids = idmap_format(uid_mappings);
+    auto_free char *gids = idmap_format(gid_mappings);
     int r;
 
     r = procfs_write(proc_fd, uid_path, uids, err);

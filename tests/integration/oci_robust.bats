@@ -454,6 +454,19 @@ b" ]
     expect_text /dev/pts/0
 }
 
+@test "a creator that dies while it makes an id map leaves no process" {
+    command -v strace > /dev/null || skip "needs strace"
+    map_root
+    configure --arg source "$BATS_TEST_TMPDIR" \
+        '.mounts += [{destination: "/mnt", type: "bind", source: $source, options: ["bind", "idmap"]}]'
+    # The only kill(2) is that of the process that holds the map's user namespace.
+    run -137 strace -o /dev/null -e trace=kill -e inject=kill:error=EPERM:signal=KILL:when=1 \
+        berth-oci --root "$ROOT" run -b "$BUNDLE" holding
+    wait_until 5 sh -c '! pgrep -f "berth-oci --root $1 run" > /dev/null' sh "$ROOT"
+    oci delete -f holding
+    nothing_is_left holding
+}
+
 @test "a thousand cycles leave nothing" {
     for i in $(seq 1000); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i"; done
     [ -z "$(find /sys/fs/cgroup -type d -name 'cycle*')" ]
