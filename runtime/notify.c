@@ -168,6 +168,15 @@ static void send_text(const struct notify *notify, const char *text, bool matter
     log_debug("notify: could not be passed on: %s", strerror(errno));
 }
 
+/* Of a program's descriptors the host gets nothing but a pipe: closing a file may run code of its
+ * file system, which can be the program itself (FUSE), and the host waits for that. */
+static bool is_pipe(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 static void send_barrier(const struct notify *notify, int fd)
 {
     union {
@@ -229,7 +238,8 @@ int notify_forward(struct notify *notify, pid_t main_pid)
     fd_count = take_fds(&message, fds);
     bytes[n] = '\0';
     if (fd_count == 1 && text_equal(bytes, BARRIER)) {
-        send_barrier(notify, fds[0]);
+        if (is_pipe(fds[0]))
+            send_barrier(notify, fds[0]);
     } else if ((message.msg_flags & MSG_TRUNC) == 0 && memchr(bytes, '\0', (size_t)n) == NULL) {
         notify_plan_filter(bytes, &text, &is_ready);
         if (is_ready)

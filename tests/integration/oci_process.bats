@@ -440,6 +440,15 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     host_heard "STOPPING=1"
 }
 
+@test "of a program's descriptors the host gets only a barrier's pipe" {
+    notify_host
+    program 'payload notify-file /etc/passwd && payload notify "READY=1" && sleep 100'
+    start process-file
+    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-file | jq .pid)"
+    # One barrier: the runtime's own, after READY.
+    [ "$(grep -c BARRIER=1 "$BATS_TEST_TMPDIR/host.out")" = 1 ]
+}
+
 @test "a program that ends without a report, or a host that is gone, hold nobody up" {
     notify_host
     program 'exit 3'

@@ -11,6 +11,7 @@
  * fails with that errno
  *   payload notify TEXT                    reports by sd_notify(3)
  *   payload notify-barrier                 waits until its reports were read (sd_notify_barrier(3))
+ *   payload notify-file FILE               sends a descriptor of FILE as if it were a barrier's
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,14 @@ static int notify_barrier(void)
     return poll(&(struct pollfd){ .fd = fds[0] }, 1, 10000) == 1 ? 0 : 1;
 }
 
+static int notify_file(const char *file)
+{
+    char text[] = "BARRIER=1";
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? 1 : notify(text, fd);
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "syscall") == 0)
@@ -185,9 +194,11 @@ int main(int argc, char **argv)
         return notify(argv[2], -1);
     if (argc == 2 && strcmp(argv[1], "notify-barrier") == 0)
         return notify_barrier();
+    if (argc == 3 && strcmp(argv[1], "notify-file") == 0)
+        return notify_file(argv[2]);
     (void)fprintf(
         stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct FILE | bomb "
                 "| users | peak PROGRAM [ARGUMENT...] | deny NUMBER CODE PROGRAM [ARGUMENT...] | "
-                "notify TEXT | notify-barrier\n");
+                "notify TEXT | notify-barrier | notify-file FILE\n");
     return 2;
 }
