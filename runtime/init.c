@@ -72,9 +72,9 @@ static int become_namespace_root(struct error *err)
 static int name_host(const struct spec *spec, struct error *err)
 {
     if (spec->hostname != NULL && sethostname(spec->hostname, strlen(spec->hostname)) < 0)
-        return error_errno(err, "set the host name '%s'", spec->hostname);
+        return error_errno(err, "hostname: set '%s'", spec->hostname);
     if (spec->domainname != NULL && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
-        return error_errno(err, "set the domain name '%s'", spec->domainname);
+        return error_errno(err, "domainname: set '%s'", spec->domainname);
     return 0;
 }
 

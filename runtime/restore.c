@@ -22,14 +22,16 @@
  * place of the init.
  *
  *   restorer                                  criu (child)
- *     |  fork                                 | enters the cgroup; a mount namespace of its own;
- * the |                                       | root where the bundle has it; places of all mounts
- *     |  <----------------  end of file       | exec criu swrk
- *     |  RESTORE  ------------------------->  | clones the container's first process as its
- * sibling, |  <----------------  setup-namespaces  | which makes namespaces and mounts |  hooks
- * prestart, createRuntime  --->  | processes |  <------------------  post-restore    | all stand,
- * none runs yet |  state.json gets the pid  --------->  | lets them run | <------------------------
- * RESTORE   | ends
+ *     |  fork                                 | enters the cgroup; makes a mount namespace with
+ *     |                                       | the root and places for all mounts
+ *     |  <----------------------- end of file | exec criu swrk
+ *     |  RESTORE ---------------------------> | clones the container's first process as its
+ *     |                                       | sibling
+ *     |  <------------------ setup-namespaces | it makes namespaces and mounts
+ *     |  hooks prestart, createRuntime -----> | makes the processes
+ *     |  <---------------------- post-restore | all stand, none runs yet
+ *     |  state.json gets the pid -----------> | lets them run
+ *     |  <--------------------------- RESTORE | ends
  *
  * Until post-restore the state has no pid; whoever finds it after a crash kills what is in the
  * cgroup and removes it. */

@@ -238,7 +238,8 @@ static int apply_io_priority(const struct spec_io_priority *priority, struct err
 
     if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
                 IOPRIO_PRIO_VALUE(class_, (unsigned long)priority->priority)) < 0)
-        return error_errno(err, "set I/O priority %s %d", priority->class_, priority->priority);
+        return error_errno(err, "process.ioPriority: set class %s, priority %d", priority->class_,
+                           priority->priority);
     return 0;
 }
 
@@ -319,7 +320,7 @@ int process_personality_apply(const struct spec_personality *spec, struct error 
     if (r < 0)
         return r;
     if (personality(find_word(personality_domains, spec->domain)->value) < 0)
-        return error_errno(err, "set personality %s", spec->domain);
+        return error_errno(err, "linux.personality: set domain %s", spec->domain);
     return 0;
 }
 
