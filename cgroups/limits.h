@@ -29,9 +29,10 @@ unsigned limits_cpu_weight(uint64_t shares);
 /** The v2 weight for a block I/O weight of 10 to 1000; linear, as in runc. */
 unsigned limits_io_weight(unsigned weight);
 
-/** Refuses what memory.checkBeforeUpdate forbids: a limit below what is in use. */
-int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
-                       struct error *err);
+/** Plans what to write, and refuses what memory.checkBeforeUpdate forbids: a limit below what is in
+ * use. */
+int limits_prepare(const struct cgroup *cgroup, const struct cgroup_resources *resources,
+                   struct cgroup_writes *ret_writes, struct error *err);
 /** Writes a plan, in the order that the kernel takes. */
 int limits_write(const struct cgroup *cgroup, const struct cgroup_writes *writes,
                  struct error *err);

@@ -164,8 +164,8 @@ static uint64_t read_number(const struct cgroup *cgroup, const struct cgroup_hie
 
 /* Without this check the kernel kills processes until the new limit fits (v2), or says no more than
  * EBUSY (v1). */
-int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
-                       struct error *err)
+static int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *memory,
+                              struct error *err)
 {
     const struct cgroup_hierarchy *hierarchy = cgroup_system_find(cgroup->system, CGROUP_MEMORY);
     uint64_t usage, swap_usage;
@@ -187,16 +187,26 @@ int limits_check_usage(const struct cgroup *cgroup, const struct cgroup_memory *
     return 0;
 }
 
+int limits_prepare(const struct cgroup *cgroup, const struct cgroup_resources *resources,
+                   struct cgroup_writes *ret_writes, struct error *err)
+{
+    int r;
+
+    assert(cgroup != NULL);
+    assert(resources != NULL);
+
+    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), ret_writes, err);
+    return r < 0 ? r : limits_check_usage(cgroup, &resources->memory, err);
+}
+
 int cgroup_apply_check(struct cgroup *cgroup, const struct cgroup_resources *resources,
                        struct error *err)
 {
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
     int r;
 
-    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), &writes, err);
-    if (r == 0)
-        r = device_filter_check(cgroup, &resources->devices, err);
-    return r < 0 ? r : limits_check_usage(cgroup, &resources->memory, err);
+    r = limits_prepare(cgroup, resources, &writes, err);
+    return r < 0 ? r : device_filter_check(cgroup, &resources->devices, err);
 }
 
 int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources, struct error *err)
@@ -204,17 +214,8 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_resources *resources
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
     int r;
 
-    assert(cgroup != NULL);
-    assert(resources != NULL);
-
-    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), &writes, err);
-    if (r < 0)
-        return r;
-    r = limits_check_usage(cgroup, &resources->memory, err);
-    if (r < 0)
-        return r;
-    r = limits_write(cgroup, &writes, err);
-    if (r < 0)
-        return r;
-    return device_filter_apply(cgroup, &resources->devices, err);
+    r = limits_prepare(cgroup, resources, &writes, err);
+    if (r == 0)
+        r = limits_write(cgroup, &writes, err);
+    return r < 0 ? r : device_filter_apply(cgroup, &resources->devices, err);
 }

@@ -1,6 +1,5 @@
 #include "cgroups/limits.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,16 +115,9 @@ int cgroup_update(struct cgroup *cgroup, const struct cgroup_resources *resource
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes undo = { 0 };
     int r;
 
-    assert(cgroup != NULL);
-    assert(resources != NULL);
-
-    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(cgroup->system), &writes, err);
-    if (r < 0)
-        return r;
-    r = device_filter_check(cgroup, &resources->devices, err);
-    if (r < 0)
-        return r;
-    r = limits_check_usage(cgroup, &resources->memory, err);
+    r = limits_prepare(cgroup, resources, &writes, err);
+    if (r == 0)
+        r = device_filter_check(cgroup, &resources->devices, err);
     if (r < 0)
         return r;
     plan_undo(cgroup, &writes, &undo);

@@ -13,13 +13,13 @@
 #define RESOURCES_BYTES_MAX (1u << 20)
 
 /* "512m"; "-1": no limit */
-static int parse_bytes(const char *text, const char *what, int64_t *ret_bytes, struct error *err)
+static int parse_bytes(const char *text, const char *what, void *ret_bytes, struct error *err)
 {
     uint64_t bytes = 0;
     int r;
 
     if (strcmp(text, "-1") == 0) {
-        *ret_bytes = -1;
+        *(int64_t *)ret_bytes = -1;
         return 0;
     }
     r = text_parse_bytes(text, what, &bytes, err);
@@ -27,25 +27,40 @@ static int parse_bytes(const char *text, const char *what, int64_t *ret_bytes, s
         return r;
     if (bytes > INT64_MAX)
         return error_set(err, EINVAL, "%s: '%s' is too large", what, text);
-    *ret_bytes = (int64_t)bytes;
+    *(int64_t *)ret_bytes = (int64_t)bytes;
     return 0;
 }
 
-static int parse_signed(const char *text, const char *what, int64_t *ret_value, struct error *err)
+static int parse_signed(const char *text, const char *what, void *ret_value, struct error *err)
 {
     return text_parse_i64(text, what, -1, INT64_MAX, ret_value, err);
 }
 
-static int read_signed(const struct arguments *arguments, struct cgroup_resources *resources,
-                       struct error *err)
+static int parse_unsigned(const char *text, const char *what, void *ret_value, struct error *err)
+{
+    return text_parse_u64(text, what, UINT64_MAX, ret_value, err);
+}
+
+static int parse_weight(const char *text, const char *what, void *ret_weight, struct error *err)
+{
+    uint64_t weight = 0;
+    int r = text_parse_u64(text, what, UINT16_MAX, &weight, err);
+
+    if (r == 0)
+        *(uint16_t *)ret_weight = (uint16_t)weight;
+    return r;
+}
+
+static int read_numbers(const struct arguments *arguments, struct cgroup_resources *resources,
+                        struct error *err)
 {
     struct cgroup_memory *memory = &resources->memory;
     struct cgroup_cpu *cpu = &resources->cpu;
     const struct {
         const char *name;
-        int (*parse)(const char *text, const char *what, int64_t *ret_value, struct error *err);
+        int (*parse)(const char *text, const char *what, void *ret_value, struct error *err);
         bool *has;
-        int64_t *value;
+        void *value; /* as @parse writes it */
     } options[] = {
         { "memory", parse_bytes, &memory->has_limit, &memory->limit },
         { "memory-swap", parse_bytes, &memory->has_swap, &memory->swap },
@@ -54,6 +69,12 @@ static int read_signed(const struct arguments *arguments, struct cgroup_resource
         { "cpu-rt-runtime", parse_signed, &cpu->has_realtime_runtime, &cpu->realtime_runtime },
         { "cpu-idle", parse_signed, &cpu->has_idle, &cpu->idle },
         { "pids-limit", parse_signed, &resources->pids.has_limit, &resources->pids.limit },
+        { "cpu-period", parse_unsigned, &cpu->has_period, &cpu->period },
+        { "cpu-burst", parse_unsigned, &cpu->has_burst, &cpu->burst },
+        { "cpu-share", parse_unsigned, &cpu->has_shares, &cpu->shares },
+        { "cpu-rt-period", parse_unsigned, &cpu->has_realtime_period, &cpu->realtime_period },
+        { "blkio-weight", parse_weight, &resources->block_io.has_weight,
+          &resources->block_io.weight },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
@@ -71,45 +92,10 @@ static int read_signed(const struct arguments *arguments, struct cgroup_resource
     return 0;
 }
 
-static int read_unsigned(const struct arguments *arguments, struct cgroup_resources *resources,
-                         struct error *err)
-{
-    struct cgroup_cpu *cpu = &resources->cpu;
-    uint64_t weight = 0;
-    const struct {
-        const char *name;
-        uint64_t max;
-        bool *has;
-        uint64_t *value;
-    } options[] = {
-        { "cpu-period", UINT64_MAX, &cpu->has_period, &cpu->period },
-        { "cpu-burst", UINT64_MAX, &cpu->has_burst, &cpu->burst },
-        { "cpu-share", UINT64_MAX, &cpu->has_shares, &cpu->shares },
-        { "cpu-rt-period", UINT64_MAX, &cpu->has_realtime_period, &cpu->realtime_period },
-        { "blkio-weight", UINT16_MAX, &resources->block_io.has_weight, &weight },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-        const char *text = arguments_text(arguments, options[i].name);
-        auto_free char *what = xasprintf("invalid value for %s", options[i].name);
-        int r;
-
-        if (text_is_empty(text))
-            continue;
-        r = text_parse_u64(text, what, options[i].max, options[i].value, err);
-        if (r < 0)
-            return r;
-        *options[i].has = true;
-    }
-    resources->block_io.weight = (uint16_t)weight;
-    return 0;
-}
-
 static int read_options(const struct arguments *arguments, struct cgroup_resources *resources,
                         struct error *err)
 {
     static const char *const ignored[] = { "kernel-memory", "kernel-memory-tcp" };
-    int r;
 
     for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
         if (!text_is_empty(arguments_text(arguments, ignored[i])))
@@ -117,8 +103,7 @@ static int read_options(const struct arguments *arguments, struct cgroup_resourc
     }
     resources->cpu.cpus = xstrdup(arguments_text(arguments, "cpuset-cpus"));
     resources->cpu.mems = xstrdup(arguments_text(arguments, "cpuset-mems"));
-    r = read_signed(arguments, resources, err);
-    return r < 0 ? r : read_unsigned(arguments, resources, err);
+    return read_numbers(arguments, resources, err);
 }
 
 static int read_json(const char *name, struct cgroup_resources *resources, struct error *err)

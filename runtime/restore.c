@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -235,8 +234,9 @@ static int plan_criu(struct restoration *restoration, struct error *err)
 /* --- the child that becomes CRIU ----------------------------------------------------------------
  */
 
-static int make_places_child(const struct restoration *restoration, struct error *err)
+static int make_places_child(void *data, struct error *err)
 {
+    const struct restoration *restoration = data;
     const struct creation *creation = &restoration->creation;
     const struct rootfs_context context = {
         .cgroups = creation->container->runtime->cgroups,
@@ -250,39 +250,9 @@ static int make_places_child(const struct restoration *restoration, struct error
     return r < 0 ? r : rootfs_make_places_child(creation->rootfs, &context, err);
 }
 
-/* In a process of its own, as these mounts must not be in the tree that CRIU begins with. */
-static int make_places(const struct restoration *restoration, struct error *err)
-{
-    auto_close int read_fd = -1, write_fd = -1;
-    struct error error = { 0 };
-    int pipe_fds[2], status = 0;
-    pid_t pid;
-
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return error_errno(err, "make a pipe");
-    read_fd = pipe_fds[0];
-    write_fd = pipe_fds[1];
-    pid = fork();
-    if (pid < 0)
-        return error_errno(err, "fork");
-    if (pid == 0) {
-        if (make_places_child(restoration, &error) == 0)
-            _exit(0);
-        (void)fd_write_all(write_fd, &error, sizeof(error), "pipe", NULL);
-        _exit(1);
-    }
-    if (waitpid(pid, &status, 0) < 0)
-        return error_errno(err, "wait for the places of mounts");
-    if (status == 0)
-        return 0;
-    if (read(read_fd, &error, sizeof(error)) != (ssize_t)sizeof(error) || error.code == 0)
-        return error_set(err, EPROTO, "the process that makes the places of mounts died");
-    return error_set(err, error.code, "%s", error.message);
-}
-
 static int prepare_child(const void *context, struct error *err)
 {
-    const struct restoration *restoration = context;
+    struct restoration *restoration = (struct restoration *)context;
     struct cgroup *cgroup = restoration->creation.container->cgroup;
     int r = 0;
 
@@ -293,8 +263,9 @@ static int prepare_child(const void *context, struct error *err)
         r = checkpoint_shut_off_child(err);
     if (r == 0)
         r = rootfs_attach_child(restoration->creation.rootfs, err);
+    /* In a process of its own, as these mounts must not be in the tree that CRIU begins with. */
     if (r == 0)
-        r = make_places(restoration, err);
+        r = process_call_in_child(make_places_child, restoration, err);
     if (r == 0)
         r = checkpoint_folders_reopen_child(&restoration->folders, restoration->options, err);
     return r;
