@@ -370,8 +370,27 @@ int mount_step_read_link(const struct mount_step *step, char **ret_text, struct 
     return 0;
 }
 
-int mount_step_open_source(const struct mount_step *step, const char *label, int *ret_mount_fd,
-                           struct error *err)
+/* A source in the container's own root is there what the steps before made of it, and a link of
+ * the image leads nowhere else. */
+static int copy_source(const struct mount_step *step, int root_fd, int *ret_mount_fd,
+                       struct error *err)
+{
+    const struct mount_options *options = &step->options;
+    int flags = O_PATH | (options->keeps_source_link ? O_NOFOLLOW : 0);
+    auto_close int fd = -1;
+    int r;
+
+    if (root_fd >= 0 && step->inside != NULL) {
+        r = path_open_in_root(root_fd, step->inside, flags, 0, &fd, err);
+        return r < 0 ? r : mount_clone(fd, "", options->is_bind_recursive, ret_mount_fd, err);
+    }
+    if (options->keeps_source_link)
+        return mount_clone_link(step->source, options->is_bind_recursive, ret_mount_fd, err);
+    return mount_clone(AT_FDCWD, step->source, options->is_bind_recursive, ret_mount_fd, err);
+}
+
+int mount_step_open_source(const struct mount_step *step, int root_fd, const char *label,
+                           int *ret_mount_fd, struct error *err)
 {
     const struct mount_options *options = &step->options;
     auto_close int fd = -1;
@@ -379,10 +398,8 @@ int mount_step_open_source(const struct mount_step *step, const char *label, int
 
     if (step->kind != MOUNT_BIND)
         r = make_file_system(step, label, NULL, &fd, err);
-    else if (options->keeps_source_link)
-        r = mount_clone_link(step->source, options->is_bind_recursive, &fd, err);
     else
-        r = mount_clone(AT_FDCWD, step->source, options->is_bind_recursive, &fd, err);
+        r = copy_source(step, root_fd, &fd, err);
     if (r == -EINVAL && step->kind == MOUNT_BIND && !options->is_bind_recursive)
         return error_set(err, EINVAL,
                          "it cannot be copied alone (in a user namespace a mount below it must not "
@@ -415,14 +432,15 @@ static int change_bind(int mount_fd, uint64_t set, uint64_t clear, bool is_recur
     return mount_change(mount_fd, set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, is_recursive, err);
 }
 
-static int make_bind(const struct mount_step *step, int *ret_mount_fd, struct error *err)
+static int make_bind(const struct rootfs *rootfs, const struct mount_step *step, int *ret_mount_fd,
+                     struct error *err)
 {
     const struct mount_options *options = &step->options;
     auto_close int fd = -1;
     int r;
 
     r = step->mount_fd >= 0 ? keep_opened(step, &fd, err)
-                            : mount_step_open_source(step, NULL, &fd, err);
+                            : mount_step_open_source(step, rootfs->root_fd, NULL, &fd, err);
     if (r < 0)
         return r;
     r = change_bind(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
@@ -561,7 +579,7 @@ static int apply(struct rootfs *rootfs, const struct mount_step *step, struct ta
     if (text != NULL)
         return copy_link(rootfs, step->destination, text, err);
     if (step->kind == MOUNT_BIND) {
-        r = make_bind(step, &mount_fd, err);
+        r = make_bind(rootfs, step, &mount_fd, err);
         if (r < 0)
             return r;
     }

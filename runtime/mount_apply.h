@@ -14,12 +14,15 @@
  */
 int mount_step_apply(struct rootfs *rootfs, const struct mount_step *step, struct error *err);
 
-/** A detached copy of the source of a bind, with its id map; attributes and propagation come later.
- */
 /** Reads the source of a step with copy-symlink when it is a link: @ret_text, the caller's to free;
  * NULL when it is none. */
 int mount_step_read_link(const struct mount_step *step, char **ret_text, struct error *err);
-int mount_step_open_source(const struct mount_step *step, const char *label, int *ret_mount_fd,
-                           struct error *err);
+/**
+ * A detached copy of the source of a bind, with its id map; attributes and propagation come later.
+ *
+ * @root_fd  where a source below the root's path is looked up; -1: by its path
+ */
+int mount_step_open_source(const struct mount_step *step, int root_fd, const char *label,
+                           int *ret_mount_fd, struct error *err);
 
 #endif

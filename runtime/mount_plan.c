@@ -54,12 +54,25 @@ static enum mount_kind find_kind(const struct spec_mount *mount,
 }
 
 /* "/dev/./pts/" -> "dev/pts"; a relative destination is below "/" (config.md "Mounts"). */
-static char *clean_destination(const char *destination)
+/* What of a clean path is below the root's, as a path on the host; NULL: not below it. */
+static const char *below_root(const char *root_path, const char *path)
+{
+    auto_free char *root = path_clean(root_path);
+    size_t length = strlen(root);
+
+    if (length < 2 || strncmp(path, root, length) != 0 || path[length] != '/')
+        return NULL;
+    return path + length + 1;
+}
+
+/* As with runc, a destination that names the place on the host means the place in the root. */
+static char *clean_destination(const char *root_path, const char *destination)
 {
     auto_free char *absolute = xasprintf("/%s", destination);
     auto_free char *clean = path_clean(absolute);
+    const char *below = below_root(root_path, clean);
 
-    return xstrdup(clean + 1);
+    return xstrdup(below != NULL ? below : clean + 1);
 }
 
 static char *absolute_path(const char *directory, const char *path)
@@ -210,9 +223,10 @@ static int plan_id_map(const struct spec *spec, const struct spec_mount *mount,
     return check_id_map(step, err);
 }
 
-static int plan_step(const struct spec *spec, size_t index, const char *bundle_path,
+static int plan_step(const struct rootfs_plan *plan, size_t index, const char *bundle_path,
                      struct mount_step *ret_step, struct error *err)
 {
+    const struct spec *spec = plan->spec;
     const struct spec_mount *mount = &spec->mounts.items[index];
     struct mount_step *step = ret_step;
     int r;
@@ -222,7 +236,7 @@ static int plan_step(const struct spec *spec, size_t index, const char *bundle_p
     step->type = mount->type;
     if (text_is_empty(mount->destination))
         return error_set(err, EINVAL, "mounts[%zu].destination: missing", index);
-    step->destination = clean_destination(mount->destination);
+    step->destination = clean_destination(plan->root_path, mount->destination);
     r = mount_options_parse(&mount->options, &step->options, err);
     if (r < 0)
         return error_prefix(err, r, "mounts[%zu].options", index);
@@ -238,6 +252,8 @@ static int plan_step(const struct spec *spec, size_t index, const char *bundle_p
         if (!step->options.is_bind)
             step->options.is_bind_recursive = text_equal(mount->type, "rbind");
         step->source = absolute_path(bundle_path, mount->source);
+        if (path_is_normal(step->source) && !step->options.copies_link)
+            step->inside = below_root(plan->root_path, step->source);
     } else {
         r = check_file_system(step, err);
         if (r < 0)
@@ -309,14 +325,16 @@ static void add_implied_dev(struct rootfs_plan *plan)
     mark_step(step);
 }
 
-static bool needs_implied_dev(const struct spec *spec)
+static bool needs_implied_dev(const struct rootfs_plan *plan)
 {
+    const struct spec *spec = plan->spec;
+
     for (size_t i = 0; i < spec->mounts.count; i++) {
         auto_free char *destination = NULL;
 
         if (text_is_empty(spec->mounts.items[i].destination))
             continue; /* an error soon */
-        destination = clean_destination(spec->mounts.items[i].destination);
+        destination = clean_destination(plan->root_path, spec->mounts.items[i].destination);
         if (strcmp(destination, "dev") == 0)
             return false;
     }
@@ -329,12 +347,12 @@ static int plan_mounts(struct rootfs_plan *plan, const char *bundle_path, struct
     int r;
 
     plan->steps = xcalloc(spec->mounts.count + 1, sizeof(plan->steps[0]));
-    if (needs_implied_dev(spec))
+    if (needs_implied_dev(plan))
         add_implied_dev(plan);
     for (size_t i = 0; i < spec->mounts.count; i++) {
         struct mount_step *step = &plan->steps[plan->step_count];
 
-        r = plan_step(spec, i, bundle_path, step, err);
+        r = plan_step(plan, i, bundle_path, step, err);
         if (r == 0 && step->destination[0] == '\0') {
             r = add_overlay(plan, step, err);
             if (r == 0)

@@ -25,10 +25,11 @@ enum mount_kind {
 
 struct mount_step {
     enum mount_kind kind;
-    size_t index;      /* in spec.mounts; MOUNT_STEP_IMPLIED: not from there */
-    char *destination; /* below the root, cleaned, no slash in front: "dev/pts" */
-    char *source;      /* of a bind: absolute; otherwise a name, never NULL */
-    const char *type;  /* borrowed; not for binds */
+    size_t index;       /* in spec.mounts; MOUNT_STEP_IMPLIED: not from there */
+    char *destination;  /* below the root, cleaned, no slash in front: "dev/pts" */
+    char *source;       /* of a bind: absolute; otherwise a name, never NULL */
+    const char *inside; /* of a bind from below the root's path: the path there, part of source */
+    const char *type;   /* borrowed; not for binds */
     struct mount_options options;
     const struct spec_id_mappings *uid_mappings, *gid_mappings; /* borrowed; NULL: no id map */
     struct spec_id_mappings *own_mappings; /* two, what they are when an option has them; owned */

@@ -152,7 +152,7 @@ static int open_source(const struct rootfs_plan *plan, struct mount_step *step, 
     if (r == 0 && step->link_text != NULL)
         return 0;
     if (r == 0)
-        r = mount_step_open_source(step, plan->label, &step->mount_fd, err);
+        r = mount_step_open_source(step, -1, plan->label, &step->mount_fd, err);
     /* What shut_off_host() does to all other mounts. */
     if (r == 0 && !is_shared(plan))
         r = mount_propagate(step->mount_fd, &slave, err);
@@ -161,7 +161,14 @@ static int open_source(const struct rootfs_plan *plan, struct mount_step *step, 
                : 0;
 }
 
-int rootfs_open_binds(struct rootfs_plan *plan, struct error *err)
+/* A source in the container's own root is what the steps before it make there, so it waits for
+ * them; but a map of ids can be set only here. */
+static bool must_wait(const struct mount_step *step)
+{
+    return step->inside != NULL && step->uid_mappings == NULL;
+}
+
+static int open_binds(struct rootfs_plan *plan, bool has_steps_to_come, struct error *err)
 {
     int r;
 
@@ -169,11 +176,18 @@ int rootfs_open_binds(struct rootfs_plan *plan, struct error *err)
         /* A map goes onto a new file system only where its user namespace's owner makes it. */
         if (plan->steps[i].kind != MOUNT_BIND && plan->steps[i].uid_mappings == NULL)
             continue;
+        if (has_steps_to_come && must_wait(&plan->steps[i]))
+            continue;
         r = open_source(plan, &plan->steps[i], err);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+int rootfs_open_binds(struct rootfs_plan *plan, struct error *err)
+{
+    return open_binds(plan, false, err);
 }
 
 /* @is_child: in the container's mount namespace */
@@ -186,7 +200,7 @@ static int open_sources(struct rootfs_plan *plan, bool is_child, struct error *e
     if (r < 0)
         return r;
     r = make_root(plan, directory_fd, is_child, &plan->root_mount_fd, err);
-    return r < 0 ? r : rootfs_open_binds(plan, err);
+    return r < 0 ? r : open_binds(plan, true, err);
 }
 
 int rootfs_open_sources(struct rootfs_plan *plan, struct error *err)

@@ -405,3 +405,29 @@ CASES
     expect_text "touch: /hidden/x: Read-only file system"
     [[ "$output" != *secret* ]]
 }
+
+@test "a bind from inside of the root has the mounts that earlier entries made there" {
+    local who
+    mkdir -p "$BUNDLE/source/below" "$BUNDLE/other" "$BUNDLE/hidden/secret" "$BUNDLE/rootfs/from" "$BUNDLE/rootfs/copy"
+    echo other > "$BUNDLE/other/name"
+    # A link of the image cannot lead out of it.
+    ln -s "$BUNDLE/hidden" "$BUNDLE/rootfs/way-out"
+    bundle=$(realpath "$BUNDLE")
+    adds '{destination: "/from", type: "bind", source: "source", options: ["rbind"]},
+        {destination: "/from/below", type: "bind", source: "other", options: ["rbind"]},
+        {destination: "'"$bundle"'/rootfs/copy", type: "bind", source: "rootfs/from", options: ["rbind", "rprivate"]},
+        {destination: "/again", type: "bind", source: "'"$bundle"'/rootfs/copy/below", options: ["bind", "ro"]}'
+    runs 'cat /copy/file /copy/below/name /again/name; ls -d /way-out/secret'
+    for who in root user; do
+        [ $who = root ] || { map_root; chmod 755 "$BATS_TEST_TMPDIR" "$BUNDLE"; chmod 700 "$BUNDLE/source" "$BUNDLE/other"; chown 100000 "$BUNDLE/source" "$BUNDLE/other"; }
+        run -1 oci run -b "$BUNDLE" inside
+        [ "$(echo "$output" | head -3)" = "inside
+other
+other" ]
+    done
+    adds '{destination: "/out", type: "bind", source: "rootfs/way-out/secret", options: ["bind"]}'
+    run -1 oci run -b "$BUNDLE" inside
+    expect_text "on '/out': bind of '$bundle/rootfs/way-out/secret'"
+    expect_text "No such file or directory"
+    [ ! -e "$BUNDLE/source/below/name" ]
+}
