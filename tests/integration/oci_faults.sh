@@ -39,7 +39,7 @@ inject() {
     0) ;;
     124 | 137) violation "$1: $call $error at $position: hangs" ;;
     13[2-9]) violation "$1: $call $error at $position: status $status" ;;
-    *) [ "$(grep -vc warning: "$output")" = 1 ] ||
+    *) [ "$(grep -vc level=warning "$output")" = 1 ] ||
         violation "$1: $call $error at $position: not one sentence: $(head -c 300 "$output")" ;;
     esac
     grep -q 'killed by SIG\(SEGV\|ABRT\|BUS\|ILL\|FPE\)' "$trace" &&
