@@ -28,8 +28,9 @@
 
 /* What the child says before it becomes criu. */
 enum child_message {
-    CHILD_SOCKET = 1, /* with the caller's end */
-    CHILD_ERROR,      /* struct error */
+    CHILD_GO = 1, /* to the child: it is where it shall be */
+    CHILD_SOCKET, /* with the caller's end */
+    CHILD_ERROR,  /* struct error */
 };
 
 /* --- the process ----------------------------------------------------------------------------- */
@@ -84,6 +85,20 @@ static int set_streams_child(const struct criu_start *start, int output_fd, stru
     return 0;
 }
 
+/* Waits until the caller has put this process where it shall be. */
+static int wait_go(int caller_fd, struct error *err)
+{
+    auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
+    int r = wire_receive(caller_fd, message, err);
+
+    if (r < 0)
+        return r;
+    wire_message_close(message);
+    return r == 0 || message->type != CHILD_GO
+               ? error_set(err, EPIPE, "the caller of criu ended before it was placed")
+               : 0;
+}
+
 /* Gives the caller its end of the socket. */
 static int send_socket(int caller_fd, int fd, struct error *err)
 {
@@ -100,6 +115,9 @@ static int run_child(const struct criu_start *start, const char *program, int ca
     /* Criu must not outlive who waits for it; what it restored is found through the cgroup. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return error_errno(err, "tie criu to its caller");
+    r = wait_go(caller_fd, err);
+    if (r < 0)
+        return r;
     if (start->prepare_child != NULL) {
         r = start->prepare_child(start->context, err);
         if (r < 0)
@@ -195,6 +213,14 @@ int criu_start(const struct criu_start *start, const char *purpose, struct criu 
         _exit(1);
     }
     (void)close(take_fd(&child_fd));
+    if (start->place != NULL) {
+        r = start->place(start->place_context, criu.pid, err);
+        if (r < 0)
+            return r;
+    }
+    r = wire_send(own_fd, CHILD_GO, NULL, 0, NULL, 0, err);
+    if (r < 0)
+        return r;
     r = wait_exec(own_fd, &criu.fd, err);
     if (r < 0)
         return r;

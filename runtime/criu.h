@@ -27,6 +27,9 @@ void criu_clear(struct criu *criu);
 
 struct criu_start {
     int stdio[3]; /* of criu, and of what it restores; -1: /dev/null, output kept for criu_fail() */
+    /* Runs in the caller while the child waits; NULL: nothing. */
+    int (*place)(void *context, pid_t pid, struct error *err);
+    void *place_context;
     /* Runs in the child before criu takes its place; NULL: nothing. */
     int (*prepare_child)(const void *context, struct error *err);
     const void *context;

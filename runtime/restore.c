@@ -138,12 +138,16 @@ static int add_descriptors(struct restoration *restoration, struct error *err)
     return 0;
 }
 
+/* The last part of the plan: with the systemd manager the cgroup's path is not known before. */
 static int add_mounts(struct restoration *restoration, struct error *err)
 {
     const struct creation *creation = &restoration->creation;
     struct external_mounts mounts = { 0 };
     int r;
 
+    restoration->criu.cgroup_root = creation->container->state.cgroup;
+    if (restoration->criu.cgroup_root == NULL)
+        restoration->criu.manage_cgroups_mode = CRIU_CGROUPS_IGNORE; /* not those of the image */
     r = external_mounts_plan(creation->spec, creation->rootfs,
                              runtime_cgroups(creation->container->runtime),
                              creation->container->state.cgroup, &mounts, err);
@@ -186,10 +190,6 @@ static int plan_container(struct restoration *restoration, struct error *err)
         r = rootfs_plan(creation->spec, creation->container->state.bundle, &creation->rootfs, err);
     if (r == 0)
         r = creation_plan_cgroup(creation, err);
-    if (r == 0 && creation->container->state.scope != NULL)
-        return error_set(err, EOPNOTSUPP,
-                         "%s: the systemd cgroup manager cannot do that yet: use cgroupfs",
-                         restoration->purpose);
     if (r == 0)
         r = namespaces_open(creation->spec, &creation->namespaces, err);
     return r;
@@ -217,17 +217,12 @@ static int plan_criu(struct restoration *restoration, struct error *err)
         r = checkpoint_options_plan(restoration->options, true, version, criu, err);
     if (r == 0)
         r = add_namespaces(restoration, err);
-    if (r == 0)
-        r = add_mounts(restoration, err);
     if (r < 0)
         return r;
     restoration->root = realpath(state->rootfs, NULL);
     if (restoration->root == NULL)
         return error_errno(err, "find root.path '%s'", state->rootfs);
     criu->root = restoration->root;
-    criu->cgroup_root = state->cgroup;
-    if (state->cgroup == NULL)
-        criu->manage_cgroups_mode = CRIU_CGROUPS_IGNORE; /* not those of the image */
     return rootfs_open_sources(creation->rootfs, err);
 }
 
@@ -344,10 +339,20 @@ static int notice(const struct criu_response *response, int *fd, void *context, 
 
 /* --- the restore ------------------------------------------------------------------------------ */
 
+/* A scope is made around a process, which is the one that becomes criu; and written down before
+ * anything is restored in it. */
+static int make_scope(void *context, pid_t pid, struct error *err)
+{
+    struct creation *creation = context;
+    int r = creation_make_scope(creation, pid, err);
+
+    return r < 0 ? r : state_write(creation->container->dir_fd, &creation->container->state, err);
+}
+
 static int run_criu(struct restoration *restoration, struct error *err)
 {
     AUTO_CLEAR(criu) struct criu criu = CRIU_INITIALIZER;
-    const struct creation *creation = &restoration->creation;
+    struct creation *creation = &restoration->creation;
     const struct checkpoint_folders *folders = &restoration->folders;
     const struct criu_request request = { .type = CRIU_RESTORE, .options = &restoration->criu };
     int log_fd = folders->work_fd >= 0 ? folders->work_fd : folders->image_fd;
@@ -364,7 +369,13 @@ static int run_criu(struct restoration *restoration, struct error *err)
         start.stdio[i] = creation->options->stdio[i] >= 0 ? creation->options->stdio[i] : i;
     /* An older log of another attempt must not be quoted. */
     (void)unlinkat(log_fd, CRIU_RESTORE_LOG, 0);
+    if (creation->container->state.scope != NULL) {
+        start.place = make_scope;
+        start.place_context = creation;
+    }
     r = criu_start(&start, restoration->purpose, &criu, err);
+    if (r == 0)
+        r = add_mounts(restoration, err);
     if (r < 0)
         return r;
     r = criu_run(&criu, &request, notice, restoration, &response, err);
