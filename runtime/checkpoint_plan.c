@@ -74,6 +74,11 @@ static int add_step(const struct mount_step *step, bool has_cgroup_namespace,
     }
     if (step->kind != MOUNT_BIND)
         return 0;
+    /* CRIU finds sources by their host's path, in which a link of the image would lead astray. */
+    if (step->inside != NULL || step->options.keeps_source_link)
+        return error_set(err, EOPNOTSUPP, "%s: binds %s, and CRIU cannot make such a mount again",
+                         mount_step_name(step, step_name),
+                         step->inside != NULL ? "a part of the root" : "a link");
     place = xasprintf("/%s", step->destination);
     add_external(mounts, place, place, step->source, false);
     return 0;

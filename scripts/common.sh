@@ -27,7 +27,7 @@ TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman run
     shellcheck clang-format strace uidmap umoci xz-utils zstd"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.
 PEER_PACKAGES="podman conmon catatonit expect iproute2 containerd umoci docker.io tini
-    slurm-wlm munge qemu-system-x86 busybox-static cpio kmod mmdebstrap"
+    slurm-wlm munge qemu-system-x86 busybox-static cpio kmod mmdebstrap criu"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {

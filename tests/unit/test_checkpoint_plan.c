@@ -110,6 +110,20 @@ static void a_mount_with_an_id_map_is_refused_by_name(void **state)
     assert_int_equal(mounts.count, 42);
 }
 
+static void a_bind_of_the_roots_own_files_is_refused_by_name(void **state)
+{
+    static const char *const options[] = { "rbind", NULL };
+    AUTO(spec) struct spec *spec = make_spec();
+    struct external_mounts mounts = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    (void)spec_add_mount(spec, "/data", "bind", "/bundle/rootfs/link", options);
+    assert_int_equal(plan(spec, &mounts, &err), -EOPNOTSUPP);
+    assert_string_equal(err.message, "mounts[7] on '/data': binds a part of the root, and CRIU "
+                                     "cannot make such a mount again");
+}
+
 /* --- options ---------------------------------------------------------------------------------- */
 
 static void contradictions_are_refused_before_anything_is_done(void **state)
@@ -355,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_mask_is_the_null_device_as_runc_names_it),
         cmocka_unit_test(in_a_user_namespace_devices_are_binds_of_the_hosts),
         cmocka_unit_test(a_mount_with_an_id_map_is_refused_by_name),
+        cmocka_unit_test(a_bind_of_the_roots_own_files_is_refused_by_name),
         cmocka_unit_test(contradictions_are_refused_before_anything_is_done),
         cmocka_unit_test(a_dump_and_a_restore_get_their_own_members),
         cmocka_unit_test(an_option_that_criu_is_too_old_for_is_named),
