@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -419,17 +420,64 @@ static int keep_opened(const struct mount_step *step, int *ret_mount_fd, struct 
     return *ret_mount_fd < 0 ? error_errno(err, "keep the mount") : 0;
 }
 
-/* In a user namespace nosuid, nodev, noexec, ro and the atime mode of a source are locked
- * (mount_namespaces(7)). As with crun, the bind keeps them then, also when the words say "rw": it
- * permits less, never more. */
-static int change_bind(int mount_fd, uint64_t set, uint64_t clear, bool is_recursive,
-                       struct error *err)
+static uint64_t attributes_of(unsigned long flags)
 {
-    int r = mount_change(mount_fd, set, clear, is_recursive, err);
+    static const struct {
+        unsigned long flag;
+        uint64_t attribute;
+    } words[] = {
+        { ST_RDONLY, MOUNT_ATTR_RDONLY },   { ST_NOSUID, MOUNT_ATTR_NOSUID },
+        { ST_NODEV, MOUNT_ATTR_NODEV },     { ST_NOEXEC, MOUNT_ATTR_NOEXEC },
+        { ST_NOATIME, MOUNT_ATTR_NOATIME }, { ST_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+    };
+    uint64_t attributes = (flags & (ST_NOATIME | ST_RELATIME)) == 0 ? MOUNT_ATTR_STRICTATIME : 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if ((flags & words[i].flag) != 0)
+            attributes |= words[i].attribute;
+    }
+    return attributes;
+}
+
+static int change_locked_bind(const struct mount_options *options, int mount_fd, struct error *err)
+{
+    uint64_t set = 0, clear = 0;
+    struct statvfs status;
+    int r;
+
+    if (fstatvfs(mount_fd, &status) < 0)
+        return error_errno(err, "look at the source's flags");
+    /* Less what change_recursively() set: that is no lock. */
+    r = mount_options_plan_locked_bind(
+        options, attributes_of(status.f_flag) & ~options->attr_recursive_set, &set, &clear, err);
+    return r < 0 ? r : mount_change(mount_fd, set, clear, false, err);
+}
+
+/* Whether flags are locked is the kernel's matter only where the init copied the source itself, so
+ * the creator's copies for a user namespace are treated alike. */
+static int change_bind(const struct rootfs *rootfs, const struct mount_options *options,
+                       int mount_fd, struct error *err)
+{
+    uint64_t set = 0, clear = 0;
+    int r = -EPERM;
+
+    if (options->attr_set == 0 && options->attr_clear == 0)
+        return 0;
+    mount_options_plan_bind(options, &set, &clear);
+    if (!rootfs->context.has_user_namespace)
+        r = mount_change(mount_fd, set, clear, false, err);
+    return r == -EPERM ? change_locked_bind(options, mount_fd, err) : r;
+}
+
+/* As with crun, what is locked stays, also when a word wants it cleared everywhere below. */
+static int change_recursively(const struct mount_options *options, int mount_fd, struct error *err)
+{
+    uint64_t set = options->attr_recursive_set, clear = options->attr_recursive_clear;
+    int r = mount_change(mount_fd, set, clear, true, err);
 
     if (r != -EPERM || clear == 0)
         return r;
-    return mount_change(mount_fd, set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, is_recursive, err);
+    return mount_change(mount_fd, set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, true, err);
 }
 
 static int make_bind(const struct rootfs *rootfs, const struct mount_step *step, int *ret_mount_fd,
@@ -443,10 +491,10 @@ static int make_bind(const struct rootfs *rootfs, const struct mount_step *step,
                             : mount_step_open_source(step, rootfs->root_fd, NULL, &fd, err);
     if (r < 0)
         return r;
-    r = change_bind(fd, options->attr_recursive_set, options->attr_recursive_clear, true, err);
+    r = change_recursively(options, fd, err);
     if (r < 0)
         return r;
-    r = change_bind(fd, options->attr_set, options->attr_clear, false, err);
+    r = change_bind(rootfs, options, fd, err);
     if (r < 0)
         return r;
     *ret_mount_fd = take_fd(&fd);

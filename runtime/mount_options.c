@@ -241,6 +241,74 @@ void mount_options_clear(struct mount_options *options)
     *options = (struct mount_options){ 0 };
 }
 
+/* --- binds ------------------------------------------------------------------------------------ */
+
+static bool names_access_times(const struct mount_options *options)
+{
+    return (options->attr_clear & ATIME_ANY) != 0;
+}
+
+void mount_options_plan_bind(const struct mount_options *options, uint64_t *ret_set,
+                             uint64_t *ret_clear)
+{
+    uint64_t clear = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                     MOUNT_ATTR_NOSYMFOLLOW;
+
+    *ret_set = options->attr_set;
+    *ret_clear = options->attr_clear;
+    if (options->attr_set == 0 && options->attr_clear == 0)
+        return;
+    /* One word about access times is about all of them (mount(2)). */
+    if (names_access_times(options))
+        clear |= MOUNT_ATTR_NODIRATIME;
+    else if ((options->attr_set & MOUNT_ATTR_NODIRATIME) != 0)
+        clear |= ATIME_ANY;
+    *ret_clear |= clear & ~(options->attr_set | options->attr_recursive_set);
+}
+
+static int refuse_locked(const char *word, const char *locked, struct error *err)
+{
+    return error_set(err, EPERM,
+                     "'%s': the source is mounted with '%s', which is locked in the user namespace",
+                     word, locked);
+}
+
+static const char *access_time_word(uint64_t attributes)
+{
+    uint64_t mode = attributes & ATIME_ANY;
+
+    return mode == MOUNT_ATTR_NOATIME       ? "noatime"
+           : mode == MOUNT_ATTR_STRICTATIME ? "strictatime"
+                                            : "relatime";
+}
+
+int mount_options_plan_locked_bind(const struct mount_options *options, uint64_t has,
+                                   uint64_t *ret_set, uint64_t *ret_clear, struct error *err)
+{
+    static const struct {
+        uint64_t attribute;
+        const char *word, *opposite;
+    } lockable[] = {
+        { MOUNT_ATTR_RDONLY, "ro", "rw" },
+        { MOUNT_ATTR_NOSUID, "nosuid", "suid" },
+        { MOUNT_ATTR_NODEV, "nodev", "dev" },
+        { MOUNT_ATTR_NOEXEC, "noexec", "exec" },
+        { MOUNT_ATTR_NODIRATIME, "nodiratime", "diratime" },
+    };
+    uint64_t set, clear;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lockable); i++) {
+        if ((has & options->attr_clear & lockable[i].attribute) != 0)
+            return refuse_locked(lockable[i].opposite, lockable[i].word, err);
+    }
+    if (names_access_times(options) && ((has ^ options->attr_set) & ATIME_ANY) != 0)
+        return refuse_locked(access_time_word(options->attr_set), access_time_word(has), err);
+    mount_options_plan_bind(options, &set, &clear);
+    *ret_set = set & ~(uint64_t)ATIME_ANY;
+    *ret_clear = clear & MOUNT_ATTR_NOSYMFOLLOW;
+    return 0;
+}
+
 const char *mount_options_value(const struct mount_options *options, const char *key)
 {
     size_t length = strlen(key);

@@ -49,6 +49,24 @@ int mount_options_parse(const struct strings *words, struct mount_options *ret_o
                         struct error *err);
 void mount_options_clear(struct mount_options *options);
 
+/**
+ * What a bind changes of its source's MOUNT_ATTR_*, as with runc; pure. Without a word for them all
+ * are kept. With one, those that are not named are cleared, but for access times.
+ */
+void mount_options_plan_bind(const struct mount_options *options, uint64_t *ret_set,
+                             uint64_t *ret_clear);
+/**
+ * The same in a user namespace, where read-only, nosuid, nodev, noexec and access times of the
+ * source are locked (mount_namespaces(7)): those that are not named are kept; pure.
+ *
+ * @has  MOUNT_ATTR_* of the source
+ *
+ * -EPERM: a word is against a locked one, "'rw': the source is mounted with 'ro', which is locked
+ * in the user namespace".
+ */
+int mount_options_plan_locked_bind(const struct mount_options *options, uint64_t has,
+                                   uint64_t *ret_set, uint64_t *ret_clear, struct error *err);
+
 /** The value of the last data word "KEY=value", borrowed; NULL without one. */
 const char *mount_options_value(const struct mount_options *options, const char *key);
 /** Whether a data word is exactly @word. */

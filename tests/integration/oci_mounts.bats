@@ -228,7 +228,32 @@ inside" ]
     adds '{destination: "/m", source: "ro", options: ["bind"]}'
     run -0 oci run -b "$BUNDLE" locked
     [ "$output" = ro,nosuid,nodev,relatime ]
+    configure '.mounts[-1].options = ["bind", "noexec"]'
+    run -0 oci run -b "$BUNDLE" locked
+    [ "$output" = ro,nosuid,nodev,noexec,relatime ]
+    local words
+    for words in rw:ro suid:nosuid dev:nodev noatime:relatime; do
+        configure --arg word "${words%:*}" '.mounts[-1].options = ["bind", $word]'
+        run -1 oci run -b "$BUNDLE" locked
+        expect_text "mounts[$(jq '.mounts | length - 1' "$BUNDLE/config.json")] on '/m'"
+        expect_text "'${words%:*}': the source is mounted with '${words#*:}', which is locked in the user namespace"
+    done
     umount "$BUNDLE/ro"
+}
+
+@test "a bind without flags has those of its source, one with flags only those" {
+    mkdir "$BUNDLE/ro"
+    mount -t tmpfs -o noatime tmpfs "$BUNDLE/ro"
+    mount -o remount,bind,ro,nosuid,noexec,nodiratime,noatime "$BUNDLE/ro"
+    runs 'grep " /m[0-9] " /proc/self/mountinfo | cut -d" " -f6'
+    adds '{destination: "/m1", source: "ro", options: ["bind", "rprivate"]},
+        {destination: "/m2", source: "ro", options: ["bind", "nodev"]},
+        {destination: "/m3", source: "ro", options: ["bind", "rw", "relatime"]}'
+    run -0 oci run -b "$BUNDLE" flags
+    umount "$BUNDLE/ro"
+    [ "$output" = "ro,nosuid,noexec,noatime,nodiratime
+rw,nodev,noatime,nodiratime
+rw,relatime" ]
 }
 
 @test "odd destinations: relative, missing, of another kind, inside of /proc" {

@@ -329,10 +329,13 @@ remove_delegated() {
     mkdir "$HOME_DIR/locked"
     mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime none "$HOME_DIR/locked"
     program 'grep tmp.ro, /proc/self/mountinfo'
-    configure '.mounts += [{destination: "/tmp", type: "bind", source: "../locked", options: ["rbind", "rw", "suid", "relatime"]}]'
+    configure '.mounts += [{destination: "/tmp", type: "bind", source: "../locked", options: ["rbind", "nosymfollow"]}]'
     run -0 oci run -b "$BUNDLE" one
+    expect_text " ro,nosuid,nodev,noexec,noatime,nosymfollow "
+    configure '.mounts[-1].options = ["rbind", "rw"]'
+    run -1 oci run -b "$BUNDLE" one
     umount "$HOME_DIR/locked"
-    expect_text " ro,nosuid,nodev,noexec,noatime "
+    expect_text "'rw': the source is mounted with 'ro', which is locked in the user namespace"
 }
 
 @test "a mount is not bound without those below it" {

@@ -175,6 +175,81 @@ static void a_propagation_word_alone_is_parsed(void **state)
     assert_string_equal(err.message, "'ro' is not a kind of mount propagation");
 }
 
+#define SOURCE (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#define ALL    (SOURCE | MOUNT_ATTR_NOSYMFOLLOW)
+
+static void a_bind_with_a_word_has_only_what_is_named(void **state)
+{
+    static const struct {
+        const char *words;
+        uint64_t set, clear;
+    } binds[] = {
+        { "bind rprivate remount", 0, 0 },
+        { "bind dev", 0, ALL },
+        { "bind ro", MOUNT_ATTR_RDONLY, ALL & ~(uint64_t)MOUNT_ATTR_RDONLY },
+        { "bind nosuid nodev rprivate", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+          ALL & ~(uint64_t)(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) },
+        { "bind noatime", MOUNT_ATTR_NOATIME, ALL | MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME },
+        { "bind nodiratime", MOUNT_ATTR_NODIRATIME, ALL | MOUNT_ATTR__ATIME },
+        { "bind nodiratime strictatime", MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_STRICTATIME,
+          ALL | MOUNT_ATTR__ATIME },
+        { "rbind rro", 0, 0 },
+        { "rbind rro dev", 0, ALL & ~(uint64_t)MOUNT_ATTR_RDONLY },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(binds); i++) {
+        struct mount_options options = { 0 };
+        uint64_t set = 1, clear = 1;
+
+        assert_int_equal(parse(binds[i].words, &options, NULL), 0);
+        mount_options_plan_bind(&options, &set, &clear);
+        if (set != binds[i].set || clear != binds[i].clear)
+            fail_msg("row %zu: '%s'", i, binds[i].words);
+        mount_options_clear(&options);
+    }
+}
+
+static void a_locked_flag_is_kept_and_a_word_against_it_refused(void **state)
+{
+    static const struct {
+        const char *words;
+        uint64_t has, set, clear;
+        const char *word, *locked; /* of the refusal; NULL: none */
+    } binds[] = {
+        { "bind dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSYMFOLLOW, 0, MOUNT_ATTR_NOSYMFOLLOW, NULL,
+          NULL },
+        { "bind ro", SOURCE, MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSYMFOLLOW, NULL, NULL },
+        { "bind rw suid dev exec", 0, 0, MOUNT_ATTR_NOSYMFOLLOW, NULL, NULL },
+        { "bind noatime", MOUNT_ATTR_NOATIME, 0, MOUNT_ATTR_NOSYMFOLLOW, NULL, NULL },
+        { "bind rw nodev", MOUNT_ATTR_RDONLY, 0, 0, "rw", "ro" },
+        { "bind suid", MOUNT_ATTR_NOSUID, 0, 0, "suid", "nosuid" },
+        { "bind dev", SOURCE, 0, 0, "dev", "nodev" },
+        { "bind exec", MOUNT_ATTR_NOEXEC, 0, 0, "exec", "noexec" },
+        { "bind diratime", MOUNT_ATTR_NODIRATIME, 0, 0, "diratime", "nodiratime" },
+        { "bind relatime", MOUNT_ATTR_NOATIME, 0, 0, "relatime", "noatime" },
+        { "bind noatime", MOUNT_ATTR_STRICTATIME, 0, 0, "noatime", "strictatime" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(binds); i++) {
+        struct mount_options options = { 0 };
+        struct error err = { 0 };
+        auto_free char *sentence = xasprintf(
+            "'%s': the source is mounted with '%s', which is locked in the user namespace",
+            binds[i].word, binds[i].locked);
+        uint64_t set = 0, clear = 0;
+        int r;
+
+        assert_int_equal(parse(binds[i].words, &options, NULL), 0);
+        r = mount_options_plan_locked_bind(&options, binds[i].has, &set, &clear, &err);
+        if (r != (binds[i].word != NULL ? -EPERM : 0) || set != binds[i].set ||
+            clear != binds[i].clear || (r < 0 && strcmp(err.message, sentence) != 0))
+            fail_msg("row %zu: '%s': %s", i, binds[i].words, err.message);
+        mount_options_clear(&options);
+    }
+}
+
 static int release(void **state)
 {
     (void)state;
@@ -191,6 +266,8 @@ int main(void)
         cmocka_unit_test(propagation_keeps_its_order),
         cmocka_unit_test(too_many_propagations_are_refused_and_nothing_is_written),
         cmocka_unit_test(a_propagation_word_alone_is_parsed),
+        cmocka_unit_test(a_bind_with_a_word_has_only_what_is_named),
+        cmocka_unit_test(a_locked_flag_is_kept_and_a_word_against_it_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, release);
