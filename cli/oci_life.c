@@ -231,9 +231,11 @@ static int kill_one(const struct arguments *arguments, struct runtime *runtime, 
     int r;
 
     r = container_open(runtime, id, &container, err);
-    /* 0 only asks whether it runs, as kill(2). */
-    if (r == 0 && strcmp(name, "0") == 0)
-        return container_signal(container, 0, false, err);
+    /* 0 only asks whether it runs, as kill(2). With runc "all" are never too few. */
+    if (r == 0 && strcmp(name, "0") == 0) {
+        r = container_signal(container, 0, false, err);
+        return r == -ESRCH && arguments_flag(arguments, "all") ? 0 : r;
+    }
     if (r == 0)
         r = process_parse_signal(name, &signal, err);
     return r < 0 ? r : container_signal(container, signal, arguments_flag(arguments, "all"), err);

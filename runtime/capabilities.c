@@ -115,6 +115,18 @@ static uint64_t names_to_bits(const struct strings *names, uint64_t known, const
     return bits;
 }
 
+/* capabilities(7) forbids them. `runc spec` writes ambient ones without any inheritable one: that
+ * is in many bundles, and no news. */
+static void warn_of_ambient(uint64_t excess)
+{
+    for (int number = 0; number <= CAPABILITY_LAST; number++) {
+        if ((excess & BIT(number)) != 0)
+            log_warning("can't raise ambient capability %s: it is not both permitted and "
+                        "inheritable",
+                        capability_names[number]);
+    }
+}
+
 int capabilities_plan(const struct spec_capabilities *spec, struct capability_sets *ret_sets,
                       struct error *err)
 {
@@ -134,6 +146,8 @@ int capabilities_plan(const struct spec_capabilities *spec, struct capability_se
     if (excess != 0)
         return error_set(err, EINVAL, "effective: %s is not in permitted",
                          capability_name(__builtin_ctzll(excess)));
+    if (sets.inheritable != 0)
+        warn_of_ambient(sets.ambient & ~(sets.permitted & sets.inheritable));
     sets.ambient &= sets.permitted & sets.inheritable;
     *ret_sets = sets;
     return 0;

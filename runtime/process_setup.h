@@ -90,8 +90,8 @@ int capability_parse(const char *name, struct error *err);
 
 /**
  * Names to bits. A name that this kernel does not know is warned about and left out, and so is an
- * ambient one that is not both permitted and inheritable, silently: capabilities(7) forbids it, and
- * `runc spec` writes such ones.
+ * ambient one that is not both permitted and inheritable; without a warning where none is
+ * inheritable, as `runc spec` writes it.
  *
  * -EINVAL: an effective one is not permitted.
  */

@@ -118,7 +118,10 @@ int seccomp_listener_connect(const struct spec_seccomp *profile, int *ret_fd, st
     if (profile == NULL || !seccomp_has_listener(profile))
         return 0;
     r = handover_connect(profile->listener_path, ret_fd, err);
-    return r < 0 ? error_prefix(err, r, "linux.seccomp.listenerPath") : 0;
+    /* In runc's words. */
+    return r < 0 ? error_prefix(err, r,
+                                "linux.seccomp.listenerPath: failed to connect with seccomp agent")
+                 : 0;
 }
 
 int seccomp_listener_pass(int sync_fd, int agent_fd, const char *state_json, struct error *err)

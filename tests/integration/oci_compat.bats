@@ -158,6 +158,19 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     expect_text 0000000000000001
 }
 
+@test "an ambient capability that cannot be raised is warned about" {
+    configure '.process.capabilities = {bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_CHOWN", "CAP_KILL"],
+        inheritable: ["CAP_KILL"], ambient: ["CAP_KILL", "CAP_CHOWN"]} | .process.args = ["grep", "CapAmb", "/proc/self/status"]'
+    run -0 oci run -b "$BUNDLE" one
+    expect_text "level=warning"
+    expect_text "can't raise ambient capability CAP_CHOWN: it is not both permitted and inheritable"
+    [[ "$output" != *"capability CAP_KILL"* ]]
+    expect_text 0000000000000020
+    configure '.process.capabilities.inheritable = []'
+    run -0 oci run -b "$BUNDLE" one
+    [ "$output" = "CapAmb:	0000000000000000" ]
+}
+
 @test "kill with signal 0 asks whether a container runs" {
     create one
     oci start one
@@ -168,4 +181,6 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     wait_until 10 bash -c "berth-oci --root $ROOT state one | grep -q stopped"
     run -1 oci kill one 0
     expect_text "container not running"
+    run -0 oci kill --all one 0
+    [ -z "$output" ]
 }

@@ -239,7 +239,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
 @test "without an agent nothing starts, and the sentence says why" {
     notify '["mkdir"]'
     run -1 oci run -b "$BUNDLE" process-none
-    expect_text "linux.seccomp.listenerPath: connect to '$BATS_TEST_TMPDIR/agent'"
+    expect_text "linux.seccomp.listenerPath: failed to connect with seccomp agent: connect to '$BATS_TEST_TMPDIR/agent'"
     [ -z "$(oci list -q)" ]
     oci create -b "$BUNDLE" process-none < /dev/null > /dev/null 2>&1
     run -1 oci start process-none
