@@ -4,12 +4,10 @@ load helper
 # machine whose kernel CRIU knows: tests/integration/peers/checkpoint.bats.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
     IMAGE="$BATS_TEST_TMPDIR/image"
-    mkdir -p "$BUNDLE/rootfs/bin" "$BATS_TEST_TMPDIR/bin" "$IMAGE"
-    cp /bin/busybox "$BUNDLE/rootfs/bin/sh"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sh", "-c", "while :; do sleep 1; done"]'
+    mkdir -p "$BATS_TEST_TMPDIR/bin" "$IMAGE"
+    make_bundle sh sleep
+    configure '.process.args = ["sh", "-c", "while :; do sleep 1; done"]'
     # The program protects itself by running again from a mount: PATH has to reach it as it is.
     cp "$BATS_TEST_DIRNAME/fake_criu.py" "$BATS_TEST_TMPDIR/bin/criu"
     PATH="$BATS_TEST_TMPDIR/bin:$PATH"
@@ -18,12 +16,9 @@ setup() {
 }
 
 teardown() {
-    local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
 oci_status() { oci state "$1" | jq -r .status; }
 start() { oci run -d -b "$BUNDLE" criubox < /dev/null > /dev/null 2>&1; }
 oci_picture() {

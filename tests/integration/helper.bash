@@ -71,3 +71,46 @@ make_layout() {
     umoci insert --image "$1:$2" "$1.root" / 2> /dev/null
     umoci config --image "$1:$2" --config.cmd sh 2> /dev/null
 }
+
+# --- bundles for berth-oci ------------------------------------------------------------------------
+
+# Makes a bundle in BUNDLE, for run state in ROOT. Its root has some of busybox's programs, or, when
+# none is named, all of them, with the files of its image: make_bundle [PROGRAM...]
+make_bundle() {
+    local name
+    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
+    mkdir -p "$BUNDLE/rootfs/bin"
+    if [ $# = 0 ]; then
+        berth image inspect busybox > /dev/null
+        cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
+    else
+        cp "$(command -v busybox)" "$BUNDLE/rootfs/bin/busybox"
+        for name; do ln -s busybox "$BUNDLE/rootfs/bin/$name"; done
+    fi
+    berth-oci spec -b "$BUNDLE"
+    configure '.process.terminal = false'
+}
+
+# Changes config.json: configure [OPTION OF JQ...] FILTER
+configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
+
+# The program of the container is a script: runs SCRIPT
+runs() { configure --arg script "$1" '.process.args = ["sh", "-c", $script]'; }
+
+# With a user namespace, in which 65536 ids from 100000 on are known; the first owns the root.
+map_root() {
+    configure '.linux.namespaces += [{type: "user"}] |
+        .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] |
+        .linux.gidMappings = .linux.uidMappings'
+    chown -R 100000:100000 "$BUNDLE/rootfs"
+}
+
+# berth-oci with this test's ROOT; a file that sets OCI_SECONDS has it killed after these.
+oci() { ${OCI_SECONDS:+timeout -s KILL "$OCI_SECONDS"} berth-oci --root "$ROOT" "$@"; }
+
+start_detached() { oci run -d -b "$BUNDLE" "$1" < /dev/null > /dev/null 2>&1; }
+
+delete_containers() {
+    local id
+    for id in $(oci list -q); do oci delete -f "$id"; done
+}

@@ -1,21 +1,14 @@
 load helper
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    mkdir -p "$BUNDLE/rootfs"
-    berth image inspect busybox > /dev/null
-    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sh", "-c", "echo inside; exit 3"]'
+    make_bundle
+    configure '.process.args = ["sh", "-c", "echo inside; exit 3"]'
 }
 
 teardown() {
-    local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
 oci_status() { oci state "$1" | jq -r .status; }
 
 @test "spec is what runc writes" {

@@ -1,15 +1,13 @@
 load helper
+OCI_SECONDS=20
 
 # Hooks of berth-oci: their order, what they get, where their output goes, what a failure does.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle" SEEN="$BATS_TEST_TMPDIR/seen"
-    local name
-    mkdir -p "$BUNDLE/rootfs/bin" "$BUNDLE/rootfs/tmp"
-    cp "$(command -v busybox)" "$BUNDLE/rootfs/bin/busybox"
-    for name in sh sleep cat sed env true; do ln -s busybox "$BUNDLE/rootfs/bin/$name"; done
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sh", "-c", "exit 3"] |
+    export SEEN="$BATS_TEST_TMPDIR/seen"
+    make_bundle sh sleep cat sed env true
+    mkdir "$BUNDLE/rootfs/tmp"
+    configure '.process.args = ["sh", "-c", "exit 3"] |
         .process.env = ["PATH=/bin", "INSIDE=1"] | .root.readonly = false'
     # hook KIND: a line of what it got; its output; and the failure asked for.
     cat > "$BATS_TEST_TMPDIR/hook" << 'HOOK'
@@ -30,12 +28,9 @@ HOOK
 }
 
 teardown() {
-    local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
 }
 
-configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { timeout -s KILL 20 berth-oci --root "$ROOT" "$@"; }
 # all_hooks KIND_THAT_FAILS
 all_hooks() {
     configure --arg hook "$BATS_TEST_TMPDIR/hook" --arg fails "$1" '

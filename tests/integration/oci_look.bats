@@ -3,24 +3,19 @@ load helper
 # state, list, ps, kill, pause, resume and the global options, beside what runc prints.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" THEIRS="$BATS_TEST_TMPDIR/theirs" BUNDLE="$BATS_TEST_TMPDIR/bundle"
+    export THEIRS="$BATS_TEST_TMPDIR/theirs"
     ID="look$BATS_TEST_NUMBER"
-    mkdir -p "$BUNDLE/rootfs"
-    berth image inspect busybox > /dev/null
-    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sleep", "1000"]'
+    make_bundle
+    configure '.process.args = ["sleep", "1000"]'
 }
 
 teardown() {
     local id
-    for id in $(oci list -q); do oci delete -f "$id"; done
+    delete_containers
     for id in $(runc --root "$THEIRS" list -q); do runc --root "$THEIRS" delete -f "$id"; done
     [ -z "$(find /sys/fs/cgroup -type d -name "$ID*")" ]
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
 start() { oci run -d -b "$BUNDLE" "${1:-$ID}" < /dev/null > /dev/null 2>&1; }
 oci_status() { oci state "${1:-$ID}" | jq -r .status; }
 has_status() { [ "$(oci_status "$2")" = "$1" ]; }

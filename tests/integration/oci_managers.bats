@@ -3,21 +3,14 @@ load helper
 # Cgroup managers: what can be seen of them without systemd.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    mkdir -p "$BUNDLE/rootfs"
-    berth image inspect busybox > /dev/null
-    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sleep", "100"]'
+    make_bundle
+    configure '.process.args = ["sleep", "100"]'
 }
 
 teardown() {
-    local id
-    for id in $(oci list -q); do oci delete -f "$id"; done
+    delete_containers
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
 start_disabled() {
     oci --cgroup-manager disabled run -d -b "$BUNDLE" "$1" < /dev/null > /dev/null 2>&1
 }

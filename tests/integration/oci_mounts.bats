@@ -1,39 +1,23 @@
 load helper
+OCI_SECONDS=20
 
 # Mounts of berth-oci: options, odd destinations, and changes to a running container.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    local name
-    mkdir -p "$BUNDLE/rootfs/bin" "$BUNDLE/rootfs/etc" "$BUNDLE/rootfs/tmp" "$BUNDLE/rootfs/data" \
-        "$BUNDLE/source/below"
-    cp "$(command -v busybox)" "$BUNDLE/rootfs/bin/busybox"
-    for name in sh true sleep cat ls id grep stat touch readlink mount ln rm mkdir mv; do
-        ln -s busybox "$BUNDLE/rootfs/bin/$name"
-    done
+    make_bundle sh true sleep cat ls id grep stat touch readlink mount ln rm mkdir mv
+    mkdir -p "$BUNDLE/rootfs/etc" "$BUNDLE/rootfs/tmp" "$BUNDLE/rootfs/data" "$BUNDLE/source/below"
     echo inside > "$BUNDLE/source/file"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .root.readonly = false'
+    configure '.root.readonly = false'
 }
 
 teardown() {
     local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
     for id in "$BUNDLE/source/below" "$BUNDLE/ro"; do ! mountpoint -q "$id" || umount "$id"; done
 }
 
-configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-runs() { configure --arg script "$1" '.process.args = ["sh", "-c", $script]'; }
 adds() { configure ".mounts += [$1]"; }
-oci() { timeout -s KILL 20 berth-oci --root "$ROOT" "$@"; }
-start_detached() { oci run -d -b "$BUNDLE" "$1" < /dev/null > /dev/null 2>&1; }
 list() { echo "$1" > "$BATS_TEST_TMPDIR/mounts.json"; }
-map_root() {
-    configure '.linux.namespaces += [{type: "user"}] |
-        .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] |
-        .linux.gidMappings = .linux.uidMappings'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
-}
 
 @test "mounts add and remove change a running container" {
     runs 'sleep 1000'

@@ -1,16 +1,12 @@
 load helper
+OCI_SECONDS=20
 
 # What berth-oci takes from the host for one container: network interfaces (linux.netDevices) and
 # classes of cache and bandwidth (linux.intelRdt).
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    local name
-    mkdir -p "$BUNDLE/rootfs/bin"
-    cp "$(command -v busybox)" "$BUNDLE/rootfs/bin/busybox"
-    for name in sh ip cat sleep; do ln -s busybox "$BUNDLE/rootfs/bin/$name"; done
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["ip", "address"]'
+    make_bundle sh ip cat sleep
+    configure '.process.args = ["ip", "address"]'
     ip link add bnd0 type veth peer name bnd1
     ip link set bnd0 mtu 1400 up
     ip link set bnd1 up
@@ -23,13 +19,11 @@ setup() {
 
 teardown() {
     local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
     for id in bnd0 bnd1 bnd2 bnd3; do ip link del $id 2> /dev/null || true; done
     ip netns del bndns 2> /dev/null || true
 }
 
-configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { timeout -s KILL 20 berth-oci --root "$ROOT" "$@"; }
 
 expect_addresses() {
     expect_text "mtu 1400"

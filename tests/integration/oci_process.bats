@@ -3,18 +3,13 @@ load helper
 # What the last process before exec puts on itself, and `exec`.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    mkdir -p "$BUNDLE/rootfs"
-    berth image inspect busybox > /dev/null
-    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sleep", "100"]'
+    make_bundle
+    configure '.process.args = ["sleep", "100"]'
     before=$(things)
 }
 
 teardown() {
-    local id
-    for id in $(oci list -q); do oci delete -f "$id"; done
+    delete_containers
     [ -z "$BACKGROUND" ] || kill $BACKGROUND 2> /dev/null || true
     after=$(things)
     [ "$before" = "$after" ] || {
@@ -30,9 +25,7 @@ things() {
     find "$ROOT" -mindepth 1 ! -path '*/.*' 2> /dev/null | sort
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-program() { configure ".process.args = [\"sh\", \"-c\", $(jq -n --arg text "$1" '$text')]"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
+program() { runs "$1"; }
 oci_status() { oci state "$1" | jq -r .status; }
 is_status() { [ "$(oci_status "$1")" = "$2" ]; }
 start() { oci run -d -b "$BUNDLE" "$@" < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1; }

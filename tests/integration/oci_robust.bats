@@ -1,42 +1,25 @@
 load helper
+OCI_SECONDS=10
 
 # What berth-oci does when something is in its way: failing system calls, kills, no descriptors, no
 # space, bundles that lead out of their root, and what else a configuration can ask for.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
-    local name
-    mkdir -p "$BUNDLE/rootfs/bin" "$BUNDLE/rootfs/etc" "$BUNDLE/rootfs/tmp" "$BUNDLE/rootfs/data"
-    cp "$(command -v busybox)" "$BUNDLE/rootfs/bin/busybox"
-    for name in sh true false sleep cat ls id env grep stat touch readlink tty hostname ps ln rm; do
-        ln -s busybox "$BUNDLE/rootfs/bin/$name"
-    done
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["true"]'
+    make_bundle sh true false sleep cat ls id env grep stat touch readlink tty hostname ps ln rm
+    mkdir "$BUNDLE/rootfs/etc" "$BUNDLE/rootfs/tmp" "$BUNDLE/rootfs/data"
+    configure '.process.args = ["true"]'
 }
 
 teardown() {
-    local id
     [ -z "${helper_pid:-}" ] || kill -KILL "$helper_pid" 2> /dev/null || true
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
     ! mountpoint -q "$BATS_TEST_TMPDIR/small" || umount "$BATS_TEST_TMPDIR/small"
 }
-
-configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-runs() { configure --arg script "$1" '.process.args = ["sh", "-c", $script]'; }
-oci() { timeout -s KILL 10 berth-oci --root "$ROOT" "$@"; }
-start_detached() { oci run -d -b "$BUNDLE" "$1" < /dev/null > /dev/null 2>&1; }
 
 nothing_is_left() {
     [ ! -e "$ROOT/$1" ]
     [ -z "$(find /sys/fs/cgroup -type d -name "$1")" ]
     if grep -q "$BUNDLE" /proc/self/mountinfo; then return 1; fi
-}
-
-map_root() {
-    configure '.linux.namespaces += [{type: "user"}] | .linux.gidMappings = .linux.uidMappings |
-        .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] |
-        .linux.gidMappings = .linux.uidMappings'
 }
 
 @test "a failing system call is told in a sentence and leaves nothing" {
@@ -352,7 +335,6 @@ $(readlink "/proc/$inner/ns/pid")" ]
 @test "in a user namespace the message queues and the time offsets belong to its root" {
     map_root
     configure '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 864000}}'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
     runs 'stat -c "%u %g %a" /dev/mqueue /dev/shm; cat /proc/self/timens_offsets; echo x > /dev/null && echo written'
     run -0 oci run -b "$BUNDLE" mapped
     [ "${lines[0]}" = "0 0 1777" ]

@@ -4,23 +4,16 @@ load helper
 # files and in what processes can do.
 
 setup() {
-    export ROOT="$BATS_TEST_TMPDIR/root" BUNDLE="$BATS_TEST_TMPDIR/bundle"
     ID="upd$BATS_TEST_NUMBER"
-    mkdir -p "$BUNDLE/rootfs"
-    berth image inspect busybox > /dev/null
-    cp -a "$(find "$BERTH_DATA/layers" -path '*/fs/bin/busybox' | head -1 | xargs dirname | xargs dirname)/." "$BUNDLE/rootfs/"
-    berth-oci spec -b "$BUNDLE"
-    configure '.process.terminal = false | .process.args = ["sleep", "1000"]'
+    make_bundle
+    configure '.process.args = ["sleep", "1000"]'
 }
 
 teardown() {
-    local id
-    for id in $(berth-oci --root "$ROOT" list -q); do berth-oci --root "$ROOT" delete -f "$id"; done
+    delete_containers
     [ -z "$(find /sys/fs/cgroup -type d -name "$ID")" ]
 }
 
-configure() { jq "$1" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
-oci() { berth-oci --root "$ROOT" "$@"; }
 start() { oci run -d -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1; }
 
 # Path of the first file of the container's cgroup that is here: kernel_file V1-NAME V2-NAME
