@@ -252,7 +252,11 @@ char *runtime_features_json(void)
         .version_min = xstrdup("1.0.0"),
         .version_max = xstrdup("1.3.0"),
         .linux_ = {
-            .cgroup = { .v1 = true, .v2 = true, .systemd = true, .rdma = true },
+            .cgroup = { .v1 = true,
+                        .v2 = true,
+                        .systemd = true,
+                        .systemd_user = true,
+                        .rdma = true },
             .seccomp = { .enabled = true },
             .apparmor = { true },
             .selinux = { true },

@@ -148,6 +148,8 @@ static int run_hooks_before_pivot(const struct init *init, struct error *err)
         if (r < 0)
             return r;
     }
+    if (!hooks_are_given(spec, HOOK_CREATE_CONTAINER))
+        return 0; /* without a system call */
     return hooks_run(spec, HOOK_CREATE_CONTAINER, context->state, getpid(), &inside, err);
 }
 
@@ -284,11 +286,12 @@ static int wait_for_start(struct init *init, struct error *err)
 static int run_start_hooks(const struct init *init, struct error *err)
 {
     const struct init_context *context = init->context;
-
     const struct hook_inside inside = { .output = context->hook_output,
                                         .env = &init->program.env,
                                         .confinement = context->launch };
 
+    if (!hooks_are_given(context->spec, HOOK_START_CONTAINER))
+        return 0; /* without a system call */
     return hooks_run(context->spec, HOOK_START_CONTAINER, context->state, getpid(), &inside, err);
 }
 

@@ -192,6 +192,8 @@ PY
     run -0 berth-oci features
     [ "$(echo "$output" | jq -r '.linux.namespaces | index("pid") != null')" = true ]
     [ "$(echo "$output" | jq -r '.linux.seccomp.enabled')" = true ]
+    # The system's manager and a user's own: --systemd-cgroup asks the one that the caller has.
+    [ "$(echo "$output" | jq -r '.linux.cgroup | .systemd and .systemdUser')" = true ]
 }
 
 @test "the log is runc's JSON when asked for" {
