@@ -32,34 +32,6 @@ static bool is_class_name(const char *name)
     return name[0] != '\0' && strlen(name) <= RDT_NAME_MAX && strpbrk(name, "/\n") == NULL;
 }
 
-static int check_lines(const char *text, const char *member, struct error *err)
-{
-    const char *colon = text == NULL ? NULL : strchr(text, ':');
-
-    if (text != NULL && (colon == NULL || colon == text))
-        return error_set(err, EINVAL, "linux.intelRdt.%s: '%s' is not RESOURCE:ID=VALUE;...",
-                         member, text);
-    return 0;
-}
-
-int rdt_check(const struct spec_intel_rdt *rdt, struct error *err)
-{
-    int r;
-
-    /* "/" is the class that everything is in that has none of its own. */
-    if (rdt->clos_id != NULL && strcmp(rdt->clos_id, "/") != 0 && !is_class_name(rdt->clos_id))
-        return error_set(err, EINVAL, "linux.intelRdt.closID: '%s' is not the name of a class",
-                         rdt->clos_id);
-    r = check_lines(text_is_empty(rdt->l3_cache_schema) ? NULL : rdt->l3_cache_schema,
-                    "l3CacheSchema", err);
-    if (r == 0)
-        r = check_lines(text_is_empty(rdt->mem_bw_schema) ? NULL : rdt->mem_bw_schema,
-                        "memBwSchema", err);
-    for (size_t i = 0; i < rdt->schemata.count && r == 0; i++)
-        r = check_lines(rdt->schemata.items[i], "schemata", err);
-    return r;
-}
-
 static void add_lines(struct strings *lines, const char *text, const char *left_out)
 {
     struct strings parts = { 0 };
@@ -74,6 +46,38 @@ static void add_lines(struct strings *lines, const char *text, const char *left_
             strings_add(lines, line);
     }
     strings_clear(&parts);
+}
+
+/* Each line of @text, which may be NULL: lines are compared by their resource later. */
+static int check_lines(const char *text, const char *member, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+
+    add_lines(&lines, text, NULL);
+    for (size_t i = 0; i < lines.count; i++) {
+        const char *colon = strchr(lines.items[i], ':');
+
+        if (colon == NULL || colon == lines.items[i])
+            return error_set(err, EINVAL, "linux.intelRdt.%s: '%s' is not RESOURCE:ID=VALUE;...",
+                             member, lines.items[i]);
+    }
+    return 0;
+}
+
+int rdt_check(const struct spec_intel_rdt *rdt, struct error *err)
+{
+    int r;
+
+    /* "/" is the class that everything is in that has none of its own. */
+    if (rdt->clos_id != NULL && strcmp(rdt->clos_id, "/") != 0 && !is_class_name(rdt->clos_id))
+        return error_set(err, EINVAL, "linux.intelRdt.closID: '%s' is not the name of a class",
+                         rdt->clos_id);
+    r = check_lines(rdt->l3_cache_schema, "l3CacheSchema", err);
+    if (r == 0)
+        r = check_lines(rdt->mem_bw_schema, "memBwSchema", err);
+    for (size_t i = 0; i < rdt->schemata.count && r == 0; i++)
+        r = check_lines(rdt->schemata.items[i], "schemata", err);
+    return r;
 }
 
 /* memBwSchema wins over a bandwidth line of l3CacheSchema, as the specification says. */

@@ -100,6 +100,8 @@ static void names_and_lines_that_cannot_be_are_refused(void **state)
           "linux.intelRdt.closID: 'info' is not the name of a class" },
         { { .l3_cache_schema = (char *)"x" },
           "linux.intelRdt.l3CacheSchema: 'x' is not RESOURCE:ID=VALUE;..." },
+        { { .l3_cache_schema = (char *)"L3:0=f\nrest" },
+          "linux.intelRdt.l3CacheSchema: 'rest' is not RESOURCE:ID=VALUE;..." },
         { { .mem_bw_schema = (char *)":1" },
           "linux.intelRdt.memBwSchema: ':1' is not RESOURCE:ID=VALUE;..." },
     };
