@@ -21,7 +21,10 @@ setup_file() {
     chmod 700 "$HOME_DIR/xdg"
 }
 
+# A test that ran out of time may have left processes, which userdel minds.
 teardown_file() {
+    pkill -KILL -u "$USER_ID" || true
+    wait_until 5 no_process
     userdel "$USER_NAME"
     sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
     rm -rf "$HOME_DIR"
@@ -56,7 +59,8 @@ no_process() { [ -z "$(pgrep -r R,S,D,T -u "$USER_ID,2000000,2001000")" ]; }
 as_user() {
     (cd "$HOME_DIR" && exec setpriv --reuid "$USER_NAME" --regid "$USER_NAME" --init-groups \
         --inh-caps=-all --reset-env env HOME="$HOME_DIR" XDG_RUNTIME_DIR="$HOME_DIR/xdg" \
-        USER="$USER_NAME" PATH="$HOME_DIR/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@")
+        USER="$USER_NAME" ASAN_OPTIONS="${ASAN_OPTIONS:-}" \
+        PATH="$HOME_DIR/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@")
 }
 oci() { as_user berth-oci "$@"; }
 status_of() { oci state "$1" | jq -r .status; }
@@ -406,7 +410,12 @@ one" ]
     tar -C "$BUNDLE/rootfs" --owner 0 --group 0 -cf "$HOME_DIR/image.tar" .
     chmod 644 "$HOME_DIR/image.tar"
     chown -R "$USER_NAME:" "$HOME_DIR/.config"
-    podman() { as_user podman --runtime "$HOME_DIR/bin/berth-oci" --cgroup-manager cgroupfs --events-backend file "$@" 2> "$HOME_DIR/podman.log"; }
+    # podman starts its runtime with an environment of its own.
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\nASAN_OPTIONS="%s" exec "%s" "$@"\n' "${ASAN_OPTIONS:-}" \
+        "$HOME_DIR/bin/berth-oci" > "$HOME_DIR/bin/runtime"
+    chmod 755 "$HOME_DIR/bin/runtime"
+    podman() { as_user podman --runtime "$HOME_DIR/bin/runtime" --cgroup-manager cgroupfs --events-backend file "$@" 2> "$HOME_DIR/podman.log"; }
     run -0 podman import "$HOME_DIR/image.tar" small
     run -3 podman run --rm --network none small sh -c 'id -u; exit 3'
     [ "$output" = 0 ]
