@@ -4,6 +4,8 @@ load peers
 
 setup_file() { export BATS_TEST_TIMEOUT=1500; }
 
+setup() { prepare_machine; }
+
 @test "checkpoint and restore by CRIU, in a machine with a kernel that it knows" {
     cd "$BATS_TEST_DIRNAME/../../.."
     export BERTH_BUILD=${BERTH_BUILD:-$PWD/build-check}

@@ -120,3 +120,11 @@ expect eof
 exit [lindex [wait] 3]
 EOF
 }
+
+# What a test machine takes, once: prepare_machine TESTVM-OPTION... Skips where there can be none.
+prepare_machine() {
+    run "$BATS_TEST_DIRNAME/../../testvm/testvm" "$@" --prepare
+    # shellcheck disable=SC2154 # status, output: from run
+    [ "$status" != 77 ] || skip "$output"
+    [ "$status" = 0 ] || { echo "$output"; return 1; }
+}

@@ -1,12 +1,14 @@
 # The systemd cgroup manager, in test machines where systemd is PID 1: the tests are those of
 # tests/testvm/guest/systemd.bats, for each layout of the cgroups. A machine takes some minutes.
 
-bats_require_minimum_version 1.5.0
+load peers
+
 BATS_TEST_TIMEOUT=1500
 
 setup() {
     top=$(realpath "$BATS_TEST_DIRNAME/../../..")
     export BERTH_BUILD=${BERTH_BUILD:-$top/build-check}
+    prepare_machine --systemd
 }
 
 in_machine() {
