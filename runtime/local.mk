@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libruntime.a
 libruntime_a_SOURCES = \
+	runtime/annotations.c \
 	runtime/capabilities.c \
 	runtime/cgroup_mount.c \
 	runtime/checkpoint.c \

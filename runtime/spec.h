@@ -253,13 +253,16 @@ DEFINE_AUTO(spec)
 /**
  * Checks what field tables cannot say: absolute paths, known words, ranges, no namespace twice, no
  * mappings without a user namespace. Pure. Mount options, propagation and sysctls are checked by
- * rootfs_plan(); what is valid but not supported is refused by container_create().
+ * rootfs_plan(); what is valid but not supported is refused by container_create(), but annotations
+ * here.
  *
  * -EINVAL names the member.
  */
 int spec_check(const struct spec *spec, struct error *err);
 /** The part of spec_check() that concerns mounts. */
 int spec_mounts_check(const struct spec_mounts *mounts, struct error *err);
+/** The part of spec_check() that concerns annotations; unknown ones are accepted. */
+int spec_annotations_check(const struct string_map *annotations, struct error *err);
 /** The part of spec_check() that `exec --process` needs; members are named "process.cwd". */
 int spec_process_check(const struct spec_process *process, struct error *err);
 /** Frees a process and all it holds; NULL is fine. */

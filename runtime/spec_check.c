@@ -446,5 +446,7 @@ int spec_check(const struct spec *spec, struct error *err)
         r = check_hooks(&spec->hooks, err);
     if (r == 0)
         r = check_linux(spec, err);
+    if (r == 0)
+        r = spec_annotations_check(&spec->annotations, err);
     return r;
 }

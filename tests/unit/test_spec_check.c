@@ -84,6 +84,14 @@ static const struct {
       "hooks.prestart[0].timeout: 0 is not larger than 0" },
     { MORE("\"hooks\":{\"createRuntime\":[{\"path\":\"/a\",\"env\":[\"x\"]}]}"),
       "hooks.createRuntime[0].env[0]: 'x' is not NAME=VALUE" },
+    { MORE("\"annotations\":{\"a\":\"b\",\"run.oci.delegate-cgroup\":\"c\"}"),
+      "annotation run.oci.delegate-cgroup: is not supported: the container runs in "
+      "linux.cgroupsPath itself" },
+    { MORE("\"annotations\":{\"run.oci.systemd.force_cgroup_v1\":\"/sys/fs/cgroup\"}"),
+      "annotation run.oci.systemd.force_cgroup_v1: is not supported: the container sees the "
+      "cgroups that the host has" },
+    { MORE("\"annotations\":{\"run.oci.seccomp_bpf_data\":\"AAAA\"}"),
+      "annotation run.oci.seccomp_bpf_data: is not supported: use linux.seccomp" },
     { MORE("\"hostname\":\"h\""), "hostname: needs a uts namespace" },
     { MORE("\"domainname\":\"d\""), "domainname: needs a uts namespace" },
 
@@ -169,6 +177,8 @@ static void what_the_specification_allows_is_accepted(void **state)
         LINUX("\"devices\":[{\"type\":\"p\",\"path\":\"/dev/fifo\"}]"),
         LINUX("\"personality\":{\"domain\":\"LINUX32\"}"),
         LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\",\"nodes\":\"\"}"),
+        MORE("\"annotations\":{\"run.oci.unknown\":\"1\",\"run.oci.systemd.subgroup\":\"g\","
+             "\"run.oci.seccomp_fail_unknown_syscall\":\"0\"}"),
         PROCESS("\"oomScoreAdj\":-1000"),
         PROCESS("\"scheduler\":{\"policy\":\"SCHED_FIFO\",\"priority\":99}"),
         PROCESS("\"execCPUAffinity\":{\"initial\":\"0,2-5\",\"final\":\"7\"}"),
