@@ -237,3 +237,21 @@ has_no_scope() { [ -z "$(scopes)" ]; }
     "${podman[@]}" rm -f -t 0 web
     [ -z "$(systemctl list-units --plain --no-legend 'libpod-*.scope' | grep -v conmon)" ]
 }
+
+@test "a checkpoint is restored into a scope of its own" {
+    is_root || skip "only root restores"
+    local pid
+    start twelve
+    oci checkpoint --image-path "$BATS_TEST_TMPDIR/image" twelve
+    wait_for has_no_scope
+    systemd restore -d -b "$BUNDLE" --image-path "$BATS_TEST_TMPDIR/image" thirteen < /dev/null > /dev/null 2> "$BATS_TEST_TMPDIR/err" ||
+        { cat "$BATS_TEST_TMPDIR/err"; return 1; }
+    pid=$(oci state thirteen | jq .pid)
+    [ "$(show runc-thirteen.scope ActiveState)" = active ]
+    grep -q /runc-thirteen.scope "/proc/$pid/cgroup"
+    [ "$(tr '\0' ' ' < "/proc/$pid/cmdline")" = "sleep 1000 " ]
+    run -0 oci exec thirteen cat /proc/self/cgroup
+    has_text /runc-thirteen.scope
+    oci delete -f thirteen
+    has_no_scope
+}
