@@ -291,6 +291,8 @@ CASES
             for options in ro rw; do
                 cp "$BUNDLE/config.json" "$BATS_TEST_TMPDIR/good"
                 [ $user = no ] || map_root
+                # On pure v2 the default configuration has one already.
+                configure '.linux.namespaces |= map(select(.type != "cgroup"))'
                 [ $namespace = no ] || configure '.linux.namespaces += [{type: "cgroup"}]'
                 configure ".mounts |= map(if .type == \"cgroup\" then
                     .options = [\"nosuid\", \"noexec\", \"nodev\", \"$options\"] else . end)"
