@@ -5,8 +5,19 @@ load helper
 
 USER_NAME=berth-rootless
 
+# Removes the account with all that it has running; a run that was killed may have left one.
+remove_account() {
+    id -u "$USER_NAME" > /dev/null 2>&1 || return 0
+    pkill -KILL -u "$(id -u "$USER_NAME")" || true
+    wait_until 5 no_process_of "$USER_NAME"
+    userdel "$USER_NAME"
+    sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
+}
+no_process_of() { [ -z "$(pgrep -r R,S,D,T -u "$1")" ]; }
+
 setup_file() {
     local id
+    remove_account
     export HOME_DIR
     HOME_DIR=$(mktemp -d /tmp/berth-rootless.XXXXXX)
     useradd --system --no-create-home --home-dir "$HOME_DIR" --shell /bin/sh "$USER_NAME"
@@ -21,12 +32,8 @@ setup_file() {
     chmod 700 "$HOME_DIR/xdg"
 }
 
-# A test that ran out of time may have left processes, which userdel minds.
 teardown_file() {
-    pkill -KILL -u "$USER_ID" || true
-    wait_until 5 no_process
-    userdel "$USER_NAME"
-    sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
+    remove_account
     rm -rf "$HOME_DIR"
 }
 
