@@ -435,17 +435,28 @@ struct cgroup_io {
     uint64_t read_bytes, write_bytes, read_operations, write_operations;
 };
 
-/* What the cgroup used. A has_ flag is false where this layout or kernel cannot tell. */
+/* What the cgroup and those below it used since they were made: times in nanoseconds, sizes in
+ * bytes. A has_ flag is false, and what it is about 0, where this layout or kernel cannot tell. */
 struct cgroup_usage {
     bool has_cpu, has_memory, has_pids, has_io, has_memory_peak, has_throttling;
+    bool has_memory_kernel; /* on v2 since Linux 5.18 */
+    bool has_swap;          /* swap is counted */
+    bool has_swap_peak;     /* v2, since Linux 6.5 */
+    bool has_pids_peak;     /* Linux 6.1 has no such count */
     uint64_t cpu_ns, cpu_user_ns, cpu_system_ns;
     uint64_t throttled_ns, throttled_periods, periods;
     uint64_t memory_bytes; /* current, with page cache */
     uint64_t memory_peak_bytes;
     uint64_t memory_limit_bytes; /* UINT64_MAX: none */
     uint64_t memory_file_bytes, memory_inactive_file_bytes, memory_anon_bytes;
-    uint64_t oom_kills;
-    uint64_t pids, pids_limit; /* UINT64_MAX: none */
+    uint64_t memory_kernel_bytes;
+    uint64_t
+        memory_limit_hits; /* how often an allocation met the limit, and memory was reclaimed */
+    uint64_t oom_kills;    /* processes */
+    uint64_t swap_bytes;   /* swap alone, without memory */
+    uint64_t swap_peak_bytes;
+    uint64_t swap_limit_bytes;            /* swap alone; UINT64_MAX: none */
+    uint64_t pids, pids_peak, pids_limit; /* of the latter UINT64_MAX: none */
     struct cgroup_io io;
 };
 int cgroup_usage(struct cgroup *cgroup, struct cgroup_usage *ret_usage, struct error *err);
@@ -494,6 +505,15 @@ struct cgroup_io_entries {
     size_t count;
 };
 
+struct cgroup_io_device {
+    uint32_t major, minor;
+    struct cgroup_io io;
+};
+struct cgroup_io_devices {
+    struct cgroup_io_device *items;
+    size_t count;
+};
+
 struct cgroup_hugepage_usage {
     char *key; /* "2MB" */
     uint64_t used_bytes, peak_bytes, failures;
@@ -515,6 +535,7 @@ struct cgroup_details {
     struct cgroup_usage usage;
     struct cgroup_u64s per_cpu_ns, per_cpu_system_ns, per_cpu_user_ns; /* v1 */
     struct cgroup_pressure *cpu_pressure, *memory_pressure, *io_pressure;
+    struct cgroup_pressure *irq_pressure; /* interrupts; only "full", only some kernels */
     struct cgroup_cpuset cpuset;
     uint64_t pids_limit;  /* 0: none */
     uint64_t cache_bytes; /* page cache */
@@ -524,6 +545,7 @@ struct cgroup_details {
     char *memory_raw;
     struct cgroup_memory_events memory_events;
     struct cgroup_io_entries io_bytes, io_operations; /* by device */
+    struct cgroup_io_devices io_devices;              /* what these two say, one item a device */
     struct cgroup_io_entries io_queued, io_service_time, io_wait_time, io_merged, io_time,
         io_sectors; /* v1, of the scheduler BFQ */
     struct cgroup_hugepage_usages hugepages;

@@ -129,13 +129,44 @@ static void read_throttling(const struct reader *reader)
         (void)cgroup_text_u64(text, "throttled_time", &usage->throttled_ns);
 }
 
+static void read_memory_v1(const struct reader *reader, const char *stat)
+{
+    struct cgroup_usage *usage = reader->usage;
+    uint64_t limit = UINT64_MAX;
+
+    usage->has_memory_kernel =
+        read_number(reader, "memory.kmem.usage_in_bytes", &usage->memory_kernel_bytes);
+    (void)read_number(reader, "memory.failcnt", &usage->memory_limit_hits); /* absent: none */
+    (void)cgroup_oom_kills(reader->cgroup, &usage->oom_kills, NULL);        /* none known: 0 */
+    usage->has_swap = cgroup_text_u64(stat, "total_swap", &usage->swap_bytes) &&
+                      read_number(reader, "memory.memsw.limit_in_bytes", &limit);
+    if (limit != UINT64_MAX && usage->memory_limit_bytes <= limit)
+        usage->swap_limit_bytes = limit - usage->memory_limit_bytes;
+}
+
+static void read_memory_v2(const struct reader *reader, const char *stat)
+{
+    struct cgroup_usage *usage = reader->usage;
+    auto_free char *events = read_text(reader, "memory.events");
+
+    usage->has_memory_kernel = cgroup_text_u64(stat, "kernel", &usage->memory_kernel_bytes);
+    if (events != NULL) {
+        (void)cgroup_text_u64(events, "max", &usage->memory_limit_hits); /* absent: none */
+        (void)cgroup_text_u64(events, "oom_kill", &usage->oom_kills);
+    }
+    usage->has_swap = read_number(reader, "memory.swap.current", &usage->swap_bytes);
+    usage->has_swap_peak = read_number(reader, "memory.swap.peak", &usage->swap_peak_bytes);
+    (void)read_number(reader, "memory.swap.max", &usage->swap_limit_bytes); /* absent: no limit */
+}
+
 static void read_memory(const struct reader *reader)
 {
     struct cgroup_usage *usage = reader->usage;
     bool v2 = is_v2(reader);
-    auto_free char *text = NULL;
+    auto_free char *stat = NULL;
 
     usage->memory_limit_bytes = UINT64_MAX;
+    usage->swap_limit_bytes = UINT64_MAX;
     usage->has_memory =
         read_number(reader, v2 ? "memory.current" : "memory.usage_in_bytes", &usage->memory_bytes);
     if (!usage->has_memory)
@@ -144,15 +175,18 @@ static void read_memory(const struct reader *reader)
                                          &usage->memory_peak_bytes);
     (void)read_number(reader, v2 ? "memory.max" : "memory.limit_in_bytes",
                       &usage->memory_limit_bytes);
-    text = read_text(reader, "memory.stat");
-    if (text != NULL) {
-        /* total_: with the groups below, as v2 always has it */
-        (void)cgroup_text_u64(text, v2 ? "file" : "total_cache", &usage->memory_file_bytes);
-        (void)cgroup_text_u64(text, v2 ? "inactive_file" : "total_inactive_file",
-                              &usage->memory_inactive_file_bytes);
-        (void)cgroup_text_u64(text, v2 ? "anon" : "total_rss", &usage->memory_anon_bytes);
-    }
-    (void)cgroup_oom_kills(reader->cgroup, &usage->oom_kills, NULL); /* none known: 0 */
+    stat = read_text(reader, "memory.stat");
+    if (stat == NULL)
+        stat = xstrdup("");
+    /* total_: with the groups below, as v2 always has it */
+    (void)cgroup_text_u64(stat, v2 ? "file" : "total_cache", &usage->memory_file_bytes);
+    (void)cgroup_text_u64(stat, v2 ? "inactive_file" : "total_inactive_file",
+                          &usage->memory_inactive_file_bytes);
+    (void)cgroup_text_u64(stat, v2 ? "anon" : "total_rss", &usage->memory_anon_bytes);
+    if (v2)
+        read_memory_v2(reader, stat);
+    else
+        read_memory_v1(reader, stat);
 }
 
 static void read_pids(const struct reader *reader)
@@ -161,6 +195,7 @@ static void read_pids(const struct reader *reader)
 
     usage->pids_limit = UINT64_MAX;
     usage->has_pids = read_number(reader, "pids.current", &usage->pids);
+    usage->has_pids_peak = read_number(reader, "pids.peak", &usage->pids_peak);
     (void)read_number(reader, "pids.max", &usage->pids_limit);
 }
 

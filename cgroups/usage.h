@@ -25,6 +25,10 @@ void usage_parse_devices_v1(const char *text, struct cgroup_io_entries *ret_entr
 /** Two keys of io.stat, as "Read" and "Write" (v2). */
 void usage_parse_devices_v2(const char *text, const char *read_key, const char *write_key,
                             struct cgroup_io_entries *ret_entries);
+/** What both lists say with "Read" and "Write", one item for each device, in their order. */
+void usage_collect_devices(const struct cgroup_io_entries *bytes,
+                           const struct cgroup_io_entries *operations,
+                           struct cgroup_io_devices *ret_devices);
 /** "2048kB" to "2MB", as files of the hugetlb controller are called. Caller frees; NULL. */
 char *usage_page_size_name(const char *text);
 

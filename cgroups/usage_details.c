@@ -83,6 +83,7 @@ static void read_pressure(const struct reader *reader)
         { "cpu.pressure", &reader->details->cpu_pressure },
         { "memory.pressure", &reader->details->memory_pressure },
         { "io.pressure", &reader->details->io_pressure },
+        { "irq.pressure", &reader->details->irq_pressure },
     };
     const struct reader v2 = { reader->cgroup, cgroup_system_v2(reader->cgroup->system),
                                reader->details };
@@ -245,10 +246,11 @@ static void read_io(const struct reader *reader)
         text = read_text(reader, "io.stat");
         usage_parse_devices_v2(text, "rbytes", "wbytes", &details->io_bytes);
         usage_parse_devices_v2(text, "rios", "wios", &details->io_operations);
-        return;
+    } else {
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+            read_devices_v1(reader, files[i].name, files[i].limits_name, files[i].ret_entries);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-        read_devices_v1(reader, files[i].name, files[i].limits_name, files[i].ret_entries);
+    usage_collect_devices(&details->io_bytes, &details->io_operations, &details->io_devices);
 }
 
 static void read_hugepage(const struct reader *reader, const char *size)
@@ -358,6 +360,8 @@ void cgroup_details_clear(struct cgroup_details *details)
     free(details->cpu_pressure);
     free(details->memory_pressure);
     free(details->io_pressure);
+    free(details->irq_pressure);
+    free(details->io_devices.items);
     free(details->memory_raw);
     *details = (struct cgroup_details){ 0 };
 }

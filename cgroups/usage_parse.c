@@ -170,6 +170,45 @@ void usage_parse_devices_v2(const char *text, const char *read_key, const char *
     }
 }
 
+static struct cgroup_io *device_io(struct cgroup_io_devices *devices,
+                                   const struct cgroup_io_entry *entry)
+{
+    size_t i = 0;
+
+    while (i < devices->count &&
+           (devices->items[i].major != entry->major || devices->items[i].minor != entry->minor))
+        i++;
+    if (i == devices->count) {
+        devices->items = xrealloc(devices->items, ++devices->count, sizeof(*devices->items));
+        devices->items[i] = (struct cgroup_io_device){ .major = (uint32_t)entry->major,
+                                                       .minor = (uint32_t)entry->minor };
+    }
+    return &devices->items[i].io;
+}
+
+void usage_collect_devices(const struct cgroup_io_entries *bytes,
+                           const struct cgroup_io_entries *operations,
+                           struct cgroup_io_devices *ret_devices)
+{
+    *ret_devices = (struct cgroup_io_devices){ 0 };
+    for (size_t i = 0; i < bytes->count; i++) {
+        struct cgroup_io *io = device_io(ret_devices, &bytes->items[i]);
+
+        if (text_equal(bytes->items[i].operation, "Read"))
+            io->read_bytes = bytes->items[i].value;
+        else if (text_equal(bytes->items[i].operation, "Write"))
+            io->write_bytes = bytes->items[i].value;
+    }
+    for (size_t i = 0; i < operations->count; i++) {
+        struct cgroup_io *io = device_io(ret_devices, &operations->items[i]);
+
+        if (text_equal(operations->items[i].operation, "Read"))
+            io->read_operations = operations->items[i].value;
+        else if (text_equal(operations->items[i].operation, "Write"))
+            io->write_operations = operations->items[i].value;
+    }
+}
+
 char *usage_page_size_name(const char *text)
 {
     static const char units[] = "KMG";

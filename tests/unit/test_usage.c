@@ -142,6 +142,28 @@ static void io_is_told_by_device(void **state)
     assert_string_equal(v2, "8:0 Read 1; 8:0 Write 2; 8:16 Read 7; 8:16 Write 8; ");
 }
 
+static void io_of_one_device_is_one_item(void **state)
+{
+    struct cgroup_io_entry byte_items[] = { { 8, 0, (char *)"Read", 1 },
+                                            { 8, 0, (char *)"Write", 2 },
+                                            { 8, 0, (char *)"Total", 3 },
+                                            { 8, 16, (char *)"Read", 4 } };
+    struct cgroup_io_entry operation_items[] = { { 8, 16, (char *)"Write", 5 },
+                                                 { 7, 0, (char *)"Read", 6 } };
+    struct cgroup_io_entries bytes = { byte_items, ARRAY_SIZE(byte_items) };
+    struct cgroup_io_entries operations = { operation_items, ARRAY_SIZE(operation_items) };
+    static const struct cgroup_io_device expected[] = { { 8, 0, { 1, 2, 0, 0 } },
+                                                        { 8, 16, { 4, 0, 0, 5 } },
+                                                        { 7, 0, { 0, 0, 6, 0 } } };
+    struct cgroup_io_devices devices = { 0 };
+
+    (void)state;
+    usage_collect_devices(&bytes, &operations, &devices);
+    assert_int_equal(devices.count, ARRAY_SIZE(expected));
+    assert_memory_equal(devices.items, expected, sizeof(expected));
+    free(devices.items);
+}
+
 static void page_sizes_are_named_as_the_files_are(void **state)
 {
     static const struct {
@@ -229,6 +251,7 @@ int main(void)
         cmocka_unit_test(numbers_keep_their_names_and_order),
         cmocka_unit_test(lists_of_cpus_are_unrolled),
         cmocka_unit_test(io_is_told_by_device),
+        cmocka_unit_test(io_of_one_device_is_one_item),
         cmocka_unit_test(page_sizes_are_named_as_the_files_are),
         cmocka_unit_test(details_have_the_form_of_runc),
     };
