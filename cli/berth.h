@@ -51,6 +51,7 @@ command_handler command_run, command_create, command_start, command_attach, comm
 command_handler command_stop, command_restart, command_kill, command_rm, command_wait,
     command_pause, command_unpause, command_rename;
 command_handler command_ps, command_inspect, command_logs, command_top, command_stats;
+command_handler command_diff;
 command_handler command_images, command_image_inspect, command_tag, command_rmi,
     command_image_program;
 command_handler command_version, command_info;

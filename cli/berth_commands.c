@@ -397,6 +397,20 @@ const struct command berth_commands[] = {
         .section = CONTAINERS,
     },
     {
+        .name = "diff",
+        .alias = "container diff",
+        .usage = "CONTAINER",
+        .help = "List the files that a container added, changed or deleted",
+        .description = "Each line is A (added), C (changed) or D (deleted) and a path. A directory "
+                       "is changed when something in it is.",
+        .examples = "berth diff web\n",
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_diff,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
         .name = "images",
         .alias = "image ls|image list",
         .usage = "[OPTIONS] [REPOSITORY[:TAG]]",

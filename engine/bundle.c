@@ -78,7 +78,6 @@ static void remove_namespace(struct spec *spec, const char *type)
 /* --userns auto: 65536 ids of the host, far above those of people and packages; which of the 4096
  * ranges follows from the container's id, so nothing has to be kept or given back. */
 #define USER_BASE        0x60000000u
-#define USER_RANGE       65536u
 #define USER_SLOT_DIGITS 3 /* hexadecimal */
 
 bool bundle_has_user_namespace(const struct settings *settings)
@@ -92,14 +91,15 @@ uint32_t bundle_user_base(const struct record *record)
 {
     auto_free char *slot = xstrndup(record->id, USER_SLOT_DIGITS);
 
-    return USER_BASE + (uint32_t)strtoul(slot, NULL, 16) * USER_RANGE;
+    return USER_BASE + (uint32_t)strtoul(slot, NULL, 16) * BUNDLE_USER_RANGE;
 }
 
 static void add_mapping(struct spec_id_mappings *mappings, uint32_t host_id)
 {
     mappings->items = xcalloc(1, sizeof(*mappings->items));
-    mappings->items[0] =
-        (struct spec_id_mapping){ .container_id = 0, .host_id = host_id, .size = USER_RANGE };
+    mappings->items[0] = (struct spec_id_mapping){ .container_id = 0,
+                                                   .host_id = host_id,
+                                                   .size = BUNDLE_USER_RANGE };
     mappings->count = 1;
 }
 

@@ -70,9 +70,11 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
 int bundle_merge(struct record *record, const struct image_config *image, const char *host_hostname,
                  struct error *err);
 
+#define BUNDLE_USER_RANGE 65536u
+
 /** Whether --userns asks for a user namespace of its own. */
 bool bundle_has_user_namespace(const struct settings *settings);
-/** The host's id that root of such a container is. */
+/** The host's id that root of such a container is, the first of BUNDLE_USER_RANGE. */
 uint32_t bundle_user_base(const struct record *record);
 
 /** Docker's rules for added and dropped capabilities (TweakCapabilities). */

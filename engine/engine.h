@@ -12,6 +12,7 @@
 #include "cgroups/cgroups.h"
 #include "image/image.h"
 #include "runtime/runtime.h"
+#include "unionfs/unionfs.h"
 
 /* The docker-like layer as a library: what `berth run`, `ps`, `stop`... do, without options and
  * printing. Layout of DATA and RUN: ARCHITECTURE.md. */
@@ -281,6 +282,10 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
 /** The container's settings as they were given. */
 int engine_settings(struct engine *engine, const char *id, struct settings **ret_settings,
                     struct error *err);
+
+/** Calls @function for each file that a container added, changed or deleted: changes_walk(). */
+int engine_changes(struct engine *engine, const char *id, change_function *function, void *context,
+                   struct error *err);
 
 int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
                  struct error *err);

@@ -1,12 +1,13 @@
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	engine/engine.h engine/engine_private.h engine/bundle.h engine/claim.h \
-	engine/container_names.h engine/detach_keys.h engine/host_facts.h engine/image_root.h \
+	engine/container_names.h engine/container_tree.h engine/detach_keys.h engine/host_facts.h engine/image_root.h \
 	engine/local_terminal.h engine/log_line.h engine/monitor.h engine/monitor_client.h \
 	engine/monitor_link.h engine/monitor_log.h engine/monitor_private.h engine/monitor_wire.h \
 	engine/query.h engine/record.h engine/restart_policy.h engine/tree_copy.h engine/volumes.h \
 	engine/attach.c engine/bundle.c engine/bundle_fields.c engine/bundle_limits.c \
 	engine/bundle_mounts.c engine/bundle_security.c engine/claim.c engine/container_names.c \
+	engine/container_tree.c \
 	engine/create.c engine/detach_keys.c engine/engine.c engine/exec_session.c \
 	engine/host_facts.c engine/image_root.c engine/inspect_fields.c engine/local_terminal.c \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \

@@ -14,6 +14,7 @@
 
 #include "runtime/idmap.h"
 #include "runtime/procfs.h"
+#include "runtime/runtime.h"
 
 /* Lives until it is killed, or until its maker dies. */
 static _Noreturn void hold_child(pid_t maker)
@@ -99,4 +100,13 @@ int mount_idmap_set(int mount_fd, int namespace_fd, bool is_recursive, struct er
                       sizeof(attributes)) < 0)
         return error_errno(err, "set the id map (not every file system can)");
     return 0;
+}
+
+int runtime_idmap_open(uint32_t from, uint32_t to, uint32_t count, int *ret_namespace_fd,
+                       struct error *err)
+{
+    struct spec_id_mapping mapping = { .container_id = from, .host_id = to, .size = count };
+    const struct spec_id_mappings mappings = { .items = &mapping, .count = 1 };
+
+    return mount_idmap_open(&mappings, &mappings, ret_namespace_fd, err);
 }

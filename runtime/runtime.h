@@ -165,6 +165,13 @@ int container_add_mounts(struct container *container, const struct spec_mounts *
 int container_remove_mounts(struct container *container, const struct spec_mounts *mounts,
                             struct error *err);
 
+/**
+ * Makes a user namespace for mount_setattr(2), MOUNT_ATTR_IDMAP: @count ids from @from on, as they
+ * are on disk, are seen as those from @to on.
+ */
+int runtime_idmap_open(uint32_t from, uint32_t to, uint32_t count, int *ret_namespace_fd,
+                       struct error *err);
+
 /* --- exec ------------------------------------------------------------------------------------- */
 
 struct container_exec_options {

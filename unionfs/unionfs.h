@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/auto.h"
@@ -110,6 +111,47 @@ void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret
 /** Makes upper/ and work/ below @container_fd with the root directory's mode and owner as in the
  * top layer. */
 int snapshot_create_upper(int container_fd, const struct snapshot *snapshot, struct error *err);
+
+/* --- changes: what an upper directory says of the layers below -------------------------------- */
+
+enum change_kind { CHANGE_MODIFIED, CHANGE_ADDED, CHANGE_DELETED };
+
+struct change {
+    const char *path; /* "etc/passwd"; "" is the root */
+    enum change_kind kind;
+    bool hides_below;     /* a directory in which nothing shows through of those that layers below
+                             have there */
+    bool is_below_hidden; /* its directory hides what is below */
+    int parent_fd;        /* the directory it is in; -1: the root, or a name that is deleted because
+                             its directory hides it */
+    const char *name;     /* in that directory */
+    int fd;               /* a directory itself; else -1 */
+    struct stat status;   /* of what is not deleted */
+};
+/** Everything in @change is borrowed. */
+typedef int change_function(const struct change *change, void *context, struct error *err);
+
+struct change_source {
+    int upper_fd;         /* a directory that can be read */
+    const int *lower_fds; /* fs/ of the layers below, topmost first */
+    size_t lower_count;
+    /* Names ("etc/hosts") at which a runtime mounts files of its own. An empty file or directory
+     * there that no layer below has is no change, nor is a directory that holds only such. NULL */
+    const struct strings *mount_points;
+    bool has_user_attributes; /* the overlay was mounted with userxattr */
+};
+
+/**
+ * Walks an overlay's upper directory, the root first, directories before what is in them, names in
+ * the order of their bytes; compares nothing but names with the layers below. The directory may
+ * change meanwhile: what vanishes is left out, and nothing outside of it is reached.
+ *
+ * Ends early when @function returns a negative value, with that.
+ *
+ * See: kernel, overlayfs.rst, "whiteouts and opaque directories".
+ */
+int changes_walk(const struct change_source *source, change_function *function, void *context,
+                 struct error *err);
 
 /* --- unpacking: the engine room of berth-unpack ----------------------------------------------- */
 

@@ -1,0 +1,129 @@
+#include "engine/container_tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "engine/bundle.h"
+#include "engine/engine_private.h"
+
+/* Where every container has mounts that are not its user's: bundle_mounts.c. */
+static const char *const mount_points[] = {
+    "dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "sbin/docker-init", "sys",
+};
+
+/* Shows the ids of a container's user namespace as the container does. */
+static int map_back(const struct record *record, struct mount_attr *attributes, int *namespace_fd,
+                    struct error *err)
+{
+    int r;
+
+    if (!bundle_has_user_namespace(&record->settings))
+        return 0;
+    r = runtime_idmap_open(bundle_user_base(record), 0, BUNDLE_USER_RANGE, namespace_fd, err);
+    if (r < 0)
+        return r;
+    attributes->attr_set |= MOUNT_ATTR_IDMAP;
+    attributes->userns_fd = (uint64_t)*namespace_fd;
+    return 0;
+}
+
+static int open_upper(struct engine *engine, const struct record *record, int *ret_fd,
+                      struct error *err)
+{
+    struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV |
+                                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+                                                 MOUNT_ATTR_NOATIME,
+                                     .attr_clr = MOUNT_ATTR__ATIME };
+    auto_close int namespace_fd = -1;
+    auto_close int dir_fd = -1;
+    auto_close int mount_fd = -1;
+    int r;
+
+    r = container_directory(engine, record->id, &dir_fd, err);
+    if (r < 0)
+        return r;
+    mount_fd =
+        open_tree(dir_fd, "upper", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    if (mount_fd < 0)
+        return error_errno(err, "open the writable directory of container %.12s", record->id);
+    r = map_back(record, &attributes, &namespace_fd, err);
+    if (r < 0)
+        return r;
+    if (mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+        return error_errno(err, "protect the writable directory of container %.12s", record->id);
+    *ret_fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_errno(err, "read the writable directory of container %.12s", record->id);
+    return 0;
+}
+
+static int open_layers(const struct record *record, struct container_changes *changes,
+                       struct error *err)
+{
+    const struct strings *layers = &record->layers;
+
+    changes->lower_fds = xcalloc(layers->count + 1, sizeof(*changes->lower_fds));
+    for (size_t i = 0; i < layers->count; i++) {
+        int fd = open(layers->items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+            return error_errno(err, "open layer '%s'", layers->items[i]);
+        changes->lower_fds[changes->source.lower_count++] = fd;
+    }
+    return 0;
+}
+
+int container_changes_open(struct engine *engine, const struct record *record,
+                           struct container_changes *ret_changes, struct error *err)
+{
+    struct container_changes changes = { .upper_fd = -1 };
+    int r;
+
+    assert(record != NULL);
+    assert(ret_changes != NULL);
+
+    r = open_upper(engine, record, &changes.upper_fd, err);
+    if (r == 0)
+        r = open_layers(record, &changes, err);
+    if (r < 0) {
+        container_changes_clear(&changes);
+        return r;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++)
+        strings_add(&changes.mount_points, mount_points[i]);
+    *ret_changes = changes;
+    ret_changes->source.upper_fd = changes.upper_fd;
+    ret_changes->source.lower_fds = changes.lower_fds;
+    ret_changes->source.mount_points = &ret_changes->mount_points;
+    return 0;
+}
+
+void container_changes_clear(struct container_changes *changes)
+{
+    for (size_t i = 0; i < changes->source.lower_count; i++)
+        (void)close(changes->lower_fds[i]); /* only read */
+    free(changes->lower_fds);
+    auto_close_cleanup(&changes->upper_fd);
+    strings_clear(&changes->mount_points);
+    *changes = (struct container_changes){ .upper_fd = -1 };
+}
+
+int engine_changes(struct engine *engine, const char *id, change_function *function, void *context,
+                   struct error *err)
+{
+    AUTO_CLEAR(container_changes) struct container_changes changes = { .upper_fd = -1 };
+    AUTO(record) struct record *record = NULL;
+    int r;
+
+    assert(engine != NULL);
+
+    r = record_read(engine, id, &record, err);
+    if (r == 0)
+        r = container_changes_open(engine, record, &changes, err);
+    return r < 0 ? r : changes_walk(&changes.source, function, context, err);
+}

@@ -1,0 +1,380 @@
+#include "unionfs/unionfs.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "unionfs/layer_path.h"
+
+/* A container may run while its upper directory is walked, and do its worst: so each directory is
+ * opened by one name, without following a link, and nothing but its descriptor is used then. The
+ * layers below never change; they are asked by path, once it is known that each of the path's
+ * directories is a real one in that layer. */
+
+struct walk {
+    const struct change_source *source;
+    change_function *function;
+    void *context;
+    struct text path; /* of the entry that is looked at */
+    unsigned depth;
+};
+
+/* One directory of the upper, and which layers below show through in it. */
+struct level {
+    int fd;
+    size_t *lowers; /* indexes into lower_fds; topmost first */
+    size_t lower_count;
+    bool hides_below;
+};
+
+/* A name in a directory: of the upper, or of a layer below. */
+struct name_item {
+    char *name;
+    size_t rank; /* 0: the upper; else of the layer, topmost first */
+    bool is_whiteout;
+};
+struct name_items {
+    struct name_item *items;
+    size_t count, capacity;
+};
+
+static void name_items_clear(struct name_items *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i].name);
+    free(names->items);
+}
+
+static void level_clear(struct level *level)
+{
+    auto_close_cleanup(&level->fd);
+    free(level->lowers);
+}
+
+static void directory_cleanup(DIR **directory)
+{
+    if (*directory != NULL)
+        (void)closedir(*directory); /* only read */
+}
+
+/* --- what overlayfs reads into a file --------------------------------------------------------- */
+
+static bool attribute_is(const struct walk *walk, int dir_fd, const char *name, const char *what,
+                         char wanted)
+{
+    const char *prefix = walk->source->has_user_attributes ? "user" : "trusted";
+    auto_free char *attribute = xasprintf("%s.overlay.%s", prefix, what);
+    auto_free char *path = xasprintf("/proc/self/fd/%d/%s", dir_fd, name);
+    char value[2];
+    ssize_t length = lgetxattr(path, attribute, value, sizeof(value));
+
+    return wanted == '\0' ? length >= 0 : length == 1 && value[0] == wanted;
+}
+
+static bool is_opaque(const struct walk *walk, int dir_fd, const char *name)
+{
+    return attribute_is(walk, dir_fd, name, "opaque", 'y');
+}
+
+/* A device 0:0; or, where devices cannot be made, an empty file with a mark. */
+static bool is_whiteout(const struct walk *walk, int dir_fd, const char *name,
+                        const struct stat *status)
+{
+    if (S_ISCHR(status->st_mode))
+        return status->st_rdev == 0;
+    return S_ISREG(status->st_mode) && status->st_size == 0 &&
+           attribute_is(walk, dir_fd, name, "whiteout", '\0');
+}
+
+/* --- the layers below ------------------------------------------------------------------------- */
+
+/* Whether the layers below show something at the walk's path. @next: which of them have a
+ * directory there, as far as they show; may be NULL. */
+static bool is_below(const struct walk *walk, const struct level *level, struct level *next)
+{
+    const char *path = walk->path.data;
+    bool found = false;
+
+    for (size_t i = 0; i < level->lower_count; i++) {
+        int fd = walk->source->lower_fds[level->lowers[i]];
+        struct stat status;
+
+        if (fstatat(fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0) {
+            if (errno == ENOENT)
+                continue;
+            return found; /* a name too long for any layer */
+        }
+        if (is_whiteout(walk, fd, path, &status))
+            return found;
+        found = true;
+        if (!S_ISDIR(status.st_mode) || next == NULL)
+            return found;
+        next->lowers[next->lower_count++] = level->lowers[i];
+        if (is_opaque(walk, fd, path))
+            return found;
+    }
+    return found;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct name_item *left = a, *right = b;
+    int r = strcmp(left->name, right->name);
+
+    if (r != 0)
+        return r;
+    return left->rank == right->rank ? 0 : left->rank < right->rank ? -1 : 1;
+}
+
+static int add_names(const struct walk *walk, int dir_fd, const char *path, size_t rank,
+                     struct name_items *names, struct error *err)
+{
+    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    __attribute__((cleanup(directory_cleanup))) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    if (directory == NULL)
+        return error_errno(err, "read the directory '/%s'", walk->path.data);
+    while ((entry = readdir(directory)) != NULL) {
+        struct name_item *item;
+        struct stat status;
+
+        if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, ".."))
+            continue;
+        if (names->count == names->capacity) {
+            names->capacity = names->capacity == 0 ? 64 : names->capacity * 2;
+            names->items = xrealloc(names->items, names->capacity, sizeof(*names->items));
+        }
+        item = &names->items[names->count++];
+        *item = (struct name_item){ .name = xstrdup(entry->d_name), .rank = rank };
+        if (rank > 0 && fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+            item->is_whiteout = is_whiteout(walk, fd, entry->d_name, &status);
+    }
+    return 0;
+}
+
+/* Names of the upper; where it hides what is below, those of the layers as well. Sorted. */
+static int list_names(const struct walk *walk, const struct level *level, struct name_items *names,
+                      struct error *err)
+{
+    int r;
+
+    r = add_names(walk, level->fd, ".", 0, names, err);
+    for (size_t i = 0; r == 0 && level->hides_below && i < level->lower_count; i++)
+        r = add_names(walk, walk->source->lower_fds[level->lowers[i]],
+                      walk->path.length == 0 ? "." : walk->path.data, i + 1, names, err);
+    if (names->count > 1)
+        qsort(names->items, names->count, sizeof(*names->items), compare_names);
+    return r;
+}
+
+/* --- what a runtime made to mount something on ------------------------------------------------ */
+
+static bool has_mount_point(const struct walk *walk, bool is_parent)
+{
+    const struct strings *points = walk->source->mount_points;
+    const struct text *path = &walk->path;
+
+    for (size_t i = 0; points != NULL && i < points->count; i++) {
+        if (is_parent
+                ? text_starts(points->items[i], path->data) && points->items[i][path->length] == '/'
+                : text_equal(points->items[i], path->data))
+            return true;
+    }
+    return false;
+}
+
+static int look_at(int dir_fd, const char *name, struct stat *ret_status, struct error *err)
+{
+    if (fstatat(dir_fd, name, ret_status, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : error_errno(err, "look at '%s'", name);
+}
+
+static bool is_empty_directory(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    __attribute__((cleanup(directory_cleanup))) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    size_t count = 0;
+
+    while (directory != NULL && readdir(directory) != NULL)
+        count++;
+    return count == 2; /* "." and ".." */
+}
+
+static bool is_mount_point(const struct walk *walk, const struct level *level, const char *name,
+                           const struct stat *status)
+{
+    bool is_empty = S_ISREG(status->st_mode)
+                        ? status->st_size == 0
+                        : S_ISDIR(status->st_mode) && is_empty_directory(level->fd, name);
+
+    return is_empty && has_mount_point(walk, false) && !is_below(walk, level, NULL);
+}
+
+static void path_add(struct walk *walk, const char *name)
+{
+    text_addf(&walk->path, "%s%s", walk->path.length > 0 ? "/" : "", name);
+}
+
+static void path_cut(struct walk *walk, size_t length)
+{
+    walk->path.length = length;
+    walk->path.data[length] = '\0';
+}
+
+/* Whether a directory is there only for mount points in it: as the topmost layer has it, or as a
+ * runtime makes one. */
+static int holds_mount_points_only(struct walk *walk, const struct level *level,
+                                   const struct stat *status, struct error *err)
+{
+    AUTO_CLEAR(name_items) struct name_items names = { 0 };
+    size_t length = walk->path.length;
+    struct stat below = { .st_mode = 0755 };
+    int r;
+
+    if (level->lower_count > 0 && fstatat(walk->source->lower_fds[level->lowers[0]],
+                                          walk->path.data, &below, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_errno(err, "look at '/%s' in a layer below", walk->path.data);
+    if (level->hides_below || ((status->st_mode ^ below.st_mode) & 07777) != 0 ||
+        status->st_uid != below.st_uid || status->st_gid != below.st_gid)
+        return 0;
+    r = add_names(walk, level->fd, ".", 0, &names, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < names.count; i++) {
+        bool is_one;
+
+        path_add(walk, names.items[i].name);
+        r = look_at(level->fd, names.items[i].name, &below, err);
+        is_one = r > 0 && is_mount_point(walk, level, names.items[i].name, &below);
+        path_cut(walk, length);
+        if (r < 0)
+            return r;
+        if (!is_one)
+            return 0;
+    }
+    return names.count > 0;
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
+static int walk_directory(struct walk *walk, const struct level *level, struct error *err);
+
+static int tell(const struct walk *walk, struct change *change, struct error *err)
+{
+    change->path = walk->path.data;
+    return walk->function(change, walk->context, err);
+}
+
+static int walk_child_directory(struct walk *walk, const struct level *level, struct change *change,
+                                struct error *err)
+{
+    AUTO_CLEAR(level) struct level next = { .fd = -1 };
+    int r;
+
+    next.lowers = xcalloc(level->lower_count + 1, sizeof(*next.lowers));
+    change->kind = is_below(walk, level, &next) ? CHANGE_MODIFIED : CHANGE_ADDED;
+    next.fd = openat(level->fd, change->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (next.fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+        return 0; /* it was removed or replaced just now */
+    if (next.fd < 0 || fstat(next.fd, &change->status) < 0)
+        return error_errno(err, "open the directory '/%s'", walk->path.data);
+    next.hides_below =
+        next.lower_count > 0 && (level->hides_below || is_opaque(walk, level->fd, change->name));
+    if (has_mount_point(walk, true)) {
+        r = holds_mount_points_only(walk, &next, &change->status, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    change->hides_below = next.hides_below;
+    change->fd = next.fd;
+    r = tell(walk, change, err);
+    return r < 0 ? r : walk_directory(walk, &next, err);
+}
+
+static int walk_entry(struct walk *walk, const struct level *level, const struct name_item *item,
+                      struct error *err)
+{
+    struct change change = {
+        .parent_fd = level->fd, .name = item->name, .fd = -1, .is_below_hidden = level->hides_below
+    };
+    int r;
+
+    if (item->rank > 0) {
+        change.parent_fd = -1;
+        change.kind = CHANGE_DELETED;
+        return item->is_whiteout ? 0 : tell(walk, &change, err);
+    }
+    r = look_at(level->fd, item->name, &change.status, err);
+    if (r <= 0)
+        return r;
+    if (is_whiteout(walk, level->fd, item->name, &change.status)) {
+        change.kind = CHANGE_DELETED;
+        return is_below(walk, level, NULL) ? tell(walk, &change, err) : 0;
+    }
+    if (is_mount_point(walk, level, item->name, &change.status))
+        return 0;
+    if (S_ISDIR(change.status.st_mode))
+        return walk_child_directory(walk, level, &change, err);
+    change.kind = is_below(walk, level, NULL) ? CHANGE_MODIFIED : CHANGE_ADDED;
+    return tell(walk, &change, err);
+}
+
+static int walk_directory(struct walk *walk, const struct level *level, struct error *err)
+{
+    AUTO_CLEAR(name_items) struct name_items names = { 0 };
+    size_t length = walk->path.length;
+    int r;
+
+    if (walk->depth >= LAYER_DEPTH_MAX)
+        return error_set(err, ELOOP, "'/%.200s...' is more than %d directories deep",
+                         walk->path.data, LAYER_DEPTH_MAX);
+    walk->depth++;
+    r = list_names(walk, level, &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        /* The topmost one that has a name decides what it is. */
+        if (i > 0 && text_equal(names.items[i].name, names.items[i - 1].name))
+            continue;
+        path_add(walk, names.items[i].name);
+        r = walk_entry(walk, level, &names.items[i], err);
+        path_cut(walk, length);
+    }
+    walk->depth--;
+    return r;
+}
+
+int changes_walk(const struct change_source *source, change_function *function, void *context,
+                 struct error *err)
+{
+    AUTO_CLEAR(level) struct level top = { .fd = -1 };
+    struct walk walk = { .source = source, .function = function, .context = context };
+    struct change root = { .kind = CHANGE_MODIFIED, .parent_fd = -1, .name = "" };
+    int r;
+
+    assert(source != NULL);
+    assert(function != NULL);
+
+    /* Overlayfs does not look at an opaque mark of the root: nothing hides what is below there. */
+    top.lowers = xcalloc(source->lower_count + 1, sizeof(*top.lowers));
+    for (size_t i = 0; i < source->lower_count; i++)
+        top.lowers[top.lower_count++] = i;
+    top.fd = openat(source->upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (top.fd < 0 || fstat(top.fd, &root.status) < 0)
+        return error_errno(err, "open the writable directory");
+    root.fd = top.fd;
+    text_add(&walk.path, "");
+    r = tell(&walk, &root, err);
+    if (r == 0)
+        r = walk_directory(&walk, &top, err);
+    text_clear(&walk.path);
+    return r;
+}
