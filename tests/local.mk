@@ -7,6 +7,11 @@ build-tests: $(check_PROGRAMS)
 noinst_PROGRAMS += tests/bench/floor
 tests_bench_floor_SOURCES = tests/bench/floor.c
 tests_bench_floor_CFLAGS = -O2 -w
+noinst_PROGRAMS += tests/bench/bench_cgroups
+tests_bench_bench_cgroups_SOURCES = tests/bench/bench_cgroups.c
+tests_bench_bench_cgroups_LDADD = libcgroups.a libbase.a -ljansson
+tests_bench_bench_cgroups_CFLAGS = $(BERTH_CFLAGS) $(BERTH_PROGRAM_CFLAGS)
+tests_bench_bench_cgroups_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 # What integration tests run inside containers; never instrumented.
 noinst_PROGRAMS += tests/payload/payload

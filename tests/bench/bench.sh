@@ -13,6 +13,8 @@ export BERTH_DATA="$work/data" BERTH_RUN="$work/run"
 cleanup() { rm -rf "$work"; }
 trap cleanup EXIT
 
+"$build/tests/bench/bench_cgroups" "$((runs * 20))"
+
 "$build/berth" image make busybox > /dev/null
 mkdir -p "$work/bundle/rootfs"
 cp -a "$BERTH_DATA"/layers/*/fs/. "$work/bundle/rootfs/"
