@@ -19,6 +19,7 @@ libcli_a_SOURCES = \
 	cli/help.c cli/help.h \
 	cli/image_filter.c cli/image_filter.h \
 	cli/image_options.c cli/image_options.h \
+	cli/limit_options.c cli/limit_options.h \
 	cli/listing.c cli/listing.h \
 	cli/manpage.c cli/manpage.h \
 	cli/mount_option.c cli/mount_option.h \
@@ -100,6 +101,7 @@ cli_test_libs = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libr
 
 check_PROGRAMS += \
 	tests/unit/test_completion \
+	tests/unit/test_limit_options \
 	tests/unit/test_options \
 	tests/unit/test_run_options \
 	tests/unit/test_show \
@@ -108,6 +110,9 @@ check_PROGRAMS += \
 
 tests_unit_test_completion_SOURCES = tests/unit/test_completion.c
 tests_unit_test_completion_LDADD = $(cli_test_libs)
+
+tests_unit_test_limit_options_SOURCES = tests/unit/test_limit_options.c
+tests_unit_test_limit_options_LDADD = $(cli_test_libs)
 
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_LDADD = libcli.a libbase.a -ljansson -lcmocka

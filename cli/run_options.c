@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/text.h"
+#include "cli/limit_options.h"
 #include "cli/mount_option.h"
 #include "cli/run_values.h"
 
@@ -22,11 +23,11 @@ const struct option container_options[] = {
     { "annotation", 0, OPTION_REFUSED, NULL, LATER, NULL },
     { "attach", 'a', OPTION_LIST, "STREAM", "Attach to stdin, stdout or stderr",
       "stdin|stdout|stderr" },
-    { "blkio-weight", 0, OPTION_TEXT, "WEIGHT", "Share of block I/O, 10 to 1000; 0: default",
-      "none" },
+    LIMIT_BLKIO_WEIGHT,
     { "blkio-weight-device", 0, OPTION_REFUSED, NULL, LATER, NULL },
     { "cap-add", 0, OPTION_LIST, "CAPABILITY", "Add a capability, or ALL", "none" },
     { "cap-drop", 0, OPTION_LIST, "CAPABILITY", "Drop a capability, or ALL", "none" },
+    LIMIT_CGROUP_CONF,
     { "cgroup-parent", 0, OPTION_TEXT, "PATH", "Put the container's cgroup below this one",
       "none" },
     { "cgroupns", 0, OPTION_REFUSED, NULL,
@@ -34,25 +35,21 @@ const struct option container_options[] = {
       "there yet",
       NULL },
     { "cidfile", 0, OPTION_TEXT, "FILE", "Write the container's id into a new file", "file" },
-    { "cpu-period", 0, OPTION_TEXT, "US", "Length of a CPU period in microseconds", "none" },
-    { "cpu-quota", 0, OPTION_TEXT, "US", "CPU time in each period in microseconds", "none" },
+    LIMIT_CPU_PERIOD,
+    LIMIT_CPU_QUOTA,
     { "cpu-rt-period", 0, OPTION_REFUSED, NULL, LATER, NULL },
     { "cpu-rt-runtime", 0, OPTION_REFUSED, NULL, LATER, NULL },
-    { "cpu-shares", 'c', OPTION_TEXT, "SHARES", "Share of CPU time, relative to 1024", "none" },
-    { "cpus", 0, OPTION_TEXT, "NUMBER", "Number of CPUs, as 0.5", "none" },
-    { "cpuset-cpus", 0, OPTION_TEXT, "LIST", "CPUs to run on, as 0-2,7", "none" },
-    { "cpuset-mems", 0, OPTION_TEXT, "LIST", "Memory nodes to use, as 0-1", "none" },
+    LIMIT_CPU_SHARES,
+    LIMIT_CPUS,
+    LIMIT_CPUSET_CPUS,
+    LIMIT_CPUSET_MEMS,
     { "device", 0, OPTION_LIST, "DEVICE", "Give a device of the host, as /dev/x[:/dev/y][:rwm]",
       "file" },
     { "device-cgroup-rule", 0, OPTION_REFUSED, NULL, LATER, NULL },
-    { "device-read-bps", 0, OPTION_LIST, "DEVICE:BYTES", "Limit bytes a second read from a device",
-      "file" },
-    { "device-read-iops", 0, OPTION_LIST, "DEVICE:N", "Limit reads a second from a device",
-      "file" },
-    { "device-write-bps", 0, OPTION_LIST, "DEVICE:BYTES",
-      "Limit bytes a second written to a device", "file" },
-    { "device-write-iops", 0, OPTION_LIST, "DEVICE:N", "Limit writes a second to a device",
-      "file" },
+    LIMIT_DEVICE_READ_BPS,
+    LIMIT_DEVICE_READ_IOPS,
+    LIMIT_DEVICE_WRITE_BPS,
+    LIMIT_DEVICE_WRITE_IOPS,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; images are not signed", NULL },
     { "dns", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "dns-option", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
@@ -91,13 +88,10 @@ const struct option container_options[] = {
     { "log-opt", 0, OPTION_LIST, "KEY=VALUE", "Option of the log: max-size=10m, max-file=3",
       "none" },
     { "mac-address", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
-    { "memory", 'm', OPTION_TEXT, "BYTES", "Limit memory, as 64m or 2g", "none" },
-    { "memory-reservation", 0, OPTION_TEXT, "BYTES", "Memory to keep when memory is short",
-      "none" },
-    { "memory-swap", 0, OPTION_TEXT, "BYTES", "Limit memory and swap together; -1: swap unlimited",
-      "none" },
-    { "memory-swappiness", 0, OPTION_TEXT, "PERCENT", "How readily memory is swapped, 0 to 100",
-      "none" },
+    LIMIT_MEMORY,
+    LIMIT_MEMORY_RESERVATION,
+    LIMIT_MEMORY_SWAP,
+    LIMIT_MEMORY_SWAPPINESS,
     { "mount", 0, OPTION_LIST, "SPEC", "Mount, as type=bind,source=/a,target=/b,readonly", "none" },
     { "name", 0, OPTION_TEXT, "NAME", "Name of the container", "none" },
     { "net", 0, OPTION_TEXT, "NETWORK", "The same as --network", "none|host" },
@@ -110,7 +104,7 @@ const struct option container_options[] = {
       "Be killed for memory earlier or later, -1000 to 1000", "none" },
     { "pid", 0, OPTION_TEXT, "MODE", "PID namespace: private, host, container:NAME",
       "private|host" },
-    { "pids-limit", 0, OPTION_TEXT, "NUMBER", "Limit processes and threads; -1: no limit", "none" },
+    LIMIT_PIDS_LIMIT,
     { "platform", 0, OPTION_TEXT, "OS/ARCH", "Accepted; images are of this machine's platform",
       "none" },
     { "privileged", 0, OPTION_FLAG, NULL, "Give all capabilities and devices", NULL },
@@ -167,8 +161,6 @@ static const struct {
     size_t offset;
 } text_members[] = {
     { "cgroup-parent", offsetof(struct settings, cgroup_parent) },
-    { "cpuset-cpus", offsetof(struct settings, cpuset_cpus) },
-    { "cpuset-mems", offsetof(struct settings, cpuset_mems) },
     { "domainname", offsetof(struct settings, domainname) },
     { "hostname", offsetof(struct settings, hostname) },
     { "ipc", offsetof(struct settings, ipc_mode) },
@@ -230,108 +222,21 @@ static void copy_members(const struct arguments *arguments, struct settings *set
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static int parse_sizes(const struct arguments *arguments, struct settings *settings,
-                       struct error *err)
-{
-    const struct {
-        const char *option;
-        uint64_t *member;
-    } sizes[] = {
-        { "memory", &settings->memory },
-        { "memory-reservation", &settings->memory_reservation },
-        { "shm-size", &settings->shm_bytes },
-    };
-    const char *swap = arguments_text(arguments, "memory-swap");
-    uint64_t bytes = 0;
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sizes); i++) {
-        const char *text = arguments_text(arguments, sizes[i].option);
-        auto_free char *what = xasprintf("--%s", sizes[i].option);
-
-        if (text != NULL)
-            r = text_parse_bytes(text, what, sizes[i].member, err);
-    }
-    if (r < 0 || swap == NULL)
-        return r;
-    if (strcmp(swap, "-1") == 0) {
-        settings->memory_swap = -1;
-        return 0;
-    }
-    r = text_parse_bytes(swap, "--memory-swap", &bytes, err);
-    if (r < 0)
-        return r;
-    if (bytes > INT64_MAX)
-        return error_set(err, ERANGE, "--memory-swap: '%s' is too large", swap);
-    settings->memory_swap = (int64_t)bytes;
-    return 0;
-}
-
-static int parse_number(const struct arguments *arguments, const char *option, int64_t min,
-                        int64_t max, int64_t *ret_value, struct error *err)
-{
-    const char *text = arguments_text(arguments, option);
-    auto_free char *what = xasprintf("--%s", option);
-
-    if (text == NULL)
-        return 0;
-    return text_parse_i64(text, what, min, max, ret_value, err);
-}
-
-static int parse_cpu(const struct arguments *arguments, struct settings *settings,
-                     struct error *err)
-{
-    const char *cpus = arguments_text(arguments, "cpus");
-    int64_t shares = 0, period = 0, quota = 0;
-    int r = 0;
-
-    if (cpus != NULL)
-        r = text_parse_nano(cpus, "--cpus", &settings->nano_cpus, err);
-    if (r == 0)
-        r = parse_number(arguments, "cpu-shares", 0, INT64_MAX, &shares, err);
-    if (r == 0)
-        r = parse_number(arguments, "cpu-period", 0, INT64_MAX, &period, err);
-    if (r == 0)
-        r = parse_number(arguments, "cpu-quota", -1, INT64_MAX, &quota, err);
-    if (r < 0)
-        return r;
-    if (settings->nano_cpus > 0 && (period > 0 || quota != 0))
-        return error_set(err, EINVAL, "--cpus cannot be used together with --cpu-%s",
-                         period > 0 ? "period" : "quota");
-    settings->cpu_shares = (uint64_t)shares;
-    settings->cpu_period = (uint64_t)period;
-    settings->cpu_quota = quota;
-    return 0;
-}
-
 static int parse_numbers(const struct arguments *arguments, struct settings *settings,
                          struct error *err)
 {
-    int64_t oom_score_adj = 0, pids = 0, swappiness = -1, weight = 0, timeout = 10;
+    int64_t oom_score_adj = 0, timeout = 10;
     int r;
 
-    r = parse_number(arguments, "oom-score-adj", -1000, 1000, &oom_score_adj, err);
+    r = run_value_bytes(arguments, "shm-size", &settings->shm_bytes, err);
     if (r == 0)
-        r = parse_number(arguments, "pids-limit", -1, INT64_MAX, &pids, err);
+        r = run_value_number(arguments, "oom-score-adj", -1000, 1000, &oom_score_adj, err);
     if (r == 0)
-        r = parse_number(arguments, "memory-swappiness", -1, 100, &swappiness, err);
-    if (r == 0)
-        r = parse_number(arguments, "blkio-weight", 0, 1000, &weight, err);
-    if (r == 0)
-        r = parse_number(arguments, "stop-timeout", -1, INT_MAX, &timeout, err);
+        r = run_value_number(arguments, "stop-timeout", -1, INT_MAX, &timeout, err);
     if (r < 0)
         return r;
-    if (weight > 0 && weight < 10)
-        return error_set(err, EINVAL,
-                         "--blkio-weight: '%lld' is not a number from 10 to 1000, or 0",
-                         (long long)weight);
     settings->has_oom_score_adj = arguments_has(arguments, "oom-score-adj");
     settings->oom_score_adj = (int32_t)oom_score_adj;
-    settings->has_pids_limit = arguments_has(arguments, "pids-limit");
-    settings->pids_limit = pids;
-    settings->has_swappiness = swappiness >= 0;
-    settings->swappiness = swappiness >= 0 ? (uint64_t)swappiness : 0;
-    settings->blkio_weight = (uint16_t)weight;
     settings->has_stop_timeout = arguments_has(arguments, "stop-timeout");
     settings->stop_timeout = timeout < 0 ? UINT32_MAX : (uint32_t)timeout;
     return 0;
@@ -356,34 +261,6 @@ static int parse_mounts(const struct arguments *arguments, struct settings *sett
 
         for (size_t i = 0; i < list->count; i++) {
             int r = rows[row].parse(settings, list->items[i], err);
-
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
-}
-
-static int parse_rates(const struct arguments *arguments, struct settings *settings,
-                       struct error *err)
-{
-    const struct {
-        const char *option;
-        struct settings_rates *rates;
-        bool is_bytes;
-    } rows[] = {
-        { "device-read-bps", &settings->read_bps, true },
-        { "device-write-bps", &settings->write_bps, true },
-        { "device-read-iops", &settings->read_iops, false },
-        { "device-write-iops", &settings->write_iops, false },
-    };
-
-    for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
-        const struct strings *list = arguments_list(arguments, rows[row].option);
-        auto_free char *what = xasprintf("--%s", rows[row].option);
-
-        for (size_t i = 0; i < list->count; i++) {
-            int r = run_value_rate(rows[row].rates, what, list->items[i], rows[row].is_bytes, err);
 
             if (r < 0)
                 return r;
@@ -522,8 +399,7 @@ static int parse_all(const struct arguments *arguments, struct settings *setting
 {
     static int (*const steps[])(const struct arguments *arguments, struct settings *settings,
                                 struct error *err) = {
-        parse_sizes, parse_cpu,   parse_numbers, parse_mounts,
-        parse_rates, parse_pairs, parse_hosts,   plan_attachment,
+        limit_options_parse, parse_numbers, parse_mounts, parse_pairs, parse_hosts, plan_attachment,
     };
     const char *entrypoint = arguments_text(arguments, "entrypoint");
     const char *restart = arguments_text(arguments, "restart");

@@ -45,6 +45,24 @@ int run_value_device(struct settings *settings, const char *text, struct error *
     return 0;
 }
 
+int run_value_bytes(const struct arguments *arguments, const char *option, uint64_t *bytes,
+                    struct error *err)
+{
+    const char *text = arguments_text(arguments, option);
+    auto_free char *what = xasprintf("--%s", option);
+
+    return text == NULL ? 0 : text_parse_bytes(text, what, bytes, err);
+}
+
+int run_value_number(const struct arguments *arguments, const char *option, int64_t min,
+                     int64_t max, int64_t *value, struct error *err)
+{
+    const char *text = arguments_text(arguments, option);
+    auto_free char *what = xasprintf("--%s", option);
+
+    return text == NULL ? 0 : text_parse_i64(text, what, min, max, value, err);
+}
+
 int run_value_rate(struct settings_rates *rates, const char *option, const char *text,
                    bool is_bytes, struct error *err)
 {
@@ -60,6 +78,12 @@ int run_value_rate(struct settings_rates *rates, const char *option, const char 
                  : text_parse_u64(colon + 1, option, UINT64_MAX, &rate, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < rates->count; i++) {
+        if (!text_equal(rates->items[i].path, path))
+            continue;
+        rates->items[i].rate = rate;
+        return 0;
+    }
     rates->items = xrealloc(rates->items, rates->count + 1, sizeof(*rates->items));
     rates->items[rates->count++] = (struct settings_rate){ take_ptr(&path), rate };
     return 0;

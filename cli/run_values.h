@@ -2,6 +2,7 @@
 #define CLI_RUN_VALUES_H
 
 #include "base/error.h"
+#include "cli/options.h"
 #include "engine/engine.h"
 
 /* Values of single options of `run` that are more than a text or a number. Each adds one to the
@@ -10,7 +11,15 @@
 /** "/dev/sda", "/dev/sda:/dev/xvda", "/dev/sda:rw", "/dev/sda:/dev/xvda:rwm" */
 int run_value_device(struct settings *settings, const char *text, struct error *err);
 
-/** "/dev/sda:1mb" (bytes), "/dev/sda:100" (operations) */
+/** Value of --@option, a size as "64m"; what is not given stays. */
+int run_value_bytes(const struct arguments *arguments, const char *option, uint64_t *bytes,
+                    struct error *err);
+
+/** Value of --@option, a number from @min to @max; what is not given stays. */
+int run_value_number(const struct arguments *arguments, const char *option, int64_t min,
+                     int64_t max, int64_t *value, struct error *err);
+
+/** "/dev/sda:1mb" (bytes), "/dev/sda:100" (operations); the last for a device wins. */
 int run_value_rate(struct settings_rates *rates, const char *option, const char *text,
                    bool is_bytes, struct error *err);
 

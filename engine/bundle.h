@@ -80,7 +80,11 @@ uint32_t bundle_user_base(const struct record *record);
 /** Docker's rules for added and dropped capabilities (TweakCapabilities). */
 int bundle_plan_capabilities(const struct settings *settings, struct strings *ret_names,
                              struct error *err);
-/** memory, cpu, pids, blkio into the spec's resources. */
+/** memory, cpu, pids, blkio and verbatim files of v2. */
+int bundle_plan_resources(const struct settings *settings, const struct host_facts *facts,
+                          struct cgroup_resources *resources, struct strings *ret_warnings,
+                          struct error *err);
+/** The same into the spec's resources, and --ulimit. */
 int bundle_plan_limits(const struct settings *settings, const struct host_facts *facts,
                        struct spec *spec, struct strings *ret_warnings, struct error *err);
 /** Capabilities, seccomp, masks, no_new_privs, labels. */

@@ -185,13 +185,11 @@ static int plan_ulimit(const struct settings_ulimit *ulimit, const struct host_f
     return error_set(err, EINVAL, "--ulimit '%s': no such limit", ulimit->name);
 }
 
-int bundle_plan_limits(const struct settings *settings, const struct host_facts *facts,
-                       struct spec *spec, struct strings *ret_warnings, struct error *err)
+int bundle_plan_resources(const struct settings *settings, const struct host_facts *facts,
+                          struct cgroup_resources *resources, struct strings *ret_warnings,
+                          struct error *err)
 {
-    struct cgroup_resources *resources = spec->linux_.resources;
     int r;
-
-    assert(resources != NULL);
 
     r = plan_memory(settings, facts, &resources->memory, ret_warnings, err);
     if (r < 0)
@@ -206,6 +204,22 @@ int bundle_plan_limits(const struct settings *settings, const struct host_facts 
         resources->pids.has_limit = true;
         resources->pids.limit = settings->pids_limit;
     }
+    for (size_t i = 0; i < settings->cgroup_conf.count; i++)
+        string_map_set(&resources->unified, settings->cgroup_conf.items[i].key,
+                       settings->cgroup_conf.items[i].value);
+    return 0;
+}
+
+int bundle_plan_limits(const struct settings *settings, const struct host_facts *facts,
+                       struct spec *spec, struct strings *ret_warnings, struct error *err)
+{
+    int r;
+
+    assert(spec->linux_.resources != NULL);
+
+    r = bundle_plan_resources(settings, facts, spec->linux_.resources, ret_warnings, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < settings->ulimits.count; i++) {
         r = plan_ulimit(&settings->ulimits.items[i], facts, spec, ret_warnings, err);
         if (r < 0)

@@ -129,8 +129,9 @@ struct settings {
     char *cpuset_cpus, *cpuset_mems;
     uint16_t blkio_weight;
     struct settings_rates read_bps, write_bps, read_iops, write_iops;
+    struct string_map cgroup_conf; /* files of cgroup v2 verbatim */
     struct settings_ulimits ulimits;
-    char *cgroup_parent;
+    char *cgroup_parent; /* "/a/b": any cgroup; "a/b": a group of engine_group_create() */
 
     struct strings cap_add, cap_drop,
         security_opt; /* security_opt as typed, checked by engine_create */

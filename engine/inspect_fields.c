@@ -240,6 +240,8 @@ static void add_limits(json_t *host, const struct settings *settings)
     set(host, "Memory", json_integer((json_int_t)settings->memory));
     set(host, "NanoCpus", json_integer((json_int_t)settings->nano_cpus));
     set(host, "CgroupParent", text_or_empty(settings->cgroup_parent));
+    if (settings->cgroup_conf.count > 0)
+        set(host, "CgroupConf", map(&settings->cgroup_conf)); /* as podman has it */
     set(host, "BlkioWeight", json_integer(settings->blkio_weight));
     set(host, "BlkioWeightDevice", json_array());
     set(host, "BlkioDeviceReadBps", format_rates(&settings->read_bps));

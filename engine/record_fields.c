@@ -96,6 +96,7 @@ static const struct field settings_fields[] = {
     SETTING_LIST(write_bps, "writeBps", &rate_object),
     SETTING_LIST(read_iops, "readIops", &rate_object),
     SETTING_LIST(write_iops, "writeIops", &rate_object),
+    SETTING(cgroup_conf, "cgroupConf", FIELD_MAP),
     SETTING_LIST(ulimits, "ulimits", &ulimit_object),
     SETTING(cgroup_parent, "cgroupParent", FIELD_STRING),
     SETTING(cap_add, "capAdd", FIELD_STRINGS),

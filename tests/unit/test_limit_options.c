@@ -1,0 +1,132 @@
+#include "cli/limit_options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+
+static const struct option no_options[] = { { 0 } };
+
+static const struct command commands[] = {
+    { .name = "limit", .help = "Limit", .options = limit_options, .max_words = 0 },
+    { 0 },
+};
+
+static const struct program program = {
+    .name = "berth",
+    .summary = "Runs containers",
+    .commands = commands,
+    .global_options = no_options,
+    .usage_status = 125,
+};
+
+/* Parses words that end with NULL over @settings. */
+static int parse(struct settings *settings, const char *const *words, struct error *err)
+{
+    char *line[16] = { (char *)"berth", (char *)"limit" };
+    struct arguments arguments = { 0 };
+    int count = 2;
+    int r;
+
+    for (; *words != NULL; words++)
+        line[count++] = (char *)*words;
+    r = arguments_parse(&program, count, line, &arguments, err);
+    if (r < 0)
+        return r;
+    r = limit_options_parse(&arguments, settings, err);
+    arguments_clear(&arguments);
+    return r;
+}
+
+static void parse_good(struct settings *settings, const char *const *words)
+{
+    struct error err = { 0 };
+
+    if (parse(settings, words, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void what_is_not_given_stays(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *first[] = {
+        "-m",           "64m", "--memory-reservation", "32m", "-c", "512", "--cpus", "0.5",
+        "--pids-limit", "20",  "--cpuset-cpus",        "0",   NULL
+    };
+    const char *second[] = { "-m", "128m", "--cgroup-conf", "memory.high=64M", "--cpuset-cpus=",
+                             NULL };
+
+    (void)state;
+    parse_good(settings, first);
+    parse_good(settings, second);
+    assert_int_equal(settings->memory, 128 << 20);
+    assert_int_equal(settings->memory_reservation, 32 << 20);
+    assert_int_equal(settings->cpu_shares, 512);
+    assert_int_equal(settings->nano_cpus, 500000000);
+    assert_true(settings->has_pids_limit);
+    assert_int_equal(settings->pids_limit, 20);
+    assert_string_equal(settings->cpuset_cpus, "0");
+    assert_string_equal(string_map_get(&settings->cgroup_conf, "memory.high"), "64M");
+}
+
+static void cpus_and_a_quota_replace_each_other(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *cpus[] = { "--cpus", "2", NULL };
+    const char *quota[] = { "--cpu-quota", "50000", NULL };
+    const char *both[] = { "--cpus", "2", "--cpu-quota", "50000", NULL };
+    struct error err = { 0 };
+
+    (void)state;
+    parse_good(settings, cpus);
+    parse_good(settings, quota);
+    assert_int_equal(settings->nano_cpus, 0);
+    assert_int_equal(settings->cpu_quota, 50000);
+    parse_good(settings, cpus);
+    assert_int_equal(settings->nano_cpus, 2000000000);
+    assert_int_equal(settings->cpu_quota, 0);
+    assert_true(parse(settings, both, &err) < 0);
+    assert_string_equal(err.message, "--cpus cannot be used together with --cpu-quota");
+}
+
+static void the_last_rate_of_a_device_wins(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *first[] = { "--device-read-bps", "/dev/a:1m", "--device-read-bps", "/dev/b:2m",
+                            NULL };
+    const char *second[] = { "--device-read-bps", "/dev/a:0", NULL };
+
+    (void)state;
+    parse_good(settings, first);
+    parse_good(settings, second);
+    assert_int_equal(settings->read_bps.count, 2);
+    assert_int_equal(settings->read_bps.items[0].rate, 0);
+    assert_int_equal(settings->read_bps.items[1].rate, 2 << 20);
+}
+
+static void a_verbatim_file_needs_a_value(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *words[] = { "--cgroup-conf", "memory.high", NULL };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_true(parse(settings, words, &err) < 0);
+    assert_string_equal(err.message, "--cgroup-conf 'memory.high': give KEY=VALUE");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_given_stays),
+        cmocka_unit_test(cpus_and_a_quota_replace_each_other),
+        cmocka_unit_test(the_last_rate_of_a_device_wins),
+        cmocka_unit_test(a_verbatim_file_needs_a_value),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
