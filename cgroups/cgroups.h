@@ -461,6 +461,25 @@ struct cgroup_usage {
 };
 int cgroup_usage(struct cgroup *cgroup, struct cgroup_usage *ret_usage, struct error *err);
 
+/* --- cgroup_tree.c: cgroups that hold others ---------------------------------------------------
+ */
+
+/* How the kernel shares out CPU time and block I/O to a cgroup. */
+struct cgroup_shares {
+    bool is_cpu_v2; /* cpu_weight is a weight of v2, by default 100; else shares, 1024 */
+    bool has_cpu_weight, has_io_weight;
+    uint64_t cpu_weight, io_weight; /* compared with those of the cgroups beside it */
+    uint64_t quota_us, period_us;   /* of CPU time; quota UINT64_MAX: none */
+};
+void cgroup_shares_read(struct cgroup *cgroup, struct cgroup_shares *ret_shares);
+
+/**
+ * Removes a cgroup in every hierarchy; unlike cgroup_delete() it kills nothing. Not there is fine.
+ *
+ * -EBUSY: it has processes, or cgroups below it.
+ */
+int cgroup_remove(struct cgroup_system *system, const char *path, struct error *err);
+
 /* --- usage in detail, as `berth-oci events` tells it --------------------------------------------
  */
 

@@ -5,6 +5,7 @@ libcgroups_a_SOURCES = \
 	cgroups/cgroup_kill.c \
 	cgroups/cgroup_manager.c \
 	cgroups/cgroup_system.c cgroups/cgroup_system.h \
+	cgroups/cgroup_tree.c \
 	cgroups/cgroups.h \
 	cgroups/delegation.c \
 	cgroups/device_filter.c cgroups/device_filter.h \

@@ -4,10 +4,12 @@
 
 #include "cli/berth.h"
 #include "cli/image_options.h"
+#include "cli/limit_options.h"
 #include "cli/run_options.h"
 
 #define CONTAINERS "Containers"
 #define IMAGES     "Images"
+#define CGROUPS    "Cgroups"
 #define SYSTEM     "System"
 
 #define FORMAT_HELP "table, 'table TEMPLATE', json, or a template for each line"
@@ -499,6 +501,50 @@ const struct command berth_commands[] = {
         .handler = command_image_inspect,
         .words_completion = "image",
         .section = IMAGES,
+    },
+    {
+        .name = "cgroup create",
+        .usage = "[OPTIONS] NAME",
+        .help = "Make a cgroup whose limits containers share",
+        .description = "Containers come into it by `run --cgroup-parent NAME`. Its limits hold for "
+                       "all of them together; its shares of CPU time and block I/O count against "
+                       "those of the cgroups beside it. NAME may be a path, as production/web, "
+                       "below a cgroup that was made before. After a reboot it is there again.",
+        .examples = "berth cgroup create production --cpu-shares 2048 -m 2g\n"
+                    "berth cgroup create production/web --cpus 1.5\n"
+                    "berth run -d --cgroup-parent production/web --name shop busybox httpd -f\n",
+        .options = limit_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_cgroup_create,
+        .words_completion = "cgroup",
+        .section = CGROUPS,
+    },
+    {
+        .name = "cgroup update",
+        .usage = "[OPTIONS] NAME",
+        .help = "Change the limits of a cgroup",
+        .description = "What is not given stays; 0 takes a limit away. All is changed or nothing.",
+        .examples = "berth cgroup update production -m 3g --pids-limit 500\n"
+                    "berth cgroup update production --cpus 0     # no limit\n",
+        .options = limit_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_cgroup_update,
+        .words_completion = "cgroup",
+        .section = CGROUPS,
+    },
+    {
+        .name = "cgroup rm",
+        .alias = "cgroup remove",
+        .usage = "NAME [NAME...]",
+        .help = "Remove cgroups that no container uses",
+        .examples = "berth cgroup rm production/web production\n",
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_cgroup_rm,
+        .words_completion = "cgroup",
+        .section = CGROUPS,
     },
     {
         .name = "version",

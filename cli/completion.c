@@ -8,14 +8,15 @@
 
 /* Completion scripts are generated from the tables, one function of the shell for each question:
  * which options has a command, what is the value of an option, what are a command's words. The
- * answers "@container", "@image", "@signal", "@file" and "@command" are looked up when they are
- * asked for. */
+ * answers "@container", "@image", "@cgroup", "@signal", "@file" and "@command" are looked up when
+ * they are asked for. */
 
 /* Words of @completion ("a|b|c", "container") as the scripts know them; "" for nothing. Caller
  * frees. */
 static char *answer_of(const char *completion)
 {
-    static const char *const looked_up[] = { "container", "image", "signal", "file", "command" };
+    static const char *const looked_up[] = { "container", "image", "cgroup",
+                                             "signal",    "file",  "command" };
     char *answer;
 
     if (completion == NULL || strcmp(completion, "none") == 0)
@@ -121,6 +122,11 @@ static const char *list_images(const struct program *program)
                                                       : "--version >/dev/null";
 }
 
+static const char *list_cgroups(const struct program *program)
+{
+    return program_command(program, "cgroup ls") != NULL ? "cgroup ls -q" : "--version >/dev/null";
+}
+
 static const char signal_words[] = "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP";
 
 /* --- bash ------------------------------------------------------------------------------------- */
@@ -212,7 +218,8 @@ static const char bash_main[] =
     "    case \"$answer\" in\n"
     "    @container) answer=\"$(%2$s %3$s 2>/dev/null)\" ;;\n"
     "    @image) answer=\"$(%2$s %4$s 2>/dev/null)\" ;;\n"
-    "    @signal) answer='%5$s' ;;\n"
+    "    @cgroup) answer=\"$(%2$s %5$s 2>/dev/null)\" ;;\n"
+    "    @signal) answer='%6$s' ;;\n"
     "    @command) answer=\"$(_%1$s_commands)\" ;;\n"
     "    @file) compopt -o default 2>/dev/null; return ;;\n"
     "    esac\n"
@@ -260,7 +267,7 @@ static void bash_print(const struct program *program, const char *function, FILE
     visit_names(program, bash_words, file);
     fputs("    esac\n}\n", file);
     fprintf(file, bash_main, function, program->name, list_containers(program),
-            list_images(program), signal_words);
+            list_images(program), list_cgroups(program), signal_words);
 }
 
 /* --- zsh -------------------------------------------------------------------------------------- */
@@ -387,6 +394,8 @@ static void zsh_print(const struct program *program, const char *function, FILE 
             program->name, list_containers(program));
     fprintf(file, "_%s_images() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
             program->name, list_images(program));
+    fprintf(file, "_%s_cgroups() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
+            program->name, list_cgroups(program));
     fprintf(file, "_%s_signals() { compadd -- %s }\n", function, signal_words);
     fprintf(file, "_%s_commands() {\n    local -a commands=(\n", function);
     visit_names(program, zsh_describe, file);
@@ -514,6 +523,8 @@ static void fish_print(const struct program *program, const char *function, FILE
             list_containers(program));
     fprintf(file, "function __%s_images\n    %s %s 2>/dev/null\nend\n", function, program->name,
             list_images(program));
+    fprintf(file, "function __%s_cgroups\n    %s %s 2>/dev/null\nend\n", function, program->name,
+            list_cgroups(program));
     fprintf(file, "function __%s_signals\n    printf '%%s\\n' %s\nend\n", function, signal_words);
     fprintf(file, "function __%s_commands\n    printf '%%s\\n'", function);
     {

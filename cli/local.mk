@@ -6,6 +6,7 @@ libcli_a_SOURCES = \
 	cli/berth.h \
 	cli/berth_commands.c cli/berth_commands.h \
 	cli/berth_context.c \
+	cli/commands_cgroup.c \
 	cli/commands_files.c \
 	cli/commands_image.c \
 	cli/commands_life.c \

@@ -23,10 +23,10 @@ struct option {
     const char *name; /* "memory-swap"; NULL ends the table */
     char letter;      /* 'm'; 0: none */
     enum option_kind kind;
-    const char *value; /* how help calls the value: "BYTES"; NULL for flags */
-    const char *help;  /* one line, no full stop */
-    const char
-        *completion; /* "container", "image", "file", "signal", "none", or "a|b|c"; NULL: nothing */
+    const char *value;      /* how help calls the value: "BYTES"; NULL for flags */
+    const char *help;       /* one line, no full stop */
+    const char *completion; /* "container", "image", "cgroup", "file", "signal", "none", or "a|b|c";
+                               NULL: nothing */
 };
 
 /* Values of one parsed command line, in the order of the table. Borrowed from argv. */

@@ -28,8 +28,8 @@ const struct option container_options[] = {
     { "cap-add", 0, OPTION_LIST, "CAPABILITY", "Add a capability, or ALL", "none" },
     { "cap-drop", 0, OPTION_LIST, "CAPABILITY", "Drop a capability, or ALL", "none" },
     LIMIT_CGROUP_CONF,
-    { "cgroup-parent", 0, OPTION_TEXT, "PATH", "Put the container's cgroup below this one",
-      "none" },
+    { "cgroup-parent", 0, OPTION_TEXT, "NAME|/PATH",
+      "Put it into a cgroup of `cgroup create`, or below any", "cgroup" },
     { "cgroupns", 0, OPTION_REFUSED, NULL,
       "the cgroup namespace is always private, others are not "
       "there yet",

@@ -16,6 +16,7 @@
 #include "engine/bundle.h"
 #include "engine/container_names.h"
 #include "engine/engine_private.h"
+#include "engine/group.h"
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
 #include "engine/record.h"
@@ -47,6 +48,7 @@ struct creation {
     struct spec_user user;
     char *home;
     char *container_path;
+    int groups_fd; /* lock, while the record does not name the group yet; -1 */
 };
 
 static void creation_clear(struct creation *creation)
@@ -60,6 +62,8 @@ static void creation_clear(struct creation *creation)
     free(creation->user.username);
     free(creation->home);
     free(creation->container_path);
+    if (creation->groups_fd >= 0)
+        close(creation->groups_fd);
 }
 
 static int copy_settings(const struct settings *from, struct settings *to, struct error *err)
@@ -202,14 +206,40 @@ static int check_settings(const struct settings *settings, struct error *err)
     return 0;
 }
 
-static int plan_cgroup_path(struct record *record, struct error *err)
+/* In a group of `berth cgroup create`, which stays locked until the record names it. */
+static int find_group(struct creation *creation, struct error *err)
 {
+    struct record *record = creation->record;
+    AUTO(group) struct group *group = NULL;
+    auto_free char *name = NULL;
+    int r;
+
+    r = group_name_parse(record->settings.cgroup_parent, &name, err);
+    if (r == 0)
+        r = groups_lock(creation->engine, false, &creation->groups_fd, err);
+    if (r == 0)
+        r = group_read(creation->engine, name, &group, err);
+    if (r < 0)
+        return r;
+    free(record->settings.cgroup_parent);
+    record->settings.cgroup_parent = take_ptr(&name);
+    record->cgroup_path =
+        xasprintf(BERTH_CGROUP "/%s/%s", record->settings.cgroup_parent, record->id);
+    return 0;
+}
+
+static int plan_cgroup_path(struct creation *creation, struct error *err)
+{
+    struct record *record = creation->record;
     const char *parent = record->settings.cgroup_parent;
     auto_free char *joined = NULL;
     int r;
 
-    joined = text_is_empty(parent) ? xasprintf("/berth/%s", record->id)
-                                   : xasprintf("%s/%s", parent, record->id);
+    if (!text_is_empty(parent) && parent[0] != '/') {
+        r = find_group(creation, err);
+        return r < 0 ? error_prefix(err, r, "--cgroup-parent") : 0;
+    }
+    joined = xasprintf("%s/%s", text_is_empty(parent) ? BERTH_CGROUP : parent, record->id);
     r = cgroup_path_parse(joined, &record->cgroup_path, err);
     return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
 }
@@ -272,7 +302,7 @@ static int resolve(struct creation *creation, const struct settings *settings, s
     r = volumes_plan(creation->engine, own, err);
     if (r < 0)
         return r;
-    r = plan_cgroup_path(creation->record, err);
+    r = plan_cgroup_path(creation, err);
     if (r < 0)
         return r;
     return resolve_user(creation, err);
@@ -419,7 +449,7 @@ static int apply(const struct creation *creation, struct error *err)
 int engine_create(struct engine *engine, const struct settings *settings, char **ret_id,
                   struct strings *ret_warnings, struct error *err)
 {
-    AUTO_CLEAR(creation) struct creation creation = { .engine = engine };
+    AUTO_CLEAR(creation) struct creation creation = { .engine = engine, .groups_fd = -1 };
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
     struct timespec now;
     auto_close int lock_fd = -1;

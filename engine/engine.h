@@ -294,6 +294,29 @@ int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret
 int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
                 struct error *err);
 
+/* --- groups: cgroups with limits that containers share
+ * --------------------------------------------------------------------------------
+ *
+ * A name is a path below berth's own cgroup: "production/web" is /berth/production/web. Kept are
+ * the limits alone (group.h); the kernel's cgroups are made anew after a reboot, when a container
+ * in the group starts. */
+
+/** Changes settings that are there: of a new group nothing is set. */
+typedef int settings_change(struct settings *settings, void *context, struct error *err);
+
+/**
+ * Makes a group with its limits.
+ *
+ * -EEXIST: it exists.  -ENOENT: the group above it does not.
+ */
+int engine_group_create(struct engine *engine, const char *name, settings_change *change,
+                        void *context, struct strings *ret_warnings, struct error *err);
+/** Changes the limits of a group, all or nothing. -ENOENT: no such group. */
+int engine_group_update(struct engine *engine, const char *name, settings_change *change,
+                        void *context, struct strings *ret_warnings, struct error *err);
+/** Removes a group. -EBUSY: containers, running or not, or groups are in it; these are named. */
+int engine_group_remove(struct engine *engine, const char *name, struct error *err);
+
 /* --- images (engine/provision.c; in the program berth-image, which links libarchive and libcrypto)
  * ------- */
 

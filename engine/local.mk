@@ -1,7 +1,8 @@
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	engine/engine.h engine/engine_private.h engine/bundle.h engine/claim.h \
-	engine/container_names.h engine/container_tree.h engine/detach_keys.h engine/host_facts.h engine/image_root.h \
+	engine/container_names.h engine/container_tree.h engine/detach_keys.h engine/group.h \
+	engine/group_name.h engine/host_facts.h engine/image_root.h \
 	engine/local_terminal.h engine/log_line.h engine/monitor.h engine/monitor_client.h \
 	engine/monitor_link.h engine/monitor_log.h engine/monitor_private.h engine/monitor_wire.h \
 	engine/query.h engine/record.h engine/restart_policy.h engine/tree_copy.h engine/volumes.h \
@@ -9,6 +10,7 @@ libengine_a_SOURCES = \
 	engine/bundle_mounts.c engine/bundle_security.c engine/claim.c engine/container_names.c \
 	engine/container_tree.c \
 	engine/create.c engine/detach_keys.c engine/engine.c engine/exec_session.c \
+	engine/group.c engine/group_change.c engine/group_fields.c engine/group_name.c \
 	engine/host_facts.c engine/image_root.c engine/inspect_fields.c engine/local_terminal.c \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
 	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \
@@ -38,7 +40,8 @@ if HAVE_CMOCKA
 ENGINE_TEST_LIBS = libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a libbase.a \
 	-lseccomp -lcap -ljansson -lcmocka
 check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
-	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_log_line \
+	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_group \
+	tests/unit/test_log_line \
 	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy \
 	tests/unit/test_query
 tests_unit_test_bundle_SOURCES = tests/unit/test_bundle.c
@@ -49,6 +52,8 @@ tests_unit_test_bundle_security_SOURCES = tests/unit/test_bundle_security.c
 tests_unit_test_bundle_security_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_detach_keys_SOURCES = tests/unit/test_detach_keys.c
 tests_unit_test_detach_keys_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_group_SOURCES = tests/unit/test_group.c
+tests_unit_test_group_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_log_line_SOURCES = tests/unit/test_log_line.c
 tests_unit_test_log_line_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_monitor_log_SOURCES = tests/unit/test_monitor_log.c

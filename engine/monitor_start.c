@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
+#include "engine/group.h"
 
 /* Ends of the container's streams that become its 0, 1 and 2; closed here once it has them. */
 struct inner_streams {
@@ -157,12 +158,24 @@ static int create_and_start(struct monitor *monitor, struct inner_streams *inner
     return container_start(monitor->container, err);
 }
 
+/* The kernel's cgroups of groups are gone after a reboot. */
+static int prepare_group(struct monitor *monitor, struct error *err)
+{
+    const char *parent = monitor->record->settings.cgroup_parent;
+
+    if (text_is_empty(parent) || parent[0] == '/')
+        return 0;
+    return group_prepare(monitor->engine, parent, err);
+}
+
 int monitor_start(struct monitor *monitor, struct error *err)
 {
     struct inner_streams inner = { { -1, -1, -1 } };
     int r;
 
     r = read_spec(monitor, err);
+    if (r == 0)
+        r = prepare_group(monitor, err);
     if (r < 0)
         return r;
     if (!monitor->record->settings.has_terminal)

@@ -1,0 +1,186 @@
+load helper
+
+# Groups of containers, as the kernel and `berth` tell of them.
+
+setup() { before=$(picture); }
+
+teardown() {
+    local name
+    remove_all
+    # Those below others first: "a+b.json", "a.json".
+    for name in $(ls "$BERTH_DATA/cgroups" 2> /dev/null | LC_ALL=C sort); do
+        berth cgroup rm "$(basename "$name" .json | tr + /)" > /dev/null
+    done
+    [ "$(picture)" = "$before" ] || diff <(echo "$before") <(picture)
+}
+
+# Where a file of a group or container lies, in whatever layout this machine has, by its path below
+# berth's own cgroup: file_path PATH V1-CONTROLLER V1-FILE V2-FILE
+file_path() {
+    local dir
+    for dir in "/sys/fs/cgroup/$2" "/sys/fs/cgroup/$2,$2acct" "/sys/fs/cgroup/unified"; do
+        [ ! -f "$dir/berth/$1/$3" ] || { echo "$dir/berth/$1/$3"; return; }
+    done
+    echo "/sys/fs/cgroup/berth/$1/$4"
+}
+held() { cat "$(file_path "$@")"; }
+shares() { held "$1" cpu cpu.shares cpu.weight; }
+is_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ]; }
+# A group's folder in the hierarchy of a v1 controller, or on v2: folder PATH V1-CONTROLLER
+folder() { if is_v2; then echo "/sys/fs/cgroup/berth/$1"; else echo "/sys/fs/cgroup/$2/berth/$1"; fi; }
+groups_in_kernel() { find /sys/fs/cgroup -depth -type d -path '*/berth/production*'; }
+# What the first process of a container says of its own cgroups.
+has_path() { grep -q ":/berth/$2$" "/proc/$(field "$1" .State.Pid)/cgroup"; }
+
+make_hierarchy() {
+    berth cgroup create production -c 2048 -m 256m --cpus 1.5 --pids-limit 200
+    berth cgroup create testing -c 1024
+    berth cgroup create dev -c 512 -m 64m
+    berth cgroup create production/web -c 512 --blkio-weight 300
+}
+
+@test "groups hold their limits, and containers run in them" {
+    run -0 make_hierarchy
+    [ "$output" = $'production\ntesting\ndev\nproduction/web' ]
+    if is_v2; then
+        [ "$(shares production) $(shares testing) $(shares dev)" = "174 100 59" ]
+        [ "$(held production cpu '' cpu.max)" = "150000 100000" ]
+    else
+        [ "$(shares production) $(shares testing) $(shares dev)" = "2048 1024 512" ]
+        [ "$(held production cpu cpu.cfs_quota_us '')" = 150000 ]
+    fi
+    [ "$(held production memory memory.limit_in_bytes memory.max)" = 268435456 ]
+    [ "$(held production pids pids.max pids.max)" = 200 ]
+    # By the cost model, where the scheduler bfq is not there: 1 + (300 - 10) * 9999 / 990.
+    weight=$(held production/web blkio blkio.bfq.weight io.bfq.weight || held production/web blkio '' io.weight)
+    [[ "$weight" == *300 || "$weight" == "default 2930" ]]
+
+    # Beside a group and in it: on v2 processes are in none that has others below it.
+    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 60)
+    clock=$(berth run -d --name clock --cgroup-parent production busybox sleep 60)
+    has_path shop "production/web/$shop"
+    has_path clock "production/$clock"
+    [ "$(held "production/web/$shop" memory memory.limit_in_bytes memory.max)" = 33554432 ]
+    [ "$(held production pids pids.current pids.current)" = 2 ]
+    [ "$(field shop .HostConfig.CgroupParent)" = production/web ]
+    run -0 berth exec clock echo here
+    [ "$output" = here ]
+}
+
+@test "a group's memory limit holds for its containers together" {
+    berth cgroup create dev -m 48m --memory-swap 48m
+    run -137 berth run --rm --cgroup-parent dev busybox sh -c 'exec tail -c 90m < /dev/zero'
+    run -0 berth run --rm --cgroup-parent dev busybox echo alive
+    [ "$output" = alive ]
+}
+
+@test "a group's pids limit holds for its containers together" {
+    berth cgroup create dev --pids-limit 8
+    berth run -d --name one --cgroup-parent dev busybox sh -c 'for i in 1 2 3 4 5; do sleep 60 & done; wait' > /dev/null
+    run berth run --rm --cgroup-parent dev busybox sh -c 'for i in 1 2 3 4 5; do sleep 60 & done; wait'
+    [ "$status" != 0 ]
+    expect_text "Resource temporarily unavailable"
+}
+
+@test "cgroup update changes limits, all or none; 0 takes one away" {
+    berth cgroup create production -c 2048 -m 256m --cpus 1.5
+    berth run -d --cgroup-parent production busybox sleep 60 > /dev/null
+    run -0 berth cgroup update production -m 128m --pids-limit 50
+    [ "$(held production memory memory.limit_in_bytes memory.max)" = 134217728 ]
+    [ "$(held production pids pids.max pids.max)" = 50 ]
+    berth cgroup update production --cpus 0 --pids-limit -1 -c 0
+    [ "$(held production pids pids.max pids.max)" = max ]
+    if is_v2; then
+        [ "$(held production cpu '' cpu.max)" = "max 100000" ]
+        [ "$(shares production)" = 100 ]
+    else
+        [ "$(held production cpu cpu.cfs_quota_us '')" = -1 ]
+        [ "$(shares production)" = 1024 ]
+    fi
+    run -1 berth cgroup update production -m 64m --cpuset-cpus 4096
+    expect_text "cgroup 'production': "
+    [ "$(held production memory memory.limit_in_bytes memory.max)" = 134217728 ]
+    run -1 berth cgroup update no-such -m 64m
+    expect_text "\`berth cgroup create no-such\` makes it"
+}
+
+@test "what cannot be is refused by a sentence" {
+    berth cgroup create production
+    run -1 berth cgroup create production
+    expect_text "cgroup 'production' exists already: \`berth cgroup update\` changes its limits"
+    run -1 berth cgroup create dev/web
+    expect_text "there is no cgroup 'dev': \`berth cgroup create dev\` makes it"
+    run -1 berth cgroup create ../escape
+    expect_text "give letters, digits, '_' and '-'"
+    run -1 berth cgroup create small -m 1k
+    expect_text "the smallest limit allowed is 6m"
+    run -1 berth cgroup create odd --cpuset-cpus 4096
+    expect_text "make cgroup 'odd'"
+    run -125 berth run --rm --cgroup-parent nowhere busybox true
+    expect_text "--cgroup-parent: there is no cgroup 'nowhere': \`berth cgroup create nowhere\` makes it"
+    run -1 berth cgroup rm nowhere
+    expect_text "there is no cgroup 'nowhere'"
+    [ "$(ls "$BERTH_DATA/cgroups")" = production.json ]
+}
+
+@test "a group that somebody else made is not taken over" {
+    mkdir -p "$(folder foreign pids)"
+    run -1 berth cgroup create foreign
+    expect_text "cgroup /berth/foreign is there already"
+    rmdir "$(folder foreign pids)"
+}
+
+@test "cgroup rm refuses while containers or groups are in it" {
+    berth cgroup create production
+    berth cgroup create production/web
+    berth create --name shop --cgroup-parent production/web busybox sleep 60 > /dev/null
+    run -1 berth cgroup rm production
+    expect_text "cgroup 'production' is used by containers: shop; remove them first, running or not"
+    berth rm shop
+    run -1 berth cgroup rm production
+    expect_text "cgroup 'production' has others below it: production/web; remove these first"
+    sleep 60 &
+    echo $! > "$(folder production/web pids)/cgroup.procs"
+    run -1 berth cgroup rm production/web
+    expect_text "cgroup /berth/production/web has processes, the first is $!"
+    kill $!
+    wait $! || true
+    run -0 berth cgroup rm production/web production
+    [ "$output" = $'production/web\nproduction' ]
+    [ -z "$(groups_in_kernel)" ]
+    [ -z "$(ls "$BERTH_DATA/cgroups")" ]
+}
+
+@test "after a reboot a group is made anew when a container starts in it" {
+    berth cgroup create production -m 256m
+    berth cgroup create production/web --pids-limit 20
+    berth create --name shop --cgroup-parent production/web busybox sleep 60 > /dev/null
+    # What a reboot does to them.
+    groups_in_kernel | xargs rmdir
+    [ -z "$(groups_in_kernel)" ]
+    berth start shop
+    [ "$(held production memory memory.limit_in_bytes memory.max)" = 268435456 ]
+    [ "$(held production/web pids pids.max pids.max)" = 20 ]
+    [ "$(held production/web pids pids.current pids.current)" = 1 ]
+}
+
+@test "a group that was left half made gets the rest" {
+    berth cgroup create production -m 256m --pids-limit 20
+    echo max > "$(file_path production pids pids.max pids.max)"
+    is_v2 || rmdir "$(folder production memory)"
+    berth run --rm --cgroup-parent production busybox true
+    [ "$(held production memory memory.limit_in_bytes memory.max)" = 268435456 ]
+    [ "$(held production pids pids.max pids.max)" = 20 ]
+}
+
+@test "--cgroup-conf writes files of cgroup v2, and says where that is not there" {
+    if ! is_v2; then
+        run -125 berth run --rm --cgroup-conf memory.high=64M busybox true
+        expect_text unified
+        return
+    fi
+    berth cgroup create production --cgroup-conf memory.high=64M
+    [ "$(held production memory '' memory.high)" = 67108864 ]
+    id=$(berth run -d --cgroup-conf memory.high=32M busybox sleep 60)
+    [ "$(held "$id" memory '' memory.high)" = 33554432 ]
+}

@@ -1,0 +1,221 @@
+#include "engine/group.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/path.h"
+#include "engine/engine_private.h"
+
+static void names_are_paths_of_letters_digits_hyphens_and_underscores(void **state)
+{
+    static const struct {
+        const char *text, *name;
+    } rows[] = {
+        { "production", "production" },
+        { "production/", "production" },
+        { "production/web_1/a-b", "production/web_1/a-b" },
+        { "0", "0" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        auto_free char *name = NULL;
+        struct error err = { 0 };
+
+        if (group_name_parse(rows[i].text, &name, &err) < 0)
+            fail_msg("%s: %s", rows[i].text, err.message);
+        assert_string_equal(name, rows[i].name);
+    }
+}
+
+static void what_is_no_name_is_told_by_a_sentence(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        { "", "cgroup name '': a part of it is empty" },
+        { "/", "cgroup name '/': it is below berth's own cgroup, give it without the first slash" },
+        { "/a", "cgroup name '/a': it is below berth's own cgroup, give it without the first "
+                "slash" },
+        { "a//b", "cgroup name 'a//b': a part of it is empty" },
+        { "a//", "cgroup name 'a//': a part of it is empty" },
+        { "..", "cgroup name '..': give letters, digits, '_' and '-', as production/web" },
+        { "cpu.max", "cgroup name 'cpu.max': give letters, digits, '_' and '-', as "
+                     "production/web" },
+        { "a+b", "cgroup name 'a+b': give letters, digits, '_' and '-', as production/web" },
+        { "-a", "cgroup name '-a': give letters, digits, '_' and '-', as production/web" },
+        { "a/tasks", "cgroup name 'a/tasks': the kernel has a file 'tasks'" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char *name = NULL;
+        struct error err = { 0 };
+
+        if (group_name_parse(rows[i].text, &name, &err) != -EINVAL)
+            fail_msg("'%s' was taken", rows[i].text);
+        assert_string_equal(err.message, rows[i].message);
+        assert_null(name);
+    }
+}
+
+static void a_name_is_never_as_long_as_a_containers_id_or_a_file_allows(void **state)
+{
+    char part[CONTAINER_ID_LENGTH + 1];
+    char whole[GROUP_NAME_MAX + 2];
+    auto_free char *file = NULL;
+    char *name = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    memset(part, 'a', CONTAINER_ID_LENGTH);
+    part[CONTAINER_ID_LENGTH] = '\0';
+    assert_int_equal(group_name_parse(part, &name, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "a part has more than 63 bytes"));
+    for (size_t i = 0; i < sizeof(whole) - 1; i++)
+        whole[i] = i % 2 == 0 ? 'a' : '/';
+    whole[sizeof(whole) - 1] = '\0';
+    assert_int_equal(group_name_parse(whole, &name, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "it has more than 200 bytes"));
+    whole[GROUP_NAME_MAX - 1] = '\0';
+    assert_int_equal(group_name_parse(whole, &name, &err), 0);
+    file = group_name_encode(name);
+    assert_true(strlen(file) <= 255);
+    free(name);
+}
+
+static void a_files_name_is_a_groups_and_back(void **state)
+{
+    static const char *const foreign[] = { ".lock",   "a.json.x", "a++b.json", "+a.json",
+                                           "a+.json", ".json",    "a.b.json" };
+    auto_free char *file = group_name_encode("production/web/a_b");
+    auto_free char *name = group_name_decode(file);
+
+    (void)state;
+    assert_string_equal(file, "production+web+a_b.json");
+    assert_string_equal(name, "production/web/a_b");
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
+        auto_free char *none = group_name_decode(foreign[i]);
+
+        if (none != NULL)
+            fail_msg("'%s' was taken for '%s'", foreign[i], none);
+    }
+}
+
+static void a_groups_parent_and_path_are_parts_of_its_name(void **state)
+{
+    auto_free char *parent = group_name_parent("production/web/a");
+    auto_free char *path = group_name_path("production/web");
+
+    (void)state;
+    assert_string_equal(parent, "production/web");
+    assert_null(group_name_parent("production"));
+    assert_string_equal(path, "/berth/production/web");
+}
+
+static void groups_are_listed_with_those_below_behind_each(void **state)
+{
+    static const char *const files[] = { "a-b.json", "a+c.json", "b.json",
+                                         "a.json",   ".lock",    "a+b.json" };
+    char directory[] = "/tmp/test_group.XXXXXX";
+    struct engine engine = { .data_fd = -1 };
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    auto_free char *joined = NULL;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    engine.data_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(groups_list(&engine, &names, NULL), 0);
+    assert_int_equal(names.count, 0);
+    assert_int_equal(mkdirat(engine.data_fd, "cgroups", 0700), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        auto_free char *path = xasprintf("cgroups/%s", files[i]);
+        auto_close int fd = openat(engine.data_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+    }
+    assert_int_equal(groups_list(&engine, &names, NULL), 0);
+    joined = strings_join(&names, " ");
+    assert_string_equal(joined, "a a/b a/c a-b b");
+    (void)path_remove_tree(AT_FDCWD, directory, NULL);
+    close(engine.data_fd);
+}
+
+static void what_is_limited_no_more_is_set_free(void **state)
+{
+    const struct cgroup_resources old = {
+        .memory = { .has_limit = true,
+                    .limit = 1 << 20,
+                    .has_swap = true,
+                    .swap = 2 << 20,
+                    .has_reservation = true,
+                    .reservation = 4096 },
+        .cpu = { .has_shares = true,
+                 .shares = 512,
+                 .has_quota = true,
+                 .quota = 50000,
+                 .has_period = true,
+                 .period = 50000 },
+        .pids = { .has_limit = true, .limit = 20 },
+        .block_io = { .has_weight = true, .weight = 500 },
+    };
+    struct cgroup_resources wanted = { 0 };
+
+    (void)state;
+    group_limits_release(&old, false, &wanted);
+    assert_true(wanted.memory.has_limit && wanted.memory.limit == -1);
+    assert_true(wanted.memory.has_swap && wanted.memory.swap == -1);
+    assert_true(wanted.memory.has_reservation && wanted.memory.reservation == -1);
+    assert_true(wanted.cpu.has_shares && wanted.cpu.shares == 1024);
+    assert_true(wanted.cpu.has_quota && wanted.cpu.quota == -1);
+    assert_true(wanted.cpu.has_period && wanted.cpu.period == 100000);
+    assert_true(wanted.pids.has_limit && wanted.pids.limit == -1);
+    assert_true(wanted.block_io.has_weight && wanted.block_io.weight == 100);
+}
+
+static void what_is_limited_still_keeps_its_new_limit(void **state)
+{
+    const struct cgroup_resources old = {
+        .memory = { .has_limit = true, .limit = 1 << 20 },
+        .pids = { .has_limit = true, .limit = 20 },
+    };
+    struct cgroup_resources wanted = {
+        .memory = { .has_limit = true, .limit = 2 << 20 },
+        .pids = { .has_limit = true, .limit = 30 },
+    };
+
+    (void)state;
+    group_limits_release(&old, true, &wanted);
+    assert_int_equal(wanted.memory.limit, 2 << 20);
+    assert_int_equal(wanted.pids.limit, 30);
+    assert_false(wanted.memory.has_swap);
+    assert_false(wanted.cpu.has_quota);
+    assert_false(wanted.block_io.has_weight);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_paths_of_letters_digits_hyphens_and_underscores),
+        cmocka_unit_test(what_is_no_name_is_told_by_a_sentence),
+        cmocka_unit_test(a_name_is_never_as_long_as_a_containers_id_or_a_file_allows),
+        cmocka_unit_test(a_files_name_is_a_groups_and_back),
+        cmocka_unit_test(a_groups_parent_and_path_are_parts_of_its_name),
+        cmocka_unit_test(groups_are_listed_with_those_below_behind_each),
+        cmocka_unit_test(what_is_limited_no_more_is_set_free),
+        cmocka_unit_test(what_is_limited_still_keeps_its_new_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
