@@ -23,6 +23,7 @@ libbase_a_SOURCES = \
 	base/process_spawn.c \
 	base/staging.c base/staging.h \
 	base/strings.c \
+	base/tar_writer.c base/tar_writer.h \
 	base/text.c base/text.h \
 	base/text_format.c \
 	base/text_parse.c \
@@ -45,10 +46,14 @@ check_PROGRAMS += \
 	tests/unit/test_process \
 	tests/unit/test_staging \
 	tests/unit/test_strings \
+	tests/unit/test_tar_writer \
 	tests/unit/test_text \
 	tests/unit/test_text_format \
 	tests/unit/test_text_parse \
 	tests/unit/test_wire
+
+tests_unit_test_tar_writer_SOURCES = tests/unit/test_tar_writer.c
+tests_unit_test_tar_writer_LDADD = libbase.a -larchive -lcmocka
 
 tests_unit_test_decode_SOURCES = tests/unit/test_decode.c tests/unit/base_test.h
 tests_unit_test_decode_LDADD = $(base_test_libs)

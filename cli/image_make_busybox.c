@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/process.h"
-#include "cli/tar_writer.h"
+#include "base/tar_writer.h"
 
 /* A root like docker's busybox image has it: everything in /bin, one program with many names. */
 
@@ -104,17 +104,15 @@ static int write_entry(struct layer_writer *layer, const struct tar_entry *entry
                        const void *content, struct error *err)
 {
     static const char zeros[TAR_BLOCK];
-    char block[TAR_BLOCK];
-    size_t rest = entry->size % TAR_BLOCK;
+    AUTO_CLEAR(text) struct text header = { 0 };
     int r;
 
-    r = tar_entry_format(entry, block, err);
-    if (r == 0)
-        r = layer_writer_add(layer, block, sizeof(block), err);
+    tar_entry_format(entry, &header);
+    r = layer_writer_add(layer, header.data, header.length, err);
     if (r == 0 && entry->size > 0)
         r = layer_writer_add(layer, content, entry->size, err);
-    if (r == 0 && rest > 0)
-        r = layer_writer_add(layer, zeros, TAR_BLOCK - rest, err);
+    if (r == 0)
+        r = layer_writer_add(layer, zeros, tar_padding(entry->size), err);
     return r;
 }
 
@@ -149,7 +147,7 @@ static int write_bin(struct layer_writer *layer, const void *program, size_t len
 int busybox_root_write(struct layer_writer *layer, const void *program, size_t length,
                        const struct strings *applets, int64_t epoch, struct error *err)
 {
-    static const char end[2 * TAR_BLOCK];
+    static const char end[TAR_END_BYTES];
     int r;
 
     assert(layer != NULL);

@@ -26,8 +26,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_make_busybox.c \
 	cli/image_make_debian.c \
 	cli/image_options.c cli/image_options.h \
-	cli/progress.c cli/progress.h \
-	cli/tar_writer.c cli/tar_writer.h
+	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
@@ -48,7 +47,7 @@ tests_unit_test_progress_LDADD = libbase.a -lcmocka
 tests_unit_test_apt_sources_SOURCES = tests/unit/test_apt_sources.c cli/apt_sources.c
 tests_unit_test_apt_sources_LDADD = libbase.a -lcmocka
 tests_unit_test_busybox_root_SOURCES = tests/unit/test_busybox_root.c cli/image_make_busybox.c \
-	cli/progress.c cli/tar_writer.c
+	cli/progress.c
 tests_unit_test_busybox_root_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson \
 	-lcmocka
 endif

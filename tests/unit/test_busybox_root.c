@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "cli/image_make.h"
-#include "cli/tar_writer.h"
 #include "tests/unit/image_fixture.h"
 
 struct program {
@@ -45,22 +44,6 @@ static void only_a_program_without_interpreter_is_static(void **state)
     assert_false(elf_is_static(&far, sizeof(far)));
     assert_false(elf_is_static(&fixed, sizeof(fixed) - 1));
     assert_false(elf_is_static("#!/bin/sh\n", 10));
-}
-
-static void what_does_not_fit_in_a_header_is_refused(void **state)
-{
-    char block[TAR_BLOCK], name[101];
-    struct tar_entry entry = { .name = name, .type = TAR_FILE, .size = 8ull << 30 };
-    struct error err = { 0 };
-
-    (void)state;
-    memset(name, 'a', sizeof(name));
-    name[100] = '\0';
-    assert_int_equal(tar_entry_format(&entry, block, &err), -ENAMETOOLONG);
-    name[99] = '\0';
-    assert_int_equal(tar_entry_format(&entry, block, &err), -ERANGE);
-    entry.size = (8ull << 30) - 1;
-    assert_int_equal(tar_entry_format(&entry, block, &err), 0);
 }
 
 static void write_root(struct fixture *fixture, struct image_descriptors *layers,
@@ -126,7 +109,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_program_without_interpreter_is_static),
-        cmocka_unit_test(what_does_not_fit_in_a_header_is_refused),
         cmocka_unit_test_setup_teardown(the_root_is_a_tar_that_others_read, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(the_same_input_gives_the_same_bytes, fixture_open,

@@ -1,0 +1,180 @@
+#include "base/tar_writer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* pax(1), "ustar Interchange Format": numbers are octal digits with a zero byte behind them; a name
+ * that fills its field has none. */
+struct ustar {
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100];
+    char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155], padding[12];
+};
+_Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a header is one block");
+
+/* --- extended records ------------------------------------------------------------------------- */
+
+/* "LENGTH KEY=VALUE\n"; the length counts its own digits. */
+static void add_record(struct text *records, const char *prefix, const char *key, const void *value,
+                       size_t value_length)
+{
+    size_t rest = 1 + strlen(prefix) + strlen(key) + 1 + value_length + 1;
+    size_t length = rest + 1;
+
+    while ((size_t)snprintf(NULL, 0, "%zu", length) + rest != length)
+        length++;
+    text_addf(records, "%zu %s%s=", length, prefix, key);
+    text_add_bytes(records, value, value_length);
+    text_add_bytes(records, "\n", 1);
+}
+
+static void add_text_record(struct text *records, const char *key, const char *value)
+{
+    add_record(records, "", key, value, strlen(value));
+}
+
+static bool is_ascii(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((*text & 0x80) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* --- fields of a header ----------------------------------------------------------------------- */
+
+static void put_octal(char *field, size_t width, uint64_t value)
+{
+    char digits[32];
+
+    (void)snprintf(digits, sizeof(digits), "%0*llo", (int)width - 1, (unsigned long long)value);
+    memcpy(field, digits, width - 1);
+}
+
+/* A number that does not fit in its field stands in a record. */
+static void put_number(char *field, size_t width, int64_t value, const char *key,
+                       struct text *records)
+{
+    bool fits = value >= 0 && (uint64_t)value < 1ull << (3 * (width - 1));
+
+    put_octal(field, width, fits ? (uint64_t)value : 0);
+    if (!fits) {
+        auto_free char *digits = xasprintf("%lld", (long long)value);
+
+        add_text_record(records, key, digits);
+    }
+}
+
+static void put_bytes(char *field, size_t width, const char *text, size_t length)
+{
+    memcpy(field, text, length < width ? length : width);
+}
+
+/* A name may be in two parts around a slash, which is in neither. */
+static void put_name(struct ustar *header, const char *name, struct text *records)
+{
+    size_t length = strlen(name);
+
+    if (length > sizeof(header->name)) {
+        /* The first slash that leaves a name short enough behind it; not the one at the end. */
+        size_t least = length - sizeof(header->name) - 1;
+        const char *slash = strchr(name + (least > 0 ? least : 1), '/');
+
+        if (slash != NULL && slash[1] != '\0' && (size_t)(slash - name) <= sizeof(header->prefix)) {
+            put_bytes(header->prefix, sizeof(header->prefix), name, (size_t)(slash - name));
+            name = slash + 1;
+            length = strlen(name);
+        } else {
+            add_text_record(records, "path", name);
+        }
+    }
+    put_bytes(header->name, sizeof(header->name), name, length);
+}
+
+static void put_link(struct ustar *header, const char *link, struct text *records)
+{
+    if (strlen(link) > sizeof(header->link))
+        add_text_record(records, "linkpath", link);
+    put_bytes(header->link, sizeof(header->link), link, strlen(link));
+}
+
+static void put_checksum(struct ustar *header)
+{
+    const unsigned char *bytes = (const unsigned char *)header;
+    unsigned sum = 0;
+    char digits[16];
+
+    memset(header->checksum, ' ', sizeof(header->checksum));
+    for (size_t i = 0; i < sizeof(*header); i++)
+        sum += bytes[i];
+    (void)snprintf(digits, sizeof(digits), "%06o", sum); /* at most 512 * 255 */
+    memcpy(header->checksum, digits, 7);                 /* with its zero byte; a space follows */
+}
+
+static void finish(struct ustar *header, struct text *ret_header)
+{
+    memcpy(header->magic, "ustar", 6);
+    memcpy(header->version, "00", 2);
+    put_checksum(header);
+    text_add_bytes(ret_header, header, sizeof(*header));
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+static void add_extended_header(const struct tar_entry *entry, const struct text *records,
+                                struct text *ret_header)
+{
+    static const char zeros[TAR_BLOCK];
+    struct ustar header = { .type = 'x' };
+
+    put_bytes(header.name, sizeof(header.name), "PaxHeaders/", 11);
+    put_bytes(header.name + 11, sizeof(header.name) - 11, entry->name, strlen(entry->name));
+    put_octal(header.mode, sizeof(header.mode), 0644);
+    put_octal(header.uid, sizeof(header.uid), 0);
+    put_octal(header.gid, sizeof(header.gid), 0);
+    put_octal(header.size, sizeof(header.size), records->length);
+    put_octal(header.mtime, sizeof(header.mtime), 0);
+    finish(&header, ret_header);
+    text_add_bytes(ret_header, records->data, records->length);
+    text_add_bytes(ret_header, zeros, tar_padding(records->length));
+}
+
+void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
+{
+    struct ustar header = { .type = entry->type };
+    AUTO_CLEAR(text) struct text records = { 0 };
+    const char *link;
+
+    assert(entry->name != NULL);
+    assert(ret_header != NULL);
+
+    link = entry->link == NULL ? "" : entry->link;
+    put_name(&header, entry->name, &records);
+    put_link(&header, link, &records);
+    /* File names are bytes, whatever they mean to someone. */
+    if (records.length > 0 && (!is_ascii(entry->name) || !is_ascii(link)))
+        add_text_record(&records, "hdrcharset", "BINARY");
+    put_octal(header.mode, sizeof(header.mode), entry->mode & 07777);
+    put_number(header.uid, sizeof(header.uid), entry->uid, "uid", &records);
+    put_number(header.gid, sizeof(header.gid), entry->gid, "gid", &records);
+    put_number(header.size, sizeof(header.size), (int64_t)entry->size, "size", &records);
+    put_number(header.mtime, sizeof(header.mtime), entry->time, "mtime", &records);
+    if (entry->type == TAR_CHARACTER || entry->type == TAR_DEVICE) {
+        put_number(header.major, sizeof(header.major), entry->device_major, "SCHILY.devmajor",
+                   &records);
+        put_number(header.minor, sizeof(header.minor), entry->device_minor, "SCHILY.devminor",
+                   &records);
+    }
+    for (size_t i = 0; i < entry->attribute_count; i++)
+        add_record(&records, "SCHILY.xattr.", entry->attributes[i].name, entry->attributes[i].value,
+                   entry->attributes[i].length);
+    if (records.length > 0)
+        add_extended_header(entry, &records, ret_header);
+    finish(&header, ret_header);
+}
+
+size_t tar_padding(uint64_t size)
+{
+    return (size_t)((TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK);
+}
