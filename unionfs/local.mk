@@ -11,6 +11,7 @@ libunionfs_a_SOURCES = \
 	unionfs/layer_path.c unionfs/layer_path.h \
 	unionfs/layer_store.c unionfs/layer_store.h \
 	unionfs/layer_view.c unionfs/layer_view.h \
+	unionfs/pack.c \
 	unionfs/snapshot.c \
 	unionfs/tree.c unionfs/tree.h \
 	unionfs/unpack.c \
@@ -25,10 +26,12 @@ berth_unpack_SOURCES = unionfs/unpack_main.c \
 berth_unpack_LDADD = libunionfs.a libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -ljansson
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_changes tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
+check_PROGRAMS += tests/unit/test_changes tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
 	tests/unit/test_unpack tests/unit/test_snapshot
 tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_pack_SOURCES = tests/unit/test_pack.c
+tests_unit_test_pack_LDADD = libunionfs.a libbase.a -larchive -lcmocka
 tests_unit_test_whiteout_SOURCES = tests/unit/test_whiteout.c
 tests_unit_test_whiteout_LDADD = libunionfs.a libbase.a -lcmocka
 tests_unit_test_layer_path_SOURCES = tests/unit/test_layer_path.c

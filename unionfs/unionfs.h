@@ -153,6 +153,31 @@ struct change_source {
 int changes_walk(const struct change_source *source, change_function *function, void *context,
                  struct error *err);
 
+/* --- packing: files as a tar ------------------------------------------------------------------ */
+
+/** Takes the next bytes of a tar. */
+typedef int pack_sink(const void *bytes, size_t length, void *context, struct error *err);
+
+struct pack_options {
+    pack_sink *sink;
+    void *context;
+    bool is_layer;            /* whiteouts and opaque marks; else what is deleted is left out */
+    const char *prefix;       /* "a/b": stands before each name, and for the root; NULL or "" */
+    int64_t latest;           /* seconds since 1970: later times become it; INT64_MAX: none does */
+    struct strings *warnings; /* what was left out: sockets and what changed meanwhile */
+};
+
+/**
+ * Packs what changes_walk() finds, in its order: the same tree gives the same bytes. Times are
+ * whole seconds. Files are opened by name in a directory that was opened: on a tree that someone
+ * else can write, the caller sees to it that devices cannot be opened there (a mount with nodev).
+ */
+int pack_changes(const struct change_source *source, const struct pack_options *options,
+                 struct error *err);
+
+/** Packs one file that is not a directory, as @options->prefix. */
+int pack_file(int dir_fd, const char *name, const struct pack_options *options, struct error *err);
+
 /* --- unpacking: the engine room of berth-unpack ----------------------------------------------- */
 
 /* Limits for one layer; all named in errors. */

@@ -5,6 +5,9 @@
 
 #include "base/error.h"
 
+#define WHITEOUT_PREFIX      ".wh."
+#define WHITEOUT_OPAQUE_NAME ".wh..wh..opq"
+
 /* What the name of a tar entry asks for (image-spec, layer.md, "Whiteouts"). Pure. */
 enum whiteout {
     WHITEOUT_NONE,    /* an ordinary name */

@@ -1,0 +1,461 @@
+#include "unionfs/unionfs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "base/tar_writer.h"
+#include "unionfs/whiteout.h"
+
+/* Headers and contents are gathered in one buffer, into which files are read directly: a small file
+ * costs no call of the sink and no copy. */
+
+#define BUFFER_BYTES        (256u << 10)
+#define ATTRIBUTE_NAMES_MAX 65536 /* XATTR_LIST_MAX */
+
+struct pack {
+    const struct pack_options *options;
+    char *buffer;
+    size_t used;
+    char *attribute_names;
+    struct text header;
+    void *links; /* of struct linked; tsearch(3) */
+};
+
+/* A file with several names, by the first of them. */
+struct linked {
+    dev_t device;
+    ino_t inode;
+    char *name;
+};
+
+/* Extended attributes of one file. */
+struct attributes {
+    struct tar_attribute *items;
+    size_t count;
+};
+
+static void attributes_clear(struct attributes *attributes)
+{
+    for (size_t i = 0; i < attributes->count; i++) {
+        free((void *)attributes->items[i].name);
+        free((void *)attributes->items[i].value);
+    }
+    free(attributes->items);
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
+
+static int flush(struct pack *pack, struct error *err)
+{
+    size_t used = pack->used;
+
+    pack->used = 0;
+    return used == 0 ? 0 : pack->options->sink(pack->buffer, used, pack->options->context, err);
+}
+
+/* NULL: zeros. */
+static int add_bytes(struct pack *pack, const void *bytes, size_t length, struct error *err)
+{
+    while (length > 0) {
+        size_t part = BUFFER_BYTES - pack->used;
+        int r;
+
+        part = part < length ? part : length;
+        if (bytes == NULL)
+            memset(pack->buffer + pack->used, 0, part);
+        else
+            memcpy(pack->buffer + pack->used, bytes, part);
+        bytes = bytes == NULL ? NULL : (const char *)bytes + part;
+        pack->used += part;
+        length -= part;
+        r = pack->used == BUFFER_BYTES ? flush(pack, err) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_header(struct pack *pack, const struct tar_entry *entry, struct error *err)
+{
+    pack->header.length = 0;
+    tar_entry_format(entry, &pack->header);
+    return add_bytes(pack, pack->header.data, pack->header.length, err);
+}
+
+static void warn(const struct pack *pack, const char *name, const char *what)
+{
+    if (pack->options->warnings != NULL)
+        strings_addf(pack->options->warnings, "'/%s' %s", name, what);
+}
+
+/* The header has promised so many bytes. A file that became shorter is filled with zeros. */
+static int add_content(struct pack *pack, int fd, const char *name, uint64_t size,
+                       struct error *err)
+{
+    uint64_t missing = size;
+    int r;
+
+    while (missing > 0) {
+        size_t part = BUFFER_BYTES - pack->used;
+        ssize_t length;
+
+        length = read(fd, pack->buffer + pack->used, part < missing ? part : (size_t)missing);
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            return error_errno(err, "read '/%s'", name);
+        if (length == 0)
+            break;
+        pack->used += (size_t)length;
+        missing -= (uint64_t)length;
+        r = pack->used == BUFFER_BYTES ? flush(pack, err) : 0;
+        if (r < 0)
+            return r;
+    }
+    if (missing > 0)
+        warn(pack, name, "became shorter while it was read; zeros stand at its end");
+    for (; missing > 0; missing -= missing < BUFFER_BYTES ? missing : BUFFER_BYTES) {
+        r = add_bytes(pack, NULL, missing < BUFFER_BYTES ? (size_t)missing : BUFFER_BYTES, err);
+        if (r < 0)
+            return r;
+    }
+    return add_bytes(pack, NULL, tar_padding(size), err);
+}
+
+/* --- hard links ------------------------------------------------------------------------------- */
+
+static int compare_linked(const void *a, const void *b)
+{
+    const struct linked *left = a, *right = b;
+
+    if (left->device != right->device)
+        return left->device < right->device ? -1 : 1;
+    return left->inode == right->inode ? 0 : left->inode < right->inode ? -1 : 1;
+}
+
+static void linked_free(void *data)
+{
+    struct linked *linked = data;
+
+    free(linked->name);
+    free(linked);
+}
+
+/* The name under which the file is in the tar already; NULL: it is not, and has this one now. */
+static const char *link_name(struct pack *pack, const struct stat *status, const char *name)
+{
+    struct linked wanted = { .device = status->st_dev, .inode = status->st_ino };
+    struct linked *const *found;
+    struct linked *linked;
+
+    if (status->st_nlink < 2)
+        return NULL;
+    found = tfind(&wanted, &pack->links, compare_linked);
+    if (found != NULL)
+        return (*found)->name;
+    linked = xcalloc(1, sizeof(*linked));
+    *linked = wanted;
+    linked->name = xstrdup(name);
+    if (tsearch(linked, &pack->links, compare_linked) == NULL)
+        linked_free(linked); /* no memory for it: the next name is a file of its own */
+    return NULL;
+}
+
+/* --- attributes ------------------------------------------------------------------------------- */
+
+static int compare_attributes(const void *a, const void *b)
+{
+    const struct tar_attribute *left = a, *right = b;
+
+    return strcmp(left->name, right->name);
+}
+
+static int read_attribute(int fd, const char *name, struct attributes *attributes,
+                          struct error *err)
+{
+    auto_free char *value = xcalloc(1, UNPACK_ATTRIBUTE_MAX);
+    ssize_t length = fgetxattr(fd, name, value, UNPACK_ATTRIBUTE_MAX);
+
+    if (length < 0 && (errno == ENODATA || errno == ENOTSUP))
+        return 0; /* removed just now */
+    if (length < 0)
+        return error_errno(err, "read the attribute '%s'", name);
+    attributes->items =
+        xrealloc(attributes->items, attributes->count + 1, sizeof(*attributes->items));
+    attributes->items[attributes->count++] = (struct tar_attribute){
+        .name = xstrdup(name), .value = xmemdup(value, (size_t)length), .length = (size_t)length
+    };
+    return 0;
+}
+
+static int read_attributes(struct pack *pack, int fd, struct attributes *attributes,
+                           struct error *err)
+{
+    ssize_t length = flistxattr(fd, pack->attribute_names, ATTRIBUTE_NAMES_MAX);
+
+    if (length < 0 && errno != ENOTSUP)
+        return error_errno(err, "list the attributes");
+    for (ssize_t at = 0; at < length; at += (ssize_t)strlen(pack->attribute_names + at) + 1) {
+        const char *name = pack->attribute_names + at;
+        int r = unpack_keeps_attribute(name) ? read_attribute(fd, name, attributes, err) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    if (attributes->count > 1)
+        qsort(attributes->items, attributes->count, sizeof(*attributes->items), compare_attributes);
+    return 0;
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+/* "etc/passwd", "etc/", "./"; with the prefix in front. Caller frees. */
+static char *entry_name(const struct pack *pack, const char *path, bool is_directory)
+{
+    const char *prefix = pack->options->prefix == NULL ? "" : pack->options->prefix;
+    const char *slash = *prefix != '\0' && *path != '\0' ? "/" : "";
+    const char *end = is_directory ? "/" : "";
+
+    if (*prefix == '\0' && *path == '\0')
+        return xstrdup("./");
+    return xasprintf("%s%s%s%s", prefix, slash, path, end);
+}
+
+static struct tar_entry describe(const struct pack *pack, const char *name, char type,
+                                 const struct stat *status)
+{
+    int64_t time = status->st_mtim.tv_sec;
+
+    return (struct tar_entry){
+        .name = name,
+        .type = type,
+        .mode = status->st_mode & 07777,
+        .uid = status->st_uid,
+        .gid = status->st_gid,
+        .time = time < pack->options->latest ? time : pack->options->latest,
+    };
+}
+
+static int add_directory(struct pack *pack, int fd, const char *name, const struct stat *status,
+                         struct error *err)
+{
+    AUTO_CLEAR(attributes) struct attributes attributes = { 0 };
+    struct tar_entry entry = describe(pack, name, TAR_DIRECTORY, status);
+    int r;
+
+    r = read_attributes(pack, fd, &attributes, err);
+    if (r < 0)
+        return r;
+    entry.attributes = attributes.items;
+    entry.attribute_count = attributes.count;
+    return add_header(pack, &entry, err);
+}
+
+static int add_file(struct pack *pack, int fd, const char *name, const struct stat *status,
+                    struct error *err)
+{
+    AUTO_CLEAR(attributes) struct attributes attributes = { 0 };
+    struct tar_entry entry = describe(pack, name, TAR_FILE, status);
+    int r;
+
+    entry.link = link_name(pack, status, name);
+    if (entry.link != NULL) {
+        entry.type = TAR_LINK;
+        return add_header(pack, &entry, err);
+    }
+    r = read_attributes(pack, fd, &attributes, err);
+    if (r < 0)
+        return r;
+    entry.attributes = attributes.items;
+    entry.attribute_count = attributes.count;
+    entry.size = (uint64_t)status->st_size;
+    r = add_header(pack, &entry, err);
+    return r < 0 ? r : add_content(pack, fd, name, entry.size, err);
+}
+
+/* What stands under a name may change at any moment: only what was opened is believed. */
+static int open_file(struct pack *pack, int dir_fd, const char *base, const char *name,
+                     struct error *err)
+{
+    auto_close int fd =
+        openat(dir_fd, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat status;
+
+    if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO)) {
+        warn(pack, name, "was removed or replaced just now and is left out");
+        return 0;
+    }
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_errno(err, "open '/%s'", name);
+    if (!S_ISREG(status.st_mode)) {
+        warn(pack, name, "was replaced while it was read and is left out");
+        return 0;
+    }
+    return add_file(pack, fd, name, &status, err);
+}
+
+static int add_symlink(struct pack *pack, int dir_fd, const char *base, const char *name,
+                       const struct stat *status, struct error *err)
+{
+    struct tar_entry entry = describe(pack, name, TAR_SYMLINK, status);
+    char target[PATH_MAX];
+    ssize_t length = readlinkat(dir_fd, base, target, sizeof(target) - 1);
+
+    if (length < 0 && (errno == ENOENT || errno == EINVAL)) {
+        warn(pack, name, "was removed or replaced just now and is left out");
+        return 0;
+    }
+    if (length < 0)
+        return error_errno(err, "read the link '/%s'", name);
+    target[length] = '\0';
+    entry.mode = 0777;
+    entry.link = target;
+    return add_header(pack, &entry, err);
+}
+
+static int add_node(struct pack *pack, const char *name, char type, const struct stat *status,
+                    struct error *err)
+{
+    struct tar_entry entry = describe(pack, name, type, status);
+
+    entry.device_major = major(status->st_rdev);
+    entry.device_minor = minor(status->st_rdev);
+    entry.link = link_name(pack, status, name);
+    if (entry.link != NULL)
+        entry.type = TAR_LINK;
+    return add_header(pack, &entry, err);
+}
+
+static int add_entry(struct pack *pack, int dir_fd, const char *base, const char *name,
+                     const struct stat *status, struct error *err)
+{
+    switch (status->st_mode & S_IFMT) {
+    case S_IFREG:
+        return open_file(pack, dir_fd, base, name, err);
+    case S_IFLNK:
+        return add_symlink(pack, dir_fd, base, name, status, err);
+    case S_IFCHR:
+        return add_node(pack, name, TAR_CHARACTER, status, err);
+    case S_IFBLK:
+        return add_node(pack, name, TAR_DEVICE, status, err);
+    case S_IFIFO:
+        return add_node(pack, name, TAR_FIFO, status, err);
+    default:
+        warn(pack, name, "is a socket and is left out");
+        return 0;
+    }
+}
+
+/* --- layers ----------------------------------------------------------------------------------- */
+
+/* An empty file whose name says what it means (image-spec, layer.md, "Whiteouts"). */
+static int add_mark(struct pack *pack, const char *path, struct error *err)
+{
+    auto_free char *name = entry_name(pack, path, false);
+    const struct tar_entry entry = { .name = name, .type = TAR_FILE };
+
+    return add_header(pack, &entry, err);
+}
+
+static int add_whiteout(struct pack *pack, const struct change *change, struct error *err)
+{
+    auto_free char *path = NULL;
+    int length = (int)(strlen(change->path) - strlen(change->name));
+
+    if (!pack->options->is_layer || change->is_below_hidden)
+        return 0; /* the mark of its directory says so */
+    path = xasprintf("%.*s" WHITEOUT_PREFIX "%s", length, change->path, change->name);
+    return add_mark(pack, path, err);
+}
+
+static int add_opaque_mark(struct pack *pack, const struct change *change, struct error *err)
+{
+    auto_free char *path = NULL;
+
+    if (!pack->options->is_layer || !change->hides_below || change->is_below_hidden)
+        return 0;
+    path = path_join(change->path, WHITEOUT_OPAQUE_NAME);
+    return add_mark(pack, path, err);
+}
+
+/* No layer can hold such a name, nor what is below it. */
+static bool has_marked_name(const char *path)
+{
+    return text_starts(path, WHITEOUT_PREFIX) || strstr(path, "/" WHITEOUT_PREFIX) != NULL;
+}
+
+static int pack_change(const struct change *change, void *context, struct error *err)
+{
+    struct pack *pack = context;
+    auto_free char *name = NULL;
+    int r;
+
+    if (change->kind == CHANGE_DELETED)
+        return add_whiteout(pack, change, err);
+    name = entry_name(pack, change->path, change->fd >= 0);
+    if (pack->options->is_layer && has_marked_name(change->path)) {
+        warn(pack, name, "has a name that means something else in a layer, and is left out");
+        return 0;
+    }
+    if (change->fd < 0)
+        return add_entry(pack, change->parent_fd, change->name, name, &change->status, err);
+    r = add_directory(pack, change->fd, name, &change->status, err);
+    return r < 0 ? r : add_opaque_mark(pack, change, err);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static void pack_open(struct pack *pack, const struct pack_options *options)
+{
+    *pack = (struct pack){ .options = options };
+    pack->buffer = xcalloc(1, BUFFER_BYTES);
+    pack->attribute_names = xcalloc(1, ATTRIBUTE_NAMES_MAX);
+}
+
+static int pack_close(struct pack *pack, int r, struct error *err)
+{
+    if (r == 0)
+        r = add_bytes(pack, NULL, TAR_END_BYTES, err);
+    if (r == 0)
+        r = flush(pack, err);
+    tdestroy(pack->links, linked_free);
+    text_clear(&pack->header);
+    free(pack->attribute_names);
+    free(pack->buffer);
+    return r;
+}
+
+int pack_changes(const struct change_source *source, const struct pack_options *options,
+                 struct error *err)
+{
+    struct pack pack;
+
+    assert(options != NULL);
+    assert(options->sink != NULL);
+
+    pack_open(&pack, options);
+    return pack_close(&pack, changes_walk(source, pack_change, &pack, err), err);
+}
+
+int pack_file(int dir_fd, const char *name, const struct pack_options *options, struct error *err)
+{
+    struct stat status;
+    struct pack pack;
+
+    assert(options != NULL);
+    assert(options->prefix != NULL);
+
+    if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+        return error_errno(err, "look at '/%s'", options->prefix);
+    pack_open(&pack, options);
+    return pack_close(&pack, add_entry(&pack, dir_fd, name, options->prefix, &status, err), err);
+}
