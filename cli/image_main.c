@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,13 +12,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/staging.h"
+#include "cli/berth.h"
 #include "cli/image_options.h"
 #include "cli/progress.h"
 
 /* berth-image reads archives and makes images: what needs libarchive, libcrypto and the
  * compressors, which `berth` itself does not link. `berth load ...` runs it with the same words. */
-
-#define STATUS_FAILED 1
 
 static const struct option global_options[] = {
     { "data", 0, OPTION_TEXT, "DIR", "Where images are kept; default: /var/lib/berth", "file" },
@@ -27,6 +27,17 @@ static const struct option global_options[] = {
 };
 
 static const struct command commands[] = {
+    { .name = "commit",
+      .alias = "container commit",
+      .usage = IMAGE_COMMIT_USAGE,
+      .help = IMAGE_COMMIT_HELP,
+      .description = IMAGE_COMMIT_DESCRIPTION,
+      .examples = IMAGE_COMMIT_EXAMPLES,
+      .options = image_commit_options,
+      .min_words = 1,
+      .max_words = 2,
+      .handler = command_image_commit,
+      .words_completion = "container" },
     { .name = "load",
       .alias = "image load",
       .usage = IMAGE_LOAD_USAGE,
@@ -74,6 +85,28 @@ int image_program_engine(struct image_program *program, struct engine **ret_engi
      * time. */
     (void)staging_clean(engine_data_fd(program->engine), NULL);
     *ret_engine = program->engine;
+    return 0;
+}
+
+int image_program_container(struct image_program *program, const char *text, char **ret_id,
+                            struct error *err)
+{
+    struct berth berth = { .data_path = program->data_path,
+                           .run_path = program->run_path,
+                           .engine = program->engine };
+    int r = berth_find(&berth, text, ret_id, err);
+
+    program->engine = berth.engine;
+    return r;
+}
+
+int image_program_epoch(int64_t otherwise, int64_t *ret_epoch, struct error *err)
+{
+    const char *text = getenv("SOURCE_DATE_EPOCH");
+
+    if (!text_is_empty(text))
+        return text_parse_i64(text, "SOURCE_DATE_EPOCH", 0, 077777777777, ret_epoch, err);
+    *ret_epoch = otherwise;
     return 0;
 }
 

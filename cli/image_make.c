@@ -24,13 +24,9 @@ static const struct {
  */
 static int choose_epoch(int64_t *ret_epoch, struct error *err)
 {
-    const char *text = getenv("SOURCE_DATE_EPOCH");
     int64_t now = (int64_t)time(NULL);
 
-    if (!text_is_empty(text))
-        return text_parse_i64(text, "SOURCE_DATE_EPOCH", 0, 077777777777, ret_epoch, err);
-    *ret_epoch = now - now % DAY_SECONDS;
-    return 0;
+    return image_program_epoch(now - now % DAY_SECONDS, ret_epoch, err);
 }
 
 static int check_tags(const struct strings *tags, struct strings *ret_tags, struct error *err)

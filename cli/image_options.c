@@ -1,5 +1,15 @@
 #include "cli/image_options.h"
 
+const struct option image_commit_options[] = {
+    { "author", 'a', OPTION_TEXT, "TEXT", "Who made it", "none" },
+    { "change", 'c', OPTION_LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image",
+      "none" },
+    { "message", 'm', OPTION_TEXT, "TEXT", "What was changed", "none" },
+    { "pause", 'p', OPTION_FLAG, NULL, "Pause the container while it is read (default true)",
+      NULL },
+    { 0 },
+};
+
 const struct option image_load_options[] = {
     { "input", 'i', OPTION_TEXT, "FILE", "Archive or directory; default: standard input", "file" },
     { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },

@@ -6,9 +6,20 @@
 /* Commands whose work berth-image does: `berth` shows them in its help and completes them, then
  * runs that program with the same words. So both read these tables. */
 
+extern const struct option image_commit_options[];
 extern const struct option image_load_options[];
 extern const struct option image_import_options[];
 extern const struct option image_make_options[];
+
+#define IMAGE_COMMIT_USAGE "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]"
+#define IMAGE_COMMIT_HELP  "Make an image of a container's changes"
+#define IMAGE_COMMIT_DESCRIPTION                                                                   \
+    "The changes become a layer upon the container's image; volumes and other mounts are left "    \
+    "out. --change takes Dockerfile instructions: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, "           \
+    "STOPSIGNAL, USER, VOLUME, WORKDIR. With SOURCE_DATE_EPOCH no time in the image is later."
+#define IMAGE_COMMIT_EXAMPLES                                                                      \
+    "berth commit web web:tried                  # pauses it meanwhile\n"                          \
+    "berth commit -m 'with vim' -c 'CMD [\"vim\"]' editor mine:2"
 
 #define IMAGE_LOAD_USAGE "[OPTIONS]"
 #define IMAGE_LOAD_HELP  "Load images from an archive or an OCI layout directory"

@@ -15,11 +15,17 @@ struct image_program {
 /** Opens the engine, once; it stays the program's. */
 int image_program_engine(struct image_program *program, struct engine **ret_engine,
                          struct error *err);
+/** berth_find() for these commands. */
+int image_program_container(struct image_program *program, const char *text, char **ret_id,
+                            struct error *err);
+/** SOURCE_DATE_EPOCH, or @otherwise where the environment has none. */
+int image_program_epoch(int64_t otherwise, int64_t *ret_epoch, struct error *err);
 /** Logs "COMMAND: sentence"; returns the exit status. */
 int image_program_failed(const char *command, const struct error *err);
 /** Flushes standard output; returns the exit status, a failure when the output was lost. */
 int image_program_printed(void);
 
+command_handler command_image_commit;
 command_handler command_image_load, command_image_import, command_image_make;
 
 #endif

@@ -337,6 +337,22 @@ int engine_import(struct engine *engine, int fd, const char *reference,
 int engine_publish(struct engine *engine, const struct digest *manifest_digest,
                    const struct strings *names, engine_progress *progress, void *context,
                    struct error *err);
+struct commit_options {
+    const char *reference;         /* NULL: the image gets no name */
+    const char *author, *message;  /* NULL */
+    const struct strings *changes; /* as engine_import(); NULL */
+    bool pauses;                   /* a running container, while it is read */
+    int64_t latest; /* SOURCE_DATE_EPOCH: the newest time in the image; INT64_MAX: any */
+};
+/**
+ * `commit`: a container's changes become a layer upon its image.
+ *
+ * @ret_warnings  files that are left out, such as sockets
+ *
+ * -ENOENT: the container's image was removed.
+ */
+int engine_commit(struct engine *engine, const char *id, const struct commit_options *options,
+                  struct strings *ret_warnings, char **ret_image_id, struct error *err);
 /** `rmi`: names, records, then layers and blobs that nothing uses. -EBUSY: a container uses it
  * (named). */
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,

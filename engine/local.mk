@@ -20,9 +20,11 @@ libengine_a_SOURCES = \
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
 noinst_LIBRARIES += libprovision.a
 libprovision_a_SOURCES = engine/provision.c engine/provision.h \
+	engine/commit.c \
 	engine/image_removal.c \
 	engine/import.c \
-	engine/import_changes.c engine/import_changes.h engine/import_fields.c
+	engine/import_changes.c engine/import_changes.h engine/import_fields.c \
+	engine/pause_guard.c engine/pause_guard.h
 
 pkglibexec_PROGRAMS += berth-monitor berth-init
 berth_monitor_SOURCES = engine/monitor_main.c

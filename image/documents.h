@@ -11,15 +11,18 @@
 #define IMAGE_LAYERS_MAX        500 /* what overlayfs mounts */
 #define IMAGE_INDEX_ENTRIES_MAX 1024
 
-#define MEDIA_OCI_INDEX       "application/vnd.oci.image.index.v1+json"
-#define MEDIA_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
-#define MEDIA_OCI_CONFIG      "application/vnd.oci.image.config.v1+json"
-#define MEDIA_OCI_LAYER       "application/vnd.oci.image.layer.v1.tar"
-#define MEDIA_OCI_LAYER_GZIP  "application/vnd.oci.image.layer.v1.tar+gzip"
-#define MEDIA_OCI_LAYER_ZSTD  "application/vnd.oci.image.layer.v1.tar+zstd"
-#define MEDIA_DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
-#define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define MEDIA_DOCKER_CONFIG   "application/vnd.docker.container.image.v1+json"
+#define MEDIA_OCI_INDEX            "application/vnd.oci.image.index.v1+json"
+#define MEDIA_OCI_MANIFEST         "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_OCI_CONFIG           "application/vnd.oci.image.config.v1+json"
+#define MEDIA_OCI_LAYER            "application/vnd.oci.image.layer.v1.tar"
+#define MEDIA_OCI_LAYER_GZIP       "application/vnd.oci.image.layer.v1.tar+gzip"
+#define MEDIA_OCI_LAYER_ZSTD       "application/vnd.oci.image.layer.v1.tar+zstd"
+#define MEDIA_OCI_FOREIGN_LAYER    "application/vnd.oci.image.layer.nondistributable.v1.tar"
+#define MEDIA_DOCKER_LAYER         "application/vnd.docker.image.rootfs.diff.tar"
+#define MEDIA_DOCKER_FOREIGN_LAYER "application/vnd.docker.image.rootfs.foreign.diff.tar"
+#define MEDIA_DOCKER_LIST          "application/vnd.docker.distribution.manifest.list.v2+json"
+#define MEDIA_DOCKER_MANIFEST      "application/vnd.docker.distribution.manifest.v2+json"
+#define MEDIA_DOCKER_CONFIG        "application/vnd.docker.container.image.v1+json"
 
 enum document_kind { DOCUMENT_INDEX, DOCUMENT_MANIFEST };
 

@@ -162,14 +162,14 @@ static const char *const layer_types[] = {
     MEDIA_OCI_LAYER,
     MEDIA_OCI_LAYER_GZIP,
     MEDIA_OCI_LAYER_ZSTD,
-    "application/vnd.oci.image.layer.nondistributable.v1.tar",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    MEDIA_OCI_FOREIGN_LAYER,
+    MEDIA_OCI_FOREIGN_LAYER "+gzip",
+    MEDIA_OCI_FOREIGN_LAYER "+zstd",
+    MEDIA_DOCKER_LAYER,
+    MEDIA_DOCKER_LAYER ".gzip",
+    MEDIA_DOCKER_LAYER ".zstd",
+    MEDIA_DOCKER_FOREIGN_LAYER,
+    MEDIA_DOCKER_FOREIGN_LAYER ".gzip",
     NULL,
 };
 
@@ -386,28 +386,22 @@ static const struct field rootfs_fields[] = {
 };
 static const struct object rootfs_object = { rootfs_fields, sizeof(struct rootfs_text), 0 };
 
-struct history_text {
-    char *created, *created_by, *comment;
-    bool is_empty_layer;
-};
 static const struct field history_fields[] = {
-    FIELD_OF(struct history_text, created, "created", FIELD_STRING, 0),
-    FIELD_OF(struct history_text, created_by, "created_by", FIELD_STRING, 0),
-    FIELD_OF(struct history_text, comment, "comment", FIELD_STRING, 0),
-    FIELD_OF(struct history_text, is_empty_layer, "empty_layer", FIELD_BOOL, 0),
+    FIELD_OF(struct image_history_item, created, "created", FIELD_STRING, 0),
+    FIELD_OF(struct image_history_item, created_by, "created_by", FIELD_STRING, 0),
+    FIELD_OF(struct image_history_item, author, "author", FIELD_STRING, 0),
+    FIELD_OF(struct image_history_item, comment, "comment", FIELD_STRING, 0),
+    FIELD_OF(struct image_history_item, is_empty_layer, "empty_layer", FIELD_BOOL, 0),
     { 0 },
 };
-static const struct object history_object = { history_fields, sizeof(struct history_text), 0 };
-struct history_texts {
-    struct history_text *items;
-    size_t count;
-};
+static const struct object history_object = { history_fields, sizeof(struct image_history_item),
+                                              0 };
 
 struct config_text {
     char *created, *author, *architecture, *variant, *os;
     struct run_text run;
     struct rootfs_text rootfs;
-    struct history_texts history;
+    struct image_history history;
 };
 
 static const struct field config_fields[] = {
@@ -504,11 +498,13 @@ int image_config_decode(const char *json, size_t length, struct image_config *re
     text.run = (struct run_text){ 0 };
     config.diff_ids = text.rootfs.diff_ids;
     text.rootfs.diff_ids = (struct strings){ 0 };
-    if (text.history.count > 0) {
-        struct history_text *last = &text.history.items[text.history.count - 1];
+    config.history = text.history;
+    text.history = (struct image_history){ 0 };
+    if (config.history.count > 0) {
+        const struct image_history_item *last = &config.history.items[config.history.count - 1];
 
-        config.comment = take_ptr(&last->comment);
-        config.created_by = take_ptr(&last->created_by);
+        config.comment = xstrdup(last->comment);
+        config.created_by = xstrdup(last->created_by);
     }
     *ret_config = config;
     return 0;
@@ -517,7 +513,7 @@ int image_config_decode(const char *json, size_t length, struct image_config *re
 char *image_config_encode(const struct image_config *config)
 {
     struct config_text text = { 0 };
-    auto_free struct history_text *history = NULL;
+    auto_free struct image_history_item *history = NULL;
     auto_free char *type = xstrdup("layers");
 
     assert(config != NULL);
@@ -530,20 +526,37 @@ char *image_config_encode(const struct image_config *config)
     copy_to_run(&text.run, config);
     text.rootfs.type = type;
     text.rootfs.diff_ids = config->diff_ids;
-    history = xcalloc(config->diff_ids.count + 1, sizeof(*history));
-    for (size_t i = 0; i < config->diff_ids.count; i++) {
-        history[i].created = config->created;
-        history[i].created_by = config->created_by;
-        history[i].comment = config->comment;
+    text.history = config->history;
+    if (config->history.count == 0) {
+        history = xcalloc(config->diff_ids.count + 1, sizeof(*history));
+        for (size_t i = 0; i < config->diff_ids.count; i++)
+            history[i] = (struct image_history_item){ .created = config->created,
+                                                      .created_by = config->created_by,
+                                                      .comment = config->comment };
+        text.history.items = history;
+        text.history.count = config->diff_ids.count;
     }
-    text.history.items = history;
-    text.history.count = config->diff_ids.count;
     return encode_text(&config_object, &text, ENCODE_COMPACT);
+}
+
+void image_history_add(struct image_history *history, const struct image_history_item *item)
+{
+    history->items = xrealloc(history->items, history->count + 1, sizeof(*history->items));
+    history->items[history->count++] =
+        (struct image_history_item){ .created = xstrdup(item->created),
+                                     .created_by = xstrdup(item->created_by),
+                                     .author = xstrdup(item->author),
+                                     .comment = xstrdup(item->comment),
+                                     .is_empty_layer = item->is_empty_layer };
 }
 
 void image_config_clear(struct image_config *config)
 {
     struct run_text run = { 0 };
+
+    for (size_t i = 0; i < config->history.count; i++)
+        object_clear(&history_object, &config->history.items[i]);
+    free(config->history.items);
 
     free(config->architecture);
     free(config->os);

@@ -58,6 +58,16 @@ struct image_healthcheck {
     int64_t retries;
 };
 
+/* How an image came to be; one entry for each layer, and some that made none. */
+struct image_history_item {
+    char *created, *created_by, *author, *comment;
+    bool is_empty_layer;
+};
+struct image_history {
+    struct image_history_item *items;
+    size_t count;
+};
+
 /* What an image says about running it (config.md "config"). */
 struct image_config {
     char *architecture, *os, *variant, *created, *author;
@@ -67,7 +77,9 @@ struct image_config {
     struct string_map labels;
     struct strings diff_ids; /* lowest first */
     struct image_healthcheck *healthcheck;
-    char *comment, *created_by; /* of the last entry of the history */
+    struct image_history history;
+    char *comment, *created_by; /* of the last entry of the history; of the only one to be made when
+                                   there is none */
 };
 
 /* One image as it is in the store. */
@@ -196,6 +208,8 @@ void layer_writer_free(struct layer_writer *writer);
 DEFINE_AUTO(layer_writer)
 void image_descriptors_clear(struct image_descriptors *list);
 void image_config_clear(struct image_config *config);
+/** Adds an entry to a history, of which it takes the copies it needs. */
+void image_history_add(struct image_history *history, const struct image_history_item *item);
 
 /** Called with the bytes taken in so far by image_archive_read(), blob_copy()... of this store. */
 void image_store_watch(struct image_store *store,
@@ -229,6 +243,13 @@ int image_archive_read(struct image_store *store, int fd, bool is_directory,
 int image_build(struct image_store *store, const struct image_config *config,
                 const struct image_descriptors *layers, struct digest *ret_manifest_digest,
                 struct error *err);
+
+/**
+ * Begins an image that lies on another one: that one's config, history included, and its layers in
+ * OCI's media types.
+ */
+int image_build_on(const struct image *image, struct image_config *ret_config,
+                   struct image_descriptors *ret_layers, struct error *err);
 
 /** This machine's architecture as images name it: "amd64". */
 const char *platform_architecture(void);

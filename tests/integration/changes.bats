@@ -3,7 +3,7 @@ load helper
 # What containers changed: diff, commit, export, cp. A store of its own for what commits make.
 setup_file() {
     export BERTH_DATA=$BERTH_TEST_DATA/changes-data BERTH_RUN=$BERTH_TEST_DATA/changes-run
-    mkdir -p "$BERTH_DATA" "$BERTH_RUN"
+    mkdir -p "$BERTH_DATA/trash" "$BERTH_RUN"
     berth image make -q busybox > /dev/null
     berth ps -q
 }
@@ -24,6 +24,8 @@ teardown() {
         false
     }
 }
+
+id_of() { berth image inspect --format '{{.Id}}' "$1"; }
 
 # --- diff ---
 
@@ -62,4 +64,124 @@ A /vol" ]
 @test "diff of a container that is not there says so" {
     run -1 berth diff nowhere
     expect_text "No such container: nowhere"
+}
+
+# --- commit ---
+
+# What a program in a container sees of all files but those whose times mounting changes.
+listing='cd /; find . -xdev ! -path . ! -path ./etc ! -path "./etc/[hr]*" ! -path "./[dps][ery][vos]*" | sort | while read -r f; do
+    stat -c "%n %f %u %g %h %Y %t %T $([ -d "$f" ] || stat -c %s "$f")" "$f"; [ ! -L "$f" ] || readlink "$f"
+    [ ! -f "$f" ] || md5sum < "$f"; done'
+
+# Changes of every kind.
+changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo; mknod /null c 1 3; mknod /block b 7 5
+    mkdir -p /deep/er; touch -d @1000 /deep/er; rm /bin/cat; rm -r /usr/bin; mkdir -m 1777 /usr/bin; echo y > /usr/bin/z
+    rm -r /home; echo file > /home; rm /etc/os-release; mkdir /etc/os-release; cp /bin/busybox /bin/own; chmod 6755 /bin/own
+    chown 12:34 /new; n=$(printf "%0150d" 1); mkdir -p /$n/$n; touch "/$n/$n/a b" "/$n/$n/$(printf "\303\244\377")"'
+
+@test "an image of a container's changes shows what the container shows" {
+    berth run -d --name cc busybox sh -c "$changes; exec sleep 100"
+    wait_until 5 berth exec cc grep -q sleep /proc/1/cmdline
+    berth exec cc sh -c "$listing" > container
+    run -0 berth commit cc mine:1
+    [ "$output" = "$(id_of mine:1)" ]
+    berth run --rm mine:1 sh -c "$listing" > image
+    diff container image
+    [ "$(grep -c . image)" -gt 300 ]
+    [ "$(field cc .State.Status)" = running ]
+    run -0 berth diff cc
+    expect_text "D /bin/cat"
+}
+
+@test "ids, capabilities and attributes of a container with a user namespace are the image's own" {
+    berth run -d --userns auto --name uu -v "$(realpath "$(command -v setpriv)")":/setpriv busybox sh -c \
+        'echo x > /f; chown 7:8 /f; rm -r /home; mkdir /home; chown 9 /home; exec sleep 100'
+    wait_until 5 berth exec uu grep -q sleep /proc/1/cmdline
+    upper=$(echo "$BERTH_DATA"/containers/*/upper)
+    base=$(stat -c %u "$upper")
+    python3 - "$upper/f" "$base" << 'PY'
+import os, struct, sys
+path, base = sys.argv[1], int(sys.argv[2])
+os.setxattr(path, "user.kept", b"1")
+os.setxattr(path, "security.capability", struct.pack("<IIIIII", 0x03000001, 1 << 10, 0, 0, 0, base))
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in
+    [(1, 6, 2**32 - 1), (2, 4, base + 5), (4, 4, 2**32 - 1), (16, 4, 2**32 - 1), (32, 4, 2**32 - 1)])
+os.setxattr(path, "system.posix_acl_access", acl)
+PY
+    berth commit uu users > /dev/null
+    layer=$(ls -td "$BERTH_DATA"/layers/*/ | head -1)
+    run -0 python3 - "$layer/fs" << 'PY'
+import os, struct, sys
+f, home = os.stat(sys.argv[1] + "/f"), os.stat(sys.argv[1] + "/home")
+print(f.st_uid, f.st_gid, home.st_uid)
+x = lambda name: os.getxattr(sys.argv[1] + "/f", name)
+print(sorted(os.listxattr(sys.argv[1] + "/f")))
+print(struct.unpack("<IIIII", x("security.capability")), struct.unpack("<HHI", x("system.posix_acl_access")[12:20]))
+PY
+    [ "$output" = "7 8 9
+['security.capability', 'system.posix_acl_access', 'user.kept']
+(33554433, 1024, 0, 0, 0) (2, 4, 5)" ]
+}
+
+@test "commit takes the container's settings, --change, --author and --message" {
+    berth create --name cc -e A=1 -u 5 -w /tmp -l own=label --entrypoint /bin/echo busybox hello
+    berth commit -a me -m why -c 'ENV B=2' -c 'EXPOSE 80' cc mine > /dev/null
+    run -0 berth image inspect -f '{{.Author}} {{.Comment}} {{json .Config.Env}} {{.Config.User}} {{.Config.WorkingDir}} {{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.ExposedPorts}}' mine
+    [ "$output" = 'me why ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","A=1","B=2"] 5 /tmp {"own":"label"} ["/bin/echo"] ["hello"] {"80/tcp":{}}' ]
+    [ "$(berth run --rm mine)" = hello ]
+    run -1 berth commit -c 'RUN true' cc
+    expect_text "commit: --change 'RUN true': 'RUN' is no instruction"
+    run -1 berth commit cc Mine
+    expect_text "commit: image name 'Mine'"
+    run -1 berth commit nowhere
+    expect_text "commit: No such container: nowhere"
+}
+
+@test "with SOURCE_DATE_EPOCH two commits of the same changes are the same image" {
+    echo 3 1 2 > one
+    echo 1 2 3 > two
+    for name in one two; do
+        berth run --name $name -v "$PWD/$name:/order:ro" busybox sh -c 'mkdir /d; for i in $(cat /order); do echo $i > /d/$i; done'
+        sleep 1
+    done
+    export SOURCE_DATE_EPOCH=1000000
+    [ "$(berth commit -c 'CMD x' one)" = "$(berth commit -c 'CMD x' two)" ]
+    [ "$(berth image inspect -f '{{.Created}}' "$(berth commit one)")" = 1970-01-12T13:46:40Z ]
+}
+
+@test "a commit pauses its container, which goes on also when the commit is killed" {
+    berth run -d --name cc busybox sh -c 'head -c 200000000 /dev/zero > /big; exec sleep 100'
+    wait_until 10 berth exec cc grep -q sleep /proc/1/cmdline
+    berth commit cc > /dev/null &
+    wait_until 5 eval '[ "$(field cc .State.Status)" = paused ]'
+    kill -KILL $!
+    wait_until 5 eval '[ "$(field cc .State.Status)" = running ]'
+    berth commit --pause=false cc > /dev/null &
+    for _ in 1 2 3 4 5; do [ "$(field cc .State.Status)" = running ]; done
+    wait $!
+    # One that a person paused stays so.
+    berth pause cc
+    berth commit cc > /dev/null
+    [ "$(field cc .State.Status)" = paused ]
+    berth unpause cc
+}
+
+@test "a commit of a commit, and what cannot be a layer" {
+    berth run --name one busybox sh -c 'echo 1 > /f; echo > /.wh.odd; rm -r /var'
+    run -0 berth commit one first
+    expect_text "'/.wh.odd' has a name that means something else in a layer, and is left out"
+    berth run --name two first sh -c 'echo 2 >> /f; mkdir /var'
+    berth commit two second > /dev/null
+    [ "$(berth run --rm second sh -c 'cat /f; ls /var')" = $'1\n2' ]
+    berth rmi -f first > /dev/null
+    [ "$(berth run --rm second cat /f)" = $'1\n2' ]
+}
+
+@test "a container whose image was removed cannot be committed, and the error says why" {
+    berth run --name one busybox true
+    berth commit one gone > /dev/null
+    berth create --name two gone true
+    berth rmi -f gone > /dev/null
+    run -1 berth commit two
+    expect_text "its image 'gone' was removed, and with it the layers below; load it again"
 }

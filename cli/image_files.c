@@ -1,0 +1,41 @@
+#include "cli/berth.h"
+#include "cli/image_program.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* commit: what reads the files of containers. */
+
+static int commit(struct image_program *program, const struct arguments *arguments,
+                  char **ret_image_id, struct error *err)
+{
+    struct commit_options options = {
+        .reference = arguments->words[1],
+        .author = arguments_text(arguments, "author"),
+        .message = arguments_text(arguments, "message"),
+        .changes = arguments_list(arguments, "change"),
+        .pauses = !arguments_has(arguments, "pause") || arguments_flag(arguments, "pause"),
+    };
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    auto_free char *id = NULL;
+    int r;
+
+    r = image_program_epoch(INT64_MAX, &options.latest, err);
+    if (r == 0)
+        r = image_program_container(program, arguments->words[0], &id, err);
+    if (r == 0)
+        r = engine_commit(program->engine, id, &options, &warnings, ret_image_id, err);
+    berth_warn(&warnings);
+    return r;
+}
+
+int command_image_commit(const struct arguments *arguments, void *context)
+{
+    auto_free char *image_id = NULL;
+    struct error err = { 0 };
+
+    if (commit(context, arguments, &image_id, &err) < 0)
+        return image_program_failed("commit", &err);
+    (void)printf("%s\n", image_id);
+    return image_program_printed();
+}
