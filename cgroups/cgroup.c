@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cgroups/domain.h"
 
 /* Creating and entering a cgroup in nine hierarchies is a large part of starting a container, so
  * each hierarchy costs one mkdirat(2) and one open, write and close; parents are only looked at
@@ -200,6 +201,8 @@ static int check_unused(const struct cgroup *cgroup, const struct cgroup_hierarc
     int r;
 
     r = cgroup_file_read(cgroup, hierarchy, "cgroup.procs", &pids);
+    if (r == -EOPNOTSUPP)
+        return cgroup_explain_refusal(cgroup, r, err);
     if (r < 0)
         return 0; /* entering it will say what is wrong with it */
     if (pids[0] != '\0')
@@ -248,16 +251,23 @@ static int create_step(const struct cgroup *cgroup, const struct cgroup_hierarch
 
 /* On v2 a cgroup has the controllers that each cgroup above it passes on, cgroup-v2.rst,
  * "Top-down Constraint". */
-static void inherit_v2_controllers(const struct cgroup *cgroup)
+static int inherit_v2_controllers(const struct cgroup *cgroup, struct error *err)
 {
+    const struct cgroup_hierarchy *v2 = cgroup_system_v2(cgroup->system);
     const char *all = cgroup_system_v2_controllers(cgroup->system);
     auto_free char *own = NULL;
 
-    if (all[0] == '\0' ||
-        cgroup_file_read(cgroup, cgroup_system_v2(cgroup->system), "cgroup.controllers", &own) < 0)
-        return;
-    if (!text_equal(own, all))
-        cgroup_enable_controllers(cgroup, all);
+    auto_free char *type = NULL;
+
+    if (all[0] == '\0' || cgroup_file_read(cgroup, v2, "cgroup.controllers", &own) < 0 ||
+        text_equal(own, all))
+        return 0;
+    cgroup_enable_controllers(cgroup, all);
+    /* A place among threads lacks most controllers, so here is where it shows. */
+    if (cgroup_file_read(cgroup, v2, "cgroup.type", &type) == 0 &&
+        text_equal(type, "domain invalid"))
+        return cgroup_explain_refusal(cgroup, -EOPNOTSUPP, err);
+    return 0;
 }
 
 int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
@@ -289,12 +299,12 @@ int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup 
     }
     if (r == 0 && was_there)
         r = check_not_frozen(cgroup, err);
+    if (r == 0 && cgroup_system_layout(system) == CGROUP_LAYOUT_V2)
+        r = inherit_v2_controllers(cgroup, err);
     if (r < 0) {
         remove_made(cgroup, hierarchies, count, made);
         return r;
     }
-    if (cgroup_system_layout(system) == CGROUP_LAYOUT_V2)
-        inherit_v2_controllers(cgroup);
     *ret_cgroup = take_ptr(&cgroup);
     return 0;
 }
@@ -325,7 +335,9 @@ int cgroup_adopt(struct cgroup_system *system, const char *path, bool gets_contr
         r = 0;
     }
     if (gets_controllers && cgroup_system_layout(system) == CGROUP_LAYOUT_V2)
-        inherit_v2_controllers(cgroup);
+        r = inherit_v2_controllers(cgroup, err);
+    if (r < 0)
+        return r;
     *ret_cgroup = take_ptr(&cgroup);
     return 0;
 }
@@ -364,9 +376,15 @@ static int enter_failed(const struct cgroup *cgroup, const struct cgroup_hierarc
     if (code == ENOSPC && is_v1_cpuset(hierarchy))
         return error_set(err, code, "enter cgroup %s: its cpuset has no CPUs or memory nodes",
                          cgroup->path);
+    if (code == EINVAL && cgroup_list_contains(hierarchy->controllers, ',', "cpu"))
+        return error_set(err, code,
+                         "enter cgroup %s: the process is scheduled in real time, for which the "
+                         "cgroup has no share: set cpu.realtimeRuntime",
+                         cgroup->path);
     errno = code;
-    return error_errno(err, "enter cgroup %s in the hierarchy '%s'", cgroup->path,
-                       hierarchy->is_v2 ? "unified" : hierarchy->controllers);
+    error_errno(err, "enter cgroup %s in the hierarchy '%s'", cgroup->path,
+                hierarchy->is_v2 ? "unified" : hierarchy->controllers);
+    return hierarchy->is_v2 ? cgroup_explain_refusal(cgroup, -code, err) : -code;
 }
 
 static int enter_hierarchy(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
@@ -472,6 +490,17 @@ int cgroup_find_path(const struct cgroup_system *system, pid_t pid, char **ret_p
         return error_set(err, ENOENT, "process %d is in no cgroup of systemd", (int)pid);
     *ret_path = path;
     return 0;
+}
+
+int cgroup_explain_refusal(const struct cgroup *cgroup, int r, struct error *err)
+{
+    const struct cgroup_hierarchy *v2 = cgroup_system_v2(cgroup->system);
+    auto_free char *reason = NULL;
+
+    if (v2 == NULL || (r != -EBUSY && r != -EOPNOTSUPP))
+        return r;
+    reason = domain_refusal(v2, cgroup->relative);
+    return reason == NULL ? r : error_set(err, -r, "enter cgroup %s: %s", cgroup->path, reason);
 }
 
 int cgroup_open_nested(const struct cgroup *cgroup, pid_t pid, int *ret_fd, struct error *err)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cgroups/domain.h"
 
 /* Access to the files of one cgroup in one hierarchy, and walks over nested cgroups. What fails
  * here is often expected (a file that this kernel lacks), so these return bare codes and the
@@ -130,11 +131,8 @@ int cgroup_walk(int parent_fd, const char *name,
 }
 
 /* One write for all; when the kernel refuses one of them, each by itself. What stays disabled is
- * missed, by name, by the write that needs it.
- *
- * EBUSY: the group has processes, and so may not pass on memory or io. It might pass on the others,
- * but then the groups below take no process at all (cgroup-v2.rst, "Threads"). */
-static void enable_at(int fd, const char *directory, const char *names)
+ * missed, by name, by the write that needs it. */
+static void enable_at(const struct cgroup_hierarchy *v2, const char *directory, const char *names)
 {
     auto_free char *file =
         xasprintf("%s%scgroup.subtree_control", directory, directory[0] == '\0' ? "" : "/");
@@ -146,28 +144,28 @@ static void enable_at(int fd, const char *directory, const char *names)
     for (size_t i = 0; i < words.count; i++)
         if (words.items[i][0] != '\0')
             text_addf(&all, "%s+%s", all.length > 0 ? " " : "", words.items[i]);
-    if (all.length == 0)
+    if (all.length == 0 || !domain_may_pass_on(v2, directory))
         return;
-    r = file_write_kernel(fd, file, all.data, NULL);
-    if (r == 0 || r == -EBUSY)
+    r = file_write_kernel(v2->fd, file, all.data, NULL);
+    if (r == 0)
         return;
     for (size_t i = 0; i < words.count && words.count > 1; i++) {
         auto_free char *one = xasprintf("+%s", words.items[i]);
 
-        (void)file_write_kernel(fd, file, one, NULL);
+        (void)file_write_kernel(v2->fd, file, one, NULL);
     }
 }
 
 void cgroup_enable_controllers(const struct cgroup *cgroup, const char *names)
 {
-    int fd = cgroup_system_v2(cgroup->system)->fd;
+    const struct cgroup_hierarchy *v2 = cgroup_system_v2(cgroup->system);
 
-    enable_at(fd, "", names);
+    enable_at(v2, "", names);
     for (const char *slash = strchr(cgroup->relative, '/'); slash != NULL;
          slash = strchr(slash + 1, '/')) {
         auto_free char *directory = xstrndup(cgroup->relative, (size_t)(slash - cgroup->relative));
 
-        enable_at(fd, directory, names);
+        enable_at(v2, directory, names);
     }
 }
 

@@ -47,6 +47,7 @@ static const struct controller_words controllers[CGROUP_CONTROLLER_COUNT] = {
     [CGROUP_NET_CLASS] = { "net_cls", "net_cls", "network class", false },
     [CGROUP_NET_PRIORITY] = { "net_prio", "net_prio", "network priorities", false },
     [CGROUP_RDMA] = { "rdma", "rdma", "RDMA", false },
+    [CGROUP_MISC] = { "misc", "misc", "miscellaneous resources", false },
     [CGROUP_UNIFIED] = { "unified", "unified", "v2 files", true },
 };
 

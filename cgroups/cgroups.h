@@ -48,6 +48,7 @@ enum cgroup_controller {
     CGROUP_NET_CLASS,
     CGROUP_NET_PRIORITY,
     CGROUP_RDMA,
+    CGROUP_MISC,
     CGROUP_UNIFIED, /* any file of the v2 hierarchy */
     CGROUP_CONTROLLER_COUNT,
 };
@@ -180,7 +181,7 @@ struct cgroup_resources {
     struct cgroup_hugepages hugepage_limits;
     struct cgroup_network network;
     struct cgroup_rdmas rdma;
-    struct string_map unified; /* v2 files verbatim */
+    struct string_map unified; /* v2 files verbatim; on v1 what it has without another member */
 };
 
 /** The JSON form of the specification (linux.resources); cgroups/resources_fields.c. */
@@ -200,8 +201,8 @@ struct cgroup_write {
     enum cgroup_controller controller;
     char *file; /* "memory.limit_in_bytes" */
     char *value;
-    bool is_optional; /* the kernel may lack it: a missing file is skipped */
-    bool is_fallback; /* only for the case that the optional write before it found no file */
+    bool is_optional;    /* the kernel may lack it: a missing file is skipped */
+    bool is_alternative; /* to the write before it: one of both has to be taken, and both may be */
 };
 struct cgroup_writes {
     struct cgroup_write *items;
@@ -212,15 +213,16 @@ struct cgroup_writes {
  * Computes the files to write for @resources, in the order they must be written into a new cgroup.
  *
  * On v1 a memory+swap limit goes after the memory limit; on v2 swap is (swap - limit), shares
- * become a weight (the kernel's 1..10000, with 1024 -> 100), a block I/O weight becomes
- * io.bfq.weight or io.weight. A limit, reservation, swap, shares, quota, period, weight or class of
- * zero means "unset", as in runc. A v2 file cpu.max holds quota and period: a period alone removes
- * the quota there. Devices are not part of it (device_filter).
+ * become a weight (the kernel's 1..10000, with 1024 -> 100), a block I/O weight becomes that of the
+ * scheduler BFQ (io.bfq.weight, 1..1000) and that of the cost model (io.weight, 1..10000), as far
+ * as the kernel has them and, for one device, as it uses them. A limit, reservation, swap, shares,
+ * quota, period, weight or class of zero means "unset", as in runc. A v2 file cpu.max holds quota
+ * and period: a period alone removes the quota there. Devices are not part of it (device_filter).
  *
  * @v1_controllers  bit (1 << CGROUP_MEMORY) tells that memory is limited by v1 files; 0 on v2
  *
  * -EINVAL names the member: "memory.swap: 10 is smaller than the limit 20".
- * -EOPNOTSUPP names what the layout cannot do.
+ * -EOPNOTSUPP names what the layout cannot do, and for a v2 file what v1 has in its place.
  */
 int cgroup_limits_plan(const struct cgroup_resources *resources, unsigned v1_controllers,
                        struct cgroup_writes *ret_writes, struct error *err);
@@ -240,8 +242,11 @@ int cgroup_path_parse(const char *path, char **ret_path, struct error *err);
  *
  * A cgroup that exists without processes is taken over as it is.
  *
+ * The cgroups above it stay when it is deleted, as runc leaves them: others may have made them, or
+ * rely on them from then on, and an empty one costs nothing. `berth cgroup rm` removes one.
+ *
  * -EEXIST: it exists and has processes.  -EBUSY: it exists and is frozen.  -EROFS, -EACCES: no
- * rights here.  -EOPNOTSUPP: no hierarchy is mounted.
+ * rights here.  -EOPNOTSUPP: no hierarchy is mounted, or a cgroup above is a place of threads.
  */
 int cgroup_create(struct cgroup_system *system, const char *path, struct cgroup **ret_cgroup,
                   struct error *err);
@@ -348,6 +353,17 @@ int cgroup_clone_fd(struct cgroup *cgroup);
 int cgroup_clone_part_fd(struct cgroup *cgroup);
 
 /**
+ * Says why a v2 cgroup took no process, where its rules are the reason: it passes controllers on,
+ * or is a place of threads (cgroup-v2.rst, "No Internal Process Constraint", "Threads").
+ *
+ * @r    the code of clone3(2) into it, or of writing its cgroup.procs: -EBUSY, -EOPNOTSUPP
+ * @err  keeps what it says of any other failure
+ *
+ * Returns @r.
+ */
+int cgroup_explain_refusal(const struct cgroup *cgroup, int r, struct error *err);
+
+/**
  * Opens the v2 cgroup below @cgroup that process @pid is in, for CLONE_INTO_CGROUP where @cgroup
  * itself answers EBUSY: a container that gave controllers to groups of its own, as systemd does,
  * takes processes in these only (cgroup-v2.rst, "No Internal Process Constraint").
@@ -385,6 +401,8 @@ int cgroup_places_of(struct cgroup_system *system, pid_t pid, struct cgroup_plac
                      struct error *err);
 /** For CLONE_INTO_CGROUP, borrowed; -1: there is no v2 hierarchy, or nothing at that place. */
 int cgroup_places_clone_fd(struct cgroup_places *places);
+/** As cgroup_explain_refusal(). */
+int cgroup_places_explain_refusal(const struct cgroup_places *places, int r, struct error *err);
 /** As cgroup_enter_child(). */
 int cgroup_places_enter_child(const struct cgroup_places *places, bool is_cloned_into,
                               struct error *err);
@@ -442,7 +460,7 @@ struct cgroup_usage {
     bool has_memory_kernel; /* on v2 since Linux 5.18 */
     bool has_swap;          /* swap is counted */
     bool has_swap_peak;     /* v2, since Linux 6.5 */
-    bool has_pids_peak;     /* Linux 6.1 has no such count */
+    bool has_pids_peak;     /* newer kernels */
     uint64_t cpu_ns, cpu_user_ns, cpu_system_ns;
     uint64_t throttled_ns, throttled_periods, periods;
     uint64_t memory_bytes; /* current, with page cache */
@@ -450,10 +468,9 @@ struct cgroup_usage {
     uint64_t memory_limit_bytes; /* UINT64_MAX: none */
     uint64_t memory_file_bytes, memory_inactive_file_bytes, memory_anon_bytes;
     uint64_t memory_kernel_bytes;
-    uint64_t
-        memory_limit_hits; /* how often an allocation met the limit, and memory was reclaimed */
-    uint64_t oom_kills;    /* processes */
-    uint64_t swap_bytes;   /* swap alone, without memory */
+    uint64_t memory_limit_hits; /* allocations that met the limit, so that memory was reclaimed */
+    uint64_t oom_kills;         /* processes */
+    uint64_t swap_bytes;        /* swap alone, without memory */
     uint64_t swap_peak_bytes;
     uint64_t swap_limit_bytes;            /* swap alone; UINT64_MAX: none */
     uint64_t pids, pids_peak, pids_limit; /* of the latter UINT64_MAX: none */

@@ -29,6 +29,19 @@ unsigned limits_cpu_weight(uint64_t shares);
 /** The v2 weight for a block I/O weight of 10 to 1000; linear, as in runc. */
 unsigned limits_io_weight(unsigned weight);
 
+/** Makes a sentence of the failure of one write, @r being the code. */
+int limits_explain(const struct cgroup *cgroup, const struct cgroup_write *write, int r,
+                   struct error *err);
+/** The same when neither of two weights was taken: @write, of a code @r, nor the one before it. */
+int limits_explain_weight(const struct cgroup *cgroup, const struct cgroup_write *write, int r,
+                          struct error *err);
+/**
+ * Says what is wrong with a value of misc.max (pure).
+ *
+ * @capacity  text of misc.capacity; NULL: not in sight
+ */
+char *limits_explain_misc(const char *value, const char *capacity);
+
 /** Plans what to write, and refuses what memory.checkBeforeUpdate forbids: a limit below what is in
  * use. */
 int limits_prepare(const struct cgroup *cgroup, const struct cgroup_resources *resources,

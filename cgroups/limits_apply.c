@@ -10,6 +10,7 @@
 
 #include "cgroups/device_filter.h"
 #include "cgroups/limits.h"
+#include "cgroups/usage.h"
 
 /* Writes what cgroup_limits_plan() decided. On a group in use the right order depends on the values
  * it has: memory+swap may never be below memory, a period never above its quota's parent, a burst
@@ -31,6 +32,26 @@ static int write_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *
     return cgroup_file_write(cgroup, v2, write->file, write->value);
 }
 
+/* Newer kernels take a limit of kernel memory and forget it; older ones round it to pages. */
+static int check_kernel_memory(const struct cgroup *cgroup, const struct cgroup_hierarchy *v1,
+                               const struct cgroup_write *write)
+{
+    auto_free char *text = NULL;
+    int r = cgroup_file_read(cgroup, v1, write->file, &text);
+
+    return r == 0 && usage_parse_limit(text) == UINT64_MAX ? -EOPNOTSUPP : r;
+}
+
+static int write_v1(const struct cgroup *cgroup, const struct cgroup_hierarchy *v1,
+                    const struct cgroup_write *write)
+{
+    int r = cgroup_file_write(cgroup, v1, write->file, write->value);
+
+    if (r == 0 && text_equal(write->file, "memory.kmem.limit_in_bytes"))
+        return check_kernel_memory(cgroup, v1, write);
+    return r;
+}
+
 static int write_file(const struct cgroup *cgroup, const struct cgroup_write *write)
 {
     const struct cgroup_hierarchy *hierarchy =
@@ -41,65 +62,22 @@ static int write_file(const struct cgroup *cgroup, const struct cgroup_write *wr
         return -ENODEV;
     if (hierarchy->is_v2)
         return write_v2(cgroup, hierarchy, write);
-    return cgroup_file_write(cgroup, hierarchy, write->file, write->value);
+    return write_v1(cgroup, hierarchy, write);
 }
 
-/* Whether the machine has the controller of a v2 file, but not this cgroup. */
-static bool is_held_back(const struct cgroup *cgroup, const struct cgroup_hierarchy *v2,
-                         const char *file)
+/* Whether a failure says no more than that this kernel, or this device, goes without the file. */
+static bool is_passed_over(const struct cgroup *cgroup, const struct cgroup_writes *writes,
+                           size_t index, int r)
 {
-    auto_free char *controller = xstrndup(file, strcspn(file, "."));
-    auto_free char *own = NULL;
+    const struct cgroup_write *write = &writes->items[index];
+    bool is_one_of_two = write->is_alternative ||
+                         (index + 1 < writes->count && writes->items[index + 1].is_alternative);
 
-    return cgroup_list_contains(cgroup_system_v2_controllers(cgroup->system), ' ', controller) &&
-           cgroup_file_read(cgroup, v2, "cgroup.controllers", &own) == 0 &&
-           !cgroup_list_contains(own, ' ', controller);
-}
-
-static int explain_missing(const struct cgroup *cgroup, const struct cgroup_write *write,
-                           struct error *err)
-{
-    const struct cgroup_hierarchy *hierarchy =
-        cgroup_system_find(cgroup->system, write->controller);
-
-    if (hierarchy != NULL && faccessat(hierarchy->fd, cgroup->relative, F_OK, 0) < 0)
-        return error_set(err, ENOENT, "cgroup %s does not exist", cgroup->path);
-    if (hierarchy != NULL && hierarchy->is_v2 && is_held_back(cgroup, hierarchy, write->file))
-        return error_set(err, EOPNOTSUPP,
-                         "cannot limit %s: a cgroup above %s does not pass the controller on, "
-                         "maybe because it has processes itself",
-                         cgroup_controller_what(write->controller), cgroup->path);
-    return error_set(err, EOPNOTSUPP, "cannot limit %s: this kernel has no file %s for cgroup %s",
-                     cgroup_controller_what(write->controller), write->file, cgroup->path);
-}
-
-/* Turns the failure of one write into a sentence. */
-static int explain(const struct cgroup *cgroup, const struct cgroup_write *write, int r,
-                   struct error *err)
-{
-    const char *what = cgroup_controller_what(write->controller);
-
-    if (r == -ENODEV && cgroup_system_has_left_out(cgroup->system, write->controller))
-        return error_set(err, EACCES,
-                         "cannot limit %s: this user has no right to cgroup %s in the hierarchy "
-                         "of the %s controller",
-                         what, cgroup->path, cgroup_controller_name(write->controller, false));
-    if (r == -ENODEV && cgroup_system_find(cgroup->system, write->controller) == NULL)
-        return error_set(err, EOPNOTSUPP,
-                         "cannot limit %s: no %s controller is mounted below /sys/fs/cgroup", what,
-                         cgroup_controller_name(write->controller, false));
-    if (r == -ENOENT)
-        return explain_missing(cgroup, write, err);
-    if (r == -EBUSY && text_equal(write->file, "memory.limit_in_bytes"))
-        return error_set(err, EBUSY, "limit memory of cgroup %s to %s bytes: more is in use",
-                         cgroup->path, write->value);
-    if (r == -EINVAL && text_equal(write->file, "memory.limit_in_bytes"))
-        return error_set(err, EINVAL,
-                         "limit memory of cgroup %s to %s bytes: its limit of memory and swap "
-                         "together is lower",
-                         cgroup->path, write->value);
-    errno = -r;
-    return error_errno(err, "set %s of cgroup %s to '%s'", write->file, cgroup->path, write->value);
+    if (cgroup_system_find(cgroup->system, write->controller) == NULL)
+        return false;
+    if (r == -ENODEV) /* of a line for a device: there is no such device */
+        return write->is_optional;
+    return (write->is_optional || is_one_of_two) && (r == -ENOENT || r == -EOPNOTSUPP);
 }
 
 /* Tries what is left to do once. Returns how many writes went on, or the first real failure. */
@@ -112,14 +90,14 @@ static int write_pass(const struct cgroup *cgroup, const struct cgroup_writes *w
     *ret_refusal = 0;
     for (size_t i = 0; i < writes->count; i++) {
         const struct cgroup_write *write = &writes->items[i];
-        int r = 0;
+        int r;
 
         if (states[i] != WRITE_TODO)
             continue;
-        if (!write->is_fallback || states[i - 1] == WRITE_MISSING)
-            r = write_file(cgroup, write);
-        if ((r == -ENOENT || r == -ENODEV) && write->is_optional &&
-            cgroup_system_find(cgroup->system, write->controller) != NULL) {
+        r = write_file(cgroup, write);
+        if (is_passed_over(cgroup, writes, i, r)) {
+            if (write->is_alternative && states[i - 1] == WRITE_MISSING)
+                return limits_explain_weight(cgroup, write, r, err);
             states[i] = WRITE_MISSING;
             progress++;
         } else if (r == -EINVAL) {
@@ -127,7 +105,7 @@ static int write_pass(const struct cgroup *cgroup, const struct cgroup_writes *w
                 *ret_refused = i;
             *ret_refusal = r;
         } else if (r < 0) {
-            return explain(cgroup, write, r, err);
+            return limits_explain(cgroup, write, r, err);
         } else {
             states[i] = WRITE_DONE;
             progress++;
@@ -148,7 +126,7 @@ int limits_write(const struct cgroup *cgroup, const struct cgroup_writes *writes
         if (r < 0)
             return r;
     } while (refusal < 0 && r > 0);
-    return refusal < 0 ? explain(cgroup, &writes->items[refused], refusal, err) : 0;
+    return refusal < 0 ? limits_explain(cgroup, &writes->items[refused], refusal, err) : 0;
 }
 
 static uint64_t read_number(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,

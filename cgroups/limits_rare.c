@@ -6,7 +6,7 @@
 
 #include "cgroups/cgroup_system.h"
 
-/* Plans for block I/O, huge pages, network, RDMA and verbatim v2 files. */
+/* Plans for block I/O, huge pages, network and RDMA. */
 
 static int check_device(const char *member, int64_t major, int64_t minor, struct error *err)
 {
@@ -28,7 +28,9 @@ unsigned limits_io_weight(unsigned weight)
     return 1 + (weight - 10) * 9999 / 990;
 }
 
-/* The scheduler BFQ has its own files; without it v1 kernels before 5.0 and v2's cost model do. */
+/* A weight has a file of the scheduler BFQ, in the specification's own unit, and on v2 one of the
+ * cost model, on v1 before Linux 5.0 one of the scheduler CFQ. Which of them acts is decided by
+ * device, and may change later, so both get it (block/bfq-iosched.rst; cgroup-v2.rst, "IO"). */
 static int plan_weight(struct limits_plan *plan, unsigned weight, struct error *err)
 {
     bool is_v1 = limits_is_v1(plan, CGROUP_BLOCK_IO);
@@ -37,11 +39,10 @@ static int plan_weight(struct limits_plan *plan, unsigned weight, struct error *
     r = check_weight("weight", weight, err);
     if (r < 0 || weight == 0)
         return r;
-    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight" : "io.bfq.weight", "%u", weight)
-        ->is_optional = true;
+    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight" : "io.bfq.weight", "%u", weight);
     limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight" : "io.weight", "%u",
                is_v1 ? weight : limits_io_weight(weight))
-        ->is_fallback = true;
+        ->is_alternative = true;
     return 0;
 }
 
@@ -74,12 +75,11 @@ static int plan_weight_device(struct limits_plan *plan, const struct cgroup_weig
         return r;
     if (weight != 0) {
         limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight_device" : "io.bfq.weight",
-                   "%" PRId64 ":%" PRId64 " %u", device->major, device->minor, weight)
-            ->is_optional = true;
+                   "%" PRId64 ":%" PRId64 " %u", device->major, device->minor, weight);
         limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight_device" : "io.weight",
                    "%" PRId64 ":%" PRId64 " %u", device->major, device->minor,
                    is_v1 ? weight : limits_io_weight(weight))
-            ->is_fallback = true;
+            ->is_alternative = true;
     }
     if (leaf_weight == 0)
         return 0;
@@ -227,44 +227,6 @@ int limits_plan_rdma(struct limits_plan *plan, struct error *err)
             text_addf(&line, " hca_object=%" PRIu32, device->hca_objects);
         if (device->has_hca_handles || device->has_hca_objects)
             limits_add(plan, CGROUP_RDMA, "rdma.max", "%s", line.data);
-    }
-    return 0;
-}
-
-static int check_unified_file(const struct limits_plan *plan, const char *file, struct error *err)
-{
-    const char *dot = strchr(file, '.');
-    auto_free char *controller = NULL;
-
-    if (dot == NULL || dot == file || strchr(file, '/') != NULL || strlen(file) > 255)
-        return error_set(err, EINVAL, "unified: '%s' is no file of a cgroup", file);
-    controller = xstrndup(file, (size_t)(dot - file));
-    for (unsigned i = 0; i < CGROUP_UNIFIED; i++)
-        if (limits_is_v1(plan, i) && text_equal(controller, cgroup_controller_name(i, true)))
-            return error_set(err, EOPNOTSUPP, "unified: the controller of %s is on cgroup v1 here",
-                             file);
-    return 0;
-}
-
-int limits_plan_unified(struct limits_plan *plan, struct error *err)
-{
-    const struct string_map *unified = &plan->resources->unified;
-
-    for (size_t i = 0; i < unified->count; i++) {
-        const char *file = unified->items[i].key;
-        AUTO_CLEAR(strings) struct strings lines = { 0 };
-        int r;
-
-        if (limits_is_v1(plan, CGROUP_UNIFIED))
-            return error_set(err, EOPNOTSUPP, "unified: cgroup v2 is not mounted");
-        r = check_unified_file(plan, file, err);
-        if (r < 0)
-            return r;
-        /* The kernel takes one line with each write. */
-        strings_split(&lines, unified->items[i].value, '\n');
-        for (size_t j = 0; j < lines.count; j++)
-            if (lines.items[j][0] != '\0')
-                limits_add(plan, CGROUP_UNIFIED, file, "%s", lines.items[j]);
     }
     return 0;
 }

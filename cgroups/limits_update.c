@@ -68,6 +68,12 @@ char *limits_undo_value(const char *file, const char *value, const char *text)
     return xstrdup(text[0] != '\0' ? text : "\n");
 }
 
+/* Of two weights one may not have been taken, and so cannot be written back. */
+static bool is_weight(const char *file)
+{
+    return strstr(file, "weight") != NULL && !text_starts(file, "cpu.");
+}
+
 static void add_undo(const struct cgroup *cgroup, const struct cgroup_write *write,
                      struct cgroup_writes *undo)
 {
@@ -87,6 +93,7 @@ static void add_undo(const struct cgroup *cgroup, const struct cgroup_write *wri
         .controller = write->controller,
         .file = xstrdup(write->file),
         .value = value,
+        .is_optional = is_weight(write->file),
     };
 }
 

@@ -10,10 +10,13 @@ libcgroups_a_SOURCES = \
 	cgroups/delegation.c \
 	cgroups/device_filter.c cgroups/device_filter.h \
 	cgroups/device_filter_apply.c \
+	cgroups/domain.c cgroups/domain.h \
 	cgroups/freezer.c \
 	cgroups/limits.c cgroups/limits.h \
 	cgroups/limits_apply.c \
+	cgroups/limits_explain.c \
 	cgroups/limits_rare.c \
+	cgroups/limits_unified.c \
 	cgroups/limits_update.c \
 	cgroups/oom.c \
 	cgroups/resources_fields.c \
@@ -41,6 +44,7 @@ check_PROGRAMS += \
 	tests/unit/test_cgroup_system \
 	tests/unit/test_delegation \
 	tests/unit/test_device_filter \
+	tests/unit/test_domain \
 	tests/unit/test_limits \
 	tests/unit/test_limits_update \
 	tests/unit/test_resources_fields \
@@ -65,6 +69,10 @@ tests_unit_test_delegation_LDFLAGS = -Wl,--wrap=fstatfs,--wrap=faccessat
 
 tests_unit_test_device_filter_SOURCES = tests/unit/test_device_filter.c
 tests_unit_test_device_filter_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_domain_SOURCES = tests/unit/test_domain.c tests/unit/cgroup_tree.h
+tests_unit_test_domain_LDADD = $(cgroups_test_libs)
+tests_unit_test_domain_LDFLAGS = -Wl,--wrap=fstatfs
 
 tests_unit_test_limits_SOURCES = tests/unit/test_limits.c
 tests_unit_test_limits_LDADD = $(cgroups_test_libs)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "cgroups/cgroup.h"
+#include "cgroups/domain.h"
 
 /* Places for one process that are not its container's own cgroup: groups below it, other ones in
  * each hierarchy if asked for, or where another process is. Paths are relative to the hierarchy. */
@@ -195,6 +196,23 @@ static int enter_place(const struct cgroup_places *places, const struct cgroup_h
                      "--cgroup: adding pid %d to cgroup /sys/fs/cgroup/%s%s%s/cgroup.procs: %s",
                      getpid(), hierarchy->mount_name, hierarchy->mount_name[0] != '\0' ? "/" : "",
                      path, code == ENOENT ? "no such file or directory" : strerror(code));
+}
+
+int cgroup_places_explain_refusal(const struct cgroup_places *places, int r, struct error *err)
+{
+    size_t count = 0;
+    const struct cgroup_hierarchy *hierarchies = cgroup_system_hierarchies(places->system, &count);
+
+    for (size_t i = 0; i < count && (r == -EBUSY || r == -EOPNOTSUPP); i++) {
+        auto_free char *reason = NULL;
+
+        if (!hierarchies[i].is_v2 || hierarchies[i].fd < 0 || places->paths[i] == NULL)
+            continue;
+        reason = domain_refusal(&hierarchies[i], places->paths[i]);
+        if (reason != NULL)
+            return error_set(err, -r, "enter cgroup /%s: %s", places->paths[i], reason);
+    }
+    return r;
 }
 
 int cgroup_places_enter_child(const struct cgroup_places *places, bool is_cloned_into,

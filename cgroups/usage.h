@@ -14,6 +14,8 @@ uint64_t usage_parse_limit(const char *text);
 
 /** "some avg10=0.12 avg60=0.00 avg300=0.00 total=34\nfull ..."; NULL: it is something else. */
 struct cgroup_pressure *usage_parse_pressure(const char *text);
+void cgroup_numbers_clear(struct cgroup_numbers *numbers);
+void cgroup_u64s_clear(struct cgroup_u64s *list);
 /** Lines "name number", in their order. */
 void usage_parse_numbers(const char *text, struct cgroup_numbers *ret_numbers);
 /** The same as a JSON object. Caller frees. */

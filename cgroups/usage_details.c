@@ -346,11 +346,9 @@ void cgroup_details_clear(struct cgroup_details *details)
 
     for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
         clear_entries(entries[i]);
-    for (size_t i = 0; i < details->memory_stat.count; i++)
-        free(details->memory_stat.items[i].name);
     for (size_t i = 0; i < details->hugepages.count; i++)
         free(details->hugepages.items[i].key);
-    free(details->memory_stat.items);
+    cgroup_numbers_clear(&details->memory_stat);
     free(details->hugepages.items);
     free(details->per_cpu_ns.items);
     free(details->per_cpu_system_ns.items);

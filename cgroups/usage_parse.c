@@ -47,6 +47,20 @@ struct cgroup_pressure *usage_parse_pressure(const char *text)
     return is_known ? xmemdup(&pressure, sizeof(pressure)) : NULL;
 }
 
+void cgroup_numbers_clear(struct cgroup_numbers *numbers)
+{
+    for (size_t i = 0; i < numbers->count; i++)
+        free(numbers->items[i].name);
+    free(numbers->items);
+    *numbers = (struct cgroup_numbers){ 0 };
+}
+
+void cgroup_u64s_clear(struct cgroup_u64s *list)
+{
+    free(list->items);
+    *list = (struct cgroup_u64s){ 0 };
+}
+
 void usage_parse_numbers(const char *text, struct cgroup_numbers *ret_numbers)
 {
     *ret_numbers = (struct cgroup_numbers){ 0 };

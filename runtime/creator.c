@@ -335,6 +335,9 @@ static int clone_init(struct creation *creation, struct error *err)
         if (pid < 0)
             error_errno(err, "clone the container's init");
     }
+    if (pid < 0 && cgroup_fd >= 0 && err != NULL)
+        (void)cgroup_explain_refusal(container->cgroup, -err->code,
+                                     err); /* or keeps what it says */
     if (pid < 0)
         return err != NULL && err->code != 0 ? -err->code : -EAGAIN;
     container->state.pid = pid;

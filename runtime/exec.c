@@ -410,6 +410,15 @@ static int plan_exec(struct container *container, const struct container_exec_op
     return plan_cgroup(container, options->cgroups, context, err);
 }
 
+/* Where the cgroup is why there is no process, it says what to do. */
+static void explain_clone(const struct exec_context *context, struct error *err)
+{
+    if (context->places != NULL)
+        (void)cgroup_places_explain_refusal(context->places, -err->code, err);
+    else
+        (void)cgroup_explain_refusal(context->cgroup, -err->code, err);
+}
+
 static pid_t start_process(struct exec_context *context, struct error *err)
 {
     int cgroup_fd = -1;
@@ -426,6 +435,8 @@ static pid_t start_process(struct exec_context *context, struct error *err)
     context->is_rootless = spec_find_namespace(context->spec, "user") != NULL && geteuid() != 0;
     pid = clone_with_affinity(context, cgroup_fd, err);
     (void)prctl(PR_SET_DUMPABLE, 1);
+    if (pid < 0 && context->is_cloned_into && err != NULL)
+        explain_clone(context, err);
     return pid;
 }
 

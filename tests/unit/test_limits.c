@@ -12,7 +12,7 @@
 #define ALL_V1 (~0U)
 #define ALL_V2 0U
 
-/* The plan as text: "file=value\n", "?" behind an optional file, "|" before a fallback. */
+/* The plan as text: "file=value\n", "?" behind an optional file, "|" before an alternative. */
 static char *plan_text(const struct cgroup_resources *resources, unsigned v1_controllers)
 {
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
@@ -22,7 +22,7 @@ static char *plan_text(const struct cgroup_resources *resources, unsigned v1_con
     if (cgroup_limits_plan(resources, v1_controllers, &writes, &err) < 0)
         fail_msg("%s", err.message);
     for (size_t i = 0; i < writes.count; i++)
-        text_addf(&text, "%s%s%s=%s\n", writes.items[i].is_fallback ? "|" : "",
+        text_addf(&text, "%s%s%s=%s\n", writes.items[i].is_alternative ? "|" : "",
                   writes.items[i].file, writes.items[i].is_optional ? "?" : "",
                   writes.items[i].value);
     return text_take(&text);
@@ -170,6 +170,43 @@ static void other_controllers_are_reached_by_unified(void **state)
 
     (void)state;
     assert_plan(&resources, ALL_V2, "misc.max=sev 1\nmisc.max=sev_es 2\n");
+    assert_plan(&resources, ALL_V1, "misc.max=sev 1\nmisc.max=sev_es 2\n");
+    pairs[0] = (struct string_pair){ (char *)"io.prio.class", (char *)"idle" };
+    assert_plan(&resources, ALL_V2, "io.prio.class=idle\n");
+    assert_plan(&resources, ALL_V1, "blkio.prio.class=idle\n");
+    pairs[0] = (struct string_pair){ (char *)"io.latency", (char *)"8:0 target=5000" };
+    assert_plan(&resources, ALL_V2, "io.latency=8:0 target=5000\n");
+    pairs[0] = (struct string_pair){ (char *)"memory.high", (char *)"4096" };
+    assert_plan(&resources, ALL_V2, "memory.high=4096\n");
+    pairs[0] = (struct string_pair){ (char *)"io.cost.qos", (char *)"8:0 enable=1" };
+    assert_refused(&resources, ALL_V2, EINVAL,
+                   "unified: io.cost.qos is about a device of the whole machine: write it into the "
+                   "root cgroup, which alone has it");
+}
+
+static void a_refused_value_of_misc_is_explained_by_the_capacity(void **state)
+{
+    static const struct {
+        const char *value, *capacity, *reason;
+    } rows[] = {
+        { "tdx 5", "sev 509\nsev_es 0",
+          "'tdx' is no resource of this machine: misc.capacity of the root cgroup offers sev, "
+          "sev_es" },
+        { "tdx 5", "",
+          "'tdx' is no resource of this machine: misc.capacity of the root cgroup offers nothing" },
+        { "sev many", "sev 509", "what follows 'sev' is neither a number nor max" },
+        { "sev", "sev 509", "what follows 'sev' is neither a number nor max" },
+        { "sev 5", NULL,
+          "it is not a resource of this machine and a number; misc.capacity of the root cgroup, "
+          "which is out of sight here, names the resources" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        auto_free char *reason = limits_explain_misc(rows[i].value, rows[i].capacity);
+
+        assert_string_equal(reason, rows[i].reason);
+    }
 }
 
 static void shares_become_a_weight_with_equal_ends_and_default(void **state)
@@ -254,7 +291,7 @@ static void pids_zero_is_a_limit_and_minus_one_is_none(void **state)
     assert_refused(&resources, ALL_V2, EINVAL, "pids.limit: -2 is neither a number nor -1");
 }
 
-static void block_io_weights_have_a_fallback_and_throttles_a_line_each(void **state)
+static void block_io_weights_go_to_both_policies_and_throttles_get_a_line_each(void **state)
 {
     struct cgroup_weight_device weight = { 8, 0, true, false, 1000, 0 };
     struct cgroup_throttle_device throttles[] = { { 8, 0, 1024 }, { 8, 16, 0 } };
@@ -266,12 +303,12 @@ static void block_io_weights_have_a_fallback_and_throttles_a_line_each(void **st
     resources.block_io.weight_devices = (struct cgroup_weight_devices){ &weight, 1 };
     resources.block_io.write_iops = (struct cgroup_throttle_devices){ throttles, 2 };
     assert_plan(&resources, ALL_V1,
-                "blkio.bfq.weight?=10\n|blkio.weight=10\n"
-                "blkio.bfq.weight_device?=8:0 1000\n|blkio.weight_device=8:0 1000\n"
+                "blkio.bfq.weight=10\n|blkio.weight=10\n"
+                "blkio.bfq.weight_device=8:0 1000\n|blkio.weight_device=8:0 1000\n"
                 "blkio.throttle.write_iops_device=8:0 1024\n"
                 "blkio.throttle.write_iops_device=8:16 0\n");
     assert_plan(&resources, ALL_V2,
-                "io.bfq.weight?=10\n|io.weight=1\nio.bfq.weight?=8:0 1000\n|io.weight=8:0 10000\n"
+                "io.bfq.weight=10\n|io.weight=1\nio.bfq.weight=8:0 1000\n|io.weight=8:0 10000\n"
                 "io.max=8:0 wiops=1024\nio.max=8:16 wiops=max\n");
     resources.block_io.weight = 9;
     assert_refused(&resources, ALL_V1, EINVAL, "blockIO.weight: 9 is not from 10 to 1000");
@@ -309,11 +346,43 @@ static void unified_files_go_line_by_line_to_v2_only(void **state)
     string_map_set(&unified, "io.max", "8:0 rbps=1\n8:16 rbps=2\n");
     resources.unified = unified;
     assert_plan(&resources, ALL_V2, "io.max=8:0 rbps=1\nio.max=8:16 rbps=2\n");
-    assert_refused(&resources, ALL_V1, EOPNOTSUPP, "unified: cgroup v2 is not mounted");
-    assert_refused(&resources, 1U << CGROUP_BLOCK_IO, EOPNOTSUPP,
-                   "unified: the controller of io.max is on cgroup v1 here");
+    assert_plan(&resources, 1U << CGROUP_MEMORY, "io.max=8:0 rbps=1\nio.max=8:16 rbps=2\n");
     unified.items[0].key[2] = '/';
     assert_refused(&resources, ALL_V2, EINVAL, "unified: 'io/max' is no file of a cgroup");
+}
+
+static void on_v1_a_unified_file_is_refused_by_what_stands_for_it(void **state)
+{
+    static const struct {
+        const char *file, *message;
+    } rows[] = {
+        { "memory.max",
+          "unified: memory.max is a file of cgroup v2, but the controller memory is on "
+          "v1 here: set memory.limit instead, which is memory.limit_in_bytes there" },
+        { "memory.high",
+          "unified: memory.high is a file of cgroup v2, but the controller memory is "
+          "on v1 here, which has nothing like it" },
+        { "io.max",
+          "unified: io.max is a file of cgroup v2, but the controller blkio is on v1 here: "
+          "set blockIO.throttleReadBpsDevice and its like instead, which is "
+          "blkio.throttle.read_bps_device there" },
+        { "hugetlb.2MB.max", "unified: hugetlb.2MB.max is a file of cgroup v2, but the controller "
+                             "hugetlb is on v1 here: set hugepageLimits instead, which is "
+                             "hugetlb.SIZE.limit_in_bytes there" },
+        { "cpu.max",
+          "unified: cpu.max is a file of cgroup v2, but the controller cpu is on v1 here: "
+          "set cpu.quota and cpu.period instead, which is cpu.cfs_quota_us there" },
+        { "cgroup.max.depth",
+          "unified: cgroup.max.depth is a file of cgroup v2, which is not mounted" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct string_pair pair = { (char *)rows[i].file, (char *)"1" };
+        struct cgroup_resources resources = { .unified = { &pair, 1 } };
+
+        assert_refused(&resources, ALL_V1, EOPNOTSUPP, rows[i].message);
+    }
 }
 
 static void rdma_devices_are_one_line_each(void **state)
@@ -344,9 +413,11 @@ int main(void)
         cmocka_unit_test(an_idle_group_gets_no_shares),
         cmocka_unit_test(cpusets_are_lists_of_numbers),
         cmocka_unit_test(pids_zero_is_a_limit_and_minus_one_is_none),
-        cmocka_unit_test(block_io_weights_have_a_fallback_and_throttles_a_line_each),
+        cmocka_unit_test(block_io_weights_go_to_both_policies_and_throttles_get_a_line_each),
         cmocka_unit_test(a_hybrid_mixes_files_by_controller),
         cmocka_unit_test(unified_files_go_line_by_line_to_v2_only),
+        cmocka_unit_test(on_v1_a_unified_file_is_refused_by_what_stands_for_it),
+        cmocka_unit_test(a_refused_value_of_misc_is_explained_by_the_capacity),
         cmocka_unit_test(rdma_devices_are_one_line_each),
     };
 
