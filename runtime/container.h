@@ -191,9 +191,10 @@ int rootless_apply_limits(struct container *container, bool is_path_given,
 bool host_setup_is_needed(const struct spec *spec, const struct namespaces_plan *namespaces);
 /** Whether it can be done; writes into @state what will have to be removed at the end. */
 int host_setup_plan(const struct spec *spec, struct state *state, struct error *err);
-/** Does it for the process of @state, which waits for HOST_READY. */
+/** Does it for the process of @state, which waits for HOST_READY. What another made meanwhile is
+ * taken out of @state, which is to be written afterwards. */
 int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces,
-                     const struct state *state, struct error *err);
+                     struct state *state, struct error *err);
 /** Removes at the end what host_setup_plan() wrote down; what is gone already is fine. */
 int host_setup_undo(const struct state *state, struct error *err);
 

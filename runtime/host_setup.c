@@ -52,7 +52,7 @@ int host_setup_plan(const struct spec *spec, struct state *state, struct error *
     return rdt_find_missing(plan, root_fd, &state->rdt_group, &state->rdt_monitor, err);
 }
 
-static int join_class(const struct spec *spec, const struct state *state, struct error *err)
+static int join_class(const struct spec *spec, struct state *state, struct error *err)
 {
     AUTO(rdt_plan) struct rdt_plan *plan = rdt_plan(spec->linux_.intel_rdt, state->id);
     auto_close int root_fd = -1;
@@ -60,7 +60,7 @@ static int join_class(const struct spec *spec, const struct state *state, struct
 
     if (r < 0)
         return r;
-    return rdt_apply(plan, root_fd, state->rdt_group != NULL, state->pid, err);
+    return rdt_apply(plan, root_fd, state->pid, &state->rdt_group, &state->rdt_monitor, err);
 }
 
 int host_setup_undo(const struct state *state, struct error *err)
@@ -83,7 +83,7 @@ int host_setup_undo(const struct state *state, struct error *err)
 }
 
 int host_setup_apply(const struct spec *spec, const struct namespaces_plan *namespaces,
-                     const struct state *state, struct error *err)
+                     struct state *state, struct error *err)
 {
     pid_t pid = state->pid;
     int r = 0;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -269,10 +270,14 @@ static int compare_schemata(const struct rdt_plan *plan, int group_fd, struct er
     return 0;
 }
 
-static int make_directory(int root_fd, const char *path, struct error *err)
+/* @made  its name, as it is to be ours; NULL afterwards when somebody else made it meanwhile */
+static int make_directory(int root_fd, const char *path, char **made, struct error *err)
 {
-    if (mkdirat(root_fd, path, 0755) < 0 && errno != EEXIST)
+    if (mkdirat(root_fd, path, 0755) == 0)
+        return 0;
+    if (errno != EEXIST)
         return explain(root_fd, error_errno(err, "linux.intelRdt: make '%s'", path), err);
+    free(take_ptr(made));
     return 0;
 }
 
@@ -288,27 +293,50 @@ static int add_process(int root_fd, const char *directory, pid_t pid, struct err
                  : 0;
 }
 
-int rdt_apply(const struct rdt_plan *plan, int root_fd, bool is_new, pid_t pid, struct error *err)
+/* Makes the class and fills it, or finds it as it has to be. */
+static int provide_class(const struct rdt_plan *plan, int root_fd, char **group, struct error *err)
 {
     auto_close int group_fd = -1;
     int r;
 
-    if (is_new) {
-        r = make_directory(root_fd, plan->group, err);
+    if (*group != NULL) {
+        r = make_directory(root_fd, plan->group, group, err);
         if (r < 0)
             return r;
     }
     group_fd = openat(root_fd, plan->group, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (group_fd < 0)
         return error_errno(err, "linux.intelRdt: open class '%s'", plan->group);
-    r = is_new ? write_schemata(root_fd, group_fd, &plan->schemata, err)
-               : compare_schemata(plan, group_fd, err);
-    if (r < 0)
-        return r;
-    r = add_process(root_fd, plan->group, pid, err);
+    return *group != NULL ? write_schemata(root_fd, group_fd, &plan->schemata, err)
+                          : compare_schemata(plan, group_fd, err);
+}
+
+/* Between programs that change it by more than one file (kernel, filesystems/resctrl.rst): else a
+ * class that another create has just made would be compared before it has its schemata. */
+static int lock_tree(int root_fd, struct error *err)
+{
+    if (flock(root_fd, LOCK_EX) < 0)
+        return error_errno(err, "lock " RDT_ROOT);
+    return 0;
+}
+
+int rdt_apply(const struct rdt_plan *plan, int root_fd, pid_t pid, char **group, char **monitor,
+              struct error *err)
+{
+    bool was_new = *group != NULL;
+    int r;
+
+    r = lock_tree(root_fd, err);
+    if (r == 0)
+        r = provide_class(plan, root_fd, group, err);
+    if (r == 0)
+        r = add_process(root_fd, plan->group, pid, err);
     if (r < 0 || plan->monitor == NULL)
         return r;
-    r = make_directory(root_fd, plan->monitor, err);
+    /* In a class of our own it goes with the class. */
+    if (was_new && *group == NULL)
+        *monitor = xstrdup(plan->monitor);
+    r = make_directory(root_fd, plan->monitor, monitor, err);
     return r < 0 ? r : add_process(root_fd, plan->monitor, pid, err);
 }
 
@@ -319,10 +347,28 @@ int rdt_remove(int root_fd, const char *path, struct error *err)
     return 0;
 }
 
+/* Takes back what a failed rdt_apply() made, so that the next update begins anew. */
+static int forget_new(struct container *container, int root_fd)
+{
+    struct state *state = &container->state;
+    int r = 0;
+
+    if (state->rdt_monitor != NULL)
+        r = rdt_remove(root_fd, state->rdt_monitor, NULL);
+    if (r == 0 && state->rdt_group != NULL)
+        r = rdt_remove(root_fd, state->rdt_group, NULL);
+    if (r < 0)
+        return r;
+    free(take_ptr(&state->rdt_monitor));
+    free(take_ptr(&state->rdt_group));
+    return state_write(container->dir_fd, state, NULL);
+}
+
 static int apply_new(struct container *container, const struct rdt_plan *plan, int root_fd,
                      struct error *err)
 {
     struct state *state = &container->state;
+    bool was_new;
     int r;
 
     r = rdt_find_missing(plan, root_fd, &state->rdt_group, &state->rdt_monitor, err);
@@ -331,23 +377,26 @@ static int apply_new(struct container *container, const struct rdt_plan *plan, i
     r = state_write(container->dir_fd, state, err);
     if (r < 0)
         return r;
-    return rdt_apply(plan, root_fd, state->rdt_group != NULL, state->pid, err);
+    was_new = state->rdt_group != NULL;
+    r = rdt_apply(plan, root_fd, state->pid, &state->rdt_group, &state->rdt_monitor, err);
+    if (r < 0) {
+        (void)forget_new(container, root_fd); /* else `delete` does it */
+        return r;
+    }
+    return was_new && state->rdt_group == NULL ? state_write(container->dir_fd, state, err) : 0;
 }
 
-int rdt_update(struct container *container, const char *l3_cache_schema, const char *mem_bw_schema,
-               struct error *err)
+int rdt_change(struct container *container, int root_fd, const char *l3_cache_schema,
+               const char *mem_bw_schema, struct error *err)
 {
     struct spec_intel_rdt changed = { .l3_cache_schema = (char *)l3_cache_schema,
                                       .mem_bw_schema = (char *)mem_bw_schema };
     AUTO(rdt_plan) struct rdt_plan *plan = NULL;
-    auto_close int root_fd = -1, group_fd = -1;
+    auto_close int group_fd = -1;
     const struct spec *spec = NULL;
     int r;
 
     r = container_spec(container, &spec, err);
-    if (r < 0)
-        return r;
-    r = rdt_open(&root_fd, err);
     if (r < 0)
         return r;
     if (spec->linux_.intel_rdt != NULL)
@@ -361,5 +410,15 @@ int rdt_update(struct container *container, const char *l3_cache_schema, const c
     group_fd = openat(root_fd, plan->group, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (group_fd < 0)
         return error_errno(err, "linux.intelRdt: open class '%s'", plan->group);
-    return write_schemata(root_fd, group_fd, &plan->schemata, err);
+    r = lock_tree(root_fd, err);
+    return r < 0 ? r : write_schemata(root_fd, group_fd, &plan->schemata, err);
+}
+
+int rdt_update(struct container *container, const char *l3_cache_schema, const char *mem_bw_schema,
+               struct error *err)
+{
+    auto_close int root_fd = -1;
+    int r = rdt_open(&root_fd, err);
+
+    return r < 0 ? r : rdt_change(container, root_fd, l3_cache_schema, mem_bw_schema, err);
 }

@@ -43,11 +43,13 @@ int rdt_find_missing(const struct rdt_plan *plan, int root_fd, char **ret_group,
 
 /**
  * Makes what is missing, writes the schemata, assigns @pid. A class that was there already is not
- * changed: its schemata have to be the same.
+ * changed: its schemata have to be the same. Locks the tree until @root_fd is closed.
  *
- * @is_new  rdt_find_missing() said that the class is to be made
+ * @group, @monitor  as rdt_find_missing() gave them. Afterwards they are what this call made, also
+ *                   when it fails: a class that another made meanwhile is not ours to remove
  */
-int rdt_apply(const struct rdt_plan *plan, int root_fd, bool is_new, pid_t pid, struct error *err);
+int rdt_apply(const struct rdt_plan *plan, int root_fd, pid_t pid, char **group, char **monitor,
+              struct error *err);
 
 /** Removes a directory that rdt_find_missing() named; its processes fall back to the class above.
  * Returns 0 also when it is gone. */
@@ -65,5 +67,8 @@ struct container;
  */
 int rdt_update(struct container *container, const char *l3_cache_schema, const char *mem_bw_schema,
                struct error *err);
+/** rdt_update() in a tree that is open; tests have one of their own. */
+int rdt_change(struct container *container, int root_fd, const char *l3_cache_schema,
+               const char *mem_bw_schema, struct error *err);
 
 #endif
