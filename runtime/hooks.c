@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -222,26 +223,27 @@ static int ended_by_signal(int number, struct error *err)
     return error_set(err, ECANCELED, "was ended by signal %d (%s)", number, description);
 }
 
-static int wait_hook(pid_t pid, const struct spec_hook *hook, struct error *err)
+/* Itself too, if it has not yet come to make its group. */
+static void kill_hook(pid_t pid)
 {
-    auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    bool is_late = false;
-    int status = 0, r;
+    (void)kill(-pid, SIGKILL);
+    (void)kill(pid, SIGKILL);
+}
 
-    if (pidfd >= 0) {
-        r = process_wait_end(pidfd, timeout_ms(hook), err);
-        is_late = r <= 0;
-    }
-    if (is_late) {
-        /* Itself too, if it has not yet come to make its group. */
-        (void)kill(-pid, SIGKILL);
-        (void)kill(pid, SIGKILL);
-    }
+static int wait_hook(pid_t pid, int pidfd, const struct spec_hook *hook, struct error *err)
+{
+    int status = 0, ended;
+
+    ended = process_wait_end(pidfd, timeout_ms(hook), err);
+    if (ended <= 0)
+        kill_hook(pid);
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
             return error_errno(err, "wait for the hook");
     }
-    if (is_late)
+    if (ended < 0)
+        return ended;
+    if (ended == 0)
         return error_set(err, ETIMEDOUT, "did not end within %d s and was killed", hook->timeout);
     if (WIFSIGNALED(status))
         return ended_by_signal(WTERMSIG(status), err);
@@ -250,8 +252,21 @@ static int wait_hook(pid_t pid, const struct spec_hook *hook, struct error *err)
     return 0;
 }
 
+/* Made together with its pidfd, without which nobody would know when its time is up: so a want of
+ * descriptors fails before the hook has begun. */
+static pid_t clone_hook(int *ret_pidfd)
+{
+    struct clone_args arguments = {
+        .flags = CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+        .exit_signal = SIGCHLD,
+    };
+
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
 static int start_hook(const struct hook_run *run, const struct hook_output *output, pid_t *ret_pid,
-                      struct error *err)
+                      int *ret_pidfd, struct error *err)
 {
     auto_close int read_fd = -1, write_fd = -1;
     size_t length = strlen(run->state_json);
@@ -265,9 +280,9 @@ static int start_hook(const struct hook_run *run, const struct hook_output *outp
     read_fd = pipe_fds[0];
     write_fd = pipe_fds[1];
     (void)fcntl(write_fd, F_SETPIPE_SZ, 65536);
-    pid = fork();
+    pid = clone_hook(ret_pidfd);
     if (pid < 0)
-        return error_errno(err, "fork");
+        return error_errno(err, "make its process");
     if (pid == 0)
         run_hook_child(run, read_fd, output);
     /* A hook need not read it. */
@@ -279,14 +294,15 @@ static int start_hook(const struct hook_run *run, const struct hook_output *outp
 static int run_hook(const struct hook_run *run, struct error *err)
 {
     struct hook_output kept = { { -1, -1 } };
+    auto_close int pidfd = -1;
     pid_t pid = 0;
     int r;
 
     r = keep_output(&kept, run->output, err);
     if (r == 0)
-        r = start_hook(run, &kept, &pid, err);
+        r = start_hook(run, &kept, &pid, &pidfd, err);
     if (r == 0)
-        r = wait_hook(pid, run->hook, err);
+        r = wait_hook(pid, pidfd, run->hook, err);
     return finish_output(&kept, run->output, r, err);
 }
 

@@ -104,6 +104,15 @@ poststop stopped hooked in $bundle env 2" ]
     nothing_is_left slow
 }
 
+@test "a hook's timeout holds also where no process can be opened by its pid" {
+    command -v strace > /dev/null || skip "needs strace"
+    configure '.hooks = {createRuntime: [{path: "/bin/sleep", args: ["sleep", "60"], timeout: 1}]}'
+    run -1 timeout 20 strace -f -o /dev/null -e trace=pidfd_open -e inject=pidfd_open:error=EMFILE \
+        berth-oci --root "$ROOT" run -b "$BUNDLE" slow
+    expect_text "error running createRuntime hook #0: '/bin/sleep': did not end within 1 s and was killed"
+    nothing_is_left slow
+}
+
 @test "annotations name files that hooks' output is appended to" {
     local kind
     all_hooks none
