@@ -43,11 +43,6 @@ bool log_is_debug(void)
     return settings.is_debug;
 }
 
-int log_fd(void)
-{
-    return settings.fd;
-}
-
 /* One event is one line, and no byte of it means anything to a terminal. */
 static void add_plain(struct text *line, const char *message)
 {

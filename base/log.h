@@ -25,7 +25,6 @@ void log_configure(const char *program, int fd, enum log_format format, bool is_
 /** Errors only, these and warnings, or everything; in place of is_debug. */
 void log_set_level(enum log_level level);
 bool log_is_debug(void);
-int log_fd(void); /* as configured; borrowed */
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -223,17 +223,18 @@ static int report_created(struct init *init, struct error *err)
 }
 
 /* An init may wait for long, and whatever gets into its pid namespace meanwhile can look at what it
- * has open: no directory of the host, no cgroup (CVE-2024-21626). */
+ * has open: no directory of the host, no cgroup (CVE-2024-21626), and not its creator's log, to
+ * which nothing is left to say: errors go to the starter. */
 static int close_what_is_done_with(const struct init *init, struct error *err)
 {
     const struct hook_output *output = init->context->hook_output;
-    const int kept[] = { init->context->listen_fd,
-                         init->peer_fd,
-                         init->master_fd,
-                         log_fd(),
+    const int kept[] = { init->context->listen_fd, init->peer_fd, init->master_fd,
                          output != NULL ? output->fds[0] : -1,
                          output != NULL ? output->fds[1] : -1 };
 
+    /* Its number may soon be another file's. */
+    log_configure("berth", -1, LOG_PLAIN, false);
+    log_set_level(LOG_LEVEL_ERROR);
     return fd_close_all_but(kept, ARRAY_SIZE(kept), 3 + init->context->launch->preserve_fds, err);
 }
 

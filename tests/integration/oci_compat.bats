@@ -80,7 +80,8 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     local pid
 
     exec 7< "$BUNDLE"
-    create --pid-file "$BATS_TEST_TMPDIR/pid" one
+    oci --debug --log "$BATS_TEST_TMPDIR/log" create --pid-file "$BATS_TEST_TMPDIR/pid" -b "$BUNDLE" one < /dev/null > /dev/null 2>&1
+    [ -s "$BATS_TEST_TMPDIR/log" ]
     pid=$(cat "$BATS_TEST_TMPDIR/pid")
     run -0 find "/proc/$pid/fd" -mindepth 1 -printf '%l\n'
     [ -n "$output" ]
