@@ -300,8 +300,8 @@ struct launch_program {
 int launch_identity_child(const struct launch_plan *plan, struct launch_program *ret_program,
                           struct error *err);
 /**
- * no_new_privs, the filter and the last capabilities: afterwards the process may do what the
- * program may, and nothing else.
+ * A low RLIMIT_NOFILE, no_new_privs, the filter and the last capabilities: afterwards the process
+ * may do what the program may, and nothing else.
  *
  * @peer_fd  who gets the filter's listener; -1: nobody, then the calls that are notified fail with
  *           ENOSYS

@@ -317,6 +317,10 @@ static int load_filter(const struct launch_plan *plan, int peer_fd, struct error
                 ? seccomp_listener_load_child(plan->filter, peer_fd, err)
                 : seccomp_filter_apply(plan->filter, NULL, err);
 
+    if (r == -EMFILE)
+        return error_set(err, EMFILE,
+                         "linux.seccomp: no descriptor is left for the listener: "
+                         "process.rlimits: RLIMIT_NOFILE is too low");
     return r < 0 ? error_prefix(err, r, "linux.seccomp") : 0;
 }
 
@@ -325,6 +329,9 @@ int launch_confine_child(const struct launch_plan *plan, int peer_fd, struct err
     bool has_no_new_privileges = plan->process->no_new_privileges;
     int r;
 
+    r = rlimits_apply_low_nofile(&plan->process->rlimits, err);
+    if (r < 0)
+        return r;
     if (has_no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_errno(err, "set no_new_privs");
     if (plan->filter != NULL && !has_no_new_privileges) {

@@ -110,8 +110,13 @@ int capabilities_apply(const struct capability_sets *sets, struct error *err);
 
 /** Known names, none twice, soft not above hard: "process.rlimits[1].type: ..." */
 int rlimits_check(const struct spec_rlimits *rlimits, struct error *err);
-/** setrlimit(2), in the order given. -EPERM tells both values and what right is missing. */
+/* Descriptors that the steps up to exec never need more of. */
+#define RLIMIT_NOFILE_ROOM 1024
+/** setrlimit(2), in the order given. -EPERM tells both values and what right is missing. An
+ * RLIMIT_NOFILE below RLIMIT_NOFILE_ROOM is left to rlimits_apply_low_nofile(). */
 int rlimits_apply(const struct spec_rlimits *rlimits, struct error *err);
+/** For the end: what suffices for the program may be too low for the steps before it. */
+int rlimits_apply_low_nofile(const struct spec_rlimits *rlimits, struct error *err);
 
 /* --- scheduling.c: each only when given, all of the calling thread ---------------------------- */
 

@@ -95,21 +95,50 @@ static int explain_refusal(const struct spec_rlimit *rlimit, int number, struct 
                      number == RLIMIT_NOFILE ? " and a fs.nr_open that is as high" : "");
 }
 
+static int apply_one(const struct spec_rlimit *rlimit, int number, uint64_t soft, struct error *err)
+{
+    const struct rlimit value = { .rlim_cur = soft, .rlim_max = rlimit->hard };
+
+    if (setrlimit((__rlimit_resource_t)number, &value) == 0)
+        return 0;
+    if (errno == EPERM)
+        return explain_refusal(rlimit, number, err);
+    return error_errno(err, "set %s to %" PRIu64 ":%" PRIu64, rlimit->type, rlimit->soft,
+                       rlimit->hard);
+}
+
 int rlimits_apply(const struct spec_rlimits *rlimits, struct error *err)
 {
+    int r = 0;
+
     assert(rlimits != NULL);
 
-    for (size_t i = 0; i < rlimits->count; i++) {
+    for (size_t i = 0; i < rlimits->count && r == 0; i++) {
         const struct spec_rlimit *rlimit = &rlimits->items[i];
-        const struct rlimit value = { .rlim_cur = rlimit->soft, .rlim_max = rlimit->hard };
         int number = find_number(rlimit->type);
+        uint64_t soft = rlimit->soft;
 
-        if (setrlimit((__rlimit_resource_t)number, &value) == 0)
-            continue;
-        if (errno == EPERM)
-            return explain_refusal(rlimit, number, err);
-        return error_errno(err, "set %s to %" PRIu64 ":%" PRIu64, rlimit->type, rlimit->soft,
-                           rlimit->hard);
+        if (number == RLIMIT_NOFILE && soft < RLIMIT_NOFILE_ROOM) {
+            if (rlimit->hard < RLIMIT_NOFILE_ROOM)
+                continue;
+            soft = RLIMIT_NOFILE_ROOM;
+        }
+        r = apply_one(rlimit, number, soft, err);
     }
-    return 0;
+    return r;
+}
+
+int rlimits_apply_low_nofile(const struct spec_rlimits *rlimits, struct error *err)
+{
+    int r = 0;
+
+    assert(rlimits != NULL);
+
+    for (size_t i = 0; i < rlimits->count && r == 0; i++) {
+        const struct spec_rlimit *rlimit = &rlimits->items[i];
+
+        if (rlimit->soft < RLIMIT_NOFILE_ROOM && find_number(rlimit->type) == RLIMIT_NOFILE)
+            r = apply_one(rlimit, RLIMIT_NOFILE, rlimit->soft, err);
+    }
+    return r;
 }

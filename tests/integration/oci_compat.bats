@@ -178,3 +178,23 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     run -0 oci kill --all one 0
     [ -z "$output" ]
 }
+
+@test "a low limit of open files is the program's, not that of the steps before it" {
+    local limits
+
+    for limits in "6 6" "10 20" "10 4000"; do
+        rm -f "$BATS_TEST_TMPDIR/hook"
+        configure --argjson soft "${limits% *}" --argjson hard "${limits#* }" --arg file "$BATS_TEST_TMPDIR/hook" '.process.args = ["sh", "-c", "ulimit -n; ulimit -Hn"]
+            | .process.rlimits = [{type: "RLIMIT_NOFILE", soft: $soft, hard: $hard}]
+            | .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "ulimit -n"]}]
+            | .annotations = {"run.oci.hooks.stdout": $file}'
+        run oci run -b "$BUNDLE" one
+        expect_status 0
+        [ "$output" = "${limits% *}"$'\n'"${limits#* }" ]
+        [ "$(cat "$BATS_TEST_TMPDIR/hook")" = "${limits% *}" ]
+        oci create -b "$BUNDLE" one < /dev/null > "$BATS_TEST_TMPDIR/output" 2>&1
+        oci start one
+        wait_until 10 grep -q "^${limits#* }$" "$BATS_TEST_TMPDIR/output"
+        oci delete -f one
+    done
+}
