@@ -179,6 +179,22 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     [ -z "$output" ]
 }
 
+@test "annotations of crun's that are not done here are refused by name, others are passed over" {
+    local name
+
+    for name in delegate-cgroup handler seccomp.plugins seccomp.receiver seccomp_bpf_data \
+        seccomp_fail_unknown_syscall systemd.force_cgroup_v1 timens_offset; do
+        configure --arg name "run.oci.$name" '.annotations = {($name): "1"}'
+        run -1 oci create -b "$BUNDLE" one
+        expect_text "annotation run.oci.$name: is not supported: "
+        [ ! -e "$ROOT/one" ]
+    done
+    configure '.annotations = {"run.oci.delegate-cgroup": "0", "run.oci.nonsense": "1", "color": "run.oci.handler"}'
+    create one
+    oci start one
+    [ "$(oci state one | jq -r .annotations.color)" = run.oci.handler ]
+}
+
 @test "a low limit of open files is the program's, not that of the steps before it" {
     local limits
 
