@@ -42,6 +42,7 @@ libruntime_a_SOURCES = \
 	runtime/rlimits.c \
 	runtime/root_move.c \
 	runtime/rootfs.c \
+	runtime/rootfs_sources.c \
 	runtime/rootless.c \
 	runtime/rootfs_terminal.c \
 	runtime/runtime.c \

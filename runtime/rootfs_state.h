@@ -22,4 +22,14 @@ struct rootfs {
     size_t attached_count;
 };
 
+/* --- rootfs_sources.c */
+
+/** Whether mounts of the container's namespace stay peers of the host's. */
+bool rootfs_is_shared(const struct rootfs_plan *plan);
+/** The directory that root.path names, or where the root is attached instead of there. */
+int rootfs_open_directory(const struct rootfs_plan *plan, int *ret_fd, struct error *err);
+/** The root as a detached, private mount. @is_child: in the container's mount namespace */
+int rootfs_make_root(const struct rootfs_plan *plan, int directory_fd, bool is_child, int *ret_fd,
+                     struct error *err);
+
 #endif
