@@ -92,6 +92,7 @@ enum sync_type {
     SYNC_START,          /* starter */
     SYNC_STARTED,        /* init: the next thing is exec, seen as end of file */
     SYNC_LISTENER,       /* init: only after STARTED and when there is one; fd 0: it */
+    SYNC_SOURCE,         /* creator: after HOST_READY, one for each bind; fd 0: it */
     SYNC_ERROR,          /* either: struct error */
 };
 const char *sync_name(uint32_t type);
@@ -105,6 +106,11 @@ void sync_send_error(int fd, const struct error *error);
  * Returns 1; 0 at end of file; an ERROR of the peer becomes the result.
  */
 int sync_expect(int fd, enum sync_type expected, int *ret_fds, struct error *err);
+/** One source of a bind: a descriptor (borrowed), or, where @text is given, that of a link. */
+int sync_send_source(int fd, int source_fd, const char *text, struct error *err);
+/** @ret_source_fd, @ret_text: only the one that was sent is written, the caller's afterwards;
+ * @ret_text may be NULL where none is expected. */
+int sync_receive_source(int fd, int *ret_source_fd, char **ret_text, struct error *err);
 
 /* --- namespaces.c
  * ------------------------------------------------------------------------------------ */

@@ -159,11 +159,9 @@ static int plan_all(struct creation *creation, struct error *err)
     r = hook_output_open(creation->spec, &creation->hook_output, err);
     if (r < 0)
         return r;
-    if (!has_notify_socket(creation)) { /* else one of them has still to be made */
-        r = rootfs_open_sources(creation->rootfs, err);
-        if (r < 0)
-            return r;
-    }
+    r = rootfs_prepare(creation->rootfs, err);
+    if (r < 0)
+        return r;
     return namespaces_open(creation->spec, &creation->namespaces, err);
 }
 
@@ -418,11 +416,11 @@ int creation_hand_over(struct creation *creation, struct error *err)
 
 static bool needs_host(const struct creation *creation)
 {
-    return creation->container->state.scope != NULL ||
+    return creation->container->state.scope != NULL || rootfs_gives_sources(creation->rootfs) ||
            host_setup_is_needed(creation->spec, &creation->namespaces);
 }
 
-/* What the init waits for; then HOST_READY. */
+/* What the init waits for; then HOST_READY. Interfaces come last, as nothing takes them back. */
 static int set_up_from_host(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -431,8 +429,12 @@ static int set_up_from_host(struct creation *creation, struct error *err)
     if (container->state.scope != NULL)
         r = creation_make_scope(creation, container->state.pid, err);
     if (r == 0)
+        r = rootfs_open_sources_of(creation->rootfs, container->state.pid, container->pidfd, err);
+    if (r == 0)
         r = host_setup_apply(creation->spec, &creation->namespaces, &container->state, err);
-    return r < 0 ? r : sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+    if (r == 0)
+        r = sync_send(container->sync_fd, SYNC_HOST_READY, NULL, 0, err);
+    return r < 0 ? r : rootfs_send_sources(creation->rootfs, container->sync_fd, err);
 }
 
 static int make_container(struct creation *creation, struct error *err)
@@ -447,8 +449,6 @@ static int make_container(struct creation *creation, struct error *err)
         return r;
     if (has_notify_socket(creation)) {
         r = notify_make_directory(container->dir_fd, err);
-        if (r == 0)
-            r = rootfs_open_sources(creation->rootfs, err);
         if (r < 0)
             return r;
     }

@@ -23,7 +23,9 @@
  *
  *   creator                                   init
  *     |  clone, id maps, cgroup               |
- *     |  HOST_READY  --------------------->   | mounts, devices
+ *     |  HOST_READY  --------------------->   |
+ *     |  SOURCE ...  --------------------->   | only for a user namespace that root made
+ *     |                                       | mounts, devices
  *     |  <--------------------------  HOOKS   | only when there are hooks before the pivot
  *     |  HOOKS_DONE  --------------------->   | createContainer hooks, pivot, identity
  *     |  <------------------------  CREATED   | with the terminal's descriptor
@@ -109,8 +111,10 @@ static int prepare_namespaces(const struct init_context *context, struct error *
             return r;
     }
     if (plan->has_new_user || plan->has_joined_user) {
-        /* The namespace's root may not be let into the user's folders. */
-        r = rootfs_open_sources_child(context->rootfs, err);
+        /* The namespace's root may not be let into the folders of whoever made it. */
+        r = rootfs_gives_sources(context->rootfs)
+                ? rootfs_receive_sources_child(context->rootfs, context->sync_fd, err)
+                : rootfs_open_sources_child(context->rootfs, err);
         if (r < 0)
             return r;
         r = become_namespace_root(err);

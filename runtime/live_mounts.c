@@ -16,8 +16,9 @@
 #include "runtime/procfs.h"
 #include "runtime/rootfs_state.h"
 
-/* Mounts of a running container. Sources are opened on the host, as detached mounts; then a child
- * enters the container's mount namespace (and its user namespace, so that new file systems are the
+/* Mounts of a running container. Sources are opened on the host, as detached mounts (for a user
+ * namespace from a copy of the host's mounts, in which flags are locked); then a child enters
+ * the container's mount namespace (and its user namespace, so that new file systems are the
  * container's) and goes through the same steps as the init did, each onto a descriptor that was
  * opened inside the root. A process of the container may swap links meanwhile: then the mount is
  * somewhere else in the container, which is noticed, or fails; it is never outside.
@@ -189,6 +190,12 @@ static int check_plan(const struct rootfs_plan *plan, struct error *err)
     return r;
 }
 
+/* An ordinary user owns the user namespace, and has no right that it has not. */
+static bool has_locked_mounts(const struct change *change)
+{
+    return (change->flags & CLONE_NEWUSER) != 0 && geteuid() == 0;
+}
+
 int container_add_mounts(struct container *container, const struct spec_mounts *mounts,
                          struct error *err)
 {
@@ -208,7 +215,7 @@ int container_add_mounts(struct container *container, const struct spec_mounts *
     r = check_plan(plan, err);
     if (r < 0)
         return r;
-    r = rootfs_open_binds(plan, err);
+    r = rootfs_open_binds(plan, has_locked_mounts(&change) ? change.pidfd : -1, err);
     if (r < 0)
         return r;
     change.plan = plan;

@@ -29,6 +29,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_apply.c \
 	runtime/mount_idmap.c \
 	runtime/mount_label.c \
+	runtime/mount_namespace.c \
 	runtime/mount_options.c \
 	runtime/mount_plan.c \
 	runtime/namespaces.c \
@@ -86,6 +87,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_apply.h \
 	runtime/mount_idmap.h \
 	runtime/mount_label.h \
+	runtime/mount_namespace.h \
 	runtime/mount_options.h \
 	runtime/mount_plan.h \
 	runtime/net_devices.h \

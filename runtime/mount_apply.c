@@ -342,7 +342,7 @@ static int make_mount(struct rootfs *rootfs, const struct mount_step *step,
     }
 }
 
-static int set_id_map(const struct mount_step *step, int mount_fd, struct error *err)
+int mount_step_map_ids(const struct mount_step *step, int mount_fd, struct error *err)
 {
     auto_close int namespace_fd = -1;
     int r;
@@ -390,28 +390,22 @@ static int copy_source(const struct mount_step *step, int root_fd, int *ret_moun
     return mount_clone(AT_FDCWD, step->source, options->is_bind_recursive, ret_mount_fd, err);
 }
 
-int mount_step_open_source(const struct mount_step *step, int root_fd, const char *label,
-                           int *ret_mount_fd, struct error *err)
+int mount_step_copy_source(const struct mount_step *step, int root_fd, int *ret_mount_fd,
+                           struct error *err)
 {
-    const struct mount_options *options = &step->options;
-    auto_close int fd = -1;
-    int r;
+    int r = copy_source(step, root_fd, ret_mount_fd, err);
 
-    if (step->kind != MOUNT_BIND)
-        r = make_file_system(step, label, NULL, &fd, err);
-    else
-        r = copy_source(step, root_fd, &fd, err);
-    if (r == -EINVAL && step->kind == MOUNT_BIND && !options->is_bind_recursive)
+    if (r == -EINVAL && !step->options.is_bind_recursive)
         return error_set(err, EINVAL,
                          "it cannot be copied alone (in a user namespace a mount below it must not "
                          "be uncovered: use 'rbind')");
-    if (r < 0)
-        return r;
-    r = set_id_map(step, fd, err);
-    if (r < 0)
-        return r;
-    *ret_mount_fd = take_fd(&fd);
-    return 0;
+    return r;
+}
+
+int mount_step_make(const struct mount_step *step, const char *label, int *ret_mount_fd,
+                    struct error *err)
+{
+    return make_file_system(step, label, NULL, ret_mount_fd, err);
 }
 
 static int keep_opened(const struct mount_step *step, int *ret_mount_fd, struct error *err)
@@ -453,19 +447,15 @@ static int change_locked_bind(const struct mount_options *options, int mount_fd,
     return r < 0 ? r : mount_change(mount_fd, set, clear, false, err);
 }
 
-/* Whether flags are locked is the kernel's matter only where the init copied the source itself, so
- * the creator's copies for a user namespace are treated alike. */
-static int change_bind(const struct rootfs *rootfs, const struct mount_options *options,
-                       int mount_fd, struct error *err)
+static int change_bind(const struct mount_options *options, int mount_fd, struct error *err)
 {
     uint64_t set = 0, clear = 0;
-    int r = -EPERM;
+    int r;
 
     if (options->attr_set == 0 && options->attr_clear == 0)
         return 0;
     mount_options_plan_bind(options, &set, &clear);
-    if (!rootfs->context.has_user_namespace)
-        r = mount_change(mount_fd, set, clear, false, err);
+    r = mount_change(mount_fd, set, clear, false, err);
     return r == -EPERM ? change_locked_bind(options, mount_fd, err) : r;
 }
 
@@ -480,6 +470,21 @@ static int change_recursively(const struct mount_options *options, int mount_fd,
     return mount_change(mount_fd, set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, true, err);
 }
 
+static int open_source(const struct mount_step *step, int root_fd, int *ret_mount_fd,
+                       struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    r = mount_step_copy_source(step, root_fd, &fd, err);
+    if (r == 0)
+        r = mount_step_map_ids(step, fd, err);
+    if (r < 0)
+        return r;
+    *ret_mount_fd = take_fd(&fd);
+    return 0;
+}
+
 static int make_bind(const struct rootfs *rootfs, const struct mount_step *step, int *ret_mount_fd,
                      struct error *err)
 {
@@ -488,13 +493,13 @@ static int make_bind(const struct rootfs *rootfs, const struct mount_step *step,
     int r;
 
     r = step->mount_fd >= 0 ? keep_opened(step, &fd, err)
-                            : mount_step_open_source(step, rootfs->root_fd, NULL, &fd, err);
+                            : open_source(step, rootfs->root_fd, &fd, err);
     if (r < 0)
         return r;
     r = change_recursively(options, fd, err);
     if (r < 0)
         return r;
-    r = change_bind(rootfs, options, fd, err);
+    r = change_bind(options, fd, err);
     if (r < 0)
         return r;
     *ret_mount_fd = take_fd(&fd);
@@ -512,7 +517,7 @@ static int make_new(struct rootfs *rootfs, const struct mount_step *step,
         return keep_opened(step, ret_mount_fd, err);
     r = make_mount(rootfs, step, target, &fd, err);
     if (r == 0 && step->kind != MOUNT_OVERLAY)
-        r = set_id_map(step, fd, err);
+        r = mount_step_map_ids(step, fd, err);
     if (r < 0)
         return r;
     *ret_mount_fd = take_fd(&fd);
@@ -651,16 +656,20 @@ static int apply(struct rootfs *rootfs, const struct mount_step *step, struct ta
     return keep_mount(rootfs, step, &mount_fd, err);
 }
 
-int mount_step_apply(struct rootfs *rootfs, const struct mount_step *step, struct error *err)
+int mount_step_name_error(const struct mount_step *step, int r, struct error *err)
 {
-    struct target target __attribute__((cleanup(target_clear))) = { .fd = -1 };
     char name[MOUNT_STEP_NAME_MAX];
-    int r;
 
-    r = apply(rootfs, step, &target, err);
     if (r < 0 && step->kind == MOUNT_BIND)
         return error_prefix(err, r, "%s: bind of '%s'", mount_step_name(step, name), step->source);
     if (r < 0)
         return error_prefix(err, r, "%s: %s", mount_step_name(step, name), step->type);
     return 0;
+}
+
+int mount_step_apply(struct rootfs *rootfs, const struct mount_step *step, struct error *err)
+{
+    struct target target __attribute__((cleanup(target_clear))) = { .fd = -1 };
+
+    return mount_step_name_error(step, apply(rootfs, step, &target, err), err);
 }

@@ -33,8 +33,8 @@ struct mount_step {
     struct mount_options options;
     const struct spec_id_mappings *uid_mappings, *gid_mappings; /* borrowed; NULL: no id map */
     struct spec_id_mappings *own_mappings; /* two, what they are when an option has them; owned */
-    char *link_text;        /* copy-symlink: read by rootfs_open_sources(); NULL: not, or no link */
-    int mount_fd;           /* made by rootfs_open_sources(), owned; -1: the init makes it */
+    char *link_text;        /* copy-symlink: read with the sources; NULL: not, or no link */
+    int mount_fd;           /* opened by rootfs_sources.c, owned; -1: the init makes it */
     bool is_dev;            /* gets the device nodes */
     bool is_pts;            /* where terminals come from */
     bool is_late_read_only; /* "ro", but other things are made in it first */
@@ -48,12 +48,13 @@ struct rootfs_plan {
     struct mount_propagation propagation;
     char *label;                /* mount option of linux.mountLabel; NULL: none */
     struct mount_step *overlay; /* the root itself; NULL: a bind of root_path */
-    int root_mount_fd;          /* made by rootfs_open_sources(), owned; -1: the init makes it */
+    int root_mount_fd;          /* opened by rootfs_sources.c, owned; -1: the init makes it */
     struct mount_step *steps;
     size_t step_count;
     bool has_dev_of_config; /* /dev is a bind mount: its nodes are the configuration's matter */
     bool is_read_only;      /* the root, once everything stands */
     bool has_pid_namespace, has_user_namespace;
+    bool gives_sources; /* the creator gives them to the init; by rootfs_prepare() */
 };
 
 /** "mounts[3] (/data)" for errors; in the caller's buffer, which is returned. */

@@ -223,7 +223,8 @@ static int plan_criu(struct restoration *restoration, struct error *err)
     if (restoration->root == NULL)
         return error_errno(err, "find root.path '%s'", state->rootfs);
     criu->root = restoration->root;
-    return rootfs_open_sources(creation->rootfs, err);
+    r = rootfs_prepare(creation->rootfs, err);
+    return r < 0 ? r : rootfs_open_sources(creation->rootfs, err);
 }
 
 /* --- the child that becomes CRIU ----------------------------------------------------------------

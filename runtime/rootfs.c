@@ -42,6 +42,9 @@ static int make_parent_private(const char *root_path, struct error *err)
     for (;;) {
         if (mount(NULL, path, NULL, MS_PRIVATE, NULL) == 0)
             return 0;
+        /* The root of a user namespace, whose mounts are no peers anyway. */
+        if (errno == EACCES)
+            return 0;
         if (errno != EINVAL || strcmp(path, "/") == 0)
             return error_errno(err, "make the mount of '%s' private", root_path);
         (void)dirname(path); /* cuts in place, as path is absolute */

@@ -2,6 +2,7 @@
 #define RUNTIME_ROOTFS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/auto.h"
 #include "base/error.h"
@@ -27,22 +28,43 @@ int rootfs_plan(const struct spec *spec, const char *bundle_path, struct rootfs_
 void rootfs_plan_free(struct rootfs_plan *plan);
 DEFINE_AUTO(rootfs_plan)
 
-/**
- * For a container with a user namespace, made by root: opens the root and the sources of binds as
- * detached mounts, before clone. The root of a user namespace could not enter the caller's
- * directories (the store is 0700), nor set id maps. Does nothing for all other containers.
+/* --- rootfs_sources.c: the root and the sources of binds, where others than the init open them
  *
- * The descriptors are the plan's; the init inherits them, the creator's end with
- * rootfs_plan_free().
+ * Descriptors are the plan's and end with rootfs_plan_free(). All but rootfs_prepare() do nothing
+ * unless root makes a container with a user namespace; rootfs_open_sources_child() and
+ * rootfs_open_binds() always do what they say. */
+
+/** Before clone: what depends on this machine, and a root overlay for a user namespace, whose root
+ * could not enter the caller's directories (the store is 0700), nor set id maps. */
+int rootfs_prepare(struct rootfs_plan *plan, struct error *err);
+/** Whether the init waits for its sources. */
+bool rootfs_gives_sources(const struct rootfs_plan *plan);
+/**
+ * Opens the root and the sources in the mount namespace of the init, which must not have changed
+ * anything there yet. So the flags of the host's mounts are locked, as for everything that is
+ * copied into a user namespace.
+ *
+ * @pid, @pidfd  the init, which cannot end unnoticed as it is the caller's child
  */
+int rootfs_open_sources_of(struct rootfs_plan *plan, pid_t pid, int pidfd, struct error *err);
+/** Sends them, after HOST_READY; then the init takes them. */
+int rootfs_send_sources(const struct rootfs_plan *plan, int sync_fd, struct error *err);
+int rootfs_receive_sources_child(struct rootfs_plan *plan, int sync_fd, struct error *err);
+
+/** Opens them in the caller's own mount namespace, for what is not attached in a container's. */
 int rootfs_open_sources(struct rootfs_plan *plan, struct error *err);
 /** The same in the init, which has the rights to mount that an ordinary user lacks, but still his
- * id. Does nothing when the creator did it. */
+ * id. */
 int rootfs_open_sources_child(struct rootfs_plan *plan, struct error *err);
 
-/** The part of it that concerns binds; they are slaves of the host's mounts unless the root is
- * shared. */
-int rootfs_open_binds(struct rootfs_plan *plan, struct error *err);
+/**
+ * Opens the sources of all binds, for a container that is there already; they are slaves of the
+ * host's mounts unless the root is shared.
+ *
+ * @user_pidfd  a process in the user namespace that is to have no right over the flags of the
+ *              host's mounts; -1: none
+ */
+int rootfs_open_binds(struct rootfs_plan *plan, int user_pidfd, struct error *err);
 
 /* What the init knows when it sets up the file system. */
 struct rootfs_context {

@@ -13,7 +13,9 @@ setup() {
 teardown() {
     local id
     delete_containers
-    for id in "$BUNDLE/source/below" "$BUNDLE/ro"; do ! mountpoint -q "$id" || umount "$id"; done
+    for id in "$BUNDLE/source/below" "$BUNDLE/ro/below" "$BUNDLE/ro" "$BUNDLE/rootfs"; do
+        while mountpoint -q "$id"; do umount "$id" || break; done
+    done
 }
 
 adds() { configure ".mounts += [$1]"; }
@@ -223,6 +225,88 @@ inside" ]
         expect_text "'${words%:*}': the source is mounted with '${words#*:}', which is locked in the user namespace"
     done
     umount "$BUNDLE/ro"
+}
+
+# A mount of the host's, with one below, that may neither be written to nor hold devices.
+make_read_only_mount() {
+    mkdir "$BUNDLE/ro"
+    mount -t tmpfs -o nosuid,nodev tmpfs "$BUNDLE/ro"
+    mkdir "$BUNDLE/ro/below"
+    mount -t tmpfs -o ro,nosuid,nodev tmpfs "$BUNDLE/ro/below"
+    mount -o remount,bind,ro "$BUNDLE/ro"
+}
+# What a container with all rights over its own mounts can change about those given to it.
+UNDO='undo() { mount -o remount,bind,$2 none $1 2> /dev/null && echo "$1 became $2"; }
+    for place in $PLACES; do
+        undo $place rw,nosuid,nodev; undo $place ro,suid,nodev; undo $place ro,nosuid,dev
+    done
+    mount -t tmpfs -o ro none /data && undo /data rw && echo tried'
+
+@test "root of a user namespace cannot undo the flags of the host's mounts" {
+    local pid
+    make_read_only_mount
+    map_root
+    configure '.process.capabilities |= with_entries(.value = ["CAP_SYS_ADMIN"])'
+    mkdir "$BUNDLE/rootfs/"{one,all,mapped,linked,proc,sys,dev}
+    adds '{destination: "/one", source: "ro/below", options: ["bind"]},
+        {destination: "/all", source: "ro", options: ["rbind", "rslave"]},
+        {destination: "/mapped", source: "ro/below", options: ["bind", "idmap"]},
+        {destination: "/linked", source: "ro/below", options: ["bind", "src-nofollow", "noexec"]}'
+    mount --bind "$BUNDLE/rootfs" "$BUNDLE/rootfs"
+    mount -o remount,bind,ro,nosuid,nodev "$BUNDLE/rootfs"
+    runs "PLACES='/ /one /all /all/below /mapped /linked'; $UNDO"
+    run -0 oci run -b "$BUNDLE" locked
+    [ "$output" = "/data became rw
+tried" ]
+    # The same where the user namespace is another container's.
+    cp "$BUNDLE/config.json" "$BUNDLE/mine"
+    runs 'sleep 1000'
+    start_detached owner
+    pid=$(oci state owner | jq .pid)
+    mv "$BUNDLE/mine" "$BUNDLE/config.json"
+    configure --arg path "/proc/$pid/ns/user" 'del(.linux.uidMappings, .linux.gidMappings) |
+        (.linux.namespaces[] | select(.type == "user")).path = $path | .mounts |= map(select(.destination != "/mapped"))'
+    runs "PLACES='/ /one /all /all/below /linked'; $UNDO"
+    run -0 oci run -b "$BUNDLE" locked
+    [ "$output" = "/data became rw
+tried" ]
+}
+
+@test "nor of those that are added later" {
+    make_read_only_mount
+    map_root
+    configure '.process.capabilities |= with_entries(.value = ["CAP_SYS_ADMIN"])'
+    runs 'sleep 1000'
+    start_detached live
+    list '[{"destination": "/one", "source": "ro/below", "options": ["bind"]},
+        {"destination": "/all", "source": "ro", "options": ["rbind"]},
+        {"destination": "/mapped", "source": "ro/below", "options": ["bind", "idmap"]}]'
+    oci mounts add live "$BATS_TEST_TMPDIR/mounts.json"
+    run -0 oci exec live sh -c "PLACES='/one /all /all/below /mapped'; $UNDO"
+    [ "$output" = "/data became rw
+tried" ]
+    # A mount below would be uncovered.
+    list '[{"destination": "/uncovered", "source": "ro", "options": ["bind"]}]'
+    run -1 oci mounts add live "$BATS_TEST_TMPDIR/mounts.json"
+    expect_text "mounts[0] on '/uncovered': bind of '$(realpath "$BUNDLE")/ro': it cannot be copied alone"
+}
+
+@test "what root of a user namespace mounts in a shared mount stays inside" {
+    make_read_only_mount
+    mount --make-rshared "$BUNDLE/ro"
+    map_root
+    configure '.linux.rootfsPropagation = "shared" | .process.capabilities |= with_entries(.value = ["CAP_SYS_ADMIN"])'
+    adds '{destination: "/all", source: "ro", options: ["rbind"]}'
+    runs 'sleep 1000'
+    start_detached sharing
+    oci exec sharing mount -t tmpfs none /all
+    run -0 grep -c "$BUNDLE/ro " /proc/self/mountinfo
+    [ "$output" = 1 ]
+    # The other way it goes.
+    mount -t tmpfs -o size=64k tmpfs "$BUNDLE/ro/below"
+    run -0 oci exec sharing grep -c " /all/below .*size=64k" /proc/self/mountinfo
+    [ "$output" = 1 ]
+    umount "$BUNDLE/ro/below"
 }
 
 @test "a bind without flags has those of its source, one with flags only those" {

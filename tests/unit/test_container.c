@@ -185,6 +185,34 @@ static void a_malformed_error_message_is_not_believed(void **state)
     (void)close(fds[1]);
 }
 
+static void a_source_is_a_descriptor_or_the_text_of_a_link(void **state)
+{
+    struct error err = { 0 };
+    char *text = NULL;
+    int fds[2], source_fd = -1;
+
+    (void)state;
+    open_pair(fds);
+    assert_int_equal(sync_send_source(fds[0], STDIN_FILENO, NULL, &err), 0);
+    assert_int_equal(sync_receive_source(fds[1], &source_fd, &text, &err), 0);
+    assert_true(source_fd >= 0);
+    assert_null(text);
+    (void)close(source_fd);
+    source_fd = -1;
+    assert_int_equal(sync_send_source(fds[0], -1, "over/there", &err), 0);
+    assert_int_equal(sync_receive_source(fds[1], &source_fd, &text, &err), 0);
+    assert_int_equal(source_fd, -1);
+    assert_string_equal(text, "over/there");
+    free(text);
+    /* Where none can be a link. */
+    assert_int_equal(sync_send_source(fds[0], -1, "over/there", &err), 0);
+    assert_int_equal(sync_receive_source(fds[1], &source_fd, NULL, &err), -EPROTO);
+    (void)close(fds[0]);
+    assert_int_equal(sync_receive_source(fds[1], &source_fd, &text, &err), -EPIPE);
+    assert_string_equal(err.message, "the creator ended before SOURCE");
+    (void)close(fds[1]);
+}
+
 /* Runs a shell script, and what else is given, as poststart hooks. */
 static int run_script(const char *script, struct spec_hook *hooks, size_t count, struct error *err)
 {
@@ -275,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_message_out_of_order_is_an_error_that_names_both),
         cmocka_unit_test(a_peer_that_died_is_end_of_file),
         cmocka_unit_test(a_malformed_error_message_is_not_believed),
+        cmocka_unit_test(a_source_is_a_descriptor_or_the_text_of_a_link),
         cmocka_unit_test(hooks_get_the_state_and_a_failing_one_is_named),
         cmocka_unit_test(what_a_failing_hook_says_is_told_in_parts),
         cmocka_unit_test(a_hook_inherits_the_environment_unless_it_has_one),
