@@ -229,6 +229,27 @@ static void write_verbatim(const struct device_matches *list, struct device_writ
     }
 }
 
+/* Plays rules that begin with one for everything through: what is left are the exceptions from it.
+ */
+static int play_rules(const struct device_matches *list, struct device_matches *exceptions,
+                      struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 1; i < list->count && r == 0; i++) {
+        if (list->items[i].allow != list->items[0].allow)
+            add_exception(exceptions, &list->items[i]);
+        else
+            r = remove_exception(exceptions, &list->items[i], err);
+    }
+    return r;
+}
+
+static bool has_default(const struct device_matches *list)
+{
+    return list->count > 0 && is_default(&list->items[0]);
+}
+
 int device_filter_plan_v1(const struct cgroup_device_rules *rules, struct device_writes *ret_writes,
                           struct error *err)
 {
@@ -243,23 +264,108 @@ int device_filter_plan_v1(const struct cgroup_device_rules *rules, struct device
     r = parse_rules(rules, &list, err);
     if (r < 0)
         return r;
-    if (list.count == 0 || !is_default(&list.items[0])) {
+    if (!has_default(&list)) {
         write_verbatim(&list, &writes);
         *ret_writes = writes;
         return 0;
     }
-    for (size_t i = 1; i < list.count; i++) {
-        if (list.items[i].allow != list.items[0].allow)
-            add_exception(&exceptions, &list.items[i]);
-        else
-            r = remove_exception(&exceptions, &list.items[i], err);
-        if (r < 0)
-            return r;
-    }
+    r = play_rules(&list, &exceptions, err);
+    if (r < 0)
+        return r;
     add_write(&writes, &list.items[0]);
     for (size_t i = 0; i < exceptions.count; i++)
         if (exceptions.items[i].access != 0)
             add_write(&writes, &exceptions.items[i]);
+    *ret_writes = writes;
+    return 0;
+}
+
+/* One line of devices.list: "c 10:200 rwm", "b *:* m". */
+static bool parse_listed(const char *line, struct device_match *ret_match)
+{
+    AUTO_CLEAR(strings) struct strings words = { 0 };
+    struct device_match match = { .allow = true, .type = line[0], .major = -1, .minor = -1 };
+    const char *minor;
+
+    strings_split(&words, line, ' ');
+    if (words.count != 3 || (match.type != 'b' && match.type != 'c') || line[1] != ' ' ||
+        parse_access(words.items[2], 0, &match.access, NULL) < 0)
+        return false;
+    minor = strchr(words.items[1], ':');
+    if (minor == NULL)
+        return false;
+    if (words.items[1][0] != '*')
+        match.major = strtol(words.items[1], NULL, 10);
+    if (minor[1] != '*')
+        match.minor = strtol(minor + 1, NULL, 10);
+    *ret_match = match;
+    return true;
+}
+
+/* What a group that denies by default allows; false: it allows by default, "a *:* rwm". */
+static bool parse_list(const char *text, struct device_matches *list)
+{
+    AUTO_CLEAR(strings) struct strings lines = { 0 };
+
+    strings_split(&lines, text, '\n');
+    for (size_t i = 0; i < lines.count; i++) {
+        struct device_match match;
+
+        if (lines.items[i][0] == '\0')
+            continue;
+        if (!parse_listed(lines.items[i], &match))
+            return false;
+        add_match(list, &match);
+    }
+    return true;
+}
+
+static unsigned access_of(const struct device_matches *list, const struct device_match *match)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (same_device(&list->items[i], match))
+            return list->items[i].access;
+    return 0;
+}
+
+/* One write for each item of @from that has more access than @other allows: the whole item, or only
+ * what it has more. */
+static void write_difference(const struct device_matches *from, const struct device_matches *other,
+                             bool is_allow, struct device_writes *writes)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct device_match match = from->items[i];
+        unsigned more = match.access & ~access_of(other, &match);
+
+        match.allow = is_allow;
+        match.access = is_allow ? match.access : more;
+        if (more != 0)
+            add_write(writes, &match);
+    }
+}
+
+int device_filter_plan_v1_change(const struct cgroup_device_rules *rules, const char *text,
+                                 struct device_writes *ret_writes, struct error *err)
+{
+    AUTO_CLEAR(device_matches) struct device_matches list = { 0 };
+    AUTO_CLEAR(device_matches) struct device_matches wanted = { 0 };
+    AUTO_CLEAR(device_matches) struct device_matches present = { 0 };
+    struct device_writes writes = { 0 };
+    int r;
+
+    assert(text != NULL);
+    assert(ret_writes != NULL);
+
+    r = parse_rules(rules, &list, err);
+    if (r < 0)
+        return r;
+    if (!has_default(&list) || list.items[0].allow || !parse_list(text, &present))
+        return device_filter_plan_v1(rules, ret_writes, err);
+    r = play_rules(&list, &wanted, err);
+    if (r < 0)
+        return r;
+    write_difference(&wanted, &present, true, &writes);
+    write_difference(&present, &wanted, false, &writes);
     *ret_writes = writes;
     return 0;
 }
@@ -351,7 +457,7 @@ int device_filter_plan_v2(const struct cgroup_device_rules *rules,
 {
     AUTO_CLEAR(device_matches) struct device_matches list = { 0 };
     struct device_program program = { 0 };
-    bool has_default, is_allowed;
+    bool is_allowed;
     size_t first;
     int r;
 
@@ -361,9 +467,8 @@ int device_filter_plan_v2(const struct cgroup_device_rules *rules,
     r = parse_rules(rules, &list, err);
     if (r < 0)
         return r;
-    has_default = list.count > 0 && is_default(&list.items[0]);
-    is_allowed = !has_default || list.items[0].allow;
-    first = has_default ? 1 : 0;
+    is_allowed = !has_default(&list) || list.items[0].allow;
+    first = has_default(&list) ? 1 : 0;
     if (list.count > first || !is_allowed) {
         add_start(&program);
         for (size_t i = list.count; i > first; i--)

@@ -31,6 +31,22 @@ void device_writes_clear(struct device_writes *writes);
 int device_filter_plan_v1(const struct cgroup_device_rules *rules, struct device_writes *ret_writes,
                           struct error *err);
 
+/**
+ * Computes the writes that replace the list of a v1 devices cgroup in use.
+ *
+ * Where it denies by default and is to go on so, what is new is allowed first and the rest is
+ * denied one by one, so that what stays allowed is so at every moment; that also works with cgroups
+ * below it. A default can only be changed by the write that forgets all exceptions: for the moment
+ * until they are written again, everything is denied, or everything allowed. What it denies out of
+ * a default of allowing is not told by the kernel, so such a list begins anew as well.
+ *
+ * @list  text of devices.list
+ *
+ * Results as device_filter_plan_v1().
+ */
+int device_filter_plan_v1_change(const struct cgroup_device_rules *rules, const char *list,
+                                 struct device_writes *ret_writes, struct error *err);
+
 /* A program of type BPF_PROG_TYPE_CGROUP_DEVICE. */
 struct device_program {
     struct bpf_insn *items;
@@ -45,8 +61,12 @@ int device_filter_plan_v2(const struct cgroup_device_rules *rules,
 /** Checks rules that are to replace those of a cgroup in use; changes nothing. */
 int device_filter_check(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
                         struct error *err);
-/** Sets the rules on a cgroup, replacing earlier ones; an empty list changes nothing. */
+/** Sets the rules on a new cgroup; an empty list changes nothing. */
 int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
                         struct error *err);
+/** Sets the rules on a cgroup in use in the place of earlier ones; an empty list changes nothing.
+ */
+int device_filter_replace(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
+                          struct error *err);
 
 #endif

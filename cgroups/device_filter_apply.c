@@ -20,29 +20,31 @@ static int write_rule(const struct cgroup *cgroup, int fd, const struct device_w
     size_t length = strlen(rule->value);
     ssize_t written = write(fd, rule->value, length);
 
-    if (written < 0)
-        return error_errno(err, "write '%s' to %s of cgroup %s", rule->value,
-                           list_names[rule->is_allow], cgroup->path);
-    return 0;
+    if (written >= 0)
+        return 0;
+    if (errno == EINVAL && text_equal(rule->value, "a"))
+        return error_set(
+            err, EINVAL,
+            "change the default of the device rules of cgroup %s: it has cgroups below "
+            "it, with which the kernel keeps the default",
+            cgroup->path);
+    return error_errno(err, "write '%s' to %s of cgroup %s", rule->value,
+                       list_names[rule->is_allow], cgroup->path);
 }
 
 /* The kernel takes one rule with each write; both files stay open for all of them. */
-static int apply_v1(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
-                    const struct cgroup_device_rules *rules, struct error *err)
+static int write_rules(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
+                       const struct device_writes *writes, struct error *err)
 {
-    AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
     auto_close int deny_fd = -1;
     auto_close int allow_fd = -1;
     int r;
 
-    r = device_filter_plan_v1(rules, &writes, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < writes.count; i++) {
-        int *fd = writes.items[i].is_allow ? &allow_fd : &deny_fd;
+    for (size_t i = 0; i < writes->count; i++) {
+        int *fd = writes->items[i].is_allow ? &allow_fd : &deny_fd;
 
         if (*fd < 0) {
-            const char *name = list_names[writes.items[i].is_allow];
+            const char *name = list_names[writes->items[i].is_allow];
 
             r = cgroup_file_open(cgroup, hierarchy, name, O_WRONLY);
             if (r < 0) {
@@ -51,11 +53,36 @@ static int apply_v1(const struct cgroup *cgroup, const struct cgroup_hierarchy *
             }
             *fd = r;
         }
-        r = write_rule(cgroup, *fd, &writes.items[i], err);
+        r = write_rule(cgroup, *fd, &writes->items[i], err);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int apply_v1(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
+                    const struct cgroup_device_rules *rules, struct error *err)
+{
+    AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
+    int r = device_filter_plan_v1(rules, &writes, err);
+
+    return r < 0 ? r : write_rules(cgroup, hierarchy, &writes, err);
+}
+
+static int replace_v1(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy,
+                      const struct cgroup_device_rules *rules, struct error *err)
+{
+    AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
+    auto_free char *list = NULL;
+    int r;
+
+    r = cgroup_file_read(cgroup, hierarchy, "devices.list", &list);
+    if (r < 0) {
+        errno = -r;
+        return error_errno(err, "read the device rules of cgroup %s", cgroup->path);
+    }
+    r = device_filter_plan_v1_change(rules, list, &writes, err);
+    return r < 0 ? r : write_rules(cgroup, hierarchy, &writes, err);
 }
 
 static int call_bpf(int command, union bpf_attr *attributes)
@@ -186,8 +213,8 @@ static int apply_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *
     return 0;
 }
 
-int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
-                        struct error *err)
+static int set_rules(struct cgroup *cgroup, const struct cgroup_device_rules *rules, bool is_in_use,
+                     struct error *err)
 {
     const struct cgroup_hierarchy *hierarchy;
 
@@ -200,7 +227,20 @@ int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules 
                          "below /sys/fs/cgroup");
     if (hierarchy->is_v2)
         return apply_v2(cgroup, hierarchy, rules, err);
-    return apply_v1(cgroup, hierarchy, rules, err);
+    return is_in_use ? replace_v1(cgroup, hierarchy, rules, err)
+                     : apply_v1(cgroup, hierarchy, rules, err);
+}
+
+int device_filter_apply(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
+                        struct error *err)
+{
+    return set_rules(cgroup, rules, false, err);
+}
+
+int device_filter_replace(struct cgroup *cgroup, const struct cgroup_device_rules *rules,
+                          struct error *err)
+{
+    return set_rules(cgroup, rules, true, err);
 }
 
 int device_filter_check(struct cgroup *cgroup, const struct cgroup_device_rules *rules,

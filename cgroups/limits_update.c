@@ -131,10 +131,10 @@ int cgroup_update(struct cgroup *cgroup, const struct cgroup_resources *resource
     r = limits_write(cgroup, &writes, err);
     if (r < 0)
         return take_back(cgroup, &undo, r, err);
-    r = device_filter_apply(cgroup, &resources->devices, err);
+    r = device_filter_replace(cgroup, &resources->devices, err);
     if (r == 0)
         return 0;
     if (old_devices != NULL)
-        (void)device_filter_apply(cgroup, old_devices, NULL); /* the first failure tells more */
+        (void)device_filter_replace(cgroup, old_devices, NULL); /* the first failure tells more */
     return take_back(cgroup, &undo, r, err);
 }

@@ -143,6 +143,18 @@ expect_value() {
     expect_text "Operation not permitted"
 }
 
+@test "while device rules are replaced, what stays allowed never fails, also with groups below" {
+    configure '.linux.resources.devices = [{"allow": false}]
+        | .process.args = ["sh", "-c", "while :; do : <> /dev/zero || echo refused; done"]'
+    oci run -d -b "$BUNDLE" "$ID" < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
+    ! list=$(kernel_file devices.list) || mkdir "${list%/*}/below"
+    for _ in $(seq 20); do
+        oci update -r - "$ID" <<< '{"devices": [{"allow": false}, {"allow": true, "type": "c", "major": 10, "minor": 237}]}'
+        oci update -r - "$ID" <<< '{"devices": [{"allow": false}]}'
+    done
+    [ ! -s "$BATS_TEST_TMPDIR/out" ]
+}
+
 @test "update of CPU idle and burst" {
     start
     needs cpu.idle

@@ -250,6 +250,167 @@ static void all_short_lists_decide_as_defined_on_v2(void **state)
     }
 }
 
+/* --- changing the list of a v1 group in use ----------------------------------------------------
+ */
+
+/* As the kernel keeps it while it denies by default: devcgroup_update_access() merges what is
+ * allowed into the entry of the same device, and takes what is denied out of that entry only. */
+struct kernel_list {
+    char entries[8][16]; /* "c 1:3" */
+    unsigned access[8];
+    size_t count;
+};
+
+static unsigned access_bits(const char *text)
+{
+    return (strchr(text, 'r') != NULL ? 1U : 0) | (strchr(text, 'w') != NULL ? 2U : 0) |
+           (strchr(text, 'm') != NULL ? 4U : 0);
+}
+
+static void kernel_write(struct kernel_list *list, const struct device_write *write)
+{
+    const char *access = strrchr(write->value, ' ');
+    size_t length = (size_t)(access - write->value), i = 0;
+
+    assert_string_not_equal(write->value, "a"); /* would forget all for a moment */
+    while (i < list->count && strncmp(list->entries[i], write->value, length) != 0)
+        i++;
+    if (i == list->count) {
+        if (!write->is_allow)
+            return;
+        assert_true(list->count < 8 && length < 16);
+        memset(list->entries[i], 0, 16);
+        memcpy(list->entries[i], write->value, length);
+        list->access[i] = 0;
+        list->count++;
+    }
+    if (write->is_allow)
+        list->access[i] |= access_bits(access);
+    else
+        list->access[i] &= ~access_bits(access);
+}
+
+static bool kernel_allows(const struct kernel_list *list, char type, const char *device,
+                          unsigned access)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *entry = list->entries[i];
+
+        if (entry[0] == type && (text_equal(entry + 2, "*:*") || text_equal(entry + 2, device)) &&
+            (access & ~list->access[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static char *kernel_text(const struct kernel_list *list)
+{
+    struct text text = { 0 };
+
+    text_add(&text, "");
+    for (size_t i = 0; i < list->count; i++)
+        if (list->access[i] != 0)
+            text_addf(&text, "%s%s %s%s%s", text.length > 0 ? "\n" : "", list->entries[i],
+                      list->access[i] & 1 ? "r" : "", list->access[i] & 2 ? "w" : "",
+                      list->access[i] & 4 ? "m" : "");
+    return text.data != NULL ? text_take(&text) : xstrdup("");
+}
+
+/* Bit (device * 8 + access): what of two devices in all combinations is allowed. */
+static uint64_t allowed_accesses(const struct kernel_list *list)
+{
+    static const struct {
+        char type;
+        const char *device;
+    } devices[] = { { 'c', "1:3" }, { 'c', "1:5" }, { 'b', "8:0" } };
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+        for (unsigned access = 1; access < 8; access++)
+            if (kernel_allows(list, devices[i].type, devices[i].device, access))
+                bits |= 1ULL << (i * 8 + access);
+    return bits;
+}
+
+/* Applies a change step by step; returns what was allowed all the time. */
+static uint64_t change(struct kernel_list *list, const struct cgroup_device_rules *rules)
+{
+    AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
+    auto_free char *text = kernel_text(list);
+    uint64_t always = allowed_accesses(list);
+
+    assert_int_equal(device_filter_plan_v1_change(rules, text, &writes, NULL), 0);
+    for (size_t i = 0; i < writes.count; i++) {
+        kernel_write(list, &writes.items[i]);
+        always &= allowed_accesses(list);
+    }
+    return always;
+}
+
+static void what_stays_allowed_is_never_denied_in_between(void **state)
+{
+    struct cgroup_device_rule all[] = {
+        RULE(false, "a", -1, -1, "rwm"), RULE(true, "c", -1, -1, "m"), RULE(true, "c", 1, 3, "rw"),
+        RULE(true, "c", 1, 3, "rwm"),    RULE(true, "c", 1, 5, "r"),   RULE(true, "b", 8, 0, "rw"),
+    };
+    const unsigned count = 1U << (ARRAY_SIZE(all) - 1);
+
+    (void)state;
+    for (unsigned old = 0; old < count; old++)
+        for (unsigned new = 0; new < count; new ++) {
+            struct kernel_list list = { 0 }, expected = { 0 };
+            struct cgroup_device_rule old_rules[ARRAY_SIZE(all)], new_rules[ARRAY_SIZE(all)];
+            struct cgroup_device_rules old_list = { old_rules, 0 }, new_list = { new_rules, 0 };
+            uint64_t before, after;
+
+            for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+                if (i == 0 || old & (1U << (i - 1)))
+                    old_rules[old_list.count++] = all[i];
+                if (i == 0 || new &(1U << (i - 1)))
+                    new_rules[new_list.count++] = all[i];
+            }
+            (void)change(&list, &old_list);
+            (void)change(&expected, &new_list);
+            before = allowed_accesses(&list);
+            after = allowed_accesses(&expected);
+            assert_int_equal(change(&list, &new_list), before & after);
+            assert_int_equal(allowed_accesses(&list), after);
+        }
+}
+
+static void another_default_begins_a_list_anew(void **state)
+{
+    struct cgroup_device_rule deny[] = { RULE(false, "a", -1, -1, "rwm"),
+                                         RULE(true, "c", 1, 3, "rw") };
+    struct cgroup_device_rule allow[] = { RULE(true, "a", -1, -1, "rwm"),
+                                          RULE(false, "c", 1, 3, "rw") };
+    static const struct {
+        bool is_deny;
+        const char *list, *expected;
+    } rows[] = {
+        { true, "a *:* rwm", "-a\n+c 1:3 rw\n" },
+        { true, "something else", "-a\n+c 1:3 rw\n" },
+        { false, "c 1:3 rwm", "+a\n-c 1:3 rw\n" },
+        { true, "", "+c 1:3 rw\n" },
+        { true, "c 1:3 rw", "" },
+        { true, "c 1:3 rwm\nb *:* m", "-c 1:3 m\n-b *:* m\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO_CLEAR(device_writes) struct device_writes writes = { 0 };
+        AUTO_CLEAR(text) struct text text = { 0 };
+
+        assert_int_equal(device_filter_plan_v1_change(rows[i].is_deny ? RULES(deny) : RULES(allow),
+                                                      rows[i].list, &writes, NULL),
+                         0);
+        for (size_t j = 0; j < writes.count; j++)
+            text_addf(&text, "%c%s\n", writes.items[j].is_allow ? '+' : '-', writes.items[j].value);
+        if (!text_equal(text.data != NULL ? text.data : "", rows[i].expected))
+            fail_msg("row %zu: %s", i, text.data);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +422,8 @@ int main(void)
         cmocka_unit_test(without_a_rule_for_all_the_rules_go_as_they_are_but_once),
         cmocka_unit_test(malformed_rules_are_named_by_position),
         cmocka_unit_test(all_short_lists_decide_as_defined_on_v2),
+        cmocka_unit_test(what_stays_allowed_is_never_denied_in_between),
+        cmocka_unit_test(another_default_begins_a_list_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
