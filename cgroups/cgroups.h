@@ -440,12 +440,14 @@ int cgroup_watch_oom(struct cgroup *cgroup, int *ret_fd, struct error *err);
 /** How many processes the kernel killed in it for want of memory. */
 int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *ret_count, struct error *err);
 /**
- * What it means that the descriptor of cgroup_watch_oom() became readable: 1: memory ran out; 0:
- * something else, for one that the cgroup is removed.
+ * Whether memory ran out: 1; or 0: it did not, though the descriptor of cgroup_watch_oom() became
+ * readable, for one as the cgroup is removed.
  *
- * @kills  the count of cgroup_oom_kills() when the watch began; kept between the calls
+ * @is_told  the descriptor was readable. On v2 it may be later than the end of what was killed: who
+ *           sees that end first asks with false
+ * @kills    the count of cgroup_oom_kills() when the watch began; kept between the calls
  */
-int cgroup_oom_check(struct cgroup *cgroup, uint64_t *kills, struct error *err);
+int cgroup_oom_check(struct cgroup *cgroup, bool is_told, uint64_t *kills, struct error *err);
 
 /* --- usage ----------------------------------------------------------------------------------- */
 

@@ -130,7 +130,7 @@ int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *ret_count, struct error *e
     return 0;
 }
 
-int cgroup_oom_check(struct cgroup *cgroup, uint64_t *kills, struct error *err)
+int cgroup_oom_check(struct cgroup *cgroup, bool is_told, uint64_t *kills, struct error *err)
 {
     const struct cgroup_hierarchy *hierarchy = NULL;
     auto_free char *text = NULL;
@@ -146,8 +146,8 @@ int cgroup_oom_check(struct cgroup *cgroup, uint64_t *kills, struct error *err)
     /* v1 wakes before it kills, or when it may not kill at all; and when the cgroup goes, whose
      * files are then gone already (cgroup-v1/memory.rst, "OOM Control"). */
     if (!hierarchy->is_v2)
-        return cgroup_file_read(cgroup, hierarchy, "memory.oom_control", &text) == 0;
-    /* v2 wakes for every line of memory.events. */
+        return is_told && cgroup_file_read(cgroup, hierarchy, "memory.oom_control", &text) == 0;
+    /* v2 wakes for every line of memory.events, from a work queue of the kernel's. */
     if (cgroup_oom_kills(cgroup, &count, NULL) < 0 || count <= *kills)
         return 0;
     *kills = count;

@@ -65,12 +65,13 @@ static int on_oom(struct event_source *source, uint32_t events, void *context, s
 {
     struct watch *watch = context;
     char bytes[4096];
+    bool is_told = read(watch->oom_fd, bytes, sizeof(bytes)) >= 0;
 
     (void)source;
     (void)events;
-    if (read(watch->oom_fd, bytes, sizeof(bytes)) < 0)
-        return errno == EAGAIN ? 0 : error_errno(err, "read what tells of memory running out");
-    if (cgroup_oom_check(watch->cgroup, &watch->kills, NULL) <= 0)
+    if (!is_told && errno != EAGAIN)
+        return error_errno(err, "read what tells of memory running out");
+    if (cgroup_oom_check(watch->cgroup, is_told, &watch->kills, NULL) <= 0)
         return 0;
     return print_event("oom", watch->id, NULL, err);
 }
@@ -118,10 +119,10 @@ static int follow(struct container *container, uint64_t interval_ms, struct erro
         r = event_open_timer(&timer_fd, err);
     if (r < 0)
         return r;
+    /* Counted first: a kill after the watch began is one to tell of. Unknown: none so far. */
+    (void)cgroup_oom_kills(watch.cgroup, &watch.kills, NULL);
     if (cgroup_watch_oom(watch.cgroup, &oom_fd, &oom_error) < 0)
         log_warning("%s: going on with stats only", oom_error.message);
-    else
-        (void)cgroup_oom_kills(watch.cgroup, &watch.kills, NULL); /* unknown: none so far */
     watch.loop = loop;
     watch.timer_fd = timer_fd;
     watch.oom_fd = oom_fd;
