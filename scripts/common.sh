@@ -25,9 +25,11 @@ BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev l
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
     shellcheck clang-format strace uidmap umoci xz-utils zstd"
+# What tests/testvm needs.
+VM_PACKAGES="qemu-system-x86 busybox-static cpio kmod mmdebstrap e2fsprogs xz-utils"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.
 PEER_PACKAGES="podman conmon catatonit expect iproute2 containerd umoci docker.io tini
-    slurm-wlm munge qemu-system-x86 busybox-static cpio kmod mmdebstrap criu"
+    slurm-wlm munge $VM_PACKAGES criu"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {

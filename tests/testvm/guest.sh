@@ -1,13 +1,15 @@
 #!/bin/bash
 # Runs in the test machine, as PID 1 or as a service of systemd: sets up what is asked for, runs the
 # command, writes its status, and turns the machine off.
-# shellcheck disable=SC2154 # cgroup, systemd, user, clone, share, directory, command: from settings
+# shellcheck disable=SC2154 # cgroup, systemd, user, clone, share, directory, terminal, command: from settings
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 unset systemd
 # shellcheck disable=SC1091
 . /run/testvm/job/settings
 
 turn_off() {
+    # A change of settings waits until the output is out.
+    stty -F /dev/ttyS1 onlcr
     dmesg -n 1
     echo "$1" > /run/testvm/job/status
     sync
@@ -20,7 +22,8 @@ mount_v1() {
     mount -t tmpfs -o mode=755 cgroups /sys/fs/cgroup
     for name in cpu,cpuacct cpuset memory devices freezer blkio pids net_cls,net_prio perf_event hugetlb rdma; do
         mkdir "/sys/fs/cgroup/$name"
-        mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+        # Kernels are built without some: Debian's 6.12 has no cpuset and no memory on v1.
+        mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" 2> /dev/null || rmdir "/sys/fs/cgroup/$name"
     done
     mkdir /sys/fs/cgroup/systemd
     mount -t cgroup -o none,name=systemd systemd /sys/fs/cgroup/systemd
@@ -48,6 +51,9 @@ set_up_without_systemd() {
     mount -t tmpfs -o mode=1777 shm /dev/shm
     mount -t mqueue mqueue /dev/mqueue
     ln -sfn /proc/self/fd /dev/fd
+    ln -sf /proc/self/fd/0 /dev/stdin
+    ln -sf /proc/self/fd/1 /dev/stdout
+    ln -sf /proc/self/fd/2 /dev/stderr
     mount_cgroups
     ip link set lo up
     hostname testvm
@@ -90,8 +96,17 @@ as_user() {
 }
 
 [ "$systemd" = yes ] || set_up_without_systemd
-stty -F /dev/ttyS0 -onlcr 2> /dev/null
-[ $$ = 1 ] && exec < /dev/null > /dev/ttyS0 2>&1
+if [ -n "$terminal" ]; then
+    read -r TERM rows columns <<< "$terminal"
+    export TERM
+    stty -F /dev/ttyS1 sane rows "$rows" columns "$columns"
+    command=(setsid -c -w "${command[@]}")
+    exec < /dev/ttyS1
+else
+    stty -F /dev/ttyS1 -onlcr
+    exec < /dev/null
+fi
+exec > /dev/ttyS1 2>&1
 if [ -n "$share" ]; then mkdir -p "$share" && mount --bind /run/testvm/share "$share"; fi
 cd "$directory" 2> /dev/null || cd "$clone" || turn_off 125
 # In a child: PID 1 must outlive whatever the command does.
