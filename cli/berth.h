@@ -54,7 +54,8 @@ command_handler command_ps, command_inspect, command_logs, command_top, command_
 command_handler command_diff;
 command_handler command_images, command_image_inspect, command_tag, command_rmi,
     command_image_program;
-command_handler command_cgroup_create, command_cgroup_update, command_cgroup_rm;
+command_handler command_cgroup_create, command_cgroup_update, command_cgroup_rm, command_cgroup_ls,
+    command_cgroup_inspect;
 command_handler command_version, command_info;
 
 #endif

@@ -135,6 +135,18 @@ static const struct option format_options[] = {
     { 0 },
 };
 
+static const struct option cgroup_ls_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print names of cgroups only", NULL },
+    { 0 },
+};
+
+static const struct option cgroup_inspect_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each cgroup", "json" },
+    { 0 },
+};
+
 static const struct option wait_options[] = {
     { "condition", 0, OPTION_TEXT, "CONDITION", "not-running (default), next-exit or removed",
       "not-running|next-exit|removed" },
@@ -531,6 +543,38 @@ const struct command berth_commands[] = {
         .min_words = 1,
         .max_words = 1,
         .handler = command_cgroup_create,
+        .words_completion = "cgroup",
+        .section = CGROUPS,
+    },
+    {
+        .name = "cgroup ls",
+        .alias = "cgroup list",
+        .usage = "[OPTIONS] [NAME]",
+        .help = "Show cgroups, what they hold and use, and the containers in them",
+        .description = "SHARE is what a cgroup or container gets of its parent's CPU time when all "
+                       "beside it are busy; a limit that is its own is shown as a number, none as "
+                       "a hyphen.",
+        .examples = "berth cgroup ls\n"
+                    "berth cgroup ls production\n"
+                    "berth cgroup ls --format '{{.Name}} {{.CPUTime}} {{.MemPerc}}'\n",
+        .options = cgroup_ls_options,
+        .max_words = 1,
+        .handler = command_cgroup_ls,
+        .words_completion = "cgroup",
+        .section = CGROUPS,
+    },
+    {
+        .name = "cgroup inspect",
+        .usage = "[OPTIONS] NAME [NAME...]",
+        .help = "Show everything about cgroups",
+        .description = "Limits as they were given, by docker's names; usage with the unit behind "
+                       "each name; and pressure, where the kernel counts it.",
+        .examples = "berth cgroup inspect production\n"
+                    "berth cgroup inspect -f '{{.Usage.MemoryPeakBytes}}' production/web\n",
+        .options = cgroup_inspect_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_cgroup_inspect,
         .words_completion = "cgroup",
         .section = CGROUPS,
     },

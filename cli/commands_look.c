@@ -10,11 +10,11 @@
 #include "cli/template.h"
 #include "cli/time_option.h"
 
-/* inspect, image inspect, logs */
+/* inspect, image inspect, cgroup inspect, logs */
 
 /* --- inspect ---------------------------------------------------------------------------------- */
 
-enum inspect_kind { INSPECT_ANY, INSPECT_CONTAINER, INSPECT_IMAGE };
+enum inspect_kind { INSPECT_ANY, INSPECT_CONTAINER, INSPECT_IMAGE, INSPECT_CGROUP };
 
 struct inspection {
     struct berth *berth;
@@ -37,6 +37,8 @@ static int inspect_find(struct inspection *inspection, const char *name, char **
     r = berth_engine(inspection->berth, &engine, err);
     if (r < 0)
         return r;
+    if (inspection->kind == INSPECT_CGROUP)
+        return engine_group_inspect(engine, name, ret_json, err);
     if (inspection->kind != INSPECT_IMAGE) {
         r = berth_find(inspection->berth, name, &id, err);
         if (r == 0)
@@ -144,6 +146,11 @@ int command_inspect(const struct arguments *arguments, void *context)
 int command_image_inspect(const struct arguments *arguments, void *context)
 {
     return run_inspection(arguments, context, INSPECT_IMAGE, false);
+}
+
+int command_cgroup_inspect(const struct arguments *arguments, void *context)
+{
+    return run_inspection(arguments, context, INSPECT_CGROUP, false);
 }
 
 /* --- logs ------------------------------------------------------------------------------------- */

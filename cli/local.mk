@@ -17,6 +17,7 @@ libcli_a_SOURCES = \
 	cli/commands_system.c \
 	cli/commands_top.c \
 	cli/completion.c cli/completion.h \
+	cli/group_row.c cli/group_row.h \
 	cli/help.c cli/help.h \
 	cli/image_filter.c cli/image_filter.h \
 	cli/image_options.c cli/image_options.h \
@@ -102,6 +103,7 @@ cli_test_libs = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libr
 
 check_PROGRAMS += \
 	tests/unit/test_completion \
+	tests/unit/test_group_row \
 	tests/unit/test_limit_options \
 	tests/unit/test_options \
 	tests/unit/test_run_options \
@@ -111,6 +113,9 @@ check_PROGRAMS += \
 
 tests_unit_test_completion_SOURCES = tests/unit/test_completion.c
 tests_unit_test_completion_LDADD = $(cli_test_libs)
+
+tests_unit_test_group_row_SOURCES = tests/unit/test_group_row.c
+tests_unit_test_group_row_LDADD = $(cli_test_libs)
 
 tests_unit_test_limit_options_SOURCES = tests/unit/test_limit_options.c
 tests_unit_test_limit_options_LDADD = $(cli_test_libs)

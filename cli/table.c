@@ -15,13 +15,32 @@ struct widths {
     size_t count;
 };
 
-/* Characters, not bytes: what follows the first byte of a UTF-8 character has no width. */
+/* Bytes of the sequence that sets colours at @at, "\033[1m"; 0: there is none. */
+static size_t color_length(const char *at, size_t length)
+{
+    size_t end = 2;
+
+    if (length < 3 || at[0] != '\033' || at[1] != '[')
+        return 0;
+    while (end < length && strchr("0123456789;", at[end]) != NULL && at[end] != '\0')
+        end++;
+    return end < length && at[end] == 'm' ? end + 1 : 0;
+}
+
+/* Characters, not bytes: what follows the first byte of a UTF-8 character has no width, nor have
+ * colours. */
 static size_t cell_width(const char *cell, size_t length)
 {
     size_t width = 0;
 
-    for (size_t i = 0; i < length; i++)
-        width += ((unsigned char)cell[i] & 0xc0) != 0x80;
+    for (size_t i = 0; i < length; i++) {
+        size_t color = color_length(cell + i, length - i);
+
+        if (color > 0)
+            i += color - 1;
+        else
+            width += ((unsigned char)cell[i] & 0xc0) != 0x80;
+    }
     return width;
 }
 

@@ -317,6 +317,36 @@ int engine_group_update(struct engine *engine, const char *name, settings_change
 /** Removes a group. -EBUSY: containers, running or not, or groups are in it; these are named. */
 int engine_group_remove(struct engine *engine, const char *name, struct error *err);
 
+/* A group, or a container that runs in a group or, like the first of these, directly below berth's
+ * own cgroup. */
+#define GROUP_NO_PARENT SIZE_MAX
+struct group_node {
+    char *name;          /* of a group the whole: "production/web" */
+    char *id;            /* of a container; NULL: a group */
+    size_t parent;       /* index of the group that it is in, or GROUP_NO_PARENT */
+    bool is_made;        /* the kernel has its cgroup; else usage has nothing but limits */
+    uint64_t cpu_shares; /* as asked for */
+    double cpu_share;    /* of what is there for all beside it, when all are busy: from 0 to 1 */
+    struct cgroup_shares held;
+    struct cgroup_usage usage;
+};
+struct group_nodes {
+    struct group_node *items;
+    size_t count;
+};
+/**
+ * Groups and running containers: what is in a group stands behind it, its groups first.
+ *
+ * @name  only this group, with what is in it; NULL: all
+ */
+int engine_group_tree(struct engine *engine, const char *name, struct group_nodes *ret_nodes,
+                      struct error *err);
+void group_nodes_clear(struct group_nodes *nodes);
+
+/** A group's limits, usage, pressure and containers as a JSON object. Caller frees. */
+int engine_group_inspect(struct engine *engine, const char *name, char **ret_json,
+                         struct error *err);
+
 /* --- images (engine/provision.c; in the program berth-image, which links libarchive and libcrypto)
  * ------- */
 

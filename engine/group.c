@@ -18,10 +18,7 @@
 #define GROUPS_FOLDER "cgroups"
 #define GROUPS_LOCK   GROUPS_FOLDER "/.lock"
 
-/* docker's default, and the kernel's: a weight of 100 is that of io.bfq.weight. */
-#define DEFAULT_SHARES    1024
-#define DEFAULT_PERIOD_US 100000
-#define DEFAULT_IO_WEIGHT 100
+#define DEFAULT_IO_WEIGHT 100 /* of the scheduler bfq */
 
 void group_free(struct group *group)
 {
@@ -166,11 +163,11 @@ static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
     }
     if (old->has_period && !wanted->has_period) {
         wanted->has_period = true;
-        wanted->period = DEFAULT_PERIOD_US;
+        wanted->period = GROUP_PERIOD_US;
     }
     if (old->has_shares && !wanted->has_shares) {
         wanted->has_shares = true;
-        wanted->shares = DEFAULT_SHARES;
+        wanted->shares = GROUP_SHARES;
     }
 }
 
@@ -241,8 +238,8 @@ int group_prepare(struct engine *engine, const char *name, struct error *err)
     return r < 0 ? r : group_make(engine, name, &cgroup, err);
 }
 
-int group_containers(struct engine *engine, const char *name, struct strings *ret_names,
-                     struct error *err)
+int group_containers(struct engine *engine, const char *name, bool is_deep,
+                     struct strings *ret_names, struct error *err)
 {
     auto_free char *prefix = xasprintf(BERTH_CGROUP "/%s/", name);
     AUTO_CLEAR(strings) struct strings ids = { 0 };
@@ -255,7 +252,8 @@ int group_containers(struct engine *engine, const char *name, struct strings *re
         /* One that cannot be read may be removed just now; its cgroup, if any, is still in the way.
          */
         if (record_read(engine, ids.items[i], &record, NULL) == 0 &&
-            !text_is_empty(record->cgroup_path) && text_starts(record->cgroup_path, prefix))
+            !text_is_empty(record->cgroup_path) && text_starts(record->cgroup_path, prefix) &&
+            (is_deep || strchr(record->cgroup_path + strlen(prefix), '/') == NULL))
             strings_add(ret_names, record->name);
     }
     strings_sort(ret_names);

@@ -14,6 +14,10 @@
  * The lock DATA/cgroups/.lock is held by who changes groups, and shared by who makes a container in
  * one, until its record names the group: so none is removed below it. */
 
+/* The kernel's defaults. */
+#define GROUP_SHARES    1024
+#define GROUP_PERIOD_US 100000
+
 struct group {
     char *name;
     struct settings settings; /* only limits */
@@ -46,9 +50,9 @@ int group_make(struct engine *engine, const char *name, struct cgroup **ret_cgro
 /** As group_make(), for the start of a container in @name; takes the lock. */
 int group_prepare(struct engine *engine, const char *name, struct error *err);
 
-/** Names of the containers, running or not, that belong into the group or one below it. */
-int group_containers(struct engine *engine, const char *name, struct strings *ret_names,
-                     struct error *err);
+/** Names of the containers, running or not, that belong into the group; @is_deep: or one below. */
+int group_containers(struct engine *engine, const char *name, bool is_deep,
+                     struct strings *ret_names, struct error *err);
 
 /**
  * Makes of @wanted, all limits of a cgroup, what has to be written into it when it has those of
@@ -58,5 +62,24 @@ int group_containers(struct engine *engine, const char *name, struct strings *re
  */
 void group_limits_release(const struct cgroup_resources *old, bool is_v2,
                           struct cgroup_resources *wanted);
+
+/* What `cgroup inspect` prints; all of it borrowed, but for the lists. */
+struct group_report {
+    const char *name, *path;
+    bool is_made;
+    struct settings *settings;
+    struct cgroup_usage *usage;     /* NULL when it is not made, as the next */
+    struct cgroup_details *details; /* of these, pressure */
+    struct strings groups;          /* directly below it */
+    struct strings containers;      /* directly in it, running or not */
+};
+extern const struct object group_report_object; /* group_fields.c */
+
+/* --- group_tree.c: pure halves of engine_group_tree() --- */
+
+/** Computes cpu_share of each node, and cpu_shares where none were asked for. */
+void group_nodes_share(struct group_nodes *nodes);
+/** Leaves a group and what is in it. -ENOENT: it is not there; nothing is changed then. */
+int group_nodes_cut(struct group_nodes *nodes, const char *name);
 
 #endif

@@ -159,7 +159,7 @@ static int check_unused(struct engine *engine, const char *name, struct error *e
 
     r = groups_list(engine, &all, err);
     if (r == 0)
-        r = group_containers(engine, name, &containers, err);
+        r = group_containers(engine, name, true, &containers, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < all.count; i++)

@@ -10,7 +10,7 @@ libengine_a_SOURCES = \
 	engine/bundle_mounts.c engine/bundle_security.c engine/claim.c engine/container_names.c \
 	engine/container_tree.c \
 	engine/create.c engine/detach_keys.c engine/engine.c engine/exec_session.c \
-	engine/group.c engine/group_change.c engine/group_fields.c engine/group_name.c \
+	engine/group.c engine/group_change.c engine/group_fields.c engine/group_name.c engine/group_tree.c \
 	engine/host_facts.c engine/image_root.c engine/inspect_fields.c engine/local_terminal.c \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
 	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \

@@ -184,3 +184,83 @@ make_hierarchy() {
     id=$(berth run -d --cgroup-conf memory.high=32M busybox sleep 60)
     [ "$(held "$id" memory '' memory.high)" = 33554432 ]
 }
+
+# Rows without the numbers that change.
+tree() { berth cgroup ls --format '{{.Tree}};{{.CPUs}};{{.CPUShares}};{{.SharePerc}};{{.PIDs}}' "$@"; }
+
+@test "cgroup ls draws the tree, with limits, use and the containers at their places" {
+    make_hierarchy > /dev/null
+    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 60)
+    berth run -d --name clock --cgroup-parent production -c 512 busybox sleep 60 > /dev/null
+    berth create --name later --cgroup-parent production busybox true > /dev/null
+    run -0 tree
+    if is_v2; then # 174, 100 and 59: the kernel's weights
+        expected="dev/;-;512;17.7%;0 / -
+production/;1.5;2048;52.3%;2 / 200
+|- web/;-;512;50.0%;1 / -
+|  \`- shop;-;1024;100.0%;1 / -
+\`- clock;-;512;50.0%;1 / -
+testing/;-;1024;30.0%;0 / -"
+    else
+        expected="dev/;-;512;14.3%;0 / -
+production/;1.5;2048;57.1%;2 / 200
+|- web/;-;512;50.0%;1 / -
+|  \`- shop;-;1024;100.0%;1 / -
+\`- clock;-;512;50.0%;1 / -
+testing/;-;1024;28.6%;0 / -"
+    fi
+    [ "$output" = "$expected" ] || diff <(echo "$expected") <(echo "$output")
+
+    run -0 berth cgroup ls
+    [[ "${lines[0]}" == "CGROUP "*"CPUS "*"SHARES "*"SHARE "*"MEM USAGE / LIMIT "*"PIDS / LIMIT "*"IO WEIGHT "*"OOM KILLS" ]]
+    [[ "${lines[4]}" == "|  \`- shop "*" / 32MiB "* ]]
+    [[ "$output" != *later* ]]
+    run -0 tree production/web
+    [ "$output" = $'production/web/;-;512;50.0%;1 / -\n`- shop;-;1024;100.0%;1 / -' ]
+    run -0 berth cgroup ls -q
+    [ "$output" = $'dev\nproduction\nproduction/web\ntesting' ]
+    [ "$(berth cgroup ls --format json --no-trunc | jq -r 'select(.Name == "shop") | .ID')" = "$shop" ]
+    [ "$(berth cgroup ls --format json | jq -r 'select(.Name == "shop") | .Parent')" = production/web ]
+    run -1 berth cgroup ls nowhere
+    expect_text "there is no cgroup 'nowhere'"
+}
+
+@test "cgroup ls counts what the kernel killed, and shows groups that it has not" {
+    berth cgroup create dev -m 32m --memory-swap 32m
+    run -137 berth run --rm --cgroup-parent dev busybox sh -c 'exec tail -c 90m < /dev/zero'
+    run -0 berth cgroup ls --format '{{.Name}} {{.OOMKills}}'
+    if is_v2; then # v1 counts them in the container's own cgroup alone, which is gone
+        [ "$output" = "dev 1" ]
+    fi
+    rmdir $(find /sys/fs/cgroup -depth -type d -path '*/berth/dev')
+    run -0 berth cgroup ls --format '{{.Name}} {{.MemUsage}} {{.PIDs}} {{.OOMKills}}'
+    [ "$output" = "dev - / 32MiB - / - -" ]
+    [ "$(berth cgroup inspect -f '{{.Made}}' dev)" = false ]
+}
+
+@test "on a terminal cgroup ls has lines of UTF-8 and colours, unless NO_COLOR is set" {
+    berth cgroup create production
+    berth cgroup create production/web
+    run -0 env LC_ALL=C.UTF-8 TERM=xterm NO_COLOR= script -qec "berth cgroup ls" /dev/null
+    expect_text "└─ "$'\033[1mweb/'
+    run -0 env LC_ALL=C.UTF-8 TERM=xterm NO_COLOR=1 script -qec "berth cgroup ls" /dev/null
+    expect_text "└─ web/ "
+    run -0 env LC_ALL=C TERM=xterm NO_COLOR=1 script -qec "berth cgroup ls" /dev/null
+    expect_text '`- web/ '
+}
+
+@test "cgroup inspect tells limits, usage and pressure" {
+    make_hierarchy > /dev/null
+    berth run -d --name clock --cgroup-parent production busybox sleep 60 > /dev/null
+    run -0 berth cgroup inspect production
+    [ "$(jq -r '.[0] | .Name, .Path, .Made, .Limits.Memory, .Limits.CpuShares, .Limits.NanoCpus, .Usage.Pids' <<< "$output" | paste -sd' ')" = \
+        "production /berth/production true 268435456 2048 1500000000 1" ]
+    [ "$(jq -c '.[0] | .Groups, .Containers' <<< "$output" | paste -sd' ')" = '["production/web"] ["clock"]' ]
+    [ "$(jq '.[0].Usage.MemoryBytes > 0 and .[0].Usage.CpuNs > 0' <<< "$output")" = true ]
+    if [ -f "$(file_path production unified cpu.pressure cpu.pressure)" ]; then
+        [ "$(jq '.[0].Pressure.Cpu.Some.Avg10Percent >= 0' <<< "$output")" = true ]
+    fi
+    [ "$(berth cgroup inspect -f '{{.Limits.PidsLimit}}' production)" = 200 ]
+    run -1 berth cgroup inspect nowhere
+    expect_text "there is no cgroup 'nowhere'"
+}

@@ -204,6 +204,83 @@ static void what_is_limited_still_keeps_its_new_limit(void **state)
     assert_false(wanted.block_io.has_weight);
 }
 
+/* --- the tree --- */
+
+static void add_node(struct group_nodes *list, const char *name, const char *id, size_t parent,
+                     uint64_t shares)
+{
+    list->items = xrealloc(list->items, list->count + 1, sizeof(*list->items));
+    list->items[list->count++] = (struct group_node){
+        .name = xstrdup(name),
+        .id = xstrdup(id),
+        .parent = parent,
+        .cpu_shares = shares,
+    };
+}
+
+static int percent(const struct group_node *node)
+{
+    return (int)(node->cpu_share * 1000 + 0.5);
+}
+
+static void shares_count_among_siblings(void **state)
+{
+    AUTO_CLEAR(group_nodes) struct group_nodes list = { 0 };
+
+    (void)state;
+    add_node(&list, "production", NULL, GROUP_NO_PARENT, 2048);
+    add_node(&list, "production/web", NULL, 0, 0);
+    add_node(&list, "clock", "1", 0, 3072);
+    add_node(&list, "testing", NULL, GROUP_NO_PARENT, 0);
+    add_node(&list, "dev", NULL, GROUP_NO_PARENT, 512);
+    group_nodes_share(&list);
+    assert_int_equal(percent(&list.items[0]), 571);
+    assert_int_equal(percent(&list.items[1]), 250);
+    assert_int_equal(percent(&list.items[2]), 750);
+    assert_int_equal(percent(&list.items[3]), 286);
+    assert_int_equal(percent(&list.items[4]), 143);
+    assert_int_equal(list.items[3].cpu_shares, 1024);
+}
+
+static void weights_that_the_kernel_holds_count_before_shares_that_were_asked_for(void **state)
+{
+    AUTO_CLEAR(group_nodes) struct group_nodes list = { 0 };
+
+    (void)state;
+    add_node(&list, "a", NULL, GROUP_NO_PARENT, 2048);
+    add_node(&list, "b", NULL, GROUP_NO_PARENT, 1024);
+    list.items[0].is_made = true;
+    list.items[0].held =
+        (struct cgroup_shares){ .is_cpu_v2 = true, .has_cpu_weight = true, .cpu_weight = 300 };
+    list.items[1].held.is_cpu_v2 = true;
+    group_nodes_share(&list);
+    assert_int_equal(percent(&list.items[0]), 750);
+    assert_int_equal(percent(&list.items[1]), 250);
+}
+
+static void a_part_of_the_tree_keeps_its_own_parents(void **state)
+{
+    AUTO_CLEAR(group_nodes) struct group_nodes list = { 0 };
+
+    (void)state;
+    add_node(&list, "dev", NULL, GROUP_NO_PARENT, 0);
+    add_node(&list, "production", NULL, GROUP_NO_PARENT, 0);
+    add_node(&list, "production/web", NULL, 1, 0);
+    add_node(&list, "production", "1", 2, 0); /* a container's name */
+    add_node(&list, "testing", NULL, GROUP_NO_PARENT, 0);
+    assert_int_equal(group_nodes_cut(&list, "web"), -ENOENT);
+    assert_int_equal(list.count, 5);
+    assert_int_equal(group_nodes_cut(&list, "production"), 0);
+    assert_int_equal(list.count, 3);
+    assert_string_equal(list.items[0].name, "production");
+    assert_true(list.items[0].parent == GROUP_NO_PARENT);
+    assert_int_equal(list.items[1].parent, 0);
+    assert_int_equal(list.items[2].parent, 1);
+    assert_int_equal(group_nodes_cut(&list, "production/web"), 0);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.items[1].parent, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +292,9 @@ int main(void)
         cmocka_unit_test(groups_are_listed_with_those_below_behind_each),
         cmocka_unit_test(what_is_limited_no_more_is_set_free),
         cmocka_unit_test(what_is_limited_still_keeps_its_new_limit),
+        cmocka_unit_test(shares_count_among_siblings),
+        cmocka_unit_test(weights_that_the_kernel_holds_count_before_shares_that_were_asked_for),
+        cmocka_unit_test(a_part_of_the_tree_keeps_its_own_parents),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
