@@ -56,6 +56,9 @@ int process_run(const struct strings *arguments, const int fds[3], int *ret_stat
 /** As process_run() but does not wait: @ret_pid is the caller's child. */
 int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_pid,
                   struct error *err);
+/** As process_spawn(), with these variables and no others. NULL: the caller's. */
+int process_spawn_environment(const struct strings *arguments, const struct strings *environment,
+                              const int fds[3], pid_t *ret_pid, struct error *err);
 
 /**
  * Calls a function in a child, and waits for it: for work in namespaces or a root that the caller

@@ -45,10 +45,13 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const int fds[3]
 
 /* Returns an errno value. The child begins with no signal blocked: our callers block what they
  * read from a signalfd, and many programs never unblock. */
-static int spawn(const struct strings *arguments, const int *fds, pid_t *ret_pid)
+static int spawn(const struct strings *arguments, const struct strings *environment, const int *fds,
+                 pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    char *const nothing[] = { NULL };
+    char *const *variables = environ;
     sigset_t none;
     sigset_t pipe_only;
     int code;
@@ -67,18 +70,20 @@ static int spawn(const struct strings *arguments, const int *fds, pid_t *ret_pid
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &pipe_only);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (environment != NULL)
+        variables = environment->count > 0 ? environment->items : nothing;
     if (fds != NULL)
         code = add_descriptors(&actions, fds);
     if (code == 0)
         code = posix_spawnp(ret_pid, arguments->items[0], &actions, &attributes, arguments->items,
-                            environ);
+                            variables);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return code;
 }
 
-int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_pid,
-                  struct error *err)
+int process_spawn_environment(const struct strings *arguments, const struct strings *environment,
+                              const int fds[3], pid_t *ret_pid, struct error *err)
 {
     int moved[3];
     int copies[3] = { -1, -1, -1 };
@@ -92,7 +97,7 @@ int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_
     if (fds != NULL)
         r = move_aside(fds, moved, copies, err);
     if (r == 0)
-        code = spawn(arguments, fds != NULL ? moved : NULL, &pid);
+        code = spawn(arguments, environment, fds != NULL ? moved : NULL, &pid);
     for (int i = 0; i < 3; i++)
         auto_close_cleanup(&copies[i]);
     if (r < 0)
@@ -103,6 +108,12 @@ int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_
     }
     *ret_pid = pid;
     return 0;
+}
+
+int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_pid,
+                  struct error *err)
+{
+    return process_spawn_environment(arguments, NULL, fds, ret_pid, err);
 }
 
 int process_run(const struct strings *arguments, const int fds[3], int *ret_status,

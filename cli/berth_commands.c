@@ -5,6 +5,7 @@
 #include "cli/berth.h"
 #include "cli/image_options.h"
 #include "cli/limit_options.h"
+#include "cli/registry_options.h"
 #include "cli/run_options.h"
 
 #define CONTAINERS "Containers"
@@ -449,6 +450,20 @@ const struct command berth_commands[] = {
         .options = images_options,
         .max_words = 1,
         .handler = command_images,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "pull",
+        .alias = "image pull",
+        .usage = IMAGE_PULL_USAGE,
+        .help = IMAGE_PULL_HELP,
+        .description = IMAGE_PULL_DESCRIPTION,
+        .examples = IMAGE_PULL_EXAMPLES,
+        .options = image_pull_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_image_program,
         .words_completion = "image",
         .section = IMAGES,
     },

@@ -15,6 +15,7 @@
 #include "cli/berth.h"
 #include "cli/image_options.h"
 #include "cli/progress.h"
+#include "cli/registry_options.h"
 
 /* berth-image reads archives and makes images: what needs libarchive, libcrypto and the
  * compressors, which `berth` itself does not link. `berth load ...` runs it with the same words. */
@@ -57,6 +58,16 @@ static const struct command commands[] = {
       .max_words = 2,
       .handler = command_image_import,
       .words_completion = "file" },
+    { .name = "pull",
+      .alias = "image pull",
+      .usage = IMAGE_PULL_USAGE,
+      .help = IMAGE_PULL_HELP,
+      .description = IMAGE_PULL_DESCRIPTION,
+      .examples = IMAGE_PULL_EXAMPLES,
+      .options = image_pull_options,
+      .min_words = 1,
+      .max_words = 1,
+      .handler = command_image_pull },
     { .name = "image make",
       .usage = IMAGE_MAKE_USAGE,
       .help = IMAGE_MAKE_HELP,

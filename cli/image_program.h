@@ -27,5 +27,6 @@ int image_program_printed(void);
 
 command_handler command_image_commit;
 command_handler command_image_load, command_image_import, command_image_make;
+command_handler command_image_pull;
 
 #endif

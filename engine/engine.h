@@ -357,6 +357,16 @@ typedef void engine_progress(const char *step, uint64_t done, uint64_t total, vo
  * busybox:latest". */
 int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
                 void *context, struct strings *ret_lines, struct error *err);
+/* What a pull came to. */
+struct pull_outcome {
+    struct digest digest; /* of what the name stands for at the registry */
+    bool is_new;          /* it stood for something else here, or for nothing */
+};
+/** `pull`: from a registry, unpacked and published. @options: image/registry.h */
+struct pull_options;
+int engine_pull(struct engine *engine, const struct reference *reference,
+                const struct pull_options *options, engine_progress *progress, void *context,
+                struct pull_outcome *ret_outcome, struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
 int engine_import(struct engine *engine, int fd, const char *reference,

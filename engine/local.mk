@@ -22,6 +22,7 @@ noinst_LIBRARIES += libprovision.a
 libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/commit.c \
 	engine/image_removal.c \
+	engine/pull_image.c \
 	engine/import.c \
 	engine/import_changes.c engine/import_changes.h engine/import_fields.c \
 	engine/pause_guard.c engine/pause_guard.h

@@ -6,9 +6,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+
+#define PARTIAL_KEPT_S 86400
 
 /* Mark and sweep. Marked is what a published image refers to: its manifest, its config, its layers.
  * Whoever adds blobs holds the lock shared until they are published, so nothing that is about to
@@ -91,6 +95,33 @@ static void sweep_unfinished(struct image_store *store, const char *path)
     (void)closedir(directory); /* only read */
 }
 
+/* Blobs whose transfer nobody went on with (image/partial_blob.h). Failures are left to the next
+ * time. */
+static void clean_one(int data_fd, const char *name)
+{
+    auto_free char *path = xasprintf(INGEST "/%s", name);
+    auto_free char *lock_path = xasprintf("locks/blob-%s", name);
+    auto_close int lock_fd = -1;
+    struct stat status;
+
+    if (file_lock(data_fd, lock_path, true, 0, &lock_fd, NULL) < 0)
+        return;
+    if (fstatat(data_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        status.st_mtime + PARTIAL_KEPT_S < time(NULL))
+        (void)unlinkat(data_fd, path, 0);  /* else the next time */
+    (void)unlinkat(data_fd, lock_path, 0); /* held */
+}
+
+static void clean_partial_blobs(int data_fd)
+{
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+
+    if (store_list_directory(data_fd, INGEST, &names, NULL) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++)
+        clean_one(data_fd, names.items[i]);
+}
+
 int image_sweep_blobs(struct image_store *store, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings marked = { 0 };
@@ -110,6 +141,7 @@ int image_sweep_blobs(struct image_store *store, struct error *err)
         return error_prefix(err, r, "lock the image store");
     sweep_unfinished(store, "names");
     sweep_unfinished(store, "images");
+    clean_partial_blobs(store->data_fd);
     r = mark(store, &marked, err);
     if (r == 0)
         r = sweep_algorithm(store, "sha256", &marked, err);

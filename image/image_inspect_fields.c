@@ -108,9 +108,14 @@ static json_t *names_of(struct image_store *store, const struct image *image, bo
         for (size_t j = 0; j < records.count && !is_ours; j++)
             is_ours = digest_equal(&records.items[j].id, &image->id) &&
                       digest_equal(&records.items[j].manifest_digest, &name->digest);
-        if (!is_ours)
-            continue;
-        if (with_digests) {
+        if (!is_ours || (name->reference->digest != NULL) != with_digests) {
+            if (!is_ours || !with_digests ||
+                names_find_digest(&names, name->reference, &name->digest) != NULL)
+                continue; /* the digest by which it was pulled is a name of its own */
+        }
+        if (name->reference->digest != NULL) {
+            text = xstrdup(name->familiar);
+        } else if (with_digests) {
             struct reference by_digest = *name->reference;
 
             by_digest.tag = NULL;

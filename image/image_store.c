@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "image/registry.h"
 
 #define RECORD_MAX    65536 /* bytes of a file in images/ */
 #define ID_PREFIX_MIN 3
@@ -268,13 +269,17 @@ static int find_by_id(const struct records *records, const char *text, size_t *r
     return found != NULL;
 }
 
-/* "repository@digest": some name of this repository points, or pointed, at that manifest. */
+/* "repository@digest": it was pulled by it, or some name of this repository points at that
+ * manifest. */
 static int find_by_digest(struct image_store *store, const struct reference *reference,
                           struct digest *ret_digest, struct error *err)
 {
     AUTO_CLEAR(names) struct names names = { 0 };
     int r;
 
+    r = name_read(store, reference, ret_digest, NULL);
+    if (r == 0)
+        return 0;
     r = names_list(store, &names, err);
     if (r < 0)
         return r;
@@ -282,8 +287,7 @@ static int find_by_digest(struct image_store *store, const struct reference *ref
         const struct name *name = &names.items[i];
 
         if (strcmp(name->digest.text, reference->digest) == 0 &&
-            strcmp(name->reference->registry, reference->registry) == 0 &&
-            strcmp(name->reference->repository, reference->repository) == 0) {
+            reference_is_same_repository(name->reference, reference)) {
             *ret_digest = name->digest;
             return 0;
         }
@@ -319,8 +323,9 @@ static char *nearest_name(struct image_store *store, const char *text)
     for (size_t i = 0; i < names.count; i++) {
         const struct name *name = &names.items[i];
 
-        if (reference != NULL && strcmp(name->reference->repository, reference->repository) == 0 &&
-            strcmp(name->reference->registry, reference->registry) == 0)
+        if (name->reference->digest != NULL)
+            continue;
+        if (reference != NULL && reference_is_same_repository(name->reference, reference))
             return xstrdup(name->familiar);
         if (strchr(text, ':') == NULL && text_ends(name->familiar, ":latest"))
             name->familiar[strlen(name->familiar) - strlen(":latest")] = '\0';
@@ -411,6 +416,20 @@ int image_find(struct image_store *store, const char *text, struct image **ret_i
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
+/* Whether the image has a tag in the repository of @reference. */
+static bool has_tag(const struct names *names, const struct reference *reference,
+                    const struct digest *manifest_digest)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const struct name *name = &names->items[i];
+
+        if (name->reference->digest == NULL && digest_equal(&name->digest, manifest_digest) &&
+            reference_is_same_repository(name->reference, reference))
+            return true;
+    }
+    return false;
+}
+
 /* The item of a record's id: manifests of one id (the same image by way of two archives) are one
  * image to the user. */
 static struct image_listing_item *listing_item(struct image_listing *listing,
@@ -428,6 +447,19 @@ static struct image_listing_item *listing_item(struct image_listing *listing,
     item->created = record->fields.created;
     item->size_bytes = record->fields.size;
     return item;
+}
+
+/* Its tags; the digest by which it was pulled only for a repository that gives it no tag. */
+static void add_names(struct image_listing_item *item, const struct names *names,
+                      const struct digest *manifest_digest)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const struct name *name = &names->items[i];
+
+        if (digest_equal(&name->digest, manifest_digest) &&
+            (name->reference->digest == NULL || !has_tag(names, name->reference, manifest_digest)))
+            strings_add(&item->names, name->familiar);
+    }
 }
 
 int image_list(struct image_store *store, struct image_listing *ret_listing, struct error *err)
@@ -450,10 +482,7 @@ int image_list(struct image_store *store, struct image_listing *ret_listing, str
     for (size_t i = 0; i < records.count; i++) {
         struct image_listing_item *item = listing_item(&listing, &records.items[i]);
 
-        for (size_t j = 0; j < names.count; j++) {
-            if (digest_equal(&names.items[j].digest, &records.items[i].manifest_digest))
-                strings_add(&item->names, names.items[j].familiar);
-        }
+        add_names(item, &names, &records.items[i].manifest_digest);
     }
     for (size_t i = 0; i < listing.count; i++)
         strings_sort(&listing.items[i].names);
@@ -540,11 +569,39 @@ int image_tag(struct image_store *store, const struct digest *manifest_digest,
     assert(manifest_digest != NULL);
     assert(reference != NULL);
 
+    if (reference->digest != NULL)
+        return error_set(err, EINVAL, "'%s@%s': a digest cannot be given to an image, only a tag",
+                         reference->repository, reference->digest);
     r = record_read(store, manifest_digest->text, &record, err);
     if (r < 0)
         return error_prefix(err, r, "image %s", manifest_digest->text);
     image_record_clear(&record.fields);
     return name_write(store, reference, manifest_digest, err);
+}
+
+bool image_is_named(struct image_store *store, const struct reference *reference,
+                    const struct digest *manifest_digest)
+{
+    struct record record;
+    struct digest digest;
+
+    if (name_read(store, reference, &digest, NULL) < 0 || !digest_equal(&digest, manifest_digest) ||
+        record_read(store, digest.text, &record, NULL) < 0)
+        return false;
+    image_record_clear(&record.fields);
+    return true;
+}
+
+int image_name_pulled(struct image_store *store, const struct reference *reference,
+                      const struct pulled *pulled, struct error *err)
+{
+    struct reference by_digest = *reference;
+    int r = 0;
+
+    by_digest.digest = (char *)pulled->digest.text;
+    if (reference->digest == NULL)
+        r = image_tag(store, &pulled->manifest_digest, reference, err);
+    return r < 0 ? r : name_write(store, &by_digest, &pulled->manifest_digest, err);
 }
 
 /* --- removing --------------------------------------------------------------------------------- */
@@ -559,20 +616,41 @@ static int delete_record(struct image_store *store, const struct digest *digest,
 }
 
 static bool id_has_names(const struct records *records, const struct names *names,
-                         const struct digest *id, const struct reference *except)
+                         const struct digest *id)
 {
-    auto_free char *except_text = except != NULL ? reference_format_familiar(except) : NULL;
-
     for (size_t i = 0; i < records->count; i++) {
         if (!digest_equal(&records->items[i].id, id))
             continue;
         for (size_t j = 0; j < names->count; j++) {
-            if (digest_equal(&names->items[j].digest, &records->items[i].manifest_digest) &&
-                !text_equal(names->items[j].familiar, except_text))
+            if (digest_equal(&names->items[j].digest, &records->items[i].manifest_digest))
                 return true;
         }
     }
     return false;
+}
+
+/* The digests by which an image was pulled go with the last tag of their repository. */
+static int delete_digest_names(struct image_store *store, const struct reference *reference,
+                               const struct digest *manifest_digest, struct strings *removed,
+                               struct error *err)
+{
+    AUTO_CLEAR(names) struct names names = { 0 };
+    int r;
+
+    r = names_list(store, &names, err);
+    if (r < 0 || has_tag(&names, reference, manifest_digest))
+        return r;
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        const struct name *name = &names.items[i];
+
+        if (name->reference->digest == NULL || !digest_equal(&name->digest, manifest_digest) ||
+            !reference_is_same_repository(name->reference, reference))
+            continue;
+        r = name_delete(store, name->reference, err);
+        if (r == 0)
+            strings_addf(removed, "Untagged: %s", name->familiar);
+    }
+    return r;
 }
 
 /* Removes the records of an id that no name needs any more. */
@@ -593,10 +671,11 @@ static int delete_records(struct image_store *store, const struct records *recor
 }
 
 static int remove_by_name(struct image_store *store, const char *text,
-                          const struct records *records, const struct names *names,
+                          const struct records *records, const struct digest *manifest_digest,
                           const struct digest *id, struct strings *removed, struct error *err)
 {
     AUTO(reference) struct reference *reference = NULL;
+    AUTO_CLEAR(names) struct names names = { 0 };
     auto_free char *familiar = NULL;
     int r;
 
@@ -608,8 +687,11 @@ static int remove_by_name(struct image_store *store, const char *text,
         return r;
     familiar = reference_format_familiar(reference);
     strings_addf(removed, "Untagged: %s", familiar);
-    if (id_has_names(records, names, id, reference))
-        return 0;
+    r = delete_digest_names(store, reference, manifest_digest, removed, err);
+    if (r == 0)
+        r = names_list(store, &names, err);
+    if (r < 0 || id_has_names(records, &names, id))
+        return r;
     return delete_records(store, records, id, removed, err);
 }
 
@@ -631,7 +713,7 @@ static int remove_by_id(struct image_store *store, const struct records *records
             if (!is_ours)
                 continue;
             if (pass == 0) {
-                count++;
+                count += name->reference->digest == NULL;
                 continue;
             }
             r = name_delete(store, name->reference, err);
@@ -678,11 +760,11 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
     if (found == NULL) { /* a name that points nowhere (a crash), or to a damaged record */
         r = delete_record(store, &digest, err);
         if (r == 0)
-            r = remove_by_name(store, text, &records, &names, &digest, &removed, err);
+            r = remove_by_name(store, text, &records, &digest, &digest, &removed, err);
     } else if (is_id)
         r = remove_by_id(store, &records, &names, &found->id, is_forced, &removed, err);
     else
-        r = remove_by_name(store, text, &records, &names, &found->id, &removed, err);
+        r = remove_by_name(store, text, &records, &digest, &found->id, &removed, err);
     if (r < 0)
         return error_prefix(err, r, "remove image '%s'", text);
     strings_add_all(ret_removed, &removed);

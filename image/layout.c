@@ -61,24 +61,6 @@ static int read_document(struct layout *layout, const struct image_descriptor *d
     return 0;
 }
 
-static int no_platform(const struct image_descriptors *entries, struct error *err)
-{
-    AUTO_CLEAR(strings) struct strings platforms = { 0 };
-    auto_free char *list = NULL;
-
-    for (size_t i = 0; i < entries->count; i++) {
-        auto_free char *platform = platform_format(&entries->items[i]);
-
-        if (!platform_is_companion(&entries->items[i]) && !strings_contains(&platforms, platform))
-            strings_add(&platforms, platform);
-    }
-    list = strings_join(&platforms, ", ");
-    if (platforms.count == 0)
-        return error_set(err, ENOENT, "the index lists no image");
-    return error_set(err, ENOENT, "there is no image for linux/%s, only for %s",
-                     platform_architecture(), list);
-}
-
 static int resolve(struct layout *layout, const struct image_descriptor *descriptor, int depth,
                    struct image_descriptor *ret_descriptor, struct document *ret_document,
                    struct error *err);
@@ -102,7 +84,7 @@ static int resolve_index(struct layout *layout, const struct image_descriptors *
             return r;
         is_missing = true; /* its sentence stays unless another entry is found */
     }
-    return is_missing ? -ENOENT : no_platform(entries, err);
+    return is_missing ? -ENOENT : platform_none(entries, NULL, err);
 }
 
 static int resolve(struct layout *layout, const struct image_descriptor *descriptor, int depth,
@@ -279,7 +261,7 @@ int layout_read(struct image_store *store, struct spool *spool, struct image_arc
         return error_set(err, EINVAL, "index.json: is a manifest, not an index");
     has_own = has_own_entry(&index.manifests, &images);
     if (images == 0 || (!has_own && images > 1))
-        return no_platform(&index.manifests, err);
+        return platform_none(&index.manifests, NULL, err);
     for (size_t i = 0; i < index.manifests.count; i++) {
         const struct image_descriptor *entry = &index.manifests.items[i];
 

@@ -6,6 +6,15 @@ libimage_a_SOURCES = \
 	image/blob_write.c \
 	image/blobs.c image/store_private.h \
 	image/docker_archive.c \
+	image/fetch.c image/fetch.h \
+	image/fetch_wire_fields.c image/fetch_wire.h \
+	image/http_challenge.c image/http_challenge.h \
+	image/http_headers.c image/http_headers.h \
+	image/partial_blob.c image/partial_blob.h \
+	image/pull.c image/registry.h \
+	image/registry_plan.c image/registry_plan.h \
+	image/registry_session.c image/registry_session.h \
+	image/registry_answers_fields.c image/registry_answers.h \
 	image/documents_fields.c image/documents.h \
 	image/garbage.c \
 	image/image_build.c \
@@ -27,14 +36,28 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_make_busybox.c \
 	cli/image_make_debian.c \
 	cli/image_options.c cli/image_options.h \
+	cli/image_pull.c \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
+# Speaks to registries: reads what anyone may send, so a program of its own, in a sandbox. The only
+# one that links libcurl.
+pkglibexec_PROGRAMS += berth-fetch
+berth_fetch_SOURCES = image/fetch_main.c image/fetcher.h \
+	image/fetcher.c \
+	image/fetcher_body.c \
+	image/fetcher_job.c \
+	image/fetcher_sandbox.c image/fetcher_sandbox.h \
+	image/fetcher_token.c \
+	image/fetcher_upload.c
+berth_fetch_LDADD = libimage.a libbase.a -lcurl -lseccomp -ljansson
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_archive tests/unit/test_image_store tests/unit/test_progress \
-	tests/unit/test_apt_sources tests/unit/test_busybox_root
+	tests/unit/test_apt_sources tests/unit/test_busybox_root \
+	tests/unit/test_http_challenge tests/unit/test_http_headers
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
 tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c
@@ -43,6 +66,10 @@ tests_unit_test_archive_SOURCES = tests/unit/test_archive.c
 tests_unit_test_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson -lcmocka
 tests_unit_test_image_store_SOURCES = tests/unit/test_image_store.c
 tests_unit_test_image_store_LDADD = libimage.a libbase.a -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_http_challenge_SOURCES = tests/unit/test_http_challenge.c
+tests_unit_test_http_challenge_LDADD = libimage.a libbase.a -lcmocka
+tests_unit_test_http_headers_SOURCES = tests/unit/test_http_headers.c
+tests_unit_test_http_headers_LDADD = libimage.a libbase.a -lcmocka
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c cli/progress.c
 tests_unit_test_progress_LDADD = libbase.a -lcmocka
 tests_unit_test_apt_sources_SOURCES = tests/unit/test_apt_sources.c cli/apt_sources.c

@@ -17,11 +17,12 @@ static char *name_path(const char *file_name)
 
 int name_encode(const struct reference *reference, char **ret_file_name, struct error *err)
 {
-    auto_free char *text = reference_format(reference);
+    struct reference name = *reference;
+    auto_free char *text = NULL;
 
-    if (reference->digest != NULL)
-        return error_set(err, EINVAL, "'%s': a digest cannot be given to an image, only a tag",
-                         text);
+    if (name.digest != NULL) /* it says all, whatever the tag beside it */
+        name.tag = NULL;
+    text = reference_format(&name);
     if (strlen(text) > NAME_FILE_MAX)
         return error_set(err, ENAMETOOLONG, "image name '%s' is longer than %d bytes", text,
                          NAME_FILE_MAX);
@@ -104,6 +105,19 @@ int name_write(struct image_store *store, const struct reference *reference,
         return r;
     path = name_path(file_name);
     return file_replace(store->data_fd, path, line, strlen(line), 0600, FILE_SYNC_DATA, err);
+}
+
+const struct name *names_find_digest(const struct names *names, const struct reference *reference,
+                                     const struct digest *manifest_digest)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const struct name *name = &names->items[i];
+
+        if (name->reference->digest != NULL && digest_equal(&name->digest, manifest_digest) &&
+            reference_is_same_repository(name->reference, reference))
+            return name;
+    }
+    return NULL;
 }
 
 int name_delete(struct image_store *store, const struct reference *reference, struct error *err)

@@ -240,6 +240,11 @@ void reference_free(struct reference *reference)
     free(reference);
 }
 
+bool reference_is_same_repository(const struct reference *a, const struct reference *b)
+{
+    return strcmp(a->registry, b->registry) == 0 && strcmp(a->repository, b->repository) == 0;
+}
+
 static char *format(const struct reference *reference, const char *registry, const char *repository)
 {
     return xasprintf(

@@ -8,6 +8,7 @@
 /* What the files of this folder share about the store's layout:
  *
  *   DATA/blobs/<algorithm>/<hex>   content, named by its digest; DATA/blobs/lock
+ *   DATA/ingest/<algorithm>-<hex>  what has come of a blob from a registry; DATA/locks/blob-...
  *   DATA/images/<digest>           one published manifest: an image_record
  *   DATA/names/<encoded name>      the manifest digest that a reference points at
  *
@@ -26,6 +27,8 @@ struct image_store {
 /* "blobs/sha256/<hex>" needs at most so many bytes. */
 #define BLOB_PATH_MAX (6 + 7 + 128 + 1)
 char *blob_path(const struct digest *digest, char *buffer);
+
+#define INGEST "ingest"
 
 /** Whether a blob is there with this size (UINT64_MAX: any). */
 bool blob_is_there(struct image_store *store, const struct digest *digest, uint64_t size);
@@ -53,8 +56,8 @@ int store_list_directory(int data_fd, const char *path, struct strings *ret_name
 
 /* --- names.c ---------------------------------------------------------------------------------- */
 
-/** "docker.io/library/busybox:latest" as a file name: '/' becomes '+', which no reference contains.
- */
+/** "docker.io/library/busybox:latest", or with "@sha256:...", as a file name: '/' becomes '+',
+ * which no reference contains. */
 int name_encode(const struct reference *reference, char **ret_file_name, struct error *err);
 int name_read(struct image_store *store, const struct reference *reference,
               struct digest *ret_digest, struct error *err); /* -ENOENT promised */
@@ -74,6 +77,9 @@ struct names {
 /** All names, sorted by their familiar form. Files that are no names are left out. */
 int names_list(struct image_store *store, struct names *ret_names, struct error *err);
 void names_clear(struct names *names);
+/** The digest by which an image was pulled from the repository of @reference; NULL. */
+const struct name *names_find_digest(const struct names *names, const struct reference *reference,
+                                     const struct digest *manifest_digest);
 
 /* --- image_store.c ---------------------------------------------------------------------------- */
 

@@ -21,10 +21,11 @@ as_root() {
 }
 
 BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev libcap-dev
-    libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev libsystemd-dev"
+    libseccomp-dev libarchive-dev libssl-dev libzstd-dev libisal-dev libsystemd-dev
+    libcurl4-openssl-dev"
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
-    shellcheck clang-format strace uidmap umoci xz-utils zstd"
+    shellcheck clang-format strace uidmap umoci xz-utils zstd docker-registry"
 # What tests/testvm needs.
 VM_PACKAGES="qemu-system-x86 busybox-static cpio kmod mmdebstrap e2fsprogs xz-utils"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.

@@ -1,0 +1,107 @@
+#include "cli/image_program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/progress.h"
+#include "cli/registry_options.h"
+#include "image/registry.h"
+
+/* berth pull: what docker prints at the end of one, and a line that lives meanwhile. */
+
+struct pulling {
+    struct progress *progress;
+    uint64_t total, arrived; /* bytes of all layers */
+    uint64_t *layers;        /* bytes that came of each */
+};
+
+static void pull_begins(void *context, const struct image_descriptors *layers)
+{
+    struct pulling *pulling = context;
+
+    pulling->layers = xcalloc(layers->count + 1, sizeof(*pulling->layers));
+    for (size_t i = 0; i < layers->count; i++)
+        pulling->total += layers->items[i].size;
+}
+
+static void pull_layer(void *context, const struct pull_layer *layer)
+{
+    struct pulling *pulling = context;
+
+    pulling->arrived += layer->bytes - pulling->layers[layer->index];
+    pulling->layers[layer->index] = layer->bytes;
+    progress_update("Downloading", pulling->arrived, pulling->total, pulling->progress);
+}
+
+static void pulling_clear(struct pulling *pulling)
+{
+    progress_free(pulling->progress);
+    free(pulling->layers);
+}
+
+static int pull_one(struct image_program *program, const struct reference *reference,
+                    const struct pull_options *wanted, bool is_quiet,
+                    struct pull_outcome *ret_outcome, struct error *err)
+{
+    AUTO_CLEAR(pulling) struct pulling pulling = { 0 };
+    struct pull_options options = *wanted;
+    struct engine *engine;
+    int r;
+
+    r = image_program_engine(program, &engine, err);
+    if (r < 0)
+        return r;
+    pulling.progress = progress_open(is_quiet || program->is_debug);
+    options.watch = (struct pull_watch){ pull_begins, pull_layer, &pulling };
+    return engine_pull(engine, reference, &options, progress_update, pulling.progress, ret_outcome,
+                       err);
+}
+
+/* Whether "latest" was filled in. */
+static bool has_default_tag(const char *text, const struct reference *reference)
+{
+    const char *slash = strrchr(text, '/');
+
+    return reference->digest == NULL && strchr(slash != NULL ? slash : text, ':') == NULL;
+}
+
+static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
+{
+    const char *text = arguments->words[0];
+    bool is_quiet = arguments_flag(arguments, "quiet");
+    struct pull_options options = { .platform = arguments_text(arguments, "platform"),
+                                    .registry = registry_options(arguments) };
+    AUTO(reference) struct reference *reference = NULL;
+    auto_free char *name = NULL;
+    auto_free char *familiar = NULL;
+    struct pull_outcome outcome;
+    int r;
+
+    r = reference_parse(text, &reference, err);
+    if (r < 0)
+        return r;
+    name = reference_format(reference);
+    familiar = reference_format_familiar(reference);
+    if (!is_quiet && has_default_tag(text, reference))
+        (void)printf("Using default tag: latest\n");
+    r = pull_one(program, reference, &options, is_quiet, &outcome, err);
+    if (r < 0)
+        return error_prefix(err, r, "%s", familiar);
+    if (!is_quiet)
+        (void)printf("Digest: %s\nStatus: %s for %s\n", outcome.digest.text,
+                     outcome.is_new ? "Downloaded newer image" : "Image is up to date", familiar);
+    (void)printf("%s\n", name);
+    return 0;
+}
+
+int command_image_pull(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+
+    if (pull(context, arguments, &err) < 0)
+        return image_program_failed("pull", &err);
+    return image_program_printed();
+}

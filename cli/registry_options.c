@@ -1,0 +1,19 @@
+#include "cli/registry_options.h"
+
+const struct option image_pull_options[] = {
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
+    { "platform", 0, OPTION_TEXT, "PLATFORM", "As linux/arm64; default: this machine's", "none" },
+    TLS_VERIFY_OPTION,
+    { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; there is no content trust", NULL },
+    { 0 },
+};
+
+struct registry_options registry_options(const struct arguments *arguments)
+{
+    struct registry_options options = { .tls = REGISTRY_TLS_CONFIGURED };
+
+    if (arguments_has(arguments, "tls-verify"))
+        options.tls = arguments_flag(arguments, "tls-verify") ? REGISTRY_TLS_VERIFIED
+                                                              : REGISTRY_TLS_UNVERIFIED;
+    return options;
+}

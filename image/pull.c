@@ -1,0 +1,374 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "image/partial_blob.h"
+#include "image/platform.h"
+#include "image/registry_session.h"
+#include "image/store_private.h"
+
+/* From a name to blobs in the store: manifest (by way of indexes), config, then the layers, several
+ * at once and the largest first. Each byte is hashed here as it comes. */
+
+#define DOWNLOADS_MAX   4
+#define INDEX_DEPTH_MAX 4
+#define DIGEST_TRIES    2 /* what is kept of an earlier transfer may be what is wrong */
+
+struct download {
+    struct pull *pull;
+    const struct image_descriptor *layer;
+    size_t index;
+    struct partial_blob *blob;
+    unsigned tries;
+    bool is_done;
+};
+
+struct pull {
+    struct image_store *store;
+    const struct pull_options *options;
+    struct registry_session session;
+    struct document document;
+    struct download *downloads; /* largest first */
+    size_t count, running;
+    size_t next; /* of the ones that were not tried yet */
+    bool has_busy;
+};
+
+static void pull_clear(struct pull *pull)
+{
+    registry_session_clear(&pull->session); /* first: it calls back no more then */
+    for (size_t i = 0; i < pull->count; i++)
+        partial_blob_free(pull->downloads[i].blob);
+    free(pull->downloads);
+    document_clear(&pull->document);
+}
+
+/* --- which image ------------------------------------------------------------------------------ */
+
+static int choose_entry(const struct pull *pull, const struct document *index,
+                        const struct image_descriptor **ret_entry, struct error *err)
+{
+    for (size_t i = 0; i < index->manifests.count; i++) {
+        const struct image_descriptor *entry = &index->manifests.items[i];
+
+        if (!platform_is_companion(entry) && platform_matches(entry, pull->options->platform)) {
+            *ret_entry = entry;
+            return 0;
+        }
+    }
+    return platform_none(&index->manifests, pull->options->platform, err);
+}
+
+static int keep_document(struct pull *pull, const struct digest *digest, const char *json,
+                         size_t length, struct error *err)
+{
+    AUTO(blob_writer) struct blob_writer *writer = NULL;
+    int r;
+
+    r = blob_writer_open(pull->store, digest_algorithm(digest), &writer, err);
+    if (r == 0)
+        r = blob_writer_add(writer, json, length, err);
+    return r < 0 ? r : blob_writer_finish(writer, digest, NULL, NULL, err);
+}
+
+/* Goes down from what the name stands for to the manifest of one image. */
+static int resolve(struct pull *pull, const struct reference *reference, struct pulled *pulled,
+                   struct error *err)
+{
+    struct digest wanted;
+    bool has_digest = reference->digest != NULL;
+    auto_free char *media_type = NULL;
+    uint64_t size = UINT64_MAX;
+    int r = 0;
+
+    if (has_digest)
+        r = digest_parse(reference->digest, &wanted, err);
+    for (int depth = 0; r == 0 && depth < INDEX_DEPTH_MAX; depth++) {
+        AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
+        const struct image_descriptor *entry = NULL;
+
+        r = registry_get_manifest(&pull->session, reference->tag, has_digest ? &wanted : NULL,
+                                  &manifest, err);
+        if (r < 0)
+            return r;
+        if (size != UINT64_MAX && manifest.length != size)
+            return error_set(err, EBADMSG, "manifest %s has %zu bytes, its index says %llu",
+                             manifest.digest.text, manifest.length, (unsigned long long)size);
+        document_clear(&pull->document);
+        r = document_decode(manifest.json, manifest.length, media_type, &pull->document, err);
+        if (r < 0)
+            return error_prefix(err, r, "manifest %s", manifest.digest.text);
+        if (depth == 0)
+            pulled->digest = manifest.digest;
+        if (pull->document.kind == DOCUMENT_MANIFEST) {
+            pulled->manifest_digest = manifest.digest;
+            return keep_document(pull, &manifest.digest, manifest.json, manifest.length, err);
+        }
+        r = choose_entry(pull, &pull->document, &entry, err);
+        if (r < 0)
+            return r;
+        wanted = entry->digest;
+        has_digest = true;
+        size = entry->size;
+        free(media_type);
+        media_type = xstrdup(entry->media_type);
+    }
+    return r < 0 ? r
+                 : error_set(err, EINVAL, "its indexes are nested more than %d deep",
+                             INDEX_DEPTH_MAX);
+}
+
+/* --- the config ------------------------------------------------------------------------------- */
+
+static int get_config(struct pull *pull, char **ret_json, size_t *ret_length, struct error *err)
+{
+    const struct image_descriptor *config = &pull->document.config;
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    auto_free char *path = xasprintf("blobs/%s", config->digest.text);
+    auto_free char *json = NULL;
+    size_t length;
+    int r;
+
+    if (config->size > IMAGE_DOCUMENT_MAX)
+        return error_set(err, EFBIG, "it has %llu bytes, at most %u are read",
+                         (unsigned long long)config->size, IMAGE_DOCUMENT_MAX);
+    if (blob_is_there(pull->store, &config->digest, config->size))
+        return blob_read(pull->store, &config->digest, ret_json, ret_length, err);
+    r = registry_request(&pull->session, FETCH_GET, path, &request, err);
+    if (r < 0)
+        return r;
+    request.size = config->size;
+    r = fetch_document(pull->session.fetch, &request, &json, &length, NULL, err);
+    if (r == 0)
+        r = keep_document(pull, &config->digest, json, length, err);
+    if (r < 0)
+        return r;
+    *ret_json = take_ptr(&json);
+    *ret_length = length;
+    return 0;
+}
+
+static int check_config(struct pull *pull, struct error *err)
+{
+    AUTO_CLEAR(image_config) struct image_config config = { 0 };
+    auto_free char *json = NULL;
+    size_t length;
+    int r;
+
+    r = get_config(pull, &json, &length, err);
+    if (r == 0)
+        r = image_config_decode(json, length, &config, err);
+    if (r == 0)
+        r = image_check_layers(&pull->document.layers, &config.diff_ids, err);
+    return r < 0 ? error_prefix(err, r, "config %s", pull->document.config.digest.text) : 0;
+}
+
+/* --- the layers ------------------------------------------------------------------------------- */
+
+static void tell(const struct download *download, enum pull_step step)
+{
+    const struct pull_watch *watch = &download->pull->options->watch;
+    struct pull_layer layer = {
+        .descriptor = download->layer,
+        .index = download->index,
+        .count = download->pull->document.layers.count,
+        .step = step,
+        .bytes =
+            download->blob != NULL ? partial_blob_length(download->blob) : download->layer->size,
+        .fd = download->blob != NULL ? partial_blob_fd(download->blob) : -1,
+    };
+
+    if (watch->layer != NULL)
+        watch->layer(watch->context, &layer);
+}
+
+static int start_download(struct download *download, struct error *err);
+static int start_downloads(struct pull *pull, struct error *err);
+
+static int layer_data(void *context, const void *bytes, size_t length, struct error *err)
+{
+    struct download *download = context;
+    int r = partial_blob_add(download->blob, bytes, length, err);
+
+    if (r == 0)
+        tell(download, PULL_ARRIVES);
+    return r;
+}
+
+static int finish_download(struct download *download, struct error *err)
+{
+    int r = partial_blob_finish(download->blob, err);
+
+    if (r == -EBADMSG && ++download->tries < DIGEST_TRIES) {
+        log_debug("layer %zu: %s; once more from the start", download->index + 1,
+                  err != NULL ? err->message : "");
+        return start_download(download, err);
+    }
+    if (r < 0)
+        return r;
+    partial_blob_free(download->blob);
+    download->blob = NULL;
+    download->is_done = true;
+    tell(download, PULL_DONE);
+    return 0;
+}
+
+static int layer_done(void *context, const struct fetch_result *result, int r,
+                      const struct error *failure, struct error *err)
+{
+    struct download *download = context;
+    struct pull *pull = download->pull;
+
+    (void)result;
+    pull->running--;
+    if (r < 0)
+        r = error_set(err, -r, "%s", failure->message);
+    else
+        r = finish_download(download, err);
+    if (r < 0)
+        return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
+                            pull->document.layers.count);
+    return start_downloads(pull, err);
+}
+
+static int start_download(struct download *download, struct error *err)
+{
+    static const struct fetch_handlers handlers = { .data = layer_data, .done = layer_done };
+    struct pull *pull = download->pull;
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    auto_free char *path = xasprintf("blobs/%s", download->layer->digest.text);
+    int r;
+
+    r = registry_request(&pull->session, FETCH_GET, path, &request, err);
+    if (r < 0)
+        return r;
+    request.offset = partial_blob_length(download->blob);
+    request.size = download->layer->size;
+    tell(download, PULL_ARRIVES);
+    r = fetch_start(pull->session.fetch, &request, -1, &handlers, download, err);
+    if (r == 0)
+        pull->running++;
+    return r;
+}
+
+/* Opens a layer's blob; what is whole already is finished without a request. */
+static int begin_layer(struct download *download, bool is_waiting, struct error *err)
+{
+    struct pull *pull = download->pull;
+    int r;
+
+    r = partial_blob_open(pull->store, &download->layer->digest, download->layer->size, is_waiting,
+                          &download->blob, err);
+    if (r == -EAGAIN) {
+        tell(download, PULL_WAITING);
+        return r;
+    }
+    if (r < 0)
+        return r;
+    if (download->blob == NULL) {
+        download->is_done = true;
+        tell(download, PULL_EXISTS);
+        return 0;
+    }
+    if (partial_blob_length(download->blob) == download->layer->size)
+        return finish_download(download, err);
+    return start_download(download, err);
+}
+
+static int start_downloads(struct pull *pull, struct error *err)
+{
+    while (pull->next < pull->count && pull->running < DOWNLOADS_MAX) {
+        struct download *download = &pull->downloads[pull->next++];
+        int r = begin_layer(download, false, err);
+
+        if (r < 0 && r != -EAGAIN)
+            return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
+                                pull->document.layers.count);
+    }
+    return 0;
+}
+
+/* What another process was fetching: one after the other, as no lock is held while we wait. */
+static int wait_for_others(struct pull *pull, struct error *err)
+{
+    for (size_t i = 0; i < pull->count; i++) {
+        struct download *download = &pull->downloads[i];
+        int r;
+
+        if (download->is_done)
+            continue;
+        r = begin_layer(download, true, err);
+        if (r == 0)
+            r = fetch_run(pull->session.fetch, err);
+        if (r < 0)
+            return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
+                                pull->document.layers.count);
+    }
+    return 0;
+}
+
+static int compare_downloads(const void *a, const void *b)
+{
+    const struct download *left = a, *right = b;
+
+    if (left->layer->size != right->layer->size)
+        return left->layer->size > right->layer->size ? -1 : 1;
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+static bool is_repeated(const struct image_descriptors *layers, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (digest_equal(&layers->items[i].digest, &layers->items[index].digest))
+            return true;
+    }
+    return false;
+}
+
+static int get_layers(struct pull *pull, struct error *err)
+{
+    const struct image_descriptors *layers = &pull->document.layers;
+    int r;
+
+    pull->downloads = xcalloc(layers->count + 1, sizeof(*pull->downloads));
+    for (size_t i = 0; i < layers->count; i++) {
+        if (!is_repeated(layers, i))
+            pull->downloads[pull->count++] =
+                (struct download){ .pull = pull, .layer = &layers->items[i], .index = i };
+    }
+    qsort(pull->downloads, pull->count, sizeof(*pull->downloads), compare_downloads);
+    r = start_downloads(pull, err);
+    if (r == 0)
+        r = fetch_run(pull->session.fetch, err);
+    return r < 0 ? r : wait_for_others(pull, err);
+}
+
+int image_pull(struct image_store *store, const struct reference *reference,
+               const struct pull_options *options, struct pulled *ret_pulled, struct error *err)
+{
+    AUTO_CLEAR(pull) struct pull pull = { .store = store, .options = options };
+    struct pulled pulled = { 0 };
+    int r;
+
+    assert(store != NULL);
+    assert(reference != NULL);
+    assert(ret_pulled != NULL);
+
+    r = registry_session_open(reference, &options->registry, &pull.session, err);
+    if (r == 0)
+        r = resolve(&pull, reference, &pulled, err);
+    if (r == 0)
+        r = check_config(&pull, err);
+    if (r < 0)
+        return r;
+    if (options->watch.begins != NULL)
+        options->watch.begins(options->watch.context, &pull.document.layers);
+    r = get_layers(&pull, err);
+    if (r < 0)
+        return r;
+    *ret_pulled = pulled;
+    return 0;
+}

@@ -1,0 +1,70 @@
+#ifndef IMAGE_REGISTRY_H
+#define IMAGE_REGISTRY_H
+
+#include "image/image.h"
+
+/* Registries (distribution-spec 1.1). What speaks to them is the program berth-fetch
+ * (image/fetch.h); what arrives is verified here, and only then believed. */
+
+enum registry_tls { REGISTRY_TLS_CONFIGURED, REGISTRY_TLS_VERIFIED, REGISTRY_TLS_UNVERIFIED };
+
+struct registry_options {
+    enum registry_tls tls; /* --tls-verify; configured: as registries.conf says */
+};
+
+/* --- pull ------------------------------------------------------------------------------------- */
+
+enum pull_step {
+    PULL_EXISTS,  /* it is in the store already */
+    PULL_WAITING, /* another process fetches it */
+    PULL_ARRIVES, /* so many bytes of it are in the file and hashed */
+    PULL_DONE,    /* it is whole, its digest is right, and it is in the store */
+};
+
+/* How far a layer's blob is. */
+struct pull_layer {
+    const struct image_descriptor *descriptor;
+    size_t index, count; /* lowest is 0 */
+    enum pull_step step;
+    uint64_t bytes; /* hashed so far, from the blob's first byte on */
+    int fd;         /* ARRIVES: the file that grows, may be read with pread(2); borrowed; else -1 */
+};
+
+/* Both may be NULL. */
+struct pull_watch {
+    /** The manifest and the config are there and agree: these layers will come. */
+    void (*begins)(void *context, const struct image_descriptors *layers);
+    /** Called for each piece of a blob; pieces of several layers alternate. */
+    void (*layer)(void *context, const struct pull_layer *layer);
+    void *context;
+};
+
+struct pull_options {
+    struct registry_options registry;
+    const char *platform; /* "linux/arm64/v8"; NULL: this machine's */
+    struct pull_watch watch;
+};
+
+struct pulled {
+    struct digest digest;          /* of what the name stands for: a manifest or an index */
+    struct digest manifest_digest; /* of the image for the platform */
+};
+
+/**
+ * Brings an image's blobs into the store; nothing is unpacked or published.
+ *
+ * A transfer that ends early leaves what it has for the next one.
+ *
+ * -ENOENT: the registry has no such image.  -EACCES: it wants a login.
+ */
+int image_pull(struct image_store *store, const struct reference *reference,
+               const struct pull_options *options, struct pulled *ret_pulled, struct error *err);
+
+/** Whether the name of @reference stands for this manifest already, and it is published. */
+bool image_is_named(struct image_store *store, const struct reference *reference,
+                    const struct digest *manifest_digest);
+/** Gives a published image the names by which it was pulled: its tag, and REPOSITORY@DIGEST. */
+int image_name_pulled(struct image_store *store, const struct reference *reference,
+                      const struct pulled *pulled, struct error *err);
+
+#endif

@@ -1,0 +1,26 @@
+#ifndef IMAGE_REGISTRY_ANSWERS_H
+#define IMAGE_REGISTRY_ANSWERS_H
+
+#include <stdint.h>
+
+#include "base/decode.h"
+
+/* The JSON that registries and token servers answer with, besides manifests. */
+
+struct registry_token {
+    char *token, *access_token; /* either */
+    uint64_t expires_in;        /* seconds */
+};
+int registry_token_decode(const char *json, size_t length, struct registry_token *ret_token,
+                          struct error *err);
+void registry_token_clear(struct registry_token *token);
+
+/** The message (else the code) of an answer's first error, or NULL when there is none. Caller
+ * frees. */
+char *registry_error_text(const char *json, size_t length);
+
+/** Names from tags/list ("tags") or _catalog ("repositories"). */
+int registry_names_decode(const char *json, size_t length, struct strings *ret_names,
+                          struct error *err);
+
+#endif

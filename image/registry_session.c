@@ -1,0 +1,167 @@
+#include "image/registry_session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "image/documents.h"
+
+static const char *const manifest_types[] = {
+    MEDIA_OCI_INDEX,
+    MEDIA_DOCKER_LIST,
+    MEDIA_OCI_MANIFEST,
+    MEDIA_DOCKER_MANIFEST,
+    /* So that a registry which has only this says so, and we can. */
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+};
+
+void registry_session_clear(struct registry_session *session)
+{
+    fetch_free(session->fetch);
+    registry_plan_clear(&session->plan);
+    free(session->numbers);
+    *session = (struct registry_session){ 0 };
+}
+
+int registry_session_open(const struct reference *reference, const struct registry_options *options,
+                          struct registry_session *ret_session, struct error *err)
+{
+    AUTO_CLEAR(registry_session) struct registry_session session = { 0 };
+    int r;
+
+    assert(reference != NULL);
+    assert(ret_session != NULL);
+
+    r = registry_plan_make(reference, options, &session.plan, err);
+    if (r == 0)
+        r = fetch_open(&session.fetch, err);
+    if (r < 0)
+        return r;
+    session.numbers = xcalloc(session.plan.count, sizeof(*session.numbers));
+    for (size_t i = 0; i < session.plan.count; i++)
+        session.numbers[i] = UINT32_MAX;
+    *ret_session = session;
+    session = (struct registry_session){ 0 };
+    return 0;
+}
+
+const struct registry_endpoint *registry_session_endpoint(const struct registry_session *session)
+{
+    return &session->plan.items[session->current];
+}
+
+/* A host is made known when it is first needed: most mirrors never are. */
+static int know_endpoint(struct registry_session *session, struct error *err)
+{
+    const struct registry_endpoint *planned = registry_session_endpoint(session);
+    struct fetch_endpoint endpoint = { .host = planned->host,
+                                       .allows_http = planned->allows_http,
+                                       .is_unverified = planned->is_unverified };
+
+    if (session->numbers[session->current] != UINT32_MAX)
+        return 0;
+    return fetch_add_endpoint(session->fetch, &endpoint, &session->numbers[session->current], err);
+}
+
+int registry_request(struct registry_session *session, enum fetch_kind kind, const char *path,
+                     struct fetch_request *ret_request, struct error *err)
+{
+    const struct registry_endpoint *endpoint = registry_session_endpoint(session);
+    int r;
+
+    r = know_endpoint(session, err);
+    if (r < 0)
+        return r;
+    *ret_request = (struct fetch_request){
+        .kind = kind,
+        .endpoint = session->numbers[session->current],
+        .path = xasprintf("v2/%s/%s", endpoint->repository, path),
+        .size = UINT64_MAX,
+        .max = IMAGE_DOCUMENT_MAX,
+    };
+    strings_addf(&ret_request->scopes, "repository:%s:pull%s", endpoint->repository,
+                 session->is_pushing ? ",push" : "");
+    return 0;
+}
+
+void registry_manifest_clear(struct registry_manifest *manifest)
+{
+    free(manifest->json);
+    free(manifest->media_type);
+    *manifest = (struct registry_manifest){ 0 };
+}
+
+/* The bytes decide; what the registry says of them must agree. */
+static int check_digest(const struct registry_manifest *manifest, const struct digest *expected,
+                        const char *said, const char *host, struct digest *ret_digest,
+                        struct error *err)
+{
+    struct digest claimed;
+    int r;
+
+    if (expected == NULL && said != NULL) {
+        r = digest_parse(said, &claimed, err);
+        if (r < 0)
+            return error_prefix(err, r, "what %s says of the manifest", host);
+        expected = &claimed;
+    }
+    hash_bytes(expected != NULL ? digest_algorithm(expected) : "sha256", manifest->json,
+               manifest->length, ret_digest);
+    if (expected != NULL && !digest_equal(expected, ret_digest))
+        return error_set(err, EBADMSG, "%s sends a manifest with the digest %s in place of %s",
+                         host, ret_digest->text, expected->text);
+    return 0;
+}
+
+static int get_from_current(struct registry_session *session, const char *tag,
+                            const struct digest *expected, struct registry_manifest *ret_manifest,
+                            struct error *err)
+{
+    const char *host = registry_session_endpoint(session)->host;
+    AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    AUTO_CLEAR(fetch_result) struct fetch_result result = { 0 };
+    auto_free char *path = xasprintf("manifests/%s", expected != NULL ? expected->text : tag);
+    int r;
+
+    r = registry_request(session, FETCH_GET, path, &request, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(manifest_types); i++)
+        strings_add(&request.accept, manifest_types[i]);
+    r = fetch_document(session->fetch, &request, &manifest.json, &manifest.length, &result, err);
+    if (r == 0)
+        r = check_digest(&manifest, expected, result.digest, host, &manifest.digest, err);
+    if (r < 0)
+        return r;
+    manifest.media_type = take_ptr(&result.media_type);
+    *ret_manifest = manifest;
+    manifest = (struct registry_manifest){ 0 };
+    return 0;
+}
+
+int registry_get_manifest(struct registry_session *session, const char *tag,
+                          const struct digest *expected, struct registry_manifest *ret_manifest,
+                          struct error *err)
+{
+    int r;
+
+    assert(tag != NULL || expected != NULL);
+    assert(ret_manifest != NULL);
+
+    for (;;) {
+        struct error reason = { 0 };
+
+        r = get_from_current(session, tag, expected, ret_manifest, &reason);
+        if (r == 0)
+            return 0;
+        if (session->current + 1 == session->plan.count || r == -EPIPE)
+            return error_set(err, -r, "%s", reason.message);
+        log_debug("mirror %s: %s; the next one is asked", registry_session_endpoint(session)->host,
+                  reason.message);
+        session->current++;
+    }
+}

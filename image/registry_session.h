@@ -1,0 +1,48 @@
+#ifndef IMAGE_REGISTRY_SESSION_H
+#define IMAGE_REGISTRY_SESSION_H
+
+#include "image/fetch.h"
+#include "image/registry_plan.h"
+
+/* A repository at the registries that serve it, and the requests to them that pull, push and
+ * inspect share. */
+
+struct registry_session {
+    struct fetch *fetch;
+    struct registry_plan plan;
+    uint32_t *numbers; /* of each endpoint, as struct fetch has it; UINT32_MAX: not told yet */
+    size_t current;    /* the endpoint that answered */
+    bool is_pushing;   /* its tokens permit more */
+};
+
+int registry_session_open(const struct reference *reference, const struct registry_options *options,
+                          struct registry_session *ret_session, struct error *err);
+void registry_session_clear(struct registry_session *session);
+
+/** The endpoint in use. */
+const struct registry_endpoint *registry_session_endpoint(const struct registry_session *session);
+
+/** Fills what all requests for this repository have; @path: behind "v2/REPOSITORY/". */
+int registry_request(struct registry_session *session, enum fetch_kind kind, const char *path,
+                     struct fetch_request *ret_request, struct error *err);
+
+struct registry_manifest {
+    char *json;
+    size_t length;
+    char *media_type; /* as the registry says; NULL */
+    struct digest digest;
+};
+void registry_manifest_clear(struct registry_manifest *manifest);
+
+/**
+ * Gets a manifest or an index from the first endpoint that has it, which is then the one in use.
+ *
+ * @expected  its digest; NULL: any, named by its tag
+ *
+ * -EBADMSG: other content than its digest says.
+ */
+int registry_get_manifest(struct registry_session *session, const char *tag,
+                          const struct digest *expected, struct registry_manifest *ret_manifest,
+                          struct error *err);
+
+#endif
