@@ -154,10 +154,11 @@ static bool is_named(const struct cgroup_hierarchy *hierarchy)
 
 /* The usual names first: "cpu,cpuacct", and "systemd" for name=systemd. Only where a controller's
  * folder is named otherwise is the (possibly long) list of mounts read. */
-static int find_mount(int root_fd, const char *root_path, struct cgroup_hierarchy *hierarchy)
+static int find_mount(int root_fd, const char *root_path, const char *mountinfo,
+                      struct cgroup_hierarchy *hierarchy)
 {
     const char *name = hierarchy->is_v2 ? "unified" : hierarchy->controllers;
-    auto_free char *mountinfo = NULL;
+    auto_free char *text = NULL;
     char *found;
     int r;
 
@@ -174,10 +175,13 @@ static int find_mount(int root_fd, const char *root_path, struct cgroup_hierarch
     }
     if (r != -ENOENT || hierarchy->is_v2 || is_named(hierarchy))
         return r == -ENOENT ? 0 : r;
-    r = file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", &mountinfo, NULL);
-    if (r < 0)
-        return r;
-    found = cgroup_mount_find(mountinfo, root_path, hierarchy->controllers);
+    if (mountinfo == NULL) {
+        r = file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", &text, NULL);
+        if (r < 0)
+            return r;
+    }
+    found =
+        cgroup_mount_find(mountinfo != NULL ? mountinfo : text, root_path, hierarchy->controllers);
     if (found == NULL)
         return 0;
     r = open_mount(root_fd, found, false);
@@ -224,7 +228,7 @@ static void index_controllers(struct cgroup_system *system, size_t position)
 /* Fills the list. On v2 only the one hierarchy counts: what /proc/self/cgroup says of v1 is mounted
  * elsewhere or hidden. */
 static int list_hierarchies(struct cgroup_system *system, int root_fd, const char *root_path,
-                            bool is_v2_root, const char *self_cgroup)
+                            bool is_v2_root, const char *self_cgroup, const char *mountinfo)
 {
     int r = 0;
 
@@ -242,7 +246,7 @@ static int list_hierarchies(struct cgroup_system *system, int root_fd, const cha
                     hierarchy.fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
                     r = hierarchy.fd < 0 ? -errno : 0;
                 } else {
-                    r = find_mount(root_fd, root_path, &hierarchy);
+                    r = find_mount(root_fd, root_path, mountinfo, &hierarchy);
                 }
                 system->hierarchies =
                     xrealloc(system->hierarchies, system->count + 1, sizeof(*system->hierarchies));
@@ -270,7 +274,7 @@ static enum cgroup_layout decide_layout(const struct cgroup_system *system, bool
     return has_v1 ? CGROUP_LAYOUT_V1 : CGROUP_LAYOUT_NONE;
 }
 
-int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
+int cgroup_system_open_from(const char *root_path, const char *self_cgroup, const char *mountinfo,
                             struct cgroup_system **ret_system, struct error *err)
 {
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
@@ -293,7 +297,7 @@ int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
     memset(system->v1_index, 0xff, sizeof(system->v1_index)); /* each -1 */
     is_v2_root = info.f_type == CGROUP2_SUPER_MAGIC;
     if (root_fd >= 0)
-        r = list_hierarchies(system, root_fd, root_path, is_v2_root, self_cgroup);
+        r = list_hierarchies(system, root_fd, root_path, is_v2_root, self_cgroup, mountinfo);
     if (r < 0) {
         errno = -r;
         return error_errno(err, "look at the cgroup hierarchies below %s", root_path);
@@ -312,7 +316,7 @@ int cgroup_system_open(const char *root_path, struct cgroup_system **ret_system,
     r = file_read_kernel(AT_FDCWD, "/proc/self/cgroup", &self_cgroup, err);
     if (r < 0)
         return error_prefix(err, r, "find out about cgroups");
-    return cgroup_system_open_from(root_path != NULL ? root_path : CGROUP_ROOT, self_cgroup,
+    return cgroup_system_open_from(root_path != NULL ? root_path : CGROUP_ROOT, self_cgroup, NULL,
                                    ret_system, err);
 }
 

@@ -5,8 +5,12 @@
 
 /* The private half of cgroups.h about what is mounted. */
 
-/** As cgroup_system_open() with the text of /proc/self/cgroup given. */
-int cgroup_system_open_from(const char *root_path, const char *self_cgroup,
+/**
+ * As cgroup_system_open(), with the texts of two files given.
+ *
+ * @mountinfo  of /proc/self/mountinfo; NULL: to be read when a hierarchy has not the usual name
+ */
+int cgroup_system_open_from(const char *root_path, const char *self_cgroup, const char *mountinfo,
                             struct cgroup_system **ret_system, struct error *err);
 
 /**

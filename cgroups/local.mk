@@ -42,6 +42,7 @@ check_PROGRAMS += \
 	tests/unit/test_cgroup \
 	tests/unit/test_cgroup_manager \
 	tests/unit/test_cgroup_system \
+	tests/unit/test_cgroup_trees \
 	tests/unit/test_delegation \
 	tests/unit/test_device_filter \
 	tests/unit/test_domain \
@@ -59,9 +60,14 @@ tests_unit_test_cgroup_LDADD = $(cgroups_test_libs)
 tests_unit_test_cgroup_manager_SOURCES = tests/unit/test_cgroup_manager.c
 tests_unit_test_cgroup_manager_LDADD = $(cgroups_test_libs)
 
-tests_unit_test_cgroup_system_SOURCES = tests/unit/test_cgroup_system.c
+tests_unit_test_cgroup_system_SOURCES = tests/unit/test_cgroup_system.c tests/unit/cgroup_tree.h
 tests_unit_test_cgroup_system_LDADD = $(cgroups_test_libs)
 tests_unit_test_cgroup_system_LDFLAGS = -Wl,--wrap=fstatfs
+
+tests_unit_test_cgroup_trees_SOURCES = tests/unit/test_cgroup_trees.c tests/unit/cgroup_tree.h
+tests_unit_test_cgroup_trees_LDADD = $(cgroups_test_libs)
+tests_unit_test_cgroup_trees_LDFLAGS = -Wl,--wrap=fstatfs
+EXTRA_DIST += tests/unit/cgroup_trees
 
 tests_unit_test_delegation_SOURCES = tests/unit/test_delegation.c
 tests_unit_test_delegation_LDADD = $(cgroups_test_libs)

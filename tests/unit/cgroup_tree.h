@@ -1,8 +1,11 @@
 #ifndef TESTS_UNIT_CGROUP_TREE_H
 #define TESTS_UNIT_CGROUP_TREE_H
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>

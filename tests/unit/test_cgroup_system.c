@@ -14,68 +14,30 @@
 
 #include <cmocka.h>
 
-/* A directory tree stands for /sys/fs/cgroup; linked with --wrap=fstatfs, a folder is a "mount"
- * when its mode says so: 0755 ordinary, 0751 v1, 0752 v2. */
-int __wrap_fstatfs(int fd, struct statfs *info);
-int __wrap_fstatfs(int fd, struct statfs *info)
-{
-    struct stat file;
-
-    if (fstat(fd, &file) < 0)
-        return -1;
-    memset(info, 0, sizeof(*info));
-    if ((file.st_mode & 0777) == 0751)
-        info->f_type = CGROUP_SUPER_MAGIC;
-    else if ((file.st_mode & 0777) == 0752)
-        info->f_type = CGROUP2_SUPER_MAGIC;
-    return 0;
-}
-
-struct tree {
-    char root[64];
-    struct strings folders;
-};
-
-static void add_folder(struct tree *tree, const char *name, mode_t mode)
-{
-    auto_free char *path = xasprintf("%s%s%s", tree->root, name[0] == '\0' ? "" : "/", name);
-
-    if (name[0] != '\0') {
-        assert_int_equal(mkdir(path, 0755), 0);
-        strings_add(&tree->folders, path);
-    }
-    assert_int_equal(chmod(path, mode), 0);
-}
+#include "tests/unit/cgroup_tree.h"
 
 static int set_up(void **state)
 {
-    struct tree *tree = xcalloc(1, sizeof(*tree));
+    struct cgroup_tree *tree = xcalloc(1, sizeof(*tree));
 
-    (void)snprintf(tree->root, sizeof(tree->root), "/tmp/berth-test-XXXXXX");
-    if (mkdtemp(tree->root) == NULL)
-        return -1;
+    cgroup_tree_make(tree);
     *state = tree;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct tree *tree = *state;
-
-    for (size_t i = tree->folders.count; i > 0; i--)
-        (void)rmdir(tree->folders.items[i - 1]);
-    (void)rmdir(tree->root);
-    strings_clear(&tree->folders);
-    free(tree);
+    cgroup_tree_remove(*state);
+    free(*state);
     return 0;
 }
 
-static struct cgroup_system *open_tree(const struct tree *tree, const char *self_cgroup)
+static struct cgroup_system *open_tree(const struct cgroup_tree *tree, const char *self_cgroup)
 {
     struct cgroup_system *system = NULL;
     struct error err = { 0 };
 
-    if (cgroup_system_open_from(tree->root, self_cgroup, &system, &err) < 0)
+    if (cgroup_system_open_from(tree->root, self_cgroup, NULL, &system, &err) < 0)
         fail_msg("%s", err.message);
     return system;
 }
@@ -87,15 +49,15 @@ static void assert_layout(const struct cgroup_system *system, const char *name)
 
 static void a_hybrid_has_v1_controllers_and_a_v2_hierarchy(void **state)
 {
-    struct tree *tree = *state;
+    struct cgroup_tree *tree = *state;
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
     const struct cgroup_hierarchy *hierarchies;
     size_t count;
 
-    add_folder(tree, "memory", 0751);
-    add_folder(tree, "cpu,cpuacct", 0751);
-    add_folder(tree, "systemd", 0751);
-    add_folder(tree, "unified", 0752);
+    cgroup_tree_add_folder(tree, "memory", 0751);
+    cgroup_tree_add_folder(tree, "cpu,cpuacct", 0751);
+    cgroup_tree_add_folder(tree, "systemd", 0751);
+    cgroup_tree_add_folder(tree, "unified", 0752);
     system = open_tree(tree, "4:memory:/a:b\n3:cpu,cpuacct:/\n2:pids:/\n1:name=systemd:/\n0::/x\n");
     assert_layout(system, "hybrid");
     hierarchies = cgroup_system_hierarchies(system, &count);
@@ -119,12 +81,12 @@ static void a_hybrid_has_v1_controllers_and_a_v2_hierarchy(void **state)
 
 static void ordinary_folders_of_other_runtimes_are_no_hierarchies(void **state)
 {
-    struct tree *tree = *state;
+    struct cgroup_tree *tree = *state;
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
 
-    add_folder(tree, "memory", 0751);
-    add_folder(tree, "pids", 0755);
-    add_folder(tree, "unified", 0755);
+    cgroup_tree_add_folder(tree, "memory", 0751);
+    cgroup_tree_add_folder(tree, "pids", 0755);
+    cgroup_tree_add_folder(tree, "unified", 0755);
     system = open_tree(tree, "2:memory:/\n1:pids:/\n0::/\n");
     assert_layout(system, "v1");
     assert_null(cgroup_system_find(system, CGROUP_PIDS));
@@ -133,12 +95,12 @@ static void ordinary_folders_of_other_runtimes_are_no_hierarchies(void **state)
 
 static void a_v2_root_hides_what_is_said_of_v1(void **state)
 {
-    struct tree *tree = *state;
+    struct cgroup_tree *tree = *state;
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
     size_t count;
 
-    add_folder(tree, "", 0752);
-    add_folder(tree, "memory", 0751);
+    cgroup_tree_add_folder(tree, "", 0752);
+    cgroup_tree_add_folder(tree, "memory", 0751);
     system = open_tree(tree, "2:memory:/\n0::/user.slice\n");
     assert_layout(system, "v2");
     (void)cgroup_system_hierarchies(system, &count);
@@ -151,7 +113,7 @@ static void a_v2_root_hides_what_is_said_of_v1(void **state)
 
 static void nothing_mounted_is_none(void **state)
 {
-    struct tree *tree = *state;
+    struct cgroup_tree *tree = *state;
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
     struct cgroup *cgroup = NULL;
     struct error err = { 0 };
@@ -213,15 +175,15 @@ static void places_below_a_cgroup_are_named_by_controller(void **state)
         { { "cpu:a", "memory,cpu:b" }, { NULL }, "controller cpu is specified multiple times" },
         { { "a:b:c" }, { NULL }, "'a:b:c' is neither PATH nor CONTROLLER[,CONTROLLER]:PATH" },
     };
-    struct tree *tree = *state;
+    struct cgroup_tree *tree = *state;
     AUTO(cgroup_system) struct cgroup_system *system = NULL;
     AUTO(cgroup) struct cgroup *cgroup = NULL;
 
-    add_folder(tree, "memory", 0751);
-    add_folder(tree, "memory/b", 0755);
-    add_folder(tree, "memory/b/c", 0755);
-    add_folder(tree, "cpu,cpuacct", 0751);
-    add_folder(tree, "unified", 0752);
+    cgroup_tree_add_folder(tree, "memory", 0751);
+    cgroup_tree_add_folder(tree, "memory/b", 0755);
+    cgroup_tree_add_folder(tree, "memory/b/c", 0755);
+    cgroup_tree_add_folder(tree, "cpu,cpuacct", 0751);
+    cgroup_tree_add_folder(tree, "unified", 0752);
     system = open_tree(tree, "4:memory:/\n3:cpu,cpuacct:/\n0::/\n");
     assert_int_equal(cgroup_open(system, "/b/c", &cgroup, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -102,7 +102,7 @@ static struct cgroup_system *open_tree(const struct tree *tree, const char *self
     struct cgroup_system *system = NULL;
     struct error err = { 0 };
 
-    if (cgroup_system_open_from(tree->root, self_cgroup, &system, &err) < 0)
+    if (cgroup_system_open_from(tree->root, self_cgroup, NULL, &system, &err) < 0)
         fail_msg("%s", err.message);
     return system;
 }
