@@ -270,15 +270,17 @@ static int compare_schemata(const struct rdt_plan *plan, int group_fd, struct er
     return 0;
 }
 
-/* @made  its name, as it is to be ours; NULL afterwards when somebody else made it meanwhile */
+/* @made  its name, as it is to be ours; NULL afterwards when it is not */
 static int make_directory(int root_fd, const char *path, char **made, struct error *err)
 {
+    int r = 0;
+
     if (mkdirat(root_fd, path, 0755) == 0)
         return 0;
     if (errno != EEXIST)
-        return explain(root_fd, error_errno(err, "linux.intelRdt: make '%s'", path), err);
+        r = explain(root_fd, error_errno(err, "linux.intelRdt: make '%s'", path), err);
     free(take_ptr(made));
-    return 0;
+    return r;
 }
 
 static int add_process(int root_fd, const char *directory, pid_t pid, struct error *err)
@@ -327,8 +329,11 @@ int rdt_apply(const struct rdt_plan *plan, int root_fd, pid_t pid, char **group,
     int r;
 
     r = lock_tree(root_fd, err);
-    if (r == 0)
-        r = provide_class(plan, root_fd, group, err);
+    if (r < 0) {
+        free(take_ptr(group)); /* never made */
+        return r;
+    }
+    r = provide_class(plan, root_fd, group, err);
     if (r == 0)
         r = add_process(root_fd, plan->group, pid, err);
     if (r < 0 || plan->monitor == NULL)

@@ -23,6 +23,7 @@ static char tree[] = "/tmp/berth-rdt-XXXXXX";
 static int root_fd = -1;
 static const char *class_made_by_another; /* its schemata; it comes just before the next of ours */
 static bool is_schemata_refused;
+static int mkdir_failure; /* errno; 0: none */
 
 int __real_mkdirat(int dir_fd, const char *path, mode_t mode);
 int __wrap_mkdirat(int dir_fd, const char *path, mode_t mode);
@@ -52,6 +53,10 @@ int __wrap_mkdirat(int dir_fd, const char *path, mode_t mode)
 {
     const char *made_by_another = class_made_by_another;
 
+    if (mkdir_failure != 0) {
+        errno = mkdir_failure;
+        return -1;
+    }
     class_made_by_another = NULL;
     if (made_by_another != NULL) {
         auto_free char *schemata = path_join(path, "schemata");
@@ -265,6 +270,22 @@ static void a_create_that_comes_second_with_other_schemata_fails_and_owns_nothin
     free_made(made);
 }
 
+static void a_class_that_cannot_be_made_is_not_ours(void **state)
+{
+    const struct spec_intel_rdt rdt = { .clos_id = (char *)"web",
+                                        .l3_cache_schema = (char *)"L3:0=f" };
+    auto_free char *group = NULL;
+    auto_free char *monitor = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    mkdir_failure = ENOSPC; /* the processor has no further class */
+    assert_int_equal(apply(&rdt, &group, &monitor, &err), -ENOSPC);
+    mkdir_failure = 0;
+    assert_string_equal(err.message, "linux.intelRdt: make 'web': No space left on device");
+    assert_null(group);
+}
+
 static void the_tree_is_locked_until_it_is_closed(void **state)
 {
     const struct spec_intel_rdt rdt = { .clos_id = (char *)"web",
@@ -449,6 +470,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_create_that_comes_second_with_other_schemata_fails_and_owns_nothing, make_tree,
             remove_tree),
+        cmocka_unit_test_setup_teardown(a_class_that_cannot_be_made_is_not_ours, make_tree,
+                                        remove_tree),
         cmocka_unit_test_setup_teardown(the_tree_is_locked_until_it_is_closed, make_tree,
                                         remove_tree),
         cmocka_unit_test_setup_teardown(
