@@ -58,24 +58,6 @@ static void close_group(struct writer *writer, char bracket)
     text_add_bytes(&writer->text, &bracket, 1);
 }
 
-/* Bytes of the UTF-8 sequence at @at, strictly (RFC 3629); 0: there is none. */
-static size_t utf8_length(const unsigned char *at)
-{
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-
-    if (at[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    /* Overlong forms, surrogates, and what is above U+10FFFF. */
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 static void write_escaped(struct text *text, unsigned char byte)
 {
     static const char shorts[] = "b\bf\fn\nr\rt\t\"\"\\\\";
@@ -96,7 +78,7 @@ static void write_string(struct writer *writer, const char *string)
 
     text_add_bytes(&writer->text, "\"", 1);
     while (*at != '\0') {
-        size_t length = utf8_length(at);
+        size_t length = text_utf8_length((const char *)at);
 
         if (*at >= 0x20 && *at != '"' && *at != '\\' && length > 0) {
             at += length;

@@ -33,11 +33,14 @@ static void add_text_record(struct text *records, const char *key, const char *v
     add_record(records, "", key, value, strlen(value));
 }
 
-static bool is_ascii(const char *text)
+static bool is_utf8(const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if ((*text & 0x80) != 0)
+    while (*text != '\0') {
+        size_t length = text_utf8_length(text);
+
+        if (length == 0)
             return false;
+        text += length;
     }
     return true;
 }
@@ -152,8 +155,8 @@ void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
     link = entry->link == NULL ? "" : entry->link;
     put_name(&header, entry->name, &records);
     put_link(&header, link, &records);
-    /* File names are bytes, whatever they mean to someone. */
-    if (records.length > 0 && (!is_ascii(entry->name) || !is_ascii(link)))
+    /* Names in records are UTF-8 unless it says that they are bytes. */
+    if (records.length > 0 && (!is_utf8(entry->name) || !is_utf8(link)))
         add_text_record(&records, "hdrcharset", "BINARY");
     put_octal(header.mode, sizeof(header.mode), entry->mode & 07777);
     put_number(header.uid, sizeof(header.uid), entry->uid, "uid", &records);

@@ -116,6 +116,9 @@ int text_parse_time(const char *text, int64_t *ret_seconds, uint32_t *ret_nanose
 /** @length random digits 0-9a-f from getrandom(2), without which the process ends. Caller frees. */
 char *text_random_hex(size_t length);
 
+/** Bytes of the UTF-8 sequence that @text begins with, strictly (RFC 3629); 0: there is none. */
+size_t text_utf8_length(const char *text);
+
 /** Whether @name, of a container or volume, is [a-zA-Z0-9][a-zA-Z0-9_.-]* of 2 to 128 bytes. */
 int text_check_name(const char *what, const char *name, struct error *err);
 

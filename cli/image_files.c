@@ -1,10 +1,11 @@
 #include "cli/berth.h"
+#include "cli/image_output.h"
 #include "cli/image_program.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
-/* commit: what reads the files of containers. */
+/* commit and export: what reads the files of containers. */
 
 static int commit(struct image_program *program, const struct arguments *arguments,
                   char **ret_image_id, struct error *err)
@@ -38,4 +39,30 @@ int command_image_commit(const struct arguments *arguments, void *context)
         return image_program_failed("commit", &err);
     (void)printf("%s\n", image_id);
     return image_program_printed();
+}
+
+static int export(struct image_program *program, const struct arguments *arguments,
+                  struct error *err)
+{
+    AUTO_CLEAR(image_output) struct image_output output = { .fd = -1 };
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    auto_free char *id = NULL;
+    int r;
+
+    r = image_program_container(program, arguments->words[0], &id, err);
+    if (r == 0)
+        r = image_output_open(arguments_text(arguments, "output"), &output, err);
+    if (r == 0)
+        r = engine_export(program->engine, id, output.fd, &warnings, err);
+    if (r == 0)
+        r = image_output_finish(&output, err);
+    berth_warn(&warnings);
+    return r;
+}
+
+int command_image_export(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+
+    return export(context, arguments, &err) < 0 ? image_program_failed("export", &err) : 0;
 }

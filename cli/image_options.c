@@ -10,6 +10,11 @@ const struct option image_commit_options[] = {
     { 0 },
 };
 
+const struct option image_export_options[] = {
+    { "output", 'o', OPTION_TEXT, "FILE", "Where to write it; default: standard output", "file" },
+    { 0 },
+};
+
 const struct option image_load_options[] = {
     { "input", 'i', OPTION_TEXT, "FILE", "Archive or directory; default: standard input", "file" },
     { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },

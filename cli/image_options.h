@@ -7,6 +7,7 @@
  * runs that program with the same words. So both read these tables. */
 
 extern const struct option image_commit_options[];
+extern const struct option image_export_options[];
 extern const struct option image_load_options[];
 extern const struct option image_import_options[];
 extern const struct option image_make_options[];
@@ -20,6 +21,15 @@ extern const struct option image_make_options[];
 #define IMAGE_COMMIT_EXAMPLES                                                                      \
     "berth commit web web:tried                  # pauses it meanwhile\n"                          \
     "berth commit -m 'with vim' -c 'CMD [\"vim\"]' editor mine:2"
+
+#define IMAGE_EXPORT_USAGE "[OPTIONS] CONTAINER"
+#define IMAGE_EXPORT_HELP  "Write the files of a container as a tar"
+#define IMAGE_EXPORT_DESCRIPTION                                                                   \
+    "The whole root, image and changes together; volumes and other mounts are left out. A file "   \
+    "that --output names is replaced when the archive is complete."
+#define IMAGE_EXPORT_EXAMPLES                                                                      \
+    "berth export -o root.tar web\n"                                                               \
+    "berth export web | berth import - web:flat"
 
 #define IMAGE_LOAD_USAGE "[OPTIONS]"
 #define IMAGE_LOAD_HELP  "Load images from an archive or an OCI layout directory"

@@ -393,6 +393,14 @@ struct commit_options {
  */
 int engine_commit(struct engine *engine, const char *id, const struct commit_options *options,
                   struct strings *ret_warnings, char **ret_image_id, struct error *err);
+/**
+ * `export`: the root of a container as a tar, without what is mounted there. The same files give
+ * the same bytes.
+ *
+ * @ret_warnings  as engine_commit()
+ */
+int engine_export(struct engine *engine, const char *id, int out_fd, struct strings *ret_warnings,
+                  struct error *err);
 /** `rmi`: names, records, then layers and blobs that nothing uses. -EBUSY: a container uses it
  * (named). */
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,

@@ -94,12 +94,35 @@ static int open_overlay(int *ret_fs_fd, struct error *err)
     return 0;
 }
 
-static int mount_layers(const struct strings *layers, int *ret_fd, struct error *err)
+/* What else the overlay is told; nothing of it for layers alone. */
+static int add_writable(int fs_fd, const char *upper, const char *work, struct error *err)
+{
+    const struct {
+        const char *key, *value;
+    } options[] = {
+        { "upperdir", upper },
+        { "workdir", work },
+        { "index", "off" },
+        { "metacopy", "off" },
+        { "redirect_dir", "nofollow" }, /* as in snapshot.c */
+    };
+
+    for (size_t i = 0; upper != NULL && i < ARRAY_SIZE(options); i++) {
+        if (configure(fs_fd, FSCONFIG_SET_STRING, options[i].key, options[i].value) < 0)
+            return error_errno(err, "set %s=%s of an overlay", options[i].key, options[i].value);
+    }
+    return 0;
+}
+
+static int mount_layers(const struct strings *layers, const char *upper, const char *work,
+                        unsigned attributes, int *ret_fd, struct error *err)
 {
     auto_close int fs_fd = -1;
     int fd, r;
 
     r = open_overlay(&fs_fd, err);
+    if (r == 0)
+        r = add_writable(fs_fd, upper, work, err);
     if (r < 0)
         return r;
     r = add_layers(fs_fd, layers, err);
@@ -107,14 +130,15 @@ static int mount_layers(const struct strings *layers, int *ret_fd, struct error 
         (void)close(take_fd(&fs_fd)); /* it may hold what the kernel does not know */
         r = open_overlay(&fs_fd, err);
         if (r == 0)
+            r = add_writable(fs_fd, upper, work, err);
+        if (r == 0)
             r = create_by_number(fs_fd, layers, err);
     } else if (r == 0 && configure(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL) < 0) {
         r = error_errno(err, "make an overlay of the image's layers");
     }
     if (r < 0)
         return r;
-    fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC,
-                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, attributes);
     if (fd < 0)
         return error_errno(err, "mount an overlay of the image's layers");
     *ret_fd = fd;
@@ -128,9 +152,23 @@ int image_root_open(const struct strings *layers, int *ret_fd, struct error *err
     if (layers->count == 0)
         return error_set(err, EINVAL, "the image has no layers");
     if (layers->count > 1)
-        return mount_layers(layers, ret_fd, err);
+        return mount_layers(layers, NULL, NULL,
+                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                MOUNT_ATTR_NOEXEC,
+                            ret_fd, err);
     *ret_fd = open(layers->items[0], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*ret_fd < 0)
         return error_errno(err, "open layer '%s'", layers->items[0]);
     return 0;
+}
+
+int writable_root_open(const struct strings *layers, const char *upper, const char *work,
+                       int *ret_fd, struct error *err)
+{
+    assert(upper != NULL);
+    assert(work != NULL);
+    assert(ret_fd != NULL);
+
+    return mount_layers(layers, upper, work,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_fd, err);
 }

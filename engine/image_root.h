@@ -13,4 +13,12 @@
  */
 int image_root_open(const struct strings *layers, int *ret_fd, struct error *err);
 
+/**
+ * The root of a container that does not run, with its writable directory; detached as well.
+ *
+ * @upper, @work  absolute paths
+ */
+int writable_root_open(const struct strings *layers, const char *upper, const char *work,
+                       int *ret_fd, struct error *err);
+
 #endif

@@ -21,6 +21,8 @@ libengine_a_SOURCES = \
 noinst_LIBRARIES += libprovision.a
 libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/commit.c \
+	engine/container_visit.c engine/container_visit.h \
+	engine/export.c \
 	engine/image_removal.c \
 	engine/pull_image.c \
 	engine/import.c \

@@ -36,6 +36,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_make_busybox.c \
 	cli/image_make_debian.c \
 	cli/image_options.c cli/image_options.h \
+	cli/image_output.c cli/image_output.h \
 	cli/image_pull.c \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \

@@ -105,8 +105,11 @@ int mount_idmap_set(int mount_fd, int namespace_fd, bool is_recursive, struct er
 int runtime_idmap_open(uint32_t from, uint32_t to, uint32_t count, int *ret_namespace_fd,
                        struct error *err)
 {
-    struct spec_id_mapping mapping = { .container_id = from, .host_id = to, .size = count };
-    const struct spec_id_mappings mappings = { .items = &mapping, .count = 1 };
+    struct spec_id_mapping items[] = {
+        { .container_id = from, .host_id = to, .size = count },
+        { .container_id = 0, .host_id = to + count, .size = 1 },
+    };
+    const struct spec_id_mappings mappings = { .items = items, .count = from > 0 ? 2 : 1 };
 
     return mount_idmap_open(&mappings, &mappings, ret_namespace_fd, err);
 }

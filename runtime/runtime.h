@@ -167,7 +167,8 @@ int container_remove_mounts(struct container *container, const struct spec_mount
 
 /**
  * Makes a user namespace for mount_setattr(2), MOUNT_ATTR_IDMAP: @count ids from @from on, as they
- * are on disk, are seen as those from @to on.
+ * are on disk, are seen as those from @to on. Root's own, unless it is one of them, is seen as the
+ * next: of an id that is seen as none, no rights follow, not even to pass a directory.
  */
 int runtime_idmap_open(uint32_t from, uint32_t to, uint32_t count, int *ret_namespace_fd,
                        struct error *err);

@@ -81,7 +81,7 @@ changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo
 
 @test "an image of a container's changes shows what the container shows" {
     berth run -d --name cc busybox sh -c "$changes; exec sleep 100"
-    wait_until 5 berth exec cc grep -q sleep /proc/1/cmdline
+    wait_until 5 berth exec cc grep -q sleep /proc/1/comm
     berth exec cc sh -c "$listing" > container
     run -0 berth commit cc mine:1
     [ "$output" = "$(id_of mine:1)" ]
@@ -96,7 +96,7 @@ changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo
 @test "ids, capabilities and attributes of a container with a user namespace are the image's own" {
     berth run -d --userns auto --name uu -v "$(realpath "$(command -v setpriv)")":/setpriv busybox sh -c \
         'echo x > /f; chown 7:8 /f; rm -r /home; mkdir /home; chown 9 /home; exec sleep 100'
-    wait_until 5 berth exec uu grep -q sleep /proc/1/cmdline
+    wait_until 5 berth exec uu grep -q sleep /proc/1/comm
     upper=$(echo "$BERTH_DATA"/containers/*/upper)
     base=$(stat -c %u "$upper")
     python3 - "$upper/f" "$base" << 'PY'
@@ -151,7 +151,7 @@ PY
 
 @test "a commit pauses its container, which goes on also when the commit is killed" {
     berth run -d --name cc busybox sh -c 'head -c 200000000 /dev/zero > /big; exec sleep 100'
-    wait_until 10 berth exec cc grep -q sleep /proc/1/cmdline
+    wait_until 10 berth exec cc grep -q sleep /proc/1/comm
     berth commit cc > /dev/null &
     wait_until 5 eval '[ "$(field cc .State.Status)" = paused ]'
     kill -KILL $!
@@ -184,4 +184,58 @@ PY
     berth rmi -f gone > /dev/null
     run -1 berth commit two
     expect_text "its image 'gone' was removed, and with it the layers below; load it again"
+}
+
+# --- export ---
+
+@test "export writes the whole root, the same bytes running and stopped, to a file or a pipe" {
+    berth run -d --name cc -v /vol --tmpfs /tmpfs busybox sh -c "echo x > /vol/hidden; echo x > /tmpfs/hidden; $changes; exec sleep 100"
+    wait_until 5 berth exec cc grep -q sleep /proc/1/comm
+    berth export -o running.tar cc
+    berth stop -t 0 cc > /dev/null
+    berth export cc | cmp - running.tar
+    berth export -o /dev/stdout cc | cmp - running.tar
+    run -0 bash -c 'berth export cc > stopped.tar; cmp stopped.tar running.tar'
+    tar -tf running.tar > names
+    [ "$(sort names | uniq -d)" = "" ]
+    run -0 tar --warning=no-unknown-keyword -tvf running.tar --numeric-owner ./ bin/busybox bin/sh vol tmpfs dev also new link fifo null block deep/er home bin/own
+    expect_text "bin/sh link to bin/["
+    expect_text "new link to also"
+    expect_text "-rwsr-sr-x 0/0"
+    [[ $output =~ crw-r--r--\ 0/0\ +1,3 ]]
+    ! grep -e hidden -e '^bin/cat' -e '\.wh\.' names
+    # Other tools read it.
+    mkdir root
+    tar --warning=no-unknown-keyword -C root -xpf running.tar
+    [ "$(readlink root/link)" = /nowhere ]
+    [ "$(stat -c %h root/new)" = 2 ]
+    berth import running.tar flat > /dev/null
+    berth run --rm flat sh -c "$listing" > flat
+    berth start cc
+    wait_until 5 berth exec cc grep -q sleep /proc/1/comm
+    berth exec cc sh -c "$listing" | grep -v -e '^./vol' -e '^./tmpfs' > container
+    diff <(grep -v -e '^./vol' -e '^./tmpfs' flat) container
+}
+
+@test "export of a container with a user namespace has the container's ids" {
+    berth run -d --userns auto --name uu busybox sh -c 'echo x > /f; chown 7:8 /f; exec sleep 100'
+    wait_until 5 berth exec uu grep -q sleep /proc/1/comm
+    run -0 bash -c 'berth export uu > running.tar; tar -tvf running.tar --numeric-owner f bin/busybox var/spool/mail'
+    expect_text " 7/8 "
+    expect_text " 8/8 "
+    ! [[ $output =~ [0-9]{6}/ ]]
+    berth stop -t 0 uu > /dev/null
+    berth export uu | cmp - running.tar
+}
+
+@test "an export that fails leaves no file, and what was there before" {
+    berth create --name cc busybox true
+    echo before > out.tar
+    run -1 berth export -o missing/out.tar cc
+    expect_text "export: create 'missing/out.tar"
+    run -1 bash -c 'ulimit -f 100; berth export -o out.tar cc'
+    [ "$(cat out.tar)" = before ]
+    [ "$(ls)" = out.tar ]
+    run -1 berth export nowhere
+    expect_text "export: No such container: nowhere"
 }

@@ -168,9 +168,35 @@ static void times_of_all_forms_are_read(void **state)
                         "'26-01-02T03:04:05Z' is not a time such as 2026-01-02T03:04:05Z");
 }
 
+static void a_utf8_sequence_has_one_form(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } rows[] = {
+        { "a", 1 },
+        { "\303\244", 2 },
+        { "\342\202\254x", 3 },
+        { "\360\237\232\242", 4 },
+        { "\303", 0 },
+        { "\244", 0 },
+        { "\300\200", 0 },
+        { "\355\240\200", 0 },
+        { "\364\220\200\200", 0 },
+        { "\377", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        print_message("row %zu\n", i);
+        assert_int_equal(text_utf8_length(rows[i].text), rows[i].length);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_utf8_sequence_has_one_form),
         cmocka_unit_test(numbers_fill_the_whole_string),
         cmocka_unit_test(the_ends_of_the_ranges_are_exact),
         cmocka_unit_test(sizes_are_read_as_docker_does),
