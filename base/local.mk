@@ -2,6 +2,7 @@ noinst_LIBRARIES += libbase.a
 
 libbase_a_SOURCES = \
 	base/auto.c base/auto.h \
+	base/base64.c base/base64.h \
 	base/decode.c base/decode.h \
 	base/decode_fields.c base/decode_fields.h \
 	base/decode_scan.c base/decode_scan.h \
@@ -33,6 +34,7 @@ if HAVE_CMOCKA
 base_test_libs = libbase.a -ljansson -lcmocka
 
 check_PROGRAMS += \
+	tests/unit/test_base64 \
 	tests/unit/test_decode \
 	tests/unit/test_digest \
 	tests/unit/test_encode \
@@ -54,6 +56,9 @@ check_PROGRAMS += \
 
 tests_unit_test_tar_writer_SOURCES = tests/unit/test_tar_writer.c
 tests_unit_test_tar_writer_LDADD = libbase.a -larchive -lcmocka
+
+tests_unit_test_base64_SOURCES = tests/unit/test_base64.c tests/unit/base_test.h
+tests_unit_test_base64_LDADD = $(base_test_libs)
 
 tests_unit_test_decode_SOURCES = tests/unit/test_decode.c tests/unit/base_test.h
 tests_unit_test_decode_LDADD = $(base_test_libs)

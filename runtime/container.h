@@ -32,6 +32,8 @@ extern const struct object state_object;
 /* Annotations of crun's that callers rely on. */
 #define ANNOTATION_PIDFD_RECEIVER "run.oci.pidfd_receiver"
 #define ANNOTATION_KEEP_GROUPS    "run.oci.keep_original_groups"
+#define ANNOTATION_SECCOMP_RAW    "run.oci.seccomp_bpf_data"
+#define ANNOTATION_SECCOMP_AGENT  "run.oci.seccomp.receiver"
 
 #define STATE_FILE        "state.json"
 #define STATE_CONFIG_FILE "config.json" /* the spec as it was at create (runtime.md "create") */

@@ -145,10 +145,8 @@ static const char *const hooks[] = {
 
 /* Annotations that change more than the container: an engine must not let its users set them. */
 static const char *const unsafe_annotations[] = {
-    ANNOTATION_KEEP_GROUPS,
-    ANNOTATION_PIDFD_RECEIVER,
-    "org.systemd.property.",
-    "run.oci.systemd.subgroup",
+    ANNOTATION_KEEP_GROUPS, ANNOTATION_PIDFD_RECEIVER, ANNOTATION_SECCOMP_AGENT,
+    ANNOTATION_SECCOMP_RAW, "org.systemd.property.",   "run.oci.systemd.subgroup",
 };
 
 static const char *const namespaces[] = {

@@ -108,6 +108,7 @@ libruntime_a_SOURCES = \
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
+	tests/unit/test_annotations \
 	tests/unit/test_checkpoint_plan \
 	tests/unit/test_container \
 	tests/unit/test_criu_message \
@@ -132,6 +133,8 @@ check_PROGRAMS += \
 	tests/unit/test_update
 runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson -lcmocka
 
+tests_unit_test_annotations_SOURCES = tests/unit/test_annotations.c
+tests_unit_test_annotations_LDADD = $(runtime_test_libs)
 tests_unit_test_checkpoint_plan_SOURCES = tests/unit/test_checkpoint_plan.c
 tests_unit_test_checkpoint_plan_LDADD = $(runtime_test_libs)
 tests_unit_test_criu_message_SOURCES = tests/unit/test_criu_message.c

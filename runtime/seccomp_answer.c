@@ -8,7 +8,9 @@
 
 /* A small machine for the part of classic BPF that filters are made of (kernel, filter.rst). */
 
-/* What is not a seccomp filter kills, as one that the kernel does not understand would not load. */
+/* What is not a seccomp filter kills, as one that the kernel does not understand would not load;
+ * and so does, here, what no compiler of ours writes: registers, memory, an answer that was
+ * computed. */
 #define MALFORMED SECCOMP_RET_KILL_PROCESS
 
 static bool is_true(const struct sock_filter *instruction, uint32_t accumulator)
@@ -56,10 +58,12 @@ uint32_t seccomp_filter_answer(const struct seccomp_filter *filter, const struct
             accumulator &= instruction->k;
             break;
         case BPF_JMP:
+            if (BPF_SRC(instruction->code) != BPF_K)
+                return MALFORMED;
             next += jump(instruction, accumulator);
             break;
         case BPF_RET:
-            return instruction->k;
+            return instruction->code == (BPF_RET | BPF_K) ? instruction->k : MALFORMED;
         default:
             return MALFORMED;
         }

@@ -95,6 +95,7 @@ void seccomp_cache_text(const struct spec_seccomp *profile, struct text *ret_tex
     add_number(ret_text, profile->has_default_errno_ret);
     add_number(ret_text, profile->default_errno_ret);
     add_strings(ret_text, &profile->architectures);
+    add_number(ret_text, profile->refuses_unknown_names);
     add_number(ret_text, profile->syscalls.count);
     for (size_t i = 0; i < profile->syscalls.count; i++)
         add_rule(ret_text, &profile->syscalls.items[i]);

@@ -78,17 +78,27 @@ static int add_rule(scmp_filter_ctx context, const struct spec_seccomp *profile,
     uint32_t action = seccomp_action_value(rule->action, rule->has_errno_ret, rule->errno_ret);
     int r;
 
-    if (action == default_action) /* libseccomp refuses a rule that says nothing */
-        return 0;
     for (size_t i = 0; i < rule->names.count; i++) {
         const char *name = rule->names.items[i];
-        int number = seccomp_syscall_resolve_name(name);
+        int number;
 
+        /* libseccomp refuses a rule that says nothing */
+        if (action == default_action && !profile->refuses_unknown_names)
+            return 0;
+        number = seccomp_syscall_resolve_name(name);
         if (number == __NR_SCMP_ERROR) {
-            if (seccomp_newer_call(name) < 0 || rule->args.count > 0)
+            bool is_known = seccomp_newer_call(name) >= 0 && rule->args.count == 0;
+
+            if (!is_known && profile->refuses_unknown_names)
+                return error_set(err, EINVAL,
+                                 "linux.seccomp.syscalls[%zu].names[%zu]: unknown system call '%s'",
+                                 index, i, name);
+            if (!is_known)
                 log_debug("seccomp: left out the unknown system call '%s'", name);
             continue;
         }
+        if (action == default_action)
+            continue;
         r = add_conditions(context, action, number, &rule->args);
         if (r < 0 && r != -EEXIST)
             return error_set(err, -r, "linux.seccomp.syscalls[%zu].names[%zu]: rule for %s: %s",
@@ -168,6 +178,8 @@ static int compile(const struct spec_seccomp *profile, struct seccomp_program *p
 
 bool seccomp_has_listener(const struct spec_seccomp *profile)
 {
+    if (profile->raw_filter != NULL)
+        return !text_is_empty(profile->listener_path);
     for (size_t i = 0; i < profile->syscalls.count; i++) {
         if (text_equal(profile->syscalls.items[i].action, "SCMP_ACT_NOTIFY"))
             return true;
@@ -189,20 +201,13 @@ static unsigned flags_of(const struct spec_seccomp *profile)
     return flags & ~SECCOMP_FILTER_FLAG_TSYNC;
 }
 
-int seccomp_filter_plan(const struct spec_seccomp *profile, int cache_fd,
-                        struct seccomp_filter **ret_filter, struct error *err)
+static int compile_or_find(const struct spec_seccomp *profile, int cache_fd,
+                           struct seccomp_program *ret_program, struct error *err)
 {
     struct seccomp_program program = { 0 };
-    struct seccomp_filter *filter = NULL;
     AUTO_CLEAR(text) struct text text = { 0 };
     int r;
 
-    assert(profile != NULL);
-    assert(ret_filter != NULL);
-
-    r = seccomp_check(profile, err);
-    if (r < 0)
-        return r;
     if (cache_fd >= 0)
         seccomp_cache_text(profile, &text);
     if (cache_fd < 0 || seccomp_cache_find(cache_fd, &text, &program) == 0) {
@@ -214,6 +219,26 @@ int seccomp_filter_plan(const struct spec_seccomp *profile, int cache_fd,
         if (cache_fd >= 0)
             seccomp_cache_store(cache_fd, &text, &program);
     }
+    *ret_program = program;
+    return 0;
+}
+
+int seccomp_filter_plan(const struct spec_seccomp *profile, int cache_fd,
+                        struct seccomp_filter **ret_filter, struct error *err)
+{
+    struct seccomp_program program = { 0 };
+    struct seccomp_filter *filter = NULL;
+    int r;
+
+    assert(profile != NULL);
+    assert(ret_filter != NULL);
+
+    r = seccomp_check(profile, err);
+    if (r == 0)
+        r = profile->raw_filter != NULL ? seccomp_raw_decode(profile, &program, err)
+                                        : compile_or_find(profile, cache_fd, &program, err);
+    if (r < 0)
+        return r;
     filter = xcalloc(1, sizeof(*filter));
     filter->program = program.items;
     filter->count = program.count;

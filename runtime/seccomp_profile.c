@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/text.h"
+#include "runtime/container.h"
 
 /* The words of linux.seccomp (runtime-spec, config-linux.md, "Seccomp") and their meaning. */
 
@@ -179,6 +182,27 @@ static int check_args(const struct spec_syscall *rule, const char *where, struct
     return 0;
 }
 
+int seccomp_raw_decode(const struct spec_seccomp *profile, struct seccomp_program *ret_program,
+                       struct error *err)
+{
+    auto_free char *bytes = NULL;
+    size_t length = 0;
+    int r;
+
+    r = base64_decode(profile->raw_filter, "annotation " ANNOTATION_SECCOMP_RAW, &bytes, &length,
+                      err);
+    if (r < 0)
+        return r;
+    if (length == 0 || length % sizeof(struct sock_filter) != 0 ||
+        length / sizeof(struct sock_filter) > BPF_MAXINSNS)
+        return error_set(err, EINVAL,
+                         "annotation %s: %zu bytes are not 1 to %d instructions of %zu",
+                         ANNOTATION_SECCOMP_RAW, length, BPF_MAXINSNS, sizeof(struct sock_filter));
+    *ret_program =
+        (struct seccomp_program){ (void *)take_ptr(&bytes), length / sizeof(struct sock_filter) };
+    return 0;
+}
+
 static int check_rule(const struct spec_seccomp *profile, size_t index, struct error *err)
 {
     const struct spec_syscall *rule = &profile->syscalls.items[index];
@@ -197,12 +221,35 @@ static int check_rule(const struct spec_seccomp *profile, size_t index, struct e
     return check_args(rule, where, err);
 }
 
+/* What is in it is the kernel's to check. */
+static int check_raw(const struct spec_seccomp *profile, struct error *err)
+{
+    struct seccomp_program program = { 0 };
+    int r = seccomp_raw_decode(profile, &program, err);
+
+    for (size_t i = 0; r == 0 && i < program.count; i++) {
+        const struct sock_filter *instruction = &program.items[i];
+
+        if (instruction->code == (BPF_RET | BPF_K) &&
+            (instruction->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF &&
+            text_is_empty(profile->listener_path))
+            r = error_set(err, EINVAL,
+                          "annotation %s: a filter that notifies needs annotation %s or "
+                          "linux.seccomp.listenerPath",
+                          ANNOTATION_SECCOMP_RAW, ANNOTATION_SECCOMP_AGENT);
+    }
+    free(program.items);
+    return r < 0 ? r : check_list(seccomp_flags, &profile->flags, "flags", "flag", err);
+}
+
 int seccomp_check(const struct spec_seccomp *profile, struct error *err)
 {
     int r;
 
     assert(profile != NULL);
 
+    if (profile->raw_filter != NULL)
+        return check_raw(profile, err);
     r = check_action(profile->default_action, profile->has_default_errno_ret,
                      profile->default_errno_ret, "", true, err);
     if (r < 0)

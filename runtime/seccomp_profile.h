@@ -56,6 +56,10 @@ int seccomp_newer_call(const char *name);
  */
 void seccomp_stub_plan(const struct spec_seccomp *profile, struct seccomp_program *ret_program);
 
+/** The program of profile->raw_filter, whose length alone is checked. */
+int seccomp_raw_decode(const struct spec_seccomp *profile, struct seccomp_program *ret_program,
+                       struct error *err);
+
 /* --- seccomp_cache.c -------------------------------------------------------------------------- */
 
 /** The profile and all else that decides about its filter, as bytes that differ when these do. */

@@ -156,6 +156,10 @@ struct spec_seccomp {
     struct strings flags;         /* "SECCOMP_FILTER_FLAG_LOG" ... */
     char *listener_path, *listener_metadata;
     struct spec_syscalls syscalls;
+    /* From annotations (spec_annotations_apply), not from the profile: */
+    const char *raw_filter; /* a program in base64 that stands for all rules, borrowed from the
+                               annotations; NULL: none */
+    bool refuses_unknown_names;
 };
 
 struct spec_intel_rdt {
@@ -227,7 +231,7 @@ extern const struct object spec_mounts_object; /* of struct spec, mounts only */
 #define SPEC_BYTES_MAX (8u << 20)
 
 /**
- * Decodes and checks config.json: tables, then spec_check().
+ * Decodes and checks config.json: tables, then annotations, then spec_check().
  *
  * Errors are one sentence that names the member: "mounts[3].destination: must be absolute".
  */
@@ -253,16 +257,21 @@ DEFINE_AUTO(spec)
 /**
  * Checks what field tables cannot say: absolute paths, known words, ranges, no namespace twice, no
  * mappings without a user namespace. Pure. Mount options, propagation and sysctls are checked by
- * rootfs_plan(); what is valid but not supported is refused by container_create(), but annotations
- * here.
+ * rootfs_plan(); what is valid but not supported is refused by container_create().
  *
  * -EINVAL names the member.
  */
 int spec_check(const struct spec *spec, struct error *err);
 /** The part of spec_check() that concerns mounts. */
 int spec_mounts_check(const struct spec_mounts *mounts, struct error *err);
-/** The part of spec_check() that concerns annotations; unknown ones are accepted. */
-int spec_annotations_check(const struct string_map *annotations, struct error *err);
+/**
+ * Puts annotations of crun's that mean the same as members, or change them, into these members;
+ * refuses those that are known but not done here. Unknown ones are accepted. A spec that was
+ * decoded, changed so and encoded again comes out the same.
+ *
+ * -EINVAL names the annotation.
+ */
+int spec_annotations_apply(struct spec *spec, struct error *err);
 /** The part of spec_check() that `exec --process` needs; members are named "process.cwd". */
 int spec_process_check(const struct spec_process *process, struct error *err);
 /** Frees a process and all it holds; NULL is fine. */

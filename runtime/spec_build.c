@@ -24,7 +24,9 @@ int spec_decode(const char *json, size_t length, struct spec **ret_spec, struct 
     r = decode_text(&spec_object, json, length, spec, NULL, err);
     if (r < 0)
         return r;
-    r = spec_check(spec, err);
+    r = spec_annotations_apply(spec, err);
+    if (r == 0)
+        r = spec_check(spec, err);
     if (r < 0)
         return r;
     *ret_spec = take_ptr(&spec);

@@ -444,9 +444,5 @@ int spec_check(const struct spec *spec, struct error *err)
         r = spec_mounts_check(&spec->mounts, err);
     if (r == 0)
         r = check_hooks(&spec->hooks, err);
-    if (r == 0)
-        r = check_linux(spec, err);
-    if (r == 0)
-        r = spec_annotations_check(&spec->annotations, err);
-    return r;
+    return r < 0 ? r : check_linux(spec, err);
 }

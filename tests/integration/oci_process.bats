@@ -143,7 +143,8 @@ PY
     run -0 berth-oci features
     [ "$(echo "$output" | jq '.linux.memoryPolicy.modes | length')" = 7 ]
     [ "$(echo "$output" | jq '.linux.memoryPolicy.flags | length')" = 3 ]
-    [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | index("run.oci.pidfd_receiver") != null')" = true ]
+    [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | index("run.oci.pidfd_receiver", "run.oci.seccomp_bpf_data") != null')" = "true
+true" ]
 }
 
 # --- seccomp agents -------------------------------------------------------------------------------
@@ -183,6 +184,50 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     state=$(grep '"status":"running"' "$BATS_TEST_TMPDIR/notifier.out")
     [ "$(echo "$state" | jq .state.pid)" = "$pid" ]
     [ "$(echo "$state" | jq .pid)" != "$pid" ]
+}
+
+@test "annotations of crun's name the agent, give the filter and refuse unknown calls" {
+    local filter
+    answer 2
+    notify '["mkdir"]'
+    configure --arg agent "$BATS_TEST_TMPDIR/agent" 'del(.linux.seccomp.listenerPath, .linux.seccomp.listenerMetadata) |
+        .annotations = {"run.oci.seccomp.receiver": $agent, "run.oci.seccomp_fail_unknown_syscall": "1"}'
+    program 'mkdir /tmp/x; exit 5'
+    run -5 oci run -b "$BUNDLE" process-annotated
+    expect_text "No medium found"
+
+    configure '.linux.seccomp.syscalls[0].names += ["nosuchcall"]'
+    run -1 oci run -b "$BUNDLE" process-annotated
+    expect_text "linux.seccomp.syscalls[0].names[1]: unknown system call 'nosuchcall'"
+    configure '.annotations["run.oci.seccomp_fail_unknown_syscall"] = "0"'
+    run -5 oci run -b "$BUNDLE" process-annotated
+
+    # Load the number of the call; that of mkdir fails with 7 (E2BIG), all else is allowed. In place of the profile.
+    [ "$(uname -m)" = x86_64 ] || skip "the filter is of x86-64"
+    filter=$(printf '\x20\0\0\0\0\0\0\0\x15\0\0\1\x53\0\0\0\6\0\0\0\7\0\5\0\6\0\0\0\0\0\xff\x7f' | base64 -w0)
+    configure --arg filter "$filter" '.annotations = {"run.oci.seccomp_bpf_data": $filter}'
+    program 'mkdir /dev/shm/x; exit 6'
+    run -6 oci run -b "$BUNDLE" process-annotated
+    expect_text "Argument list too long"
+    # For exec, too, and where there is no profile.
+    configure 'del(.linux.seccomp)'
+    program 'sleep 100'
+    oci run -d -b "$BUNDLE" process-annotated < /dev/null > /dev/null 2>&1
+    run -1 oci exec process-annotated mkdir /dev/shm/y
+    expect_text "Argument list too long"
+    configure '.annotations["run.oci.seccomp_bpf_data"] = "BwAAAAAAAAA="'
+    run -1 oci run -b "$BUNDLE" process-wrong
+    expect_text "load the seccomp filter: Invalid argument"
+}
+
+@test "an annotation of crun's sets a clock back or forward" {
+    configure '.linux.namespaces += [{type: "time"}] | .annotations = {"run.oci.timens_offset": "boottime 100000000 0"}'
+    program 'cat /proc/uptime'
+    run -0 oci run -b "$BUNDLE" process-clock
+    [ "${output%%.*}" -ge 100000000 ]
+    configure '.linux.timeOffsets.boottime.secs = 5'
+    run -1 oci run -b "$BUNDLE" process-clock
+    expect_text "annotation run.oci.timens_offset: linux.timeOffsets.boottime is something else"
 }
 
 @test "nothing waits for an agent before the agent has the listener" {

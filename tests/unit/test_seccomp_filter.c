@@ -532,6 +532,64 @@ static void a_listener_is_given_out(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void a_raw_program_stands_for_the_rules(void **state)
+{
+    struct spec_seccomp *profile =
+        profile_of("{\"defaultAction\":\"SCMP_ACT_KILL\",\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}");
+    struct seccomp_filter *filter = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    profile->raw_filter = "BgAAAAcABQA="; /* return ERRNO(7) */
+    assert_int_equal(seccomp_filter_plan(profile, -1, &filter, &err), 0);
+    assert_int_equal(filter->count, 1);
+    assert_int_equal(answer_to(filter, "read"), SECCOMP_RET_ERRNO | 7);
+    assert_int_equal(filter->flags, SECCOMP_FILTER_FLAG_LOG);
+    assert_false(filter->has_listener);
+    seccomp_filter_free(filter);
+    profile->listener_path = xstrdup("/agent");
+    assert_int_equal(seccomp_filter_plan(profile, -1, &filter, &err), 0);
+    assert_true(filter->has_listener);
+    seccomp_filter_free(filter);
+    profile_free(profile);
+}
+
+static void an_unknown_call_is_refused_only_where_that_is_wanted(void **state)
+{
+    /* The last rule says nothing, as its action is the default. */
+    static const struct {
+        const char *json, *message;
+    } rows[] = {
+        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\",\"nosuch\"],"
+          "\"action\":\"SCMP_ACT_LOG\"}]}",
+          "linux.seccomp.syscalls[0].names[1]: unknown system call 'nosuch'" },
+        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"nosuch\"],"
+          "\"action\":\"SCMP_ACT_ALLOW\"}]}",
+          "linux.seccomp.syscalls[0].names[0]: unknown system call 'nosuch'" },
+        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\","
+          "\"open_tree_attr\"],\"action\":\"SCMP_ACT_LOG\"}]}",
+          NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct spec_seccomp *profile = profile_of(rows[i].json);
+        struct seccomp_filter *filter = NULL;
+        struct error err = { 0 };
+
+        assert_int_equal(seccomp_filter_plan(profile, -1, &filter, &err), 0);
+        seccomp_filter_free(filter);
+        filter = NULL;
+        profile->refuses_unknown_names = true;
+        assert_int_equal(seccomp_filter_plan(profile, -1, &filter, &err),
+                         rows[i].message != NULL ? -EINVAL : 0);
+        if (rows[i].message != NULL)
+            assert_string_equal(err.message, rows[i].message);
+        seccomp_filter_free(filter);
+        profile_free(profile);
+    }
+}
+
 static void what_is_no_filter_kills(void **state)
 {
     struct sock_filter programs[][2] = {
@@ -542,6 +600,8 @@ static void what_is_no_filter_kills(void **state)
         { { BPF_ALU | BPF_OR | BPF_K, 0, 0, 1 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
         { { BPF_JMP | BPF_JA, 0, 0, 7 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
         { { BPF_ST, 0, 0, 0 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 0 }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } },
+        { { BPF_LD | BPF_W | BPF_ABS, 0, 0, 0 }, { BPF_RET | BPF_A, 0, 0, SECCOMP_RET_ALLOW } },
     };
     const struct seccomp_data data = { .nr = 1 };
 
@@ -575,6 +635,8 @@ int main(void)
         IN_DIRECTORY(the_cache_does_not_grow_without_end),
         cmocka_unit_test(the_kernel_takes_the_filter_and_obeys),
         cmocka_unit_test(a_listener_is_given_out),
+        cmocka_unit_test(a_raw_program_stands_for_the_rules),
+        cmocka_unit_test(an_unknown_call_is_refused_only_where_that_is_wanted),
         cmocka_unit_test(what_is_no_filter_kills),
     };
 

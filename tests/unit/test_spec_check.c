@@ -14,6 +14,9 @@
 #define LINUX(more)                SPEC("", "", "," more, "")
 #define LINUX_IN(namespaces, more) SPEC("", "," namespaces, "," more, "")
 #define MORE(more)                 SPEC("", "", "", "," more)
+#define TIME_OFFSET(value)                                                                         \
+    SPEC("", ",{\"type\":\"time\"}", "",                                                           \
+         ",\"annotations\":{\"run.oci.timens_offset\":\"" value "\"}")
 
 #define NEW_USER  "{\"type\":\"user\"}"
 #define MAP(name) "\"" name "\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]"
@@ -91,7 +94,28 @@ static const struct {
       "annotation run.oci.systemd.force_cgroup_v1: is not supported: the container sees the "
       "cgroups that the host has" },
     { MORE("\"annotations\":{\"run.oci.seccomp_bpf_data\":\"AAAA\"}"),
-      "annotation run.oci.seccomp_bpf_data: is not supported: use linux.seccomp" },
+      "annotation run.oci.seccomp_bpf_data: 3 bytes are not 1 to 4096 instructions of 8" },
+    { MORE("\"annotations\":{\"run.oci.seccomp_bpf_data\":\"\"}"),
+      "annotation run.oci.seccomp_bpf_data: 0 bytes are not 1 to 4096 instructions of 8" },
+    { MORE("\"annotations\":{\"run.oci.seccomp_bpf_data\":\"a b=\"}"),
+      "annotation run.oci.seccomp_bpf_data: is not base64: letter 2 is not of it" },
+    { MORE("\"annotations\":{\"run.oci.seccomp_bpf_data\":\"BgAAAAAAwH8=\"}"),
+      "annotation run.oci.seccomp_bpf_data: a filter that notifies needs annotation "
+      "run.oci.seccomp.receiver or linux.seccomp.listenerPath" },
+    { MORE("\"annotations\":{\"run.oci.timens_offset\":\"boottime 1 2\"}"),
+      "linux.timeOffsets: needs a new time namespace" },
+    { TIME_OFFSET("realtime 1 2"),
+      "annotation run.oci.timens_offset: 'realtime 1 2' is not a clock (monotonic, boottime), "
+      "seconds and nanoseconds" },
+    { TIME_OFFSET("boottime 1"),
+      "annotation run.oci.timens_offset: 'boottime 1' is not a clock (monotonic, boottime), "
+      "seconds and nanoseconds" },
+    { TIME_OFFSET("boottime x 1"),
+      "annotation run.oci.timens_offset: seconds: 'x' is not a number from -9223372036854775808 to "
+      "9223372036854775807" },
+    { TIME_OFFSET("7 1 1000000000"),
+      "annotation run.oci.timens_offset: nanoseconds: '1000000000' is not a number from 0 to "
+      "999999999" },
     { MORE("\"hostname\":\"h\""), "hostname: needs a uts namespace" },
     { MORE("\"domainname\":\"d\""), "domainname: needs a uts namespace" },
 
