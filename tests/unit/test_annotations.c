@@ -60,13 +60,13 @@ static void a_time_offset_is_that_of_the_member(void **state)
 
 static void two_sayings_about_a_clock_must_agree(void **state)
 {
+    static const char monotonic[] = ",\"timeOffsets\":{\"monotonic\":{\"secs\":1}}";
     static const char json[] =
-        "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"r\"},\"annotations\":{" OFFSET(
-            "boottime 1 2") "},\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":"
-                            "\"time\"}],\"timeOffsets\":{\"boottime\":{\"secs\":1}}}}";
-    AUTO(spec)
-    struct spec *other =
-        decode(OFFSET("boottime 1 2"), ",\"timeOffsets\":{\"monotonic\":{\"secs\":1}}");
+        "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"r\"},"
+        "\"annotations\":{\"run.oci.timens_offset\":\"boottime 1 2\"},"
+        "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"time\"}],"
+        "\"timeOffsets\":{\"boottime\":{\"secs\":1}}}}";
+    AUTO(spec) struct spec *other = decode(OFFSET("boottime 1 2"), monotonic);
     struct spec *spec = NULL;
     struct error err = { 0 };
 
@@ -81,10 +81,10 @@ static void two_sayings_about_a_clock_must_agree(void **state)
 
 static void a_filter_in_base64_needs_no_profile(void **state)
 {
+    static const char profile[] = ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_KILL\","
+                                  "\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}";
     AUTO(spec) struct spec *spec = decode(RAW, "");
-    AUTO(spec)
-    struct spec *beside = decode(RAW, ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_KILL\",\"flags\":"
-                                      "[\"SECCOMP_FILTER_FLAG_LOG\"]}");
+    AUTO(spec) struct spec *beside = decode(RAW, profile);
 
     (void)state;
     assert_string_equal(spec->linux_.seccomp->raw_filter, "BgAAAAAA/38=");
@@ -98,15 +98,14 @@ static void a_filter_in_base64_needs_no_profile(void **state)
 
 static void a_receiver_is_the_agent_where_the_profile_has_none(void **state)
 {
+    static const char notifying[] =
+        ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\"],"
+        "\"action\":\"SCMP_ACT_NOTIFY\"}]}";
+    static const char with_agent[] =
+        ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/mine\"}";
     AUTO(spec) struct spec *none = decode(RECEIVER, "");
-    AUTO(spec)
-    struct spec *spec =
-        decode(RECEIVER,
-               ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":"
-               "[\"mkdir\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}");
-    AUTO(spec)
-    struct spec *own = decode(
-        RECEIVER, ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/mine\"}");
+    AUTO(spec) struct spec *spec = decode(RECEIVER, notifying);
+    AUTO(spec) struct spec *own = decode(RECEIVER, with_agent);
 
     (void)state;
     assert_null(none->linux_.seccomp);
@@ -115,13 +114,13 @@ static void a_receiver_is_the_agent_where_the_profile_has_none(void **state)
     assert_string_equal(own->linux_.seccomp->listener_path, "/mine");
 }
 
+#define UNKNOWN(value) "\"run.oci.seccomp_fail_unknown_syscall\":\"" value "\""
+
 static void zero_asks_for_nothing(void **state)
 {
     static const char profile[] = ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
-    AUTO(spec)
-    struct spec *off =
-        decode("\"run.oci.seccomp_fail_unknown_syscall\":\"0\",\"run.oci.handler\":\"0\"", profile);
-    AUTO(spec) struct spec *on = decode("\"run.oci.seccomp_fail_unknown_syscall\":\"1\"", profile);
+    AUTO(spec) struct spec *on = decode(UNKNOWN("1"), profile);
+    AUTO(spec) struct spec *off = decode(UNKNOWN("0") ",\"run.oci.handler\":\"0\"", profile);
 
     (void)state;
     assert_false(off->linux_.seccomp->refuses_unknown_names);
