@@ -143,10 +143,12 @@ static const char *const hooks[] = {
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
 };
 
-/* Annotations that change more than the container: an engine must not let its users set them. */
+/* Annotations that change more than the container, or open files of the host: an engine must not
+ * let its users set them. */
 static const char *const unsafe_annotations[] = {
-    ANNOTATION_KEEP_GROUPS, ANNOTATION_PIDFD_RECEIVER, ANNOTATION_SECCOMP_AGENT,
-    ANNOTATION_SECCOMP_RAW, "org.systemd.property.",   "run.oci.systemd.subgroup",
+    ANNOTATION_KEEP_GROUPS, ANNOTATION_PIDFD_RECEIVER,  ANNOTATION_SECCOMP_AGENT,
+    ANNOTATION_SECCOMP_RAW, "org.criu.config",          "org.systemd.property.",
+    "run.oci.hooks.",       "run.oci.systemd.subgroup",
 };
 
 static const char *const namespaces[] = {

@@ -98,7 +98,7 @@ struct rdt_plan *rdt_plan(const struct spec_intel_rdt *rdt, const char *id)
     plan->group = xstrdup(is_root ? "." : text_is_empty(rdt->clos_id) ? id : rdt->clos_id);
     add_schemata(&plan->schemata, rdt);
     plan->must_exist = is_root || (!text_is_empty(rdt->clos_id) && plan->schemata.count == 0);
-    if (rdt->enable_monitoring)
+    if (rdt->enable_monitoring || rdt->enable_cmt || rdt->enable_mbm)
         plan->monitor = xasprintf("%s/" MONITOR_GROUP "/%s", plan->group, id);
     return plan;
 }

@@ -166,6 +166,7 @@ struct spec_intel_rdt {
     char *clos_id, *l3_cache_schema, *mem_bw_schema;
     struct strings schemata;
     bool enable_monitoring;
+    bool enable_cmt, enable_mbm; /* of versions before 1.3: the same */
 };
 struct spec_personality {
     char *domain;

@@ -219,6 +219,8 @@ static const struct field intel_rdt_fields[] = {
     FIELD_OF(struct spec_intel_rdt, l3_cache_schema, "l3CacheSchema", FIELD_STRING, 0),
     FIELD_OF(struct spec_intel_rdt, mem_bw_schema, "memBwSchema", FIELD_STRING, 0),
     FIELD_OF(struct spec_intel_rdt, enable_monitoring, "enableMonitoring", FIELD_BOOL, 0),
+    FIELD_OF(struct spec_intel_rdt, enable_cmt, "enableCMT", FIELD_BOOL, 0),
+    FIELD_OF(struct spec_intel_rdt, enable_mbm, "enableMBM", FIELD_BOOL, 0),
     { 0 },
 };
 static const struct object intel_rdt_object = { intel_rdt_fields, sizeof(struct spec_intel_rdt),

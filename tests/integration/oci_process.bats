@@ -143,8 +143,7 @@ PY
     run -0 berth-oci features
     [ "$(echo "$output" | jq '.linux.memoryPolicy.modes | length')" = 7 ]
     [ "$(echo "$output" | jq '.linux.memoryPolicy.flags | length')" = 3 ]
-    [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | index("run.oci.pidfd_receiver", "run.oci.seccomp_bpf_data") != null')" = "true
-true" ]
+    [ "$(echo "$output" | jq '.potentiallyUnsafeConfigAnnotations | contains(["run.oci.pidfd_receiver", "run.oci.seccomp_bpf_data", "run.oci.hooks."])')" = true ]
 }
 
 # --- seccomp agents -------------------------------------------------------------------------------

@@ -162,6 +162,25 @@ static void without_a_name_the_container_gets_a_class_of_its_own(void **state)
     assert_content("web/mon_groups/web/tasks", "77");
 }
 
+static void monitoring_has_three_names(void **state)
+{
+    const struct spec_intel_rdt names[] = {
+        { .enable_monitoring = true },
+        { .enable_cmt = true },
+        { .enable_mbm = true },
+    };
+    const struct spec_intel_rdt none = { 0 };
+    AUTO(rdt_plan) struct rdt_plan *without = rdt_plan(&none, "web");
+
+    (void)state;
+    assert_null(without->monitor);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        AUTO(rdt_plan) struct rdt_plan *plan = rdt_plan(&names[i], "web");
+
+        assert_string_equal(plan->monitor, "web/mon_groups/web");
+    }
+}
+
 static void a_class_that_is_there_is_joined_and_not_changed(void **state)
 {
     const struct spec_intel_rdt same = { .clos_id = (char *)"gold",
@@ -459,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_lines_that_cannot_be_are_refused),
+        cmocka_unit_test(monitoring_has_three_names),
         cmocka_unit_test_setup_teardown(without_a_name_the_container_gets_a_class_of_its_own,
                                         make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(a_class_that_is_there_is_joined_and_not_changed, make_tree,

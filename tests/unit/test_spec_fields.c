@@ -49,7 +49,8 @@ static const char full_document[] =
     "\"rootfsPropagation\":\"slave\",\"maskedPaths\":[\"/a\"],\"readonlyPaths\":[\"/b\"],"
     "\"mountLabel\":\"l\","
     "\"intelRdt\":{\"closID\":\"i\",\"schemata\":[\"L3:0=f\"],\"l3CacheSchema\":\"L3:0=f\","
-    "\"memBwSchema\":\"MB:0=1\",\"enableMonitoring\":true},"
+    "\"memBwSchema\":\"MB:0=1\",\"enableMonitoring\":true,\"enableCMT\":true,"
+    "\"enableMBM\":true},"
     "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_STATIC_NODES\"]},"
     "\"personality\":{\"domain\":\"LINUX32\"},"
     "\"timeOffsets\":{\"monotonic\":{\"secs\":-1,\"nanosecs\":5}}}}";
