@@ -116,3 +116,29 @@ delete_containers() {
     local id
     for id in $(oci list -q); do oci delete -f "$id"; done
 }
+
+# --- the kernel's files of the cgroup GROUP, such as berth/ID, in whatever layout this machine has ---
+
+# Path of the first of the files that is here: kernel_file V1-NAME [V2-NAME]
+kernel_file() {
+    local name path
+    for name; do
+        for path in "/sys/fs/cgroup/$GROUP/$name" /sys/fs/cgroup/*/"$GROUP/$name"; do
+            [ ! -e "$path" ] || { echo "$path" && return 0; }
+        done
+    done
+    return 1
+}
+
+needs() { kernel_file "$@" > /dev/null || skip "no $1 and no ${2:-$1} on this view of the cgroups"; }
+value() { cat "$(kernel_file "$@")"; }
+
+# Fails unless a file says so: expect_value VALUE V1-NAME [V2-NAME]
+expect_value() {
+    local found
+    found=$(value "${@:2}")
+    [ "$found" = "$1" ] || {
+        echo "expected $1 in $2, found $found"
+        return 1
+    }
+}

@@ -4,7 +4,7 @@ load helper
 # files and in what processes can do.
 
 setup() {
-    ID="upd$BATS_TEST_NUMBER"
+    ID="upd$BATS_TEST_NUMBER" GROUP="upd$BATS_TEST_NUMBER"
     make_bundle
     configure '.process.args = ["sleep", "1000"]'
 }
@@ -15,30 +15,6 @@ teardown() {
 }
 
 start() { oci run -d -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1; }
-
-# Path of the first file of the container's cgroup that is here: kernel_file V1-NAME V2-NAME
-kernel_file() {
-    local name path
-    for name in "$@"; do
-        for path in "/sys/fs/cgroup/$ID/$name" /sys/fs/cgroup/*/"$ID/$name"; do
-            [ ! -e "$path" ] || { echo "$path" && return 0; }
-        done
-    done
-    return 1
-}
-
-needs() { kernel_file "$@" > /dev/null || skip "no $1 and no ${2:-$1} on this view of the cgroups"; }
-value() { cat "$(kernel_file "$@")"; }
-
-# Fails unless a file of the cgroup says so: expect_value VALUE V1-NAME V2-NAME
-expect_value() {
-    local found
-    found=$(value "${@:2}")
-    [ "$found" = "$1" ] || {
-        echo "expected $1 in $2, found $found"
-        return 1
-    }
-}
 
 @test "update changes memory, pids, CPU time and CPUs, and remembers them" {
     start
