@@ -1,27 +1,50 @@
 /* A static program that the integration tests run inside containers, so that they need nothing from
  * outside: each first argument is one small deed.
  *
- *   payload syscall NUMBER [ARGUMENT...]   calls it, prints "ok" or the name of the error
- *   payload hog MEBIBYTES                  allocates and touches so much memory, prints "full"
- *   payload direct FILE                    reads up to 4 MiB past the page cache, prints KiB a
- * second payload bomb                           forks without end; a failing fork is tried again
- *   payload users                          prints its real and its effective user id
- *   payload peak PROGRAM [ARGUMENT...]     runs it, prints the largest resident set of its
- * processes in KiB payload deny NUMBER CODE PROGRAM [ARGUMENT...] runs it with a system call that
- * fails with that errno
- *   payload notify TEXT                    reports by sd_notify(3)
- *   payload notify-barrier                 waits until its reports were read (sd_notify_barrier(3))
- *   payload notify-file FILE               sends a descriptor of FILE as if it were a barrier's
+ *   payload syscall NUMBER [ARGUMENT...]
+ *           calls it, prints "ok" or the name of the error
+ *   payload hog MEBIBYTES
+ *           allocates and touches so much memory, prints "full"
+ *   payload hold MEBIBYTES
+ *           the same, and keeps it until it is killed
+ *   payload huge PAGES
+ *           touches up to 9 huge pages of 2 MiB, prints how many it got, and why not more
+ *   payload direct read|write FILE BYTES COUNT
+ *           COUNT times so many bytes at its beginning, past the page cache; prints the
+ * milliseconds payload burn MILLISECONDS [REST TIMES] uses so much CPU time; so many times, each
+ * time resting for REST milliseconds payload bomb forks without end; a failing fork is tried again
+ *   payload forks NUMBER
+ *           has up to so many children at a time, at most 64, prints how many it could have
+ *   payload realtime
+ *           asks for real-time scheduling, prints "ok" or the name of the error
+ *   payload users
+ *           prints its real and its effective user id
+ *   payload peak PROGRAM [ARGUMENT...]
+ *           runs it, prints the largest resident set of its processes in KiB
+ *   payload deny NUMBER CODE PROGRAM [ARGUMENT...]
+ *           runs it with a system call that fails with that errno
+ *   payload notify TEXT
+ *           reports by sd_notify(3)
+ *   payload notify-barrier
+ *           waits until its reports were read (sd_notify_barrier(3))
+ *   payload notify-file FILE
+ *           sends a descriptor of FILE as if it were a barrier's
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -44,51 +67,149 @@ static int call(int argc, char **argv)
     return 0;
 }
 
-static int hog(const char *mebibytes)
+static int hog(int argc, char **argv)
 {
-    size_t length = (size_t)strtoul(mebibytes, NULL, 10) << 20;
+    size_t length = (size_t)strtoul(argv[2], NULL, 10) << 20;
     char *bytes = malloc(length);
 
+    (void)argc;
     if (bytes == NULL)
         return 1;
     for (size_t i = 0; i < length; i += 4096)
         bytes[i] = 1;
     (void)puts("full");
+    (void)fflush(stdout);
+    while (strcmp(argv[1], "hold") == 0)
+        (void)pause();
     return 0;
 }
 
-static int direct(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECT);
-    struct timespec begin, end;
-    size_t total = 0;
-    void *buffer;
-    ssize_t n;
+static volatile sig_atomic_t huge_touched;
 
-    if (fd < 0 || posix_memalign(&buffer, 4096, 1 << 20) != 0) {
-        perror(path);
+static void tell_bus_error(int signal)
+{
+    char text[] = "0 SIGBUS\n";
+
+    (void)signal;
+    text[0] = (char)(text[0] + huge_touched);
+    _exit(write(STDOUT_FILENO, text, strlen(text)) < 0);
+}
+
+/* A page for which no room is reserved is refused by mmap(2), one that was reserved by a signal. */
+static int huge(int argc, char **argv)
+{
+    int count = atoi(argv[2]);
+
+    (void)argc;
+    (void)signal(SIGBUS, tell_bus_error);
+    for (; huge_touched < count && huge_touched < 9; huge_touched++) {
+        char *page =
+            mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0);
+
+        if (page == MAP_FAILED)
+            break;
+        *page = 1;
+    }
+    return printf("%d %s\n", (int)huge_touched,
+                  huge_touched < count ? strerrorname_np(errno) : "ok") < 0;
+}
+
+static uint64_t clock_us(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int direct(int argc, char **argv)
+{
+    bool is_write = strcmp(argv[2], "write") == 0;
+    int fd = open(argv[3], (is_write ? O_WRONLY : O_RDONLY) | O_DIRECT);
+    size_t length = strtoul(argv[4], NULL, 10);
+    long count = strtol(argv[5], NULL, 10);
+    uint64_t begin_us = clock_us(CLOCK_MONOTONIC);
+    void *buffer;
+
+    (void)argc;
+    if (fd < 0 || posix_memalign(&buffer, 4096, length) != 0) {
+        perror(argv[3]);
         return 1;
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
-    while (total < 4 << 20 && (n = read(fd, buffer, 1 << 20)) > 0)
-        total += (size_t)n;
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    (void)printf("%.0f\n", (double)total / 1024 /
-                               ((double)(end.tv_sec - begin.tv_sec) +
-                                (double)(end.tv_nsec - begin.tv_nsec) / 1e9));
-    return 0;
+    memset(buffer, 0, length);
+    for (long i = 0; i < count; i++) {
+        ssize_t n = is_write ? pwrite(fd, buffer, length, 0) : pread(fd, buffer, length, 0);
+
+        if (n != (ssize_t)length) {
+            perror(argv[2]);
+            return 1;
+        }
+    }
+    return printf("%ld\n", (long)((clock_us(CLOCK_MONOTONIC) - begin_us) / 1000)) < 0;
 }
 
-static _Noreturn void bomb(void)
+static int burn(int argc, char **argv)
 {
-    for (;;) {
+    uint64_t burn_us = strtoul(argv[2], NULL, 10) * 1000;
+    useconds_t rest_us = argc > 4 ? (useconds_t)strtoul(argv[3], NULL, 10) * 1000 : 0;
+    long times = argc > 4 ? strtol(argv[4], NULL, 10) : 1;
+
+    for (long i = 0; i < times; i++) {
+        uint64_t end_us = clock_us(CLOCK_PROCESS_CPUTIME_ID) + burn_us;
+
+        while (clock_us(CLOCK_PROCESS_CPUTIME_ID) < end_us)
+            for (volatile int j = 0; j < 10000; j++)
+                ;
+        (void)usleep(rest_us);
+    }
+    return puts("burnt") < 0;
+}
+
+static int bomb(int argc, char **argv)
+{
+    bool is_endless = argc > 0;
+
+    (void)argv;
+    while (is_endless) {
         if (fork() < 0)
             (void)usleep(1000);
     }
+    return 0;
+}
+
+static int realtime(int argc, char **argv)
+{
+    const struct sched_param param = { .sched_priority = 1 };
+
+    (void)argc;
+    (void)argv;
+    return puts(sched_setscheduler(0, SCHED_FIFO, &param) < 0 ? strerrorname_np(errno) : "ok") < 0;
+}
+
+static int forks(int argc, char **argv)
+{
+    pid_t children[64];
+    size_t wanted = strtoul(argv[2], NULL, 10);
+    size_t count = 0;
+
+    (void)argc;
+    for (; count < wanted && count < 64; count++) {
+        children[count] = fork();
+        if (children[count] < 0)
+            break;
+        while (children[count] == 0)
+            (void)pause();
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)kill(children[i], SIGKILL);
+        (void)waitpid(children[i], NULL, 0);
+    }
+    return printf("%zu\n", count) < 0;
 }
 
 /* As in a sandbox that bars the call. Needs CAP_SYS_ADMIN, as no_new_privs would stay. */
-static int deny(char **argv)
+static int deny(int argc, char **argv)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -99,6 +220,7 @@ static int deny(char **argv)
     const struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]),
                                         .filter = filter };
 
+    (void)argc;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
         (void)execvp(argv[4], argv + 4);
     perror(argv[4]);
@@ -106,12 +228,13 @@ static int deny(char **argv)
 }
 
 /* Here and not in a script, because the resident set of who forks counts too (getrusage(2)). */
-static int peak(char **argv)
+static int peak(int argc, char **argv)
 {
     struct rusage usage;
     pid_t child = fork();
     int status = 0;
 
+    (void)argc;
     if (child == 0) {
         (void)execvp(argv[2], argv + 2);
         _exit(127);
@@ -123,7 +246,7 @@ static int peak(char **argv)
 }
 
 /* Sends a text, and a descriptor with it unless that is -1, to NOTIFY_SOCKET. */
-static int notify(char *text, int sent_fd)
+static int notify_send(char *text, int sent_fd)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     union {
@@ -155,50 +278,69 @@ static int notify(char *text, int sent_fd)
     return 0;
 }
 
-static int notify_barrier(void)
+static int notify(int argc, char **argv)
+{
+    (void)argc;
+    return notify_send(argv[2], -1);
+}
+
+static int notify_barrier(int argc, char **argv)
 {
     char text[] = "BARRIER=1";
     int fds[2];
 
-    if (pipe(fds) < 0 || notify(text, fds[1]) != 0)
+    (void)argc;
+    (void)argv;
+    if (pipe(fds) < 0 || notify_send(text, fds[1]) != 0)
         return 1;
     (void)close(fds[1]);
     return poll(&(struct pollfd){ .fd = fds[0] }, 1, 10000) == 1 ? 0 : 1;
 }
 
-static int notify_file(const char *file)
+static int notify_file(int argc, char **argv)
 {
     char text[] = "BARRIER=1";
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
 
-    return fd < 0 ? 1 : notify(text, fd);
+    (void)argc;
+    return fd < 0 ? 1 : notify_send(text, fd);
 }
+
+static int users(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return printf("%u %u\n", (unsigned)getuid(), (unsigned)geteuid()) < 0;
+}
+
+static const struct deed {
+    const char *name;
+    int min_argc, max_argc;
+    int (*run)(int argc, char **argv);
+} deeds[] = {
+    { "syscall", 3, 9, call },
+    { "hog", 3, 3, hog },
+    { "hold", 3, 3, hog },
+    { "huge", 3, 3, huge },
+    { "direct", 6, 6, direct },
+    { "burn", 3, 5, burn },
+    { "bomb", 2, 2, bomb },
+    { "forks", 3, 3, forks },
+    { "realtime", 2, 2, realtime },
+    { "users", 2, 2, users },
+    { "peak", 3, INT_MAX, peak },
+    { "deny", 5, INT_MAX, deny },
+    { "notify", 3, 3, notify },
+    { "notify-barrier", 2, 2, notify_barrier },
+    { "notify-file", 3, 3, notify_file },
+};
 
 int main(int argc, char **argv)
 {
-    if (argc >= 3 && strcmp(argv[1], "syscall") == 0)
-        return call(argc, argv);
-    if (argc == 3 && strcmp(argv[1], "hog") == 0)
-        return hog(argv[2]);
-    if (argc == 3 && strcmp(argv[1], "direct") == 0)
-        return direct(argv[2]);
-    if (argc == 2 && strcmp(argv[1], "bomb") == 0)
-        bomb();
-    if (argc == 2 && strcmp(argv[1], "users") == 0)
-        return printf("%u %u\n", (unsigned)getuid(), (unsigned)geteuid()) < 0;
-    if (argc >= 3 && strcmp(argv[1], "peak") == 0)
-        return peak(argv);
-    if (argc >= 5 && strcmp(argv[1], "deny") == 0)
-        return deny(argv);
-    if (argc == 3 && strcmp(argv[1], "notify") == 0)
-        return notify(argv[2], -1);
-    if (argc == 2 && strcmp(argv[1], "notify-barrier") == 0)
-        return notify_barrier();
-    if (argc == 3 && strcmp(argv[1], "notify-file") == 0)
-        return notify_file(argv[2]);
-    (void)fprintf(
-        stderr, "usage: payload syscall NUMBER [ARGUMENT...] | hog MEBIBYTES | direct FILE | bomb "
-                "| users | peak PROGRAM [ARGUMENT...] | deny NUMBER CODE PROGRAM [ARGUMENT...] | "
-                "notify TEXT | notify-barrier | notify-file FILE\n");
+    for (size_t i = 0; argc >= 2 && i < sizeof(deeds) / sizeof(deeds[0]); i++)
+        if (strcmp(argv[1], deeds[i].name) == 0 && argc >= deeds[i].min_argc &&
+            argc <= deeds[i].max_argc)
+            return deeds[i].run(argc, argv);
+    (void)fprintf(stderr, "usage: see the top of payload.c\n");
     return 2;
 }

@@ -1,0 +1,738 @@
+load helper
+
+# What limits do: the kernel's files are read back, and the effect is measured. CPU time is taken
+# from the cgroup's counters, so that other load on the machine, or a slow one, changes nothing; a
+# time on the clock only where a rate is what is measured. The cases are the same in every layout of
+# the cgroups; where a limit exists in one of them only, the others must refuse it by a sentence.
+
+setup() {
+    ID="effect$BATS_TEST_NUMBER" GROUP="effect$BATS_TEST_NUMBER" LOOPS=()
+    PAYLOAD=(-v "$BERTH_BUILD/tests/payload/payload:/payload:ro")
+    make_bundle
+    cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/payload"
+}
+
+teardown() {
+    delete_containers
+    remove_all
+    for loop in "${LOOPS[@]}"; do
+        echo none > "/sys/block/${loop#/dev/}/queue/scheduler"
+        losetup -d "$loop"
+    done
+    find /sys/fs/cgroup -depth -type d -path "*/harbour$BATS_TEST_NUMBER*" -exec rmdir {} +
+    [ -z "$(find /sys/fs/cgroup -type d -name "$ID*")" ]
+}
+
+is_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ]; }
+# Whether one of the cgroup's files is here: has V1-NAME [V2-NAME]
+has() { kernel_file "$@" > /dev/null; }
+# A number out of a file of lines "KEY NUMBER"; 0 without: number KEY V1-NAME [V2-NAME]
+number() { awk -v key="$1" '$1 == key { found = $2 } END { print found + 0 }' "$(kernel_file "${@:2}")"; }
+is_above() { [ "$(number "${@:2}")" -gt "$1" ]; }
+expect_between() {
+    [ "$1" -ge "$2" ] && [ "$1" -le "$3" ] || {
+        echo "expected $2 to $3, found $1"
+        return 1
+    }
+}
+
+# --- containers ---------------------------------------------------------------------------------------
+
+# Starts a container of berth-oci under limits, which are JSON of linux.resources, and makes it
+# GROUP; its output is in OUT: begin ID LIMITS PROGRAM...
+begin() {
+    configure --argjson limits "$2" --argjson args "$(jq -cn '$ARGS.positional' --args -- "${@:3}")" '.process.args = $args |
+        .linux.resources = {devices: .linux.resources.devices} + $limits'
+    GROUP=$1 OUT="$BATS_TEST_TMPDIR/$1.out"
+    oci run -d -b "$BUNDLE" "$1" < /dev/null > "$OUT" 2>&1 || {
+        cat "$OUT"
+        return 1
+    }
+}
+
+# The same for one of berth, with its id in id: begin_berth OPTION... IMAGE PROGRAM...
+begin_berth() {
+    id=$(berth run -d "${PAYLOAD[@]}" "$@") GROUP="berth/$id"
+}
+
+hog=(sh -c 'while :; do :; done')
+printed() { grep -qx "$1" "$OUT"; }
+oci_status() { oci state "$1" | jq -r .status; }
+is_stopped() { [ "$(oci_status "$1")" = stopped ]; }
+first_pid() { oci state "$1" | jq .pid; }
+# A member of what berth-oci tells of a container's use: told ID MEMBER
+told() { oci events --stats "$1" | jq ".data.$2"; }
+
+@test "every limit of the specification arrives in its file" {
+    local rows v1 v1_value v2 v2_value
+    begin "$ID" '{
+        "memory": {"limit": 67108864, "swap": 67108864, "reservation": 33554432},
+        "cpu": {"shares": 512, "quota": 30000, "period": 60000, "cpus": "0", "mems": "0"},
+        "pids": {"limit": 21}}' sleep 1000
+    # v1 file, its value, v2 file, its value
+    rows='memory.limit_in_bytes 67108864 memory.max 67108864
+memory.memsw.limit_in_bytes 67108864 memory.swap.max 0
+memory.soft_limit_in_bytes 33554432 memory.low 33554432
+cpu.shares 512 cpu.weight 59
+cpu.cfs_quota_us 30000 cpu.max 30000 60000
+cpu.cfs_period_us 60000 cpu.max 30000 60000
+cpuset.cpus 0 cpuset.cpus 0
+cpuset.mems 0 cpuset.mems 0
+pids.max 21 pids.max 21'
+    while read -r v1 v1_value v2 v2_value; do
+        if is_v2; then expect_value "$v2_value" "$v2"; else expect_value "$v1_value" "$v1"; fi
+    done <<< "$rows"
+}
+
+# --- CPU time -----------------------------------------------------------------------------------------
+
+# The CPU time that GROUP has used, in microseconds.
+cpu_us() { awk '$1 == "usage_usec" { print $2 } NF == 1 { print int($1 / 1000) }' "$(kernel_file cpuacct.usage cpu.stat)"; }
+
+# While two groups use a second together: the percentage that the second gets.
+share() {
+    local first second used_first=0 used_second=0 end=$((SECONDS + 120))
+    first=$(GROUP=$1 cpu_us) second=$(GROUP=$2 cpu_us)
+    while [ $((used_first + used_second)) -lt 1000000 ] && [ $SECONDS -lt $end ]; do
+        sleep 0.2
+        used_first=$(($(GROUP=$1 cpu_us) - first)) used_second=$(($(GROUP=$2 cpu_us) - second))
+    done
+    echo $((used_second * 100 / (used_first + used_second)))
+}
+
+weight() { value cpu.shares cpu.weight; }
+# The percentage that the weights of two groups promise to the second.
+promised() { echo $(($(GROUP=$2 weight) * 100 / ($(GROUP=$1 weight) + $(GROUP=$2 weight)))); }
+
+# That GROUP, a hog, gets a quota in each period and no more: expect_quota MICROSECONDS
+expect_quota() {
+    local used periods throttled
+    # What an earlier quota gave is used up when it was throttled again.
+    throttled=$(number nr_throttled cpu.stat)
+    wait_until 120 is_above $((throttled + 2)) nr_throttled cpu.stat
+    used=$(cpu_us) periods=$(number nr_periods cpu.stat) throttled=$(number nr_throttled cpu.stat)
+    wait_until 120 is_above $((throttled + 15)) nr_throttled cpu.stat
+    used=$(($(cpu_us) - used)) periods=$(($(number nr_periods cpu.stat) - periods)) throttled=$(($(number nr_throttled cpu.stat) - throttled))
+    echo "quota $1 us: $used us used in $periods periods, throttled in $throttled"
+    # Under other load it may not come to its quota in a period, but then it is not throttled in it.
+    expect_between $used $(((throttled - 1) * $1 * 80 / 100)) $(((periods + 1) * $1 * 115 / 100))
+}
+
+@test "a CPU quota is what a hog gets in each period, also a changed one" {
+    begin_berth --cpus 0.2 busybox "${hog[@]}"
+    [ "$(value cpu.cfs_quota_us cpu.max)" = 20000 ] || expect_value "20000 100000" cpu.max
+    expect_quota 20000
+    berth rm -f "$id" > /dev/null
+    begin "$ID" '{"cpu": {"quota": 20000, "period": 100000}}' "${hog[@]}"
+    expect_quota 20000
+    oci update --cpu-quota 10000 --cpu-period 50000 "$ID"
+    [ "$(value cpu.cfs_quota_us cpu.max)" = 10000 ] || expect_value "10000 50000" cpu.max
+    expect_quota 10000
+}
+
+@test "a burst lends a short peak what was left before" {
+    begin "$ID" '{"cpu": {"quota": 20000, "period": 100000}}' sh -c '/payload burn 30 250 1000'
+    wait_until 60 is_above 3 nr_throttled cpu.stat
+    [ "$(number nr_bursts cpu.stat)" = 0 ]
+    oci update --cpu-burst 20000 "$ID"
+    expect_value 20000 cpu.cfs_burst_us cpu.max.burst
+    wait_until 60 is_above 3 nr_bursts cpu.stat
+}
+
+@test "weights divide a CPU, 1 to 3, and 3 to 1 after an update" {
+    begin_berth -c 1024 --cpuset-cpus 0 busybox "${hog[@]}"
+    first=$GROUP
+    begin_berth -c 3072 --cpuset-cpus 0 busybox "${hog[@]}"
+    [[ "$(weight)" =~ ^(3072|237)$ ]]
+    found=$(share "$first" "$GROUP") due=$(promised "$first" "$GROUP")
+    echo "berth: $found% of $due%"
+    expect_between "$due" 70 75
+    expect_between "$found" $((due - 8)) $((due + 8))
+    remove_all
+
+    begin "$ID-a" '{"cpu": {"cpus": "0", "shares": 1024}}' "${hog[@]}"
+    begin "$ID-b" '{"cpu": {"cpus": "0", "shares": 3072}}' "${hog[@]}"
+    found=$(share "$ID-a" "$ID-b")
+    echo "berth-oci: $found% of $due%"
+    expect_between "$found" $((due - 8)) $((due + 8))
+    oci update --cpu-share 3072 "$ID-a"
+    oci update --cpu-share 1024 "$ID-b"
+    found=$(share "$ID-a" "$ID-b") due=$(promised "$ID-a" "$ID-b")
+    echo "updated: $found% of $due%"
+    expect_between "$due" 25 30
+    expect_between "$found" $((due - 8)) $((due + 8))
+}
+
+@test "an idle group gets what another leaves" {
+    begin "$ID-idle" '{"cpu": {"cpus": "0", "idle": 1}}' "${hog[@]}"
+    expect_value 1 cpu.idle
+    begin "$ID-busy" '{"cpu": {"cpus": "0"}}' "${hog[@]}"
+    expect_value 0 cpu.idle
+    found=$(share "$ID-idle" "$ID-busy")
+    echo "$found%"
+    [ "$found" -ge 93 ]
+    oci update --cpu-idle 0 "$ID-idle"
+    found=$(share "$ID-idle" "$ID-busy")
+    echo "$found%"
+    expect_between "$found" 40 60
+}
+
+@test "a cpuset is where a container runs, also a changed one" {
+    last=$(($(nproc --all) - 1))
+    runs_on() {
+        for _n in 1 2 3 4 5 6; do
+            [ "$(awk '{ print $39 }' "/proc/$1/stat")" = "$2" ] || return 1
+            sleep 0.05
+        done
+    }
+    begin_berth --cpuset-cpus $last busybox "${hog[@]}"
+    expect_value $last cpuset.cpus
+    [ "$(berth exec "$id" sh -c 'grep Cpus_allowed_list: /proc/self/status | cut -f2')" = $last ]
+    runs_on "$(field "$id" .State.Pid)" $last
+    begin "$ID" "{\"cpu\": {\"cpus\": \"$last\"}}" "${hog[@]}"
+    runs_on "$(first_pid "$ID")" $last
+    oci update --cpuset-cpus 0 "$ID"
+    expect_value 0 cpuset.cpus
+    wait_until 10 runs_on "$(first_pid "$ID")" 0
+}
+
+@test "real-time programs need real-time of their group, where the kernel has that" {
+    configure '.process.capabilities |= map_values(. + ["CAP_SYS_NICE"])'
+    begin "$ID" '{}' sleep 1000
+    if has cpu.rt_runtime_us; then
+        [ "$(oci exec "$ID" /payload realtime)" = EPERM ]
+        oci update --cpu-rt-runtime 10000 "$ID"
+        expect_value 10000 cpu.rt_runtime_us
+        [ "$(oci exec "$ID" /payload realtime)" = ok ]
+    else
+        [ "$(oci exec "$ID" /payload realtime)" = ok ]
+        run -1 oci update --cpu-rt-runtime 10000 "$ID"
+        if is_v2; then expect_text "cpu.realtimeRuntime: exists on cgroup v1 only"; else expect_text "this kernel has no file cpu.rt_runtime_us"; fi
+    fi
+}
+
+# --- memory -------------------------------------------------------------------------------------------
+
+memory_used() { value memory.usage_in_bytes memory.current; }
+kills() { number oom_kill memory.oom_control memory.events; }
+was_killed() { [ "$(kills)" -ge 1 ]; }
+
+@test "a program that takes more than its memory ends with 137, and berth knows why" {
+    run -137 berth run --name glutton -m 64m "${PAYLOAD[@]}" busybox /payload hog 200
+    [ "$(field glutton .State.OOMKilled)" = true ]
+    [ "$(field glutton .State.ExitCode)" = 137 ]
+    configure '.process.args = ["/payload", "hog", "200"] | .linux.resources.memory.limit = 67108864'
+    run -137 oci run -b "$BUNDLE" "$ID"
+    configure '.process.args = ["/payload", "hog", "20"]'
+    run -0 oci run -b "$BUNDLE" "$ID"
+    [ "$output" = full ]
+}
+
+@test "a killed program without want of memory is not OOMKilled" {
+    berth run -d --name killed -m 64m busybox sleep 60 > /dev/null
+    berth kill killed
+    [ "$(berth wait killed)" = 137 ]
+    [ "$(field killed .State.OOMKilled)" = false ]
+}
+
+@test "a child that runs out of memory is killed and counted, the container goes on" {
+    script='/payload hog 100; echo "ended with $?"; /payload hog 5; sleep 1000'
+    begin_berth -m 32m --memory-swap 32m busybox sh -c "$script"
+    wait_until 60 bash -c "berth logs $id 2>&1 | grep -qx full"
+    berth logs "$id" 2>&1 | grep -qx "ended with 137"
+    is_running "$id"
+    [ "$(kills)" = 1 ]
+    berth stop -t 0 "$id" > /dev/null
+    [ "$(field "$id" .State.OOMKilled)" = true ]
+
+    begin "$ID" '{"memory": {"limit": 33554432, "swap": 33554432}}' sh -c "$script"
+    wait_until 60 printed full
+    printed "ended with 137"
+    [ "$(told "$ID" memory.event_count.oom_kill)" = 1 ]
+    [ "$(oci_status "$ID")" = running ]
+}
+
+@test "memory.high slows a program down and does not kill it" {
+    limits='{"memory": {"limit": 104857600}, "unified": {"memory.high": "20971520"}}'
+    if ! is_v2; then
+        run ! begin "$ID" "$limits" true
+        expect_text "unified: memory.high is a file of cgroup v2, "
+        return
+    fi
+    begin "$ID" "$limits" /payload hold 60
+    expect_value 20971520 memory.high
+    wait_until 60 is_above 3 high memory.events
+    sleep 1
+    [ "$(oci_status "$ID")" = running ]
+    run ! printed full
+    # Each charge above it waits up to two seconds: it is on its way, and far from 60 MiB.
+    expect_between "$(memory_used)" 20000000 $((45 << 20))
+    [ "$(kills)" = 0 ]
+    oci update -r - "$ID" <<< '{"unified": {"memory.high": "max"}}'
+    wait_until 60 printed full
+}
+
+@test "a container without the killer waits for memory until its limit is raised" {
+    if is_v2; then
+        run -125 berth run -d --oom-kill-disable -m 32m busybox true
+        expect_text "memory.disableOOMKiller: exists on cgroup v1 only"
+        return
+    fi
+    begin "$ID" '{"memory": {"limit": 33554432, "swap": 33554432, "disableOOMKiller": true}}' /payload hold 48
+    wait_until 60 is_above 0 under_oom memory.oom_control
+    is_above 0 oom_kill_disable memory.oom_control
+    run ! printed full
+    oci update --memory 64M --memory-swap 64M "$ID"
+    wait_until 60 printed full
+    [ "$(kills)" = 0 ]
+    # And it can be killed while it waits.
+    begin_berth --oom-kill-disable -m 32m --memory-swap 32m busybox /payload hold 48
+    wait_until 60 is_above 0 under_oom memory.oom_control
+    berth kill "$id" > /dev/null
+    [ "$(berth wait "$id")" = 137 ]
+}
+
+@test "swap is what the limit of memory and swap leaves" {
+    truncate -s 64M "$BATS_TEST_TMPDIR/swap"
+    loop=$(losetup -f --show "$BATS_TEST_TMPDIR/swap")
+    mkswap "$loop" > /dev/null 2>&1
+    swapon "$loop" || {
+        losetup -d "$loop"
+        skip "swap cannot be switched on here"
+    }
+    # At the end of this test's process, however that comes.
+    trap 'swapoff "$loop" && losetup -d "$loop"' EXIT
+    configure '.process.args = ["/payload", "hog", "40"] | .linux.resources.memory = {limit: 20971520, swap: 20971520}'
+    run -137 oci run -b "$BUNDLE" "$ID"
+    begin "$ID" '{"memory": {"limit": 20971520, "swap": 62914560}}' /payload hold 40
+    expect_value 62914560 memory.memsw.limit_in_bytes || expect_value 41943040 memory.swap.max
+    wait_until 60 printed full
+    [ "$(memory_used)" -le 20971520 ]
+    used=$(told "$ID" memory.usage.usage) both=$(told "$ID" memory.swap.usage)
+    echo "memory $used, and swap $both"
+    expect_between "$both" $((40 << 20)) $((48 << 20))
+    expect_between "$used" $((10 << 20)) $((20 << 20))
+    oci delete -f "$ID"
+    swapoff "$loop"
+    losetup -d "$loop"
+    trap - EXIT
+}
+
+@test "the use of memory and its peak are what a program held" {
+    begin "$ID" '{"memory": {"limit": 67108864}}' sh -c '/payload hog 40; /payload hold 20'
+    wait_until 60 bash -c "[ \$(grep -cx full $OUT) = 2 ]"
+    used=$(told "$ID" memory.usage.usage) peak=$(told "$ID" memory.usage.max)
+    echo "$used, peak $peak"
+    expect_between "$used" $((20 << 20)) $((28 << 20))
+    expect_between "$peak" $((40 << 20)) $((48 << 20))
+    begin_berth -m 64m busybox /payload hold 40
+    wait_until 60 bash -c "berth logs $id | grep -qx full"
+    found=$(berth stats --no-stream --format '{{.MemUsage}}' "$id")
+    [[ "$found" =~ ^4[0-7](\.[0-9]+)?MiB\ /\ 64MiB$ ]]
+}
+
+@test "a memory limit below what is in use is refused when it is to be checked first" {
+    begin "$ID" '{"memory": {"limit": 67108864}}' /payload hold 40
+    wait_until 60 printed full
+    run -1 oci update -r - "$ID" <<< '{"memory": {"limit": 31457280, "checkBeforeUpdate": true}}'
+    expect_text "rejecting memory limit 31457280 <= usage 4"
+    expect_value 67108864 memory.limit_in_bytes memory.max
+    [ "$(oci_status "$ID")" = running ]
+    # Without that, v1 refuses it, and v2 kills.
+    if is_v2; then
+        oci update --memory 30M "$ID"
+        wait_until 20 is_stopped "$ID"
+    else
+        run -1 oci update --memory 30M "$ID"
+        expect_text "set memory.limit_in_bytes of cgroup /$ID to '31457280': more is in use"
+        [ "$(oci_status "$ID")" = running ]
+    fi
+}
+
+@test "events tells at once that memory ran out, and does not look meanwhile" {
+    mkfifo "$BUNDLE/rootfs/go"
+    begin "$ID" '{"memory": {"limit": 33554432, "swap": 33554432}}' sh -c 'read -r line < /go; /payload hog 60; echo "ended with $?"; sleep 1000'
+    log="$BATS_TEST_TMPDIR/events"
+    berth-oci --root "$ROOT" events --interval 1h "$ID" > "$log" &
+    watcher=$!
+    # It waits when a second passes in which it did not run once.
+    switches() { awk '/ctxt_switches/ { sum += $2 } END { print sum }' /proc/$watcher/status; }
+    waits() {
+        local before
+        before=$(switches)
+        sleep 1
+        [ "$before" -gt 0 ] && [ "$(switches)" = "$before" ]
+    }
+    wait_until 20 waits
+    waits
+    [ ! -s "$log" ]
+    echo > "$BUNDLE/rootfs/go"
+    wait_until 60 printed "ended with 137"
+    wait_until 2 grep -qxF "{\"type\":\"oom\",\"id\":\"$ID\"}" "$log"
+    oci delete -f "$ID"
+    wait $watcher
+}
+
+# --- processes ----------------------------------------------------------------------------------------
+
+has_processes() { [ "$(value pids.current)" = "$1" ]; }
+
+@test "as many processes as the limit says, also a changed one" {
+    [ "$(berth run --rm --pids-limit 8 "${PAYLOAD[@]}" busybox /payload forks 20)" = 7 ]
+    begin "$ID" '{"pids": {"limit": 8}}' sh -c 'sleep 1000 & sleep 1000 & sleep 1000 & wait'
+    expect_value 8 pids.max
+    wait_until 20 has_processes 4
+    [ "$(told "$ID" pids.current)" = 4 ]
+    [ "$(oci exec "$ID" /payload forks 20)" = 3 ]
+    oci update --pids-limit 6 "$ID"
+    [ "$(oci exec "$ID" /payload forks 20)" = 1 ]
+    # Fewer than there are: those live on, and nothing is added.
+    oci update --pids-limit 2 "$ID"
+    [ "$(value pids.current)" = 4 ]
+    run oci exec "$ID" /payload forks 20
+    [[ "$output" != [1-9]* ]]
+}
+
+@test "a fork bomb under --pids-limit 32 leaves the host responsive" {
+    begin_berth --name bomb --pids-limit 32 busybox /payload bomb
+    wait_until 20 has_processes 32
+    run -0 timeout 20 berth run --rm busybox echo alive
+    [ "$output" = alive ]
+    [ "$(value pids.current)" -le 32 ]
+    run -0 timeout 20 berth rm -f bomb
+    [ -z "$(find /sys/fs/cgroup -type d -name "$id")" ]
+}
+
+@test "a kill reaches every process, also those that fork meanwhile" {
+    configure '.linux.namespaces |= map(select(.type != "pid"))'
+    begin "$ID" '{"pids": {"limit": 30}}' sh -c '/payload bomb & sleep 1000'
+    wait_until 20 has_processes 30
+    oci kill --all "$ID" KILL
+    wait_until 5 has_processes 0
+}
+
+@test "a paused container uses no CPU time until it goes on" {
+    stands_still() {
+        local used
+        used=$(cpu_us)
+        sleep 0.7
+        [ "$(cpu_us)" = "$used" ]
+    }
+    goes_on() {
+        local used
+        used=$(cpu_us)
+        sleep 0.1
+        [ "$(cpu_us)" -gt "$used" ]
+    }
+    begin_berth busybox "${hog[@]}"
+    berth pause "$id"
+    stands_still
+    berth unpause "$id"
+    wait_until 20 goes_on
+    berth rm -f "$id" > /dev/null
+    # In every process of it.
+    begin "$ID" '{"pids": {"limit": 30}}' sh -c '/payload burn 1000000 & /payload bomb & while :; do :; done'
+    oci pause "$ID"
+    stands_still
+    oci resume "$ID"
+    wait_until 20 goes_on
+}
+
+# --- block I/O: on a loop device over a file of ours --------------------------------------------------
+
+# Makes one, LOOP, with its number's second half in MINOR.
+make_loop() {
+    local file
+    file=$(mktemp "$BATS_TEST_TMPDIR/loop.XXXXXX")
+    truncate -s 16M "$file"
+    LOOP=$(losetup -f --show "$file")
+    LOOPS+=("$LOOP")
+    MINOR=$((16#$(stat -c %T "$LOOP")))
+}
+
+# Containers of berth-oci begin with all of them.
+give_loops() {
+    local loop list=()
+    for loop in "${LOOPS[@]}"; do list+=("{\"path\": \"$loop\", \"type\": \"b\", \"major\": 7, \"minor\": $((16#$(stat -c %T "$loop")))}"); done
+    configure --argjson devices "[$(IFS=,; echo "${list[*]}")]" '.linux.devices = $devices |
+        .linux.resources.devices += ($devices | map(del(.path) + {allow: true, access: "rwm"}))'
+}
+limit_of() { echo "[{\"major\": 7, \"minor\": $1, \"rate\": $2}]"; }
+
+# Fails unless the kernel throttles the device so: expect_throttle MINOR READ|WRITE BPS|IOPS RATE
+expect_throttle() {
+    local v2_key=${2:0:1}${3}
+    if has blkio.throttle.read_bps_device; then
+        grep -qx "7:$1 $4" "$(kernel_file "blkio.throttle.${2}_${3}_device")"
+    else
+        grep -q "^7:$1 .*$v2_key=$4\\( \\|\$\\)" "$(kernel_file io.max)"
+    fi
+}
+
+# Four streams at once, each with its own limit; each goes on for more than a second.
+streams() {
+    echo "
+        echo readbps \$((24 * 65536000 / \$(/payload direct read $1 65536 24))) &
+        echo writebps \$((24 * 65536000 / \$(/payload direct write $1 65536 24))) &
+        echo readiops \$((60 * 1000 / \$(/payload direct read $2 4096 60))) &
+        echo writeiops \$((60 * 1000 / \$(/payload direct write $2 4096 60))) &
+        wait"
+}
+expect_rates() {
+    local text=$1 word
+    echo "$text"
+    for word in read write; do
+        expect_between "$(sed -n "s/^${word}bps //p" <<< "$text")" $((1 << 19)) $((3 << 19))
+        expect_between "$(sed -n "s/^${word}iops //p" <<< "$text")" 20 60
+    done
+}
+
+@test "reads and writes of a device are as fast as their limits, also changed ones" {
+    make_loop
+    bytes=$LOOP bytes_minor=$MINOR
+    make_loop
+    calls=$LOOP calls_minor=$MINOR
+    run -0 berth run --name throttled --device "$bytes" --device "$calls" "${PAYLOAD[@]}" \
+        --device-read-bps "$bytes:1mb" --device-write-bps "$bytes:1mb" --device-read-iops "$calls:40" --device-write-iops "$calls:40" \
+        busybox sh -c "$(streams "$bytes" "$calls")"
+    expect_rates "$output"
+
+    give_loops
+    begin "$ID" "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 1048576), \"throttleWriteBpsDevice\": $(limit_of "$bytes_minor" 1048576),
+        \"throttleReadIOPSDevice\": $(limit_of "$calls_minor" 40), \"throttleWriteIOPSDevice\": $(limit_of "$calls_minor" 40)}}" sleep 1000
+    for word in read write; do
+        expect_throttle "$bytes_minor" $word bps 1048576
+        expect_throttle "$calls_minor" $word iops 40
+    done
+    run -0 oci exec "$ID" sh -c "$(streams "$bytes" "$calls")"
+    expect_rates "$output"
+    # Four times as much, of which 1 MiB takes a fourth of a second; then without a limit.
+    oci update -r - "$ID" <<< "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 4194304)}}"
+    expect_throttle "$bytes_minor" read bps 4194304
+    run -0 oci exec "$ID" /payload direct read "$bytes" 65536 64
+    expect_between "$output" 666 2000
+    oci update -r - "$ID" <<< "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 0)}}"
+    run -0 oci exec "$ID" /payload direct read "$bytes" 65536 64
+    expect_between "$output" 0 600
+}
+
+# Bytes that a container read from LOOP.
+read_bytes() { told "$1" "blkio.ioServiceBytesRecursive | map(select(.major == 7 and .minor == $MINOR and .op == \"Read\").value) | add + 0"; }
+# Of two that read as fast as they can the second gets at least three times as much; by their weights
+# it is eight times.
+expect_second_ahead() {
+    local first second
+    first=$(read_bytes "$1") second=$(read_bytes "$2")
+    sleep 2
+    first=$(($(read_bytes "$1") - first)) second=$(($(read_bytes "$2") - second))
+    echo "read: $first and $second bytes"
+    [ $first -gt 0 ]
+    [ $second -ge $((first * 3)) ]
+}
+
+@test "weights divide a device between containers under the scheduler BFQ" {
+    make_loop
+    queue="/sys/block/${LOOP#/dev/}/queue"
+    modprobe bfq 2> /dev/null || true
+    echo bfq > "$queue/scheduler" || skip "this kernel has no scheduler BFQ"
+    # Else it gives up weights for more in total, and on a busy machine, where the next read may come late.
+    echo 0 > "$queue/iosched/low_latency"
+    echo 1 > "$queue/iosched/strict_guarantees"
+    echo 100 > "$queue/iosched/slice_idle"
+    give_loops
+    begin "$ID-a" '{"blockIO": {"weight": 100}}' /payload direct read "$LOOP" 65536 1000000
+    begin "$ID-b" '{"blockIO": {"weight": 800}}' /payload direct read "$LOOP" 65536 1000000
+    [[ "$(value blkio.bfq.weight io.bfq.weight)" =~ ^(default )?800$ ]]
+    expect_second_ahead "$ID-a" "$ID-b"
+    oci update --blkio-weight 800 "$ID-a"
+    oci update --blkio-weight 100 "$ID-b"
+    expect_second_ahead "$ID-b" "$ID-a"
+}
+
+@test "what was written to a device is counted to the byte" {
+    make_loop
+    give_loops
+    # On v1 new kernels count where there is a limit only.
+    begin "$ID" "{\"blockIO\": {\"throttleWriteBpsDevice\": $(limit_of "$MINOR" 1000000000)}}" sleep 1000
+    counted() { told "$ID" "blkio.$1 | map(select(.major == 7 and .minor == $MINOR and .op == \"$2\").value) | add"; }
+    [ "$(oci exec "$ID" /payload direct write "$LOOP" 65536 16 | wc -l)" = 1 ]
+    oci exec "$ID" /payload direct read "$LOOP" 4096 3
+    oci events --stats "$ID" | jq -c .data.blkio
+    [ "$(counted ioServiceBytesRecursive Write)" = 1048576 ]
+    [ "$(counted ioServicedRecursive Write)" = 16 ]
+    [ "$(counted ioServiceBytesRecursive Read)" = 12288 ]
+    [ "$(counted ioServicedRecursive Read)" = 3 ]
+    begin_berth --device "$LOOP" --device-write-bps "$LOOP:1gb" busybox sh -c "/payload direct write $LOOP 65536 16; echo done; sleep 1000"
+    wait_until 20 bash -c "berth logs $id | grep -qx done"
+    found=$(berth stats --no-stream --format '{{.BlockIO}}' "$id")
+    echo "$found"
+    [[ "$found" == *" / 1.05MB" ]]
+}
+
+# --- use ----------------------------------------------------------------------------------------------
+
+@test "CPU time is told to within 5 percent, processes exactly" {
+    mkfifo "$BUNDLE/rootfs/go"
+    begin "$ID" '{}' sh -c 'read -r line < /go; /payload burn 1000; sleep 1000 & wait'
+    before=$(told "$ID" cpu.usage.total)
+    echo > "$BUNDLE/rootfs/go"
+    wait_until 120 printed burnt
+    found=$((($(told "$ID" cpu.usage.total) - before) / 1000))
+    echo "$found us"
+    expect_between $found 1000000 1050000
+    [ "$(told "$ID" pids.current)" = 2 ]
+
+    begin_berth --cpus 0.3 busybox sh -c 'sleep 1000 & sleep 1000 & while :; do :; done'
+    used=$(cpu_us) begin=$(date +%s%N)
+    run -0 berth stats --no-stream --format '{{.PIDs}} {{.CPUPerc}}' "$id"
+    used=$(($(cpu_us) - used)) wall=$((($(date +%s%N) - begin) / 1000))
+    echo "$output, and $used us in $wall us"
+    [ "${output% *}" = 3 ]
+    # It looks for a second in the middle of ours.
+    percent=${output#* } percent=${percent%.*} due=$((used * 100 / wall))
+    expect_between "$percent" $((due * 75 / 100 - 2)) $((due * 125 / 100 + 3))
+    [ "$percent" -le 36 ]
+}
+
+# --- the rest of the controllers ----------------------------------------------------------------------
+
+@test "only the default devices may be used, --device adds one" {
+    run berth run --rm --cap-add MKNOD busybox sh -c 'mknod /dev/loopy b 7 0 && head -c 1 /dev/loopy'
+    [ "$status" != 0 ]
+    expect_text "Operation not permitted"
+    run -0 berth run --rm busybox sh -c 'head -c 4 /dev/zero | wc -c; echo x > /dev/null; head -c 1 /dev/urandom | wc -c'
+    [ "${lines[0]}" = 4 ]
+    run -0 berth run --rm --device /dev/fuse:/dev/fusible:r busybox sh -c 'test -c /dev/fusible && : < /dev/fusible && echo readable'
+    [ "$output" = readable ]
+    run berth run --rm --device /dev/fuse:/dev/fusible:r busybox sh -c ': > /dev/fusible'
+    [ "$status" != 0 ]
+    expect_text "Operation not permitted"
+    run -125 berth run --rm --device /dev/no-such-device busybox true
+    expect_text no-such-device
+}
+
+@test "devices can be opened, written and made as the rules say, also changed ones" {
+    make_loop
+    configure --argjson minor "$MINOR" '.process.capabilities |= map_values(. + ["CAP_MKNOD"]) |
+        .linux.devices = [{path: "/dev/loopy", type: "b", major: 7, minor: $minor}] | .root.readonly = false |
+        .linux.resources.devices = [{allow: false}, {allow: true, type: "b", major: 7, minor: $minor, access: "r"},
+            {allow: true, type: "c", major: 10, minor: 229, access: "w"}]'
+    begin "$ID" '{}' sleep 1000
+    denied() {
+        run ! oci exec "$ID" "$@"
+        [[ "$output" == *"Operation not permitted"* ]]
+    }
+    oci exec "$ID" /payload direct read /dev/loopy 4096 1
+    denied /payload direct write /dev/loopy 4096 1
+    # Any device file may be made, as with runc; it can be used as the rules say.
+    oci exec "$ID" mknod /made c 10 229
+    oci exec "$ID" sh -c ': > /made'
+    denied sh -c ': < /made'
+    oci update -r - "$ID" <<< "{\"devices\": [{\"allow\": false}, {\"allow\": true, \"type\": \"b\", \"major\": 7, \"access\": \"w\"}]}"
+    oci exec "$ID" /payload direct write /dev/loopy 4096 1
+    denied /payload direct read /dev/loopy 4096 1
+    denied sh -c ': > /made'
+}
+
+@test "huge pages are bounded, also by a changed limit" {
+    pages=/sys/kernel/mm/hugepages/hugepages-2048kB
+    old=$(cat $pages/nr_hugepages)
+    free=$(cat $pages/free_hugepages)
+    echo $((old + 6)) > $pages/nr_hugepages
+    trap 'echo "$old" > $pages/nr_hugepages' EXIT
+    [ "$(cat $pages/free_hugepages)" -ge $((free + 6)) ] || skip "the kernel finds no six huge pages"
+    begin "$ID" '{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}' sleep 1000
+    expect_value 4194304 hugetlb.2MB.limit_in_bytes hugetlb.2MB.max
+    expect_value 4194304 hugetlb.2MB.rsvd.limit_in_bytes hugetlb.2MB.rsvd.max
+    [ "$(oci exec "$ID" /payload huge 5)" = "2 ENOMEM" ]
+    oci update -r - "$ID" <<< '{"hugepageLimits": [{"pageSize": "2MB", "limit": 8388608}]}'
+    [ "$(oci exec "$ID" /payload huge 5)" = "4 ENOMEM" ]
+    # Without a bound on reservations the kernel kills: only the limit of pages in use is left.
+    echo $((100 << 20)) > "$(kernel_file hugetlb.2MB.rsvd.limit_in_bytes hugetlb.2MB.rsvd.max)"
+    [ "$(oci exec "$ID" /payload huge 5)" = "4 SIGBUS" ]
+    told "$ID" 'hugetlb["2MB"]'
+    [ "$(told "$ID" 'hugetlb["2MB"].failcnt')" -ge 1 ]
+    echo "$old" > $pages/nr_hugepages
+    trap - EXIT
+}
+
+@test "what limits RDMA and other resources is refused by a sentence where there are none" {
+    run ! begin "$ID" '{"rdma": {"mlx5_0": {"hcaHandles": 3}}}' true
+    [[ "$output" == *"cannot limit RDMA: no rdma controller is mounted"* || "$output" == *"set rdma.max of cgroup /$ID to 'mlx5_0 hca_handle=3': No such device"* ]]
+    run ! begin "$ID" '{"unified": {"misc.max": "sgx_epc 1"}}' true
+    # No machine has it but with SGX, and then not everybody's: which words follow depends on the kernel.
+    [[ "$output" =~ unified:\ misc.max\ is\ a\ file\ of\ cgroup\ v2|no\ misc\ controller|no\ file\ misc.max|\'sgx_epc\'\ is\ no\ resource ]]
+    run ! begin "$ID" '{"hugepageLimits": [{"pageSize": "3MB", "limit": 4194304}]}' true
+    expect_text "cannot limit huge pages: "
+}
+
+@test "sockets have the class and packets the priority of the group" {
+    configure '.linux.namespaces |= map(select(.type != "network"))'
+    limits='{"network": {"classID": 1048577, "priorities": [{"name": "lo", "priority": 5}]}}'
+    if ! mountpoint -q /sys/fs/cgroup/net_cls,net_prio; then
+        run ! begin "$ID" "$limits" true
+        expect_text "network.classID: needs the controller net_cls of cgroup v1, which is not mounted"
+        return
+    fi
+    begin "$ID" "$limits" nc -l -p 18764 127.0.0.1
+    expect_value 1048577 net_cls.classid
+    grep -qx "lo 5" "$(kernel_file net_prio.ifpriomap)"
+    ss -H -tln --tos "sport = 18764"
+    ss -H -tln --tos "sport = 18764" | grep class_id:0x100001
+}
+
+# --- groups above and below ---------------------------------------------------------------------------
+
+@test "what bounds a group bounds its containers together" {
+    parent="harbour$BATS_TEST_NUMBER"
+    set_limit() { echo "$1" > "$(GROUP=$parent kernel_file "${@:2}")"; }
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox sh -c 'sleep 1000 & sleep 1000 & sleep 1000 & wait'
+    [ -n "$(find /sys/fs/cgroup -type d -path "*/$parent/pier/$id")" ]
+    first=$id
+    GROUP=$parent wait_until 20 has_processes 4
+    set_limit 7 pids.max
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox /payload forks 20
+    [ "$(berth wait "$id")" = 0 ]
+    [ "$(berth logs "$id")" = 2 ]
+    set_limit max pids.max
+    berth rm -f "$first" "$id" > /dev/null
+
+    # Without swap, as there may be some.
+    set_limit $((64 << 20)) memory.limit_in_bytes memory.max
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox /payload hold 40
+    first=$id
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox /payload hold 40
+    one_is_killed() { [ "$(is_running "$first" && echo yes)$(is_running "$id" && echo yes)" = yes ]; }
+    wait_until 60 one_is_killed
+    [ "$(field "$first" .State.OOMKilled)$(field "$id" .State.OOMKilled)" = truefalse ] ||
+        [ "$(field "$first" .State.OOMKilled)$(field "$id" .State.OOMKilled)" = falsetrue ]
+    expect_between "$(GROUP=$parent memory_used)" $((30 << 20)) $((64 << 20))
+    berth rm -f "$first" "$id" > /dev/null
+
+    if is_v2; then set_limit "20000 100000" cpu.max; else set_limit 20000 cpu.cfs_quota_us; fi
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox "${hog[@]}"
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox "${hog[@]}"
+    GROUP=$parent expect_quota 20000
+}
+
+@test "groups that a container makes itself are counted and killed with it" {
+    configure '(.mounts[] | select(.destination == "/sys/fs/cgroup").options) |= map(select(. != "ro"))'
+    begin "$ID" '{"memory": {"limit": 33554432, "swap": 33554432}, "pids": {"limit": 40}}' sh -c 'cd /sys/fs/cgroup
+        if [ -f cgroup.controllers ]; then
+            mkdir leaf && echo 1 > leaf/cgroup.procs && echo "+memory +pids" > cgroup.subtree_control
+        else
+            for name in memory pids freezer; do mkdir $name/leaf && echo 1 > $name/leaf/tasks; done
+        fi
+        /payload hog 60
+        echo "ended with $?"
+        sleep 1000 & sleep 1000 & wait'
+    wait_until 60 printed "ended with 137"
+    cat "$OUT"
+    [ "$(told "$ID" memory.event_count.oom_kill)" = 1 ]
+    wait_until 20 has_processes 3
+    oci pause "$ID"
+    [ "$(oci_status "$ID")" = paused ]
+    oci resume "$ID"
+    oci kill --all "$ID" KILL
+    wait_until 5 has_processes 0
+}
