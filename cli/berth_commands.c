@@ -136,6 +136,12 @@ static const struct option format_options[] = {
     { 0 },
 };
 
+static const struct option update_options[] = {
+    { "restart", 0, OPTION_TEXT, "POLICY", "no, on-failure[:N], always or unless-stopped",
+      "no|on-failure|always|unless-stopped" },
+    { 0 },
+};
+
 static const struct option cgroup_ls_options[] = {
     { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
     { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids", NULL },
@@ -450,6 +456,23 @@ const struct command berth_commands[] = {
         .min_words = 1,
         .max_words = 1,
         .handler = command_image_program,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "update",
+        .alias = "container update",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Change limits and restart policy of containers",
+        .description = "Of running ones at once, all of it or nothing; a container that starts "
+                       "again keeps them. What is not given stays; 0 takes a limit away.",
+        .examples = "berth update -m 256m --cpus 2 web\n"
+                    "berth update --cpus 0 --restart always web # no limit on CPU time\n",
+        .options = update_options,
+        .more_options = limit_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_update,
         .words_completion = "container",
         .section = CONTAINERS,
     },

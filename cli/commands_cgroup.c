@@ -39,6 +39,10 @@ int command_cgroup_create(const struct arguments *arguments, void *context)
 
 int command_cgroup_update(const struct arguments *arguments, void *context)
 {
+    struct error err = { 0 };
+
+    if (limit_options_check_any(arguments, &err) < 0)
+        return berth_failed(&err, STATUS_FAILED);
     return limit_group(arguments, context, engine_group_update);
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/auto.h"
 #include "base/process.h"
+#include "cli/limit_options.h"
+#include "cli/run_values.h"
 
 /* Commands that change containers one after the other: every name is tried, every failure is one
  * line, and any failure makes the exit status 1. */
@@ -135,6 +137,36 @@ static int unpause_one(struct engine *engine, const char *id, const struct argum
 int command_unpause(const struct arguments *arguments, void *context)
 {
     return for_each_container(arguments, context, unpause_one);
+}
+
+/* --- update ----------------------------------------------------------------------------------- */
+
+static int change_settings(struct settings *settings, void *context, struct error *err)
+{
+    const struct arguments *arguments = context;
+    const char *restart = arguments_text(arguments, "restart");
+    int r = text_is_empty(restart) ? 0 : run_value_restart(settings, restart, err);
+
+    return r < 0 ? r : limit_options_parse(arguments, settings, err);
+}
+
+static int update_one(struct engine *engine, const char *id, const struct arguments *arguments,
+                      struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    int r = engine_update(engine, id, change_settings, (void *)arguments, &warnings, err);
+
+    berth_warn(&warnings);
+    return r;
+}
+
+int command_update(const struct arguments *arguments, void *context)
+{
+    struct error err = { 0 };
+
+    if (limit_options_check_any(arguments, &err) < 0)
+        return berth_failed(&err, STATUS_FAILED);
+    return for_each_container(arguments, context, update_one);
 }
 
 /* --- rm, rename, wait ------------------------------------------------------------------------- */

@@ -180,3 +180,11 @@ int limit_options_parse(const struct arguments *arguments, struct settings *sett
         r = steps[i](arguments, settings, err);
     return r;
 }
+
+int limit_options_check_any(const struct arguments *arguments, struct error *err)
+{
+    if (arguments_has_any(arguments))
+        return 0;
+    return error_set(err, EINVAL, "nothing to update: give a limit, see 'berth %s --help'",
+                     arguments->command->name);
+}

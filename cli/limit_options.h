@@ -97,4 +97,7 @@ extern const struct option limit_options[];
 int limit_options_parse(const struct arguments *arguments, struct settings *settings,
                         struct error *err);
 
+/** -EINVAL: no option was given, so there is nothing to update. */
+int limit_options_check_any(const struct arguments *arguments, struct error *err);
+
 #endif

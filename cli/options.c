@@ -537,6 +537,17 @@ bool arguments_has(const struct arguments *arguments, const char *name)
     return arguments_value(arguments, name)->is_set;
 }
 
+bool arguments_has_any(const struct arguments *arguments)
+{
+    size_t count = options_count(arguments->command->options) +
+                   options_count(arguments->command->more_options);
+
+    for (size_t i = 0; i < count; i++)
+        if (arguments->values[i].is_set)
+            return true;
+    return false;
+}
+
 const struct option_value *arguments_global(const struct arguments *arguments, const char *name)
 {
     size_t index = 0;

@@ -57,6 +57,7 @@ const char *arguments_text(const struct arguments *arguments,
                            const char *name); /* NULL: not given */
 const struct strings *arguments_list(const struct arguments *arguments, const char *name);
 bool arguments_has(const struct arguments *arguments, const char *name);
+bool arguments_has_any(const struct arguments *arguments); /* any option of the command */
 const struct option_value *arguments_global(const struct arguments *arguments, const char *name);
 
 /** Runs a command; the result is the exit status of the program. Prints its own errors by

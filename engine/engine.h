@@ -192,6 +192,15 @@ int engine_pause(struct engine *engine, const char *id, struct error *err);
 int engine_unpause(struct engine *engine, const char *id, struct error *err);
 int engine_rename(struct engine *engine, const char *id, const char *name, struct error *err);
 
+/** Changes settings that are there; of a new group nothing is set. */
+typedef int settings_change(struct settings *settings, void *context, struct error *err);
+/**
+ * Changes limits and restart policy of a container, running or not; what is refused leaves all as
+ * it was. Other changes of settings have no effect.
+ */
+int engine_update(struct engine *engine, const char *id, settings_change *change, void *context,
+                  struct strings *ret_warnings, struct error *err);
+
 /** Removes a container; @is_forced kills a running one; @with_volumes: its anonymous volumes too.
  * -EBUSY: it runs. */
 int engine_remove(struct engine *engine, const char *id, bool is_forced, bool with_volumes,
@@ -300,9 +309,6 @@ int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t 
  * A name is a path below berth's own cgroup: "production/web" is /berth/production/web. Kept are
  * the limits alone (group.h); the kernel's cgroups are made anew after a reboot, when a container
  * in the group starts. */
-
-/** Changes settings that are there: of a new group nothing is set. */
-typedef int settings_change(struct settings *settings, void *context, struct error *err);
 
 /**
  * Makes a group with its limits.

@@ -10,15 +10,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "engine/bundle.h"
 #include "engine/engine_private.h"
-#include "engine/host_facts.h"
 #include "engine/record.h"
+#include "engine/settings_limits.h"
 
 #define GROUPS_FOLDER "cgroups"
 #define GROUPS_LOCK   GROUPS_FOLDER "/.lock"
-
-#define DEFAULT_IO_WEIGHT 100 /* of the scheduler bfq */
 
 void group_free(struct group *group)
 {
@@ -26,11 +23,6 @@ void group_free(struct group *group)
         return;
     object_clear(&group_object, group);
     free(group);
-}
-
-void group_resources_clear(struct cgroup_resources *resources)
-{
-    object_clear(&cgroup_resources_object, resources);
 }
 
 /* --- on disk ---------------------------------------------------------------------------------- */
@@ -115,75 +107,6 @@ int groups_list(struct engine *engine, struct strings *ret_names, struct error *
     return 0;
 }
 
-/* --- limits ----------------------------------------------------------------------------------- */
-
-int group_plan(struct engine *engine, const struct settings *settings,
-               struct cgroup_resources *ret_resources, struct strings *ret_warnings,
-               struct error *err)
-{
-    AUTO_CLEAR(host_facts) struct host_facts facts = { 0 };
-    AUTO_CLEAR(group_resources) struct cgroup_resources resources = { 0 };
-    AUTO_CLEAR(strings) struct strings warnings = { 0 };
-    int r;
-
-    r = host_facts_collect(engine, settings, &facts, err);
-    if (r == 0)
-        r = bundle_plan_resources(settings, &facts, &resources, &warnings, err);
-    if (r < 0)
-        return r;
-    if (ret_warnings != NULL)
-        strings_add_all(ret_warnings, &warnings);
-    *ret_resources = resources;
-    resources = (struct cgroup_resources){ 0 };
-    return 0;
-}
-
-static void release_memory(const struct cgroup_memory *old, bool is_v2,
-                           struct cgroup_memory *wanted)
-{
-    if (old->has_limit && !wanted->has_limit) {
-        wanted->has_limit = true;
-        wanted->limit = -1;
-    }
-    if (old->has_swap && !wanted->has_swap) {
-        wanted->has_swap = true;
-        wanted->swap = -1;
-    }
-    if (old->has_reservation && !wanted->has_reservation) {
-        wanted->has_reservation = true;
-        wanted->reservation = is_v2 ? 1 : -1; /* the kernel counts whole pages: 1 byte is none */
-    }
-}
-
-static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
-{
-    if (old->has_quota && !wanted->has_quota) {
-        wanted->has_quota = true;
-        wanted->quota = -1;
-    }
-    if (old->has_period && !wanted->has_period) {
-        wanted->has_period = true;
-        wanted->period = GROUP_PERIOD_US;
-    }
-    if (old->has_shares && !wanted->has_shares) {
-        wanted->has_shares = true;
-        wanted->shares = GROUP_SHARES;
-    }
-}
-
-void group_limits_release(const struct cgroup_resources *old, bool is_v2,
-                          struct cgroup_resources *wanted)
-{
-    release_memory(&old->memory, is_v2, &wanted->memory);
-    release_cpu(&old->cpu, &wanted->cpu);
-    if (old->pids.has_limit && !wanted->pids.has_limit)
-        wanted->pids = (struct cgroup_pids){ .has_limit = true, .limit = -1 };
-    if (old->block_io.has_weight && !wanted->block_io.has_weight) {
-        wanted->block_io.has_weight = true;
-        wanted->block_io.weight = DEFAULT_IO_WEIGHT;
-    }
-}
-
 /* --- in the kernel ---------------------------------------------------------------------------- */
 
 static int make_one(struct engine *engine, const char *name, struct cgroup **ret_cgroup,
@@ -191,13 +114,13 @@ static int make_one(struct engine *engine, const char *name, struct cgroup **ret
 {
     AUTO(group) struct group *group = NULL;
     AUTO(cgroup) struct cgroup *cgroup = NULL;
-    AUTO_CLEAR(group_resources) struct cgroup_resources resources = { 0 };
+    AUTO_CLEAR(limits) struct cgroup_resources resources = { 0 };
     auto_free char *path = group_name_path(name);
     int r;
 
     r = group_read(engine, name, &group, err);
     if (r == 0)
-        r = group_plan(engine, &group->settings, &resources, NULL, err);
+        r = settings_limits_plan(engine, &group->settings, &resources, NULL, err);
     if (r == 0)
         r = engine_need_runtime(engine, err);
     if (r == 0)

@@ -14,10 +14,6 @@
  * The lock DATA/cgroups/.lock is held by who changes groups, and shared by who makes a container in
  * one, until its record names the group: so none is removed below it. */
 
-/* The kernel's defaults. */
-#define GROUP_SHARES    1024
-#define GROUP_PERIOD_US 100000
-
 struct group {
     char *name;
     struct settings settings; /* only limits */
@@ -35,12 +31,6 @@ int group_write(struct engine *engine, const struct group *group, struct error *
 /** Names of all groups, sorted: a group stands before those below it. */
 int groups_list(struct engine *engine, struct strings *ret_names, struct error *err);
 
-/** Computes the limits; @ret_resources is to be cleared with group_resources_clear(). */
-int group_plan(struct engine *engine, const struct settings *settings,
-               struct cgroup_resources *ret_resources, struct strings *ret_warnings,
-               struct error *err);
-void group_resources_clear(struct cgroup_resources *resources);
-
 /**
  * Makes the group's cgroup and those above it, with their limits, where the kernel has them not.
  * The lock is held.
@@ -53,15 +43,6 @@ int group_prepare(struct engine *engine, const char *name, struct error *err);
 /** Names of the containers, running or not, that belong into the group; @is_deep: or one below. */
 int group_containers(struct engine *engine, const char *name, bool is_deep,
                      struct strings *ret_names, struct error *err);
-
-/**
- * Makes of @wanted, all limits of a cgroup, what has to be written into it when it has those of
- * @old: what only @old limits gets no limit. Pure.
- *
- * @is_v2  memory.low has no word for "none"
- */
-void group_limits_release(const struct cgroup_resources *old, bool is_v2,
-                          struct cgroup_resources *wanted);
 
 /* What `cgroup inspect` prints; all of it borrowed, but for the lists. */
 struct group_report {

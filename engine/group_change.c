@@ -5,6 +5,7 @@
 
 #include "engine/engine_private.h"
 #include "engine/group.h"
+#include "engine/settings_limits.h"
 
 /* Making, changing and removing groups, each with the lock held.
  *
@@ -67,7 +68,7 @@ int engine_group_create(struct engine *engine, const char *text, settings_change
 {
     AUTO(group) struct group *group = xcalloc(1, sizeof(*group));
     AUTO(cgroup) struct cgroup *cgroup = NULL;
-    AUTO_CLEAR(group_resources) struct cgroup_resources resources = { 0 };
+    AUTO_CLEAR(limits) struct cgroup_resources resources = { 0 };
     auto_free char *path = NULL;
     auto_close int lock_fd = -1;
     int r;
@@ -80,7 +81,7 @@ int engine_group_create(struct engine *engine, const char *text, settings_change
     if (r == 0)
         r = change(&group->settings, context, err);
     if (r == 0)
-        r = group_plan(engine, &group->settings, &resources, ret_warnings, err);
+        r = settings_limits_plan(engine, &group->settings, &resources, ret_warnings, err);
     if (r == 0)
         r = group_write(engine, group, err);
     if (r < 0)
@@ -98,21 +99,21 @@ static int update_locked(struct engine *engine, struct group *group, settings_ch
                          void *context, struct strings *ret_warnings, struct error *err)
 {
     AUTO(cgroup) struct cgroup *cgroup = NULL;
-    AUTO_CLEAR(group_resources) struct cgroup_resources old = { 0 };
-    AUTO_CLEAR(group_resources) struct cgroup_resources wanted = { 0 };
+    AUTO_CLEAR(limits) struct cgroup_resources old = { 0 };
+    AUTO_CLEAR(limits) struct cgroup_resources wanted = { 0 };
     int r;
 
-    r = group_plan(engine, &group->settings, &old, NULL, err);
+    r = settings_limits_plan(engine, &group->settings, &old, NULL, err);
     if (r == 0)
         r = change(&group->settings, context, err);
     if (r == 0)
-        r = group_plan(engine, &group->settings, &wanted, ret_warnings, err);
+        r = settings_limits_plan(engine, &group->settings, &wanted, ret_warnings, err);
     if (r == 0)
         r = group_make(engine, group->name, &cgroup, err);
     if (r < 0)
         return r;
-    group_limits_release(&old, cgroup_system_layout(cgroups_of(engine)) == CGROUP_LAYOUT_V2,
-                         &wanted);
+    settings_limits_release(&old, cgroup_system_layout(cgroups_of(engine)) == CGROUP_LAYOUT_V2,
+                            &wanted);
     r = cgroup_update(cgroup, &wanted, NULL, err);
     return r < 0 ? r : group_write(engine, group, err);
 }

@@ -5,6 +5,7 @@
 #include "engine/engine_private.h"
 #include "engine/group.h"
 #include "engine/record.h"
+#include "engine/settings_limits.h"
 
 /* Groups and the containers in them, as a tree: the names come from the records, the numbers from
  * the kernel. */
@@ -127,7 +128,7 @@ static void foretell(const struct cgroup_resources *resources, bool is_v2, struc
 
     node->held.is_cpu_v2 = is_v2;
     node->held.quota_us = cpu->has_quota && cpu->quota > 0 ? (uint64_t)cpu->quota : UINT64_MAX;
-    node->held.period_us = cpu->has_period ? cpu->period : GROUP_PERIOD_US;
+    node->held.period_us = cpu->has_period ? cpu->period : LIMITS_CPU_PERIOD_US;
     node->held.has_io_weight = resources->block_io.has_weight;
     node->held.io_weight = resources->block_io.weight;
     node->usage.memory_limit_bytes =
@@ -149,9 +150,9 @@ static int add_group(struct growth *growth, const char *name, size_t parent, str
         return r;
     node.cpu_shares = group->settings.cpu_shares;
     if (!look(engine, path, &node)) {
-        AUTO_CLEAR(group_resources) struct cgroup_resources resources = { 0 };
+        AUTO_CLEAR(limits) struct cgroup_resources resources = { 0 };
 
-        r = group_plan(engine, &group->settings, &resources, NULL, err);
+        r = settings_limits_plan(engine, &group->settings, &resources, NULL, err);
         if (r < 0)
             return error_prefix(err, r, "cgroup '%s'", name);
         foretell(&resources,
@@ -189,7 +190,7 @@ static double weight_of(const struct group_node *node)
 {
     if (node->is_made && node->held.has_cpu_weight)
         return (double)node->held.cpu_weight;
-    return node->held.is_cpu_v2 ? (double)node->cpu_shares * DEFAULT_WEIGHT / GROUP_SHARES
+    return node->held.is_cpu_v2 ? (double)node->cpu_shares * DEFAULT_WEIGHT / LIMITS_CPU_SHARES
                                 : (double)node->cpu_shares;
 }
 
@@ -197,7 +198,7 @@ void group_nodes_share(struct group_nodes *nodes)
 {
     for (size_t i = 0; i < nodes->count; i++)
         if (nodes->items[i].cpu_shares == 0)
-            nodes->items[i].cpu_shares = GROUP_SHARES;
+            nodes->items[i].cpu_shares = LIMITS_CPU_SHARES;
     for (size_t i = 0; i < nodes->count; i++) {
         double sum = 0;
 

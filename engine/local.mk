@@ -15,7 +15,9 @@ libengine_a_SOURCES = \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
 	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \
 	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
-	engine/restart_policy.c engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
+	engine/restart_policy.c engine/settings_limits.c engine/settings_limits.h \
+	engine/settings_update.c \
+	engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
 
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
 noinst_LIBRARIES += libprovision.a
@@ -48,7 +50,7 @@ check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
 	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_group \
 	tests/unit/test_log_line \
 	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy \
-	tests/unit/test_query
+	tests/unit/test_query tests/unit/test_settings_limits
 tests_unit_test_bundle_SOURCES = tests/unit/test_bundle.c
 tests_unit_test_bundle_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_bundle_limits_SOURCES = tests/unit/test_bundle_limits.c
@@ -67,6 +69,8 @@ tests_unit_test_record_fields_SOURCES = tests/unit/test_record_fields.c
 tests_unit_test_record_fields_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_restart_policy_SOURCES = tests/unit/test_restart_policy.c
 tests_unit_test_restart_policy_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_settings_limits_SOURCES = tests/unit/test_settings_limits.c
+tests_unit_test_settings_limits_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c
 tests_unit_test_query_LDADD = $(ENGINE_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_import_changes

@@ -196,6 +196,17 @@ static void send_signal(const struct monitor *monitor, const struct wire_message
                                NULL); /* it may just have ended */
 }
 
+/* The rest of the record is looked at when the container starts, or does not change. */
+static void take_policy(struct monitor *monitor)
+{
+    AUTO(record) struct record *record = NULL;
+
+    if (record_read(monitor->engine, monitor->id, &record, NULL) < 0)
+        return; /* it is being removed */
+    monitor->record->settings.restart = record->settings.restart;
+    monitor->record->settings.restart_max = record->settings.restart_max;
+}
+
 static void handle(struct monitor *monitor, struct client *client,
                    const struct wire_message *message)
 {
@@ -233,6 +244,10 @@ static void handle(struct monitor *monitor, struct client *client,
             break;
         memcpy(&client->wait, message->payload, sizeof(client->wait));
         client->has_wait = true;
+        return;
+    case MONITOR_CHANGED:
+        take_policy(monitor);
+        client_send(client, MONITOR_OK, NULL, 0);
         return;
     default:
         break;

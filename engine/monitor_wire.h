@@ -24,6 +24,7 @@ enum monitor_message {
     MONITOR_SIGNAL,    /* int32_t: for the container's first process */
     MONITOR_STOPPING,  /* a person stops it: do not restart; answered by OK */
     MONITOR_WAIT,      /* uint32_t: enum monitor_wait; answered by EXIT */
+    MONITOR_CHANGED,   /* the record has another restart policy; answered by OK */
     /* monitor to client */
     MONITOR_STARTED = 64,
     MONITOR_OK,

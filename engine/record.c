@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,20 @@ int container_directory(struct engine *engine, const char *id, int *ret_fd, stru
     *ret_fd = openat(engine->data_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*ret_fd < 0)
         return error_errno(err, "open container %.12s", id);
+    return 0;
+}
+
+int container_lock(struct engine *engine, const char *id, int *ret_fd, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    r = container_directory(engine, id, &fd, err);
+    if (r < 0)
+        return r;
+    if (flock(fd, LOCK_EX) < 0)
+        return error_errno(err, "lock container %.12s", id);
+    *ret_fd = take_fd(&fd);
     return 0;
 }
 

@@ -15,7 +15,8 @@
  * can undo an update of the other:
  *
  * container.json  what a user asked for, merged with the image: written by create, rewritten by
- * rename life.json       when it ran and how it ended: written by its monitor (or repair)
+ *                 rename and update
+ * life.json       when it ran and how it ended: written by its monitor (or repair)
  *
  * Neither says whether it runs: that is computed (query.c). Neither is synced: a machine that loses
  * power right after `create` may lose the container, never half of it, since the directory appears
@@ -74,5 +75,7 @@ int file_create(int dir_fd, const char *name, const void *bytes, size_t length, 
 
 /** Opens DATA/containers/<id>; -ENOENT is promised. */
 int container_directory(struct engine *engine, const char *id, int *ret_fd, struct error *err);
+/** The same, locked until it is closed: who reads the record and writes it changed. */
+int container_lock(struct engine *engine, const char *id, int *ret_fd, struct error *err);
 
 #endif

@@ -153,14 +153,13 @@ int engine_rename(struct engine *engine, const char *id, const char *name, struc
     auto_close int dir_fd = -1;
     int r;
 
-    r = record_read(engine, id, &record, err);
+    r = container_lock(engine, id, &dir_fd, err);
+    if (r == 0)
+        r = record_read(engine, id, &record, err);
     if (r < 0)
         return r;
     if (strcmp(record->name, name) == 0)
         return error_set(err, EINVAL, "container %.12s is called '%s' already", id, name);
-    r = container_directory(engine, id, &dir_fd, err);
-    if (r < 0)
-        return r;
     /* New link, record, old link: at each moment one valid name leads here (container_names.h). */
     r = container_name_take(engine, name, id, err);
     if (r < 0)

@@ -152,58 +152,6 @@ static void groups_are_listed_with_those_below_behind_each(void **state)
     close(engine.data_fd);
 }
 
-static void what_is_limited_no_more_is_set_free(void **state)
-{
-    const struct cgroup_resources old = {
-        .memory = { .has_limit = true,
-                    .limit = 1 << 20,
-                    .has_swap = true,
-                    .swap = 2 << 20,
-                    .has_reservation = true,
-                    .reservation = 4096 },
-        .cpu = { .has_shares = true,
-                 .shares = 512,
-                 .has_quota = true,
-                 .quota = 50000,
-                 .has_period = true,
-                 .period = 50000 },
-        .pids = { .has_limit = true, .limit = 20 },
-        .block_io = { .has_weight = true, .weight = 500 },
-    };
-    struct cgroup_resources wanted = { 0 };
-
-    (void)state;
-    group_limits_release(&old, false, &wanted);
-    assert_true(wanted.memory.has_limit && wanted.memory.limit == -1);
-    assert_true(wanted.memory.has_swap && wanted.memory.swap == -1);
-    assert_true(wanted.memory.has_reservation && wanted.memory.reservation == -1);
-    assert_true(wanted.cpu.has_shares && wanted.cpu.shares == 1024);
-    assert_true(wanted.cpu.has_quota && wanted.cpu.quota == -1);
-    assert_true(wanted.cpu.has_period && wanted.cpu.period == 100000);
-    assert_true(wanted.pids.has_limit && wanted.pids.limit == -1);
-    assert_true(wanted.block_io.has_weight && wanted.block_io.weight == 100);
-}
-
-static void what_is_limited_still_keeps_its_new_limit(void **state)
-{
-    const struct cgroup_resources old = {
-        .memory = { .has_limit = true, .limit = 1 << 20 },
-        .pids = { .has_limit = true, .limit = 20 },
-    };
-    struct cgroup_resources wanted = {
-        .memory = { .has_limit = true, .limit = 2 << 20 },
-        .pids = { .has_limit = true, .limit = 30 },
-    };
-
-    (void)state;
-    group_limits_release(&old, true, &wanted);
-    assert_int_equal(wanted.memory.limit, 2 << 20);
-    assert_int_equal(wanted.pids.limit, 30);
-    assert_false(wanted.memory.has_swap);
-    assert_false(wanted.cpu.has_quota);
-    assert_false(wanted.block_io.has_weight);
-}
-
 /* --- the tree --- */
 
 static void add_node(struct group_nodes *list, const char *name, const char *id, size_t parent,
@@ -290,8 +238,6 @@ int main(void)
         cmocka_unit_test(a_files_name_is_a_groups_and_back),
         cmocka_unit_test(a_groups_parent_and_path_are_parts_of_its_name),
         cmocka_unit_test(groups_are_listed_with_those_below_behind_each),
-        cmocka_unit_test(what_is_limited_no_more_is_set_free),
-        cmocka_unit_test(what_is_limited_still_keeps_its_new_limit),
         cmocka_unit_test(shares_count_among_siblings),
         cmocka_unit_test(weights_that_the_kernel_holds_count_before_shares_that_were_asked_for),
         cmocka_unit_test(a_part_of_the_tree_keeps_its_own_parents),

@@ -1,0 +1,107 @@
+#include "engine/settings_limits.h"
+
+#include "engine/bundle.h"
+#include "engine/host_facts.h"
+
+#define DEFAULT_IO_WEIGHT 100 /* of the scheduler bfq */
+
+void limits_clear(struct cgroup_resources *limits)
+{
+    object_clear(&cgroup_resources_object, limits);
+}
+
+/* What else the settings ask for is no matter here, and may not be there any more: the file of a
+ * seccomp profile, devices. */
+static struct settings limits_of(const struct settings *settings)
+{
+    return (struct settings){
+        .memory = settings->memory,
+        .memory_swap = settings->memory_swap,
+        .memory_reservation = settings->memory_reservation,
+        .has_oom_kill_disable = settings->has_oom_kill_disable,
+        .has_pids_limit = settings->has_pids_limit,
+        .has_swappiness = settings->has_swappiness,
+        .pids_limit = settings->pids_limit,
+        .swappiness = settings->swappiness,
+        .nano_cpus = settings->nano_cpus,
+        .cpu_shares = settings->cpu_shares,
+        .cpu_period = settings->cpu_period,
+        .cpu_quota = settings->cpu_quota,
+        .cpuset_cpus = settings->cpuset_cpus,
+        .cpuset_mems = settings->cpuset_mems,
+        .blkio_weight = settings->blkio_weight,
+        .read_bps = settings->read_bps,
+        .write_bps = settings->write_bps,
+        .read_iops = settings->read_iops,
+        .write_iops = settings->write_iops,
+        .cgroup_conf = settings->cgroup_conf,
+    };
+}
+
+int settings_limits_plan(struct engine *engine, const struct settings *settings,
+                         struct cgroup_resources *ret_limits, struct strings *ret_warnings,
+                         struct error *err)
+{
+    const struct settings limits = limits_of(settings);
+    AUTO_CLEAR(host_facts) struct host_facts facts = { 0 };
+    AUTO_CLEAR(limits) struct cgroup_resources resources = { 0 };
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    int r;
+
+    r = host_facts_collect(engine, &limits, &facts, err);
+    if (r == 0)
+        r = bundle_plan_resources(&limits, &facts, &resources, &warnings, err);
+    if (r < 0)
+        return r;
+    if (ret_warnings != NULL)
+        strings_add_all(ret_warnings, &warnings);
+    *ret_limits = resources;
+    resources = (struct cgroup_resources){ 0 };
+    return 0;
+}
+
+static void release_memory(const struct cgroup_memory *old, bool is_v2,
+                           struct cgroup_memory *wanted)
+{
+    if (old->has_limit && !wanted->has_limit) {
+        wanted->has_limit = true;
+        wanted->limit = -1;
+    }
+    if (old->has_swap && !wanted->has_swap) {
+        wanted->has_swap = true;
+        wanted->swap = -1;
+    }
+    if (old->has_reservation && !wanted->has_reservation) {
+        wanted->has_reservation = true;
+        wanted->reservation = is_v2 ? 1 : -1; /* the kernel counts whole pages: 1 byte is none */
+    }
+}
+
+static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
+{
+    if (old->has_quota && !wanted->has_quota) {
+        wanted->has_quota = true;
+        wanted->quota = -1;
+    }
+    if (old->has_period && !wanted->has_period) {
+        wanted->has_period = true;
+        wanted->period = LIMITS_CPU_PERIOD_US;
+    }
+    if (old->has_shares && !wanted->has_shares) {
+        wanted->has_shares = true;
+        wanted->shares = LIMITS_CPU_SHARES;
+    }
+}
+
+void settings_limits_release(const struct cgroup_resources *old, bool is_v2,
+                             struct cgroup_resources *wanted)
+{
+    release_memory(&old->memory, is_v2, &wanted->memory);
+    release_cpu(&old->cpu, &wanted->cpu);
+    if (old->pids.has_limit && !wanted->pids.has_limit)
+        wanted->pids = (struct cgroup_pids){ .has_limit = true, .limit = -1 };
+    if (old->block_io.has_weight && !wanted->block_io.has_weight) {
+        wanted->block_io.has_weight = true;
+        wanted->block_io.weight = DEFAULT_IO_WEIGHT;
+    }
+}

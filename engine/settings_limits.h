@@ -1,0 +1,31 @@
+#ifndef ENGINE_SETTINGS_LIMITS_H
+#define ENGINE_SETTINGS_LIMITS_H
+
+#include <stdbool.h>
+
+#include "cgroups/cgroups.h"
+#include "engine/engine.h"
+
+/* Limits of a container or group that is there already: from settings to what is written into its
+ * cgroup. */
+
+/* The kernel's defaults. */
+#define LIMITS_CPU_SHARES    1024
+#define LIMITS_CPU_PERIOD_US 100000
+
+/** Computes the limits; the rest of the settings is not looked at. */
+int settings_limits_plan(struct engine *engine, const struct settings *settings,
+                         struct cgroup_resources *ret_limits, struct strings *ret_warnings,
+                         struct error *err);
+void limits_clear(struct cgroup_resources *limits);
+
+/**
+ * Makes of @wanted, all limits of a cgroup, what has to be written into it when it has those of
+ * @old: what only @old limits gets no limit. Pure.
+ *
+ * @is_v2  memory.low has no word for "none"
+ */
+void settings_limits_release(const struct cgroup_resources *old, bool is_v2,
+                             struct cgroup_resources *wanted);
+
+#endif

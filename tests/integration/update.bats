@@ -1,0 +1,105 @@
+load helper
+
+# `berth update`: other limits and restart policies for containers that are there.
+
+setup() { before=$(picture); }
+teardown() {
+    remove_all
+    [ "$(picture)" = "$before" ] || diff <(echo "$before") <(picture)
+}
+
+is_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ]; }
+# held ID V1-CONTROLLER V1-FILE V2-FILE: a file of a container's cgroup
+held() {
+    if is_v2; then cat "/sys/fs/cgroup/berth/$1/$4"; else cat "/sys/fs/cgroup/$2/berth/$1/$3"; fi
+}
+memory() { held "$1" memory memory.limit_in_bytes memory.max; }
+pids() { held "$1" pids pids.max pids.max; }
+
+@test "update changes a running container, and a restart keeps it" {
+    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 busybox sleep 60)
+    run -0 berth update -m 128m --pids-limit 40 one
+    [ "$output" = one ]
+    [ "$(memory "$id") $(pids "$id")" = "134217728 40" ]
+    [ "$(field one .HostConfig.Memory) $(field one .HostConfig.PidsLimit)" = "134217728 40" ]
+    [ "$(field one .HostConfig.NanoCpus)" = 1000000000 ]
+    berth restart -t 0 one > /dev/null
+    [ "$(memory "$id") $(pids "$id")" = "134217728 40" ]
+    if is_v2; then
+        [ "$(held "$id" cpu '' cpu.max)" = "100000 100000" ]
+    else
+        [ "$(held "$id" cpu cpu.cfs_quota_us '')" = 100000 ]
+    fi
+}
+
+@test "0 takes a limit away, also over a restart" {
+    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 -c 512 busybox sleep 60)
+    free() {
+        [ "$(pids "$id")" = max ]
+        if is_v2; then
+            [ "$(memory "$id") $(held "$id" cpu '' cpu.weight)" = "max 100" ]
+            [[ "$(held "$id" cpu '' cpu.max)" == "max "* ]]
+        else
+            [ "$(memory "$id")" -gt 9000000000000000000 ]
+            [ "$(held "$id" cpu cpu.cfs_quota_us '') $(held "$id" cpu cpu.shares '')" = "-1 1024" ]
+        fi
+    }
+    berth update -m 0 --pids-limit -1 --cpus 0 -c 0 one
+    free
+    berth restart -t 0 one > /dev/null
+    free
+}
+
+@test "update of a container that does not run shows when it starts" {
+    id=$(berth create --name one busybox sleep 60)
+    run -0 berth update -m 64m -c 256 one
+    berth start one
+    [ "$(memory "$id")" = 67108864 ]
+    [ "$(field one .HostConfig.CpuShares)" = 256 ]
+}
+
+@test "what cannot be leaves all as it was" {
+    id=$(berth run -d --name one -m 64m --pids-limit 20 busybox sleep 60)
+    run -1 berth update --pids-limit 30 --cpuset-cpus 4096 one
+    expect_text "update container ${id:0:12}: "
+    run -1 berth update -m 1k one
+    expect_text "the smallest limit allowed is 6m"
+    run -1 berth update -m 64m --memory-swap 32m one
+    expect_text "it cannot be smaller than --memory"
+    run -1 berth update one
+    expect_text "nothing to update: give a limit, see 'berth update --help'"
+    run -1 berth update -m 64m nobody
+    expect_text "No such container: nobody"
+    [ "$(memory "$id") $(pids "$id")" = "67108864 20" ]
+    [ "$(field one .HostConfig.PidsLimit)" = 20 ]
+    berth restart -t 0 one > /dev/null
+    [ "$(pids "$id")" = 20 ]
+}
+
+@test "update --restart tells the monitor" {
+    berth run -d --name one busybox sh -c 'sleep 0.5; exit 3' > /dev/null
+    berth update --restart on-failure:2 one
+    [ "$(field one .HostConfig.RestartPolicy.Name)" = on-failure ]
+    [ "$(berth wait one)" = 3 ]
+    [ "$(field one .RestartCount)" = 2 ]
+    berth run -d --name two --restart always busybox sleep 60 > /dev/null
+    berth update --restart no two
+    kill -9 "$(field two .State.Pid)"
+    [ "$(berth wait two)" = 137 ]
+    [ "$(field two .RestartCount)" = 0 ]
+    berth run -d --name three --rm busybox sleep 60 > /dev/null
+    run -1 berth update --restart always three
+    expect_text "it was made with --rm"
+}
+
+@test "update and rename at once lose nothing" {
+    berth run -d --name one busybox sleep 60 > /dev/null
+    id=$(berth ps -q --no-trunc)
+    for n in 1 2 3 4 5 6 7 8; do
+        berth update --pids-limit $((100 + n)) "$id" > /dev/null &
+        update=$!
+        berth rename "$id" "name$n"
+        wait $update
+        [ "$(field "$id" .Name) $(field "$id" .HostConfig.PidsLimit)" = "/name$n $((100 + n))" ]
+    done
+}
