@@ -449,8 +449,11 @@ static void measure(const struct machine *machine, size_t turns)
         for (enum side side = 0; side < SIDE_COUNT; side++)
             rows[side][i].us = xcalloc(turns, sizeof(double));
     for (size_t i = 0; i < turns; i++)
-        for (enum side side = 0; side < SIDE_COUNT; side++)
+        for (size_t k = 0; k < SIDE_COUNT; k++) {
+            enum side side = (i + k) % SIDE_COUNT; /* neither always follows the other */
+
             time_turn(machine, rows[side], side, i);
+        }
     for (enum side side = 0; side < SIDE_COUNT; side++)
         count_side(machine, rows[side], side);
     for (size_t i = 0; i < ROW_COUNT; i++)
