@@ -42,9 +42,9 @@ static void pulling_clear(struct pulling *pulling)
     free(pulling->layers);
 }
 
-static int pull_one(struct image_program *program, const struct reference *reference,
-                    const struct pull_options *wanted, bool is_quiet,
-                    struct pull_outcome *ret_outcome, struct error *err)
+static int pull_one(struct image_program *program, const struct registries *registries,
+                    const struct reference *reference, const struct pull_options *wanted,
+                    bool is_quiet, struct pull_outcome *ret_outcome, struct error *err)
 {
     AUTO_CLEAR(pulling) struct pulling pulling = { 0 };
     struct pull_options options = *wanted;
@@ -56,8 +56,8 @@ static int pull_one(struct image_program *program, const struct reference *refer
         return r;
     pulling.progress = progress_open(is_quiet || program->is_debug);
     options.watch = (struct pull_watch){ pull_begins, pull_layer, &pulling };
-    return engine_pull(engine, reference, &options, progress_update, pulling.progress, ret_outcome,
-                       err);
+    return engine_pull(engine, registries, reference, &options, progress_update, pulling.progress,
+                       ret_outcome, err);
 }
 
 /* Whether "latest" was filled in. */
@@ -68,12 +68,11 @@ static bool has_default_tag(const char *text, const struct reference *reference)
     return reference->digest == NULL && strchr(slash != NULL ? slash : text, ':') == NULL;
 }
 
-static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
+/* One of the names that the user may have meant. */
+static int pull_name(struct image_program *program, const struct registries *registries,
+                     const char *text, const struct pull_options *options, bool is_quiet,
+                     struct error *err)
 {
-    const char *text = arguments->words[0];
-    bool is_quiet = arguments_flag(arguments, "quiet");
-    struct pull_options options = { .platform = arguments_text(arguments, "platform"),
-                                    .registry = registry_options(arguments) };
     AUTO(reference) struct reference *reference = NULL;
     auto_free char *name = NULL;
     auto_free char *familiar = NULL;
@@ -87,7 +86,7 @@ static int pull(struct image_program *program, const struct arguments *arguments
     familiar = reference_format_familiar(reference);
     if (!is_quiet && has_default_tag(text, reference))
         (void)printf("Using default tag: latest\n");
-    r = pull_one(program, reference, &options, is_quiet, &outcome, err);
+    r = pull_one(program, registries, reference, options, is_quiet, &outcome, err);
     if (r < 0)
         return error_prefix(err, r, "%s", familiar);
     if (!is_quiet)
@@ -95,6 +94,32 @@ static int pull(struct image_program *program, const struct arguments *arguments
                      outcome.is_new ? "Downloaded newer image" : "Image is up to date", familiar);
     (void)printf("%s\n", name);
     return 0;
+}
+
+static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
+{
+    struct pull_options options = { .platform = arguments_text(arguments, "platform"),
+                                    .registry = registry_options(arguments) };
+    AUTO(registries) struct registries *registries = NULL;
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    int r;
+
+    r = registries_open(&registries, err);
+    if (r < 0)
+        return r;
+    registries_names(registries, arguments->words[0], &names);
+    for (size_t i = 0; i < names.count; i++) {
+        struct error reason = { 0 };
+
+        r = pull_name(program, registries, names.items[i], &options,
+                      arguments_flag(arguments, "quiet"), &reason);
+        if (r == 0)
+            return 0;
+        if (i + 1 == names.count)
+            return error_set(err, -r, "%s", reason.message);
+        log_debug("%s; the next registry is asked", reason.message);
+    }
+    return error_set(err, EINVAL, "'%s' is no image name", arguments->words[0]);
 }
 
 int command_image_pull(const struct arguments *arguments, void *context)

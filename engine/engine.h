@@ -370,9 +370,11 @@ struct pull_outcome {
 };
 /** `pull`: from a registry, unpacked and published. @options: image/registry.h */
 struct pull_options;
-int engine_pull(struct engine *engine, const struct reference *reference,
-                const struct pull_options *options, engine_progress *progress, void *context,
-                struct pull_outcome *ret_outcome, struct error *err);
+struct registries;
+int engine_pull(struct engine *engine, const struct registries *registries,
+                const struct reference *reference, const struct pull_options *options,
+                engine_progress *progress, void *context, struct pull_outcome *ret_outcome,
+                struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
 int engine_import(struct engine *engine, int fd, const char *reference,

@@ -31,9 +31,10 @@ static int provision_pulled(struct engine *engine, const struct reference *refer
     return r;
 }
 
-static int pull(struct engine *engine, const struct reference *reference,
-                const struct pull_options *options, engine_progress *progress, void *context,
-                struct pull_outcome *outcome, struct error *err)
+static int pull(struct engine *engine, const struct registries *registries,
+                const struct reference *reference, const struct pull_options *options,
+                engine_progress *progress, void *context, struct pull_outcome *outcome,
+                struct error *err)
 {
     struct image_store *store = engine_images(engine);
     auto_close int lock_fd = -1;
@@ -43,7 +44,7 @@ static int pull(struct engine *engine, const struct reference *reference,
     r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
-    r = image_pull(store, reference, options, &pulled, err);
+    r = image_pull(store, registries, reference, options, &pulled, err);
     if (r < 0)
         return r;
     outcome->digest = pulled.digest;
@@ -51,9 +52,10 @@ static int pull(struct engine *engine, const struct reference *reference,
     return provision_pulled(engine, reference, &pulled, progress, context, err);
 }
 
-int engine_pull(struct engine *engine, const struct reference *reference,
-                const struct pull_options *options, engine_progress *progress, void *context,
-                struct pull_outcome *ret_outcome, struct error *err)
+int engine_pull(struct engine *engine, const struct registries *registries,
+                const struct reference *reference, const struct pull_options *options,
+                engine_progress *progress, void *context, struct pull_outcome *ret_outcome,
+                struct error *err)
 {
     struct pull_outcome outcome = { 0 };
     int r;
@@ -64,7 +66,7 @@ int engine_pull(struct engine *engine, const struct reference *reference,
 
     r = engine_need_images(engine, err);
     if (r == 0)
-        r = pull(engine, reference, options, progress, context, &outcome, err);
+        r = pull(engine, registries, reference, options, progress, context, &outcome, err);
     if (r < 0) {
         image_store_end_write(engine_images(engine));
         if (r == -ENOSPC || r == -EDQUOT)

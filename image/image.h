@@ -32,6 +32,8 @@ struct reference {
 int reference_parse(const char *text, struct reference **ret_reference, struct error *err);
 void reference_free(struct reference *reference);
 DEFINE_AUTO(reference)
+/** Whether the name begins with a registry, so that none has to be filled in. */
+bool reference_names_registry(const char *text);
 /** Whether both are of one repository of one registry, whatever their tags. */
 bool reference_is_same_repository(const struct reference *a, const struct reference *b);
 /** The full name: "docker.io/library/busybox:latest". Caller frees. */

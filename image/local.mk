@@ -5,6 +5,8 @@ libimage_a_SOURCES = \
 	image/archive.c image/archive_private.h image/image.h \
 	image/blob_write.c \
 	image/blobs.c image/store_private.h \
+	image/credentials.c image/credentials.h \
+	image/credentials_fields.c image/credentials_json.h \
 	image/docker_archive.c \
 	image/fetch.c image/fetch.h \
 	image/fetch_wire_fields.c image/fetch_wire.h \
@@ -12,8 +14,10 @@ libimage_a_SOURCES = \
 	image/http_headers.c image/http_headers.h \
 	image/partial_blob.c image/partial_blob.h \
 	image/pull.c image/registry.h \
+	image/registry_files.c image/registry_files.h \
 	image/registry_plan.c image/registry_plan.h \
 	image/registry_session.c image/registry_session.h \
+	image/registries.c image/registries.h \
 	image/registry_answers_fields.c image/registry_answers.h \
 	image/documents_fields.c image/documents.h \
 	image/garbage.c \
@@ -25,7 +29,8 @@ libimage_a_SOURCES = \
 	image/names.c \
 	image/platform.c image/platform.h \
 	image/reference.c \
-	image/spool.c image/spool.h
+	image/spool.c image/spool.h \
+	image/toml.c image/toml.h
 
 # Links what `berth` itself must not: archives, digests, compressors.
 pkglibexec_PROGRAMS += berth-image
@@ -58,7 +63,8 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_archive tests/unit/test_image_store tests/unit/test_progress \
 	tests/unit/test_apt_sources tests/unit/test_busybox_root \
-	tests/unit/test_http_challenge tests/unit/test_http_headers
+	tests/unit/test_credentials tests/unit/test_http_challenge tests/unit/test_http_headers \
+	tests/unit/test_registries
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
 tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c
@@ -67,6 +73,10 @@ tests_unit_test_archive_SOURCES = tests/unit/test_archive.c
 tests_unit_test_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson -lcmocka
 tests_unit_test_image_store_SOURCES = tests/unit/test_image_store.c
 tests_unit_test_image_store_LDADD = libimage.a libbase.a -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_credentials_SOURCES = tests/unit/test_credentials.c
+tests_unit_test_credentials_LDADD = libimage.a libbase.a -lcrypto -ljansson -lcmocka
+tests_unit_test_registries_SOURCES = tests/unit/test_registries.c
+tests_unit_test_registries_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_http_challenge_SOURCES = tests/unit/test_http_challenge.c
 tests_unit_test_http_challenge_LDADD = libimage.a libbase.a -lcmocka
 tests_unit_test_http_headers_SOURCES = tests/unit/test_http_headers.c
@@ -81,4 +91,4 @@ tests_unit_test_busybox_root_LDADD = libimage.a libbase.a -larchive -lzstd -lcry
 	-lcmocka
 endif
 
-EXTRA_DIST += tests/unit/image_fixture.h
+EXTRA_DIST += tests/unit/image_fixture.h tests/integration/registry_server.py

@@ -151,6 +151,21 @@ static int get_config(struct pull *pull, char **ret_json, size_t *ret_length, st
     return 0;
 }
 
+/* An image that comes without an index is taken for what it says. This machine may run others by
+ * emulation, so only a platform that was asked for is insisted on. */
+static int check_platform(const struct pull *pull, const struct image_config *config,
+                          struct error *err)
+{
+    struct image_descriptor descriptor = { .platform_os = config->os,
+                                           .platform_architecture = config->architecture,
+                                           .platform_variant = config->variant };
+    struct image_descriptors one = { .items = &descriptor, .count = 1 };
+
+    if (pull->options->platform == NULL || platform_matches(&descriptor, pull->options->platform))
+        return 0;
+    return platform_none(&one, pull->options->platform, err);
+}
+
 static int check_config(struct pull *pull, struct error *err)
 {
     AUTO_CLEAR(image_config) struct image_config config = { 0 };
@@ -163,7 +178,9 @@ static int check_config(struct pull *pull, struct error *err)
         r = image_config_decode(json, length, &config, err);
     if (r == 0)
         r = image_check_layers(&pull->document.layers, &config.diff_ids, err);
-    return r < 0 ? error_prefix(err, r, "config %s", pull->document.config.digest.text) : 0;
+    if (r < 0)
+        return error_prefix(err, r, "config %s", pull->document.config.digest.text);
+    return check_platform(pull, &config, err);
 }
 
 /* --- the layers ------------------------------------------------------------------------------- */
@@ -346,18 +363,23 @@ static int get_layers(struct pull *pull, struct error *err)
     return r < 0 ? r : wait_for_others(pull, err);
 }
 
-int image_pull(struct image_store *store, const struct reference *reference,
-               const struct pull_options *options, struct pulled *ret_pulled, struct error *err)
+int image_pull(struct image_store *store, const struct registries *registries,
+               const struct reference *reference, const struct pull_options *options,
+               struct pulled *ret_pulled, struct error *err)
 {
     AUTO_CLEAR(pull) struct pull pull = { .store = store, .options = options };
     struct pulled pulled = { 0 };
-    int r;
+    int r = 0;
 
     assert(store != NULL);
     assert(reference != NULL);
     assert(ret_pulled != NULL);
 
-    r = registry_session_open(reference, &options->registry, &pull.session, err);
+    if (options->platform != NULL)
+        r = platform_check(options->platform, err);
+    if (r == 0)
+        r = registry_session_open(registries, reference, &options->registry, false, &pull.session,
+                                  err);
     if (r == 0)
         r = resolve(&pull, reference, &pulled, err);
     if (r == 0)

@@ -122,6 +122,13 @@ static bool looks_like_registry(const char *text, size_t length)
     return false;
 }
 
+bool reference_names_registry(const char *text)
+{
+    size_t length = strcspn(text, "/");
+
+    return text[length] == '/' && looks_like_registry(text, length);
+}
+
 static bool tag_is_valid(const char *tag)
 {
     size_t length = strlen(tag);

@@ -12,6 +12,18 @@ struct registry_options {
     enum registry_tls tls; /* --tls-verify; configured: as registries.conf says */
 };
 
+struct registries; /* registries.conf; opaque here */
+int registries_open(struct registries **ret_registries, struct error *err);
+void registries_free(struct registries *registries);
+DEFINE_AUTO(registries)
+
+/**
+ * What a name that a user typed may mean, in the order in which it is tried: itself when it names a
+ * registry, else its alias, else each registry that is searched, else docker.io.
+ */
+void registries_names(const struct registries *registries, const char *text,
+                      struct strings *ret_names);
+
 /* --- pull ------------------------------------------------------------------------------------- */
 
 enum pull_step {
@@ -57,8 +69,9 @@ struct pulled {
  *
  * -ENOENT: the registry has no such image.  -EACCES: it wants a login.
  */
-int image_pull(struct image_store *store, const struct reference *reference,
-               const struct pull_options *options, struct pulled *ret_pulled, struct error *err);
+int image_pull(struct image_store *store, const struct registries *registries,
+               const struct reference *reference, const struct pull_options *options,
+               struct pulled *ret_pulled, struct error *err);
 
 /** Whether the name of @reference stands for this manifest already, and it is published. */
 bool image_is_named(struct image_store *store, const struct reference *reference,

@@ -1,7 +1,7 @@
 #ifndef IMAGE_REGISTRY_PLAN_H
 #define IMAGE_REGISTRY_PLAN_H
 
-#include "image/registry.h"
+#include "image/registries.h"
 
 /* Where to look for an image, in order: mirrors, then the registry itself. Decided here, touching
  * nothing. */
@@ -9,6 +9,7 @@
 struct registry_endpoint {
     char *host;       /* to connect to: "registry-1.docker.io" */
     char *repository; /* there */
+    char *key;        /* how credentials name the host: "docker.io" */
     bool is_mirror;
     bool allows_http;
     bool is_unverified;
@@ -18,8 +19,15 @@ struct registry_plan {
     size_t count;
 };
 
-/** Plans the endpoints of an image. */
-int registry_plan_make(const struct reference *reference, const struct registry_options *options,
+/**
+ * Plans the endpoints of an image.
+ *
+ * @has_mirrors  false: the registry itself only, as a push needs it
+ *
+ * -EPERM: registries.conf blocks it.
+ */
+int registry_plan_make(const struct registries *registries, const struct reference *reference,
+                       const struct registry_options *options, bool has_mirrors,
                        struct registry_plan *ret_plan, struct error *err);
 void registry_plan_clear(struct registry_plan *plan);
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "image/documents.h"
+#include "image/registry_files.h"
 
 static const char *const manifest_types[] = {
     MEDIA_OCI_INDEX,
@@ -26,16 +27,17 @@ void registry_session_clear(struct registry_session *session)
     *session = (struct registry_session){ 0 };
 }
 
-int registry_session_open(const struct reference *reference, const struct registry_options *options,
+int registry_session_open(const struct registries *registries, const struct reference *reference,
+                          const struct registry_options *options, bool is_pushing,
                           struct registry_session *ret_session, struct error *err)
 {
-    AUTO_CLEAR(registry_session) struct registry_session session = { 0 };
+    AUTO_CLEAR(registry_session) struct registry_session session = { .is_pushing = is_pushing };
     int r;
 
     assert(reference != NULL);
     assert(ret_session != NULL);
 
-    r = registry_plan_make(reference, options, &session.plan, err);
+    r = registry_plan_make(registries, reference, options, !is_pushing, &session.plan, err);
     if (r == 0)
         r = fetch_open(&session.fetch, err);
     if (r < 0)
@@ -53,16 +55,37 @@ const struct registry_endpoint *registry_session_endpoint(const struct registry_
     return &session->plan.items[session->current];
 }
 
-/* A host is made known when it is first needed: most mirrors never are. */
+static void copy_credential(const struct credential *from, struct fetch_endpoint *to)
+{
+    to->username = xstrdup(from->username);
+    to->password = xstrdup(from->password);
+    to->identity_token = xstrdup(from->identity_token);
+    to->registry_token = xstrdup(from->registry_token);
+}
+
+/* A host is made known when it is first needed: most mirrors never are, and of the logins only this
+ * host's leaves the process. */
 static int know_endpoint(struct registry_session *session, struct error *err)
 {
     const struct registry_endpoint *planned = registry_session_endpoint(session);
-    struct fetch_endpoint endpoint = { .host = planned->host,
-                                       .allows_http = planned->allows_http,
-                                       .is_unverified = planned->is_unverified };
+    AUTO_CLEAR(fetch_endpoint)
+    struct fetch_endpoint endpoint = {
+        .host = xstrdup(planned->host),
+        .allows_http = planned->allows_http,
+        .is_unverified = planned->is_unverified,
+    };
+    AUTO_CLEAR(credential) struct credential credential = { 0 };
+    int r = 0;
 
     if (session->numbers[session->current] != UINT32_MAX)
         return 0;
+    if (session->credential == NULL)
+        r = credential_find(planned->key, planned->repository, &credential, NULL, err);
+    if (r == 0)
+        r = registry_read_certificates(planned->host, &endpoint, err);
+    if (r < 0)
+        return r;
+    copy_credential(session->credential != NULL ? session->credential : &credential, &endpoint);
     return fetch_add_endpoint(session->fetch, &endpoint, &session->numbers[session->current], err);
 }
 

@@ -1,6 +1,7 @@
 #ifndef IMAGE_REGISTRY_SESSION_H
 #define IMAGE_REGISTRY_SESSION_H
 
+#include "image/credentials.h"
 #include "image/fetch.h"
 #include "image/registry_plan.h"
 
@@ -12,10 +13,12 @@ struct registry_session {
     struct registry_plan plan;
     uint32_t *numbers; /* of each endpoint, as struct fetch has it; UINT32_MAX: not told yet */
     size_t current;    /* the endpoint that answered */
-    bool is_pushing;   /* its tokens permit more */
+    bool is_pushing;   /* its tokens permit more, and mirrors are no place for it */
+    const struct credential *credential; /* in place of those that are kept; borrowed; NULL */
 };
 
-int registry_session_open(const struct reference *reference, const struct registry_options *options,
+int registry_session_open(const struct registries *registries, const struct reference *reference,
+                          const struct registry_options *options, bool is_pushing,
                           struct registry_session *ret_session, struct error *err);
 void registry_session_clear(struct registry_session *session);
 

@@ -31,6 +31,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_log_line \
 	tests/fuzz/replay_mount_plan \
 	tests/fuzz/replay_reference \
+	tests/fuzz/replay_registries \
 	tests/fuzz/replay_scope \
 	tests/fuzz/replay_seccomp \
 	tests/fuzz/replay_spec_fields \
@@ -68,6 +69,9 @@ tests_fuzz_replay_mount_plan_LDADD = $(fuzz_runtime_libs)
 tests_fuzz_replay_reference_SOURCES = tests/fuzz/fuzz_reference.c tests/fuzz/replay_main.c
 tests_fuzz_replay_reference_LDADD = libimage.a libbase.a -ljansson
 
+tests_fuzz_replay_registries_SOURCES = tests/fuzz/fuzz_registries.c tests/fuzz/replay_main.c
+tests_fuzz_replay_registries_LDADD = libimage.a libbase.a -lcrypto -ljansson
+
 tests_fuzz_replay_scope_SOURCES = tests/fuzz/fuzz_scope.c tests/fuzz/replay_main.c
 tests_fuzz_replay_scope_LDADD = libcgroups.a libbase.a -ljansson
 
@@ -97,6 +101,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_log_line \
 	tests/fuzz/fuzz_mount_plan \
 	tests/fuzz/fuzz_reference \
+	tests/fuzz/fuzz_registries \
 	tests/fuzz/fuzz_scope \
 	tests/fuzz/fuzz_seccomp \
 	tests/fuzz/fuzz_spec_fields \
@@ -139,6 +144,10 @@ tests_fuzz_fuzz_mount_plan_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz_reference.c
 tests_fuzz_fuzz_reference_LDADD = libimage.a libbase.a -ljansson
 tests_fuzz_fuzz_reference_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_registries_SOURCES = tests/fuzz/fuzz_registries.c
+tests_fuzz_fuzz_registries_LDADD = libimage.a libbase.a -lcrypto -ljansson
+tests_fuzz_fuzz_registries_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_scope_SOURCES = tests/fuzz/fuzz_scope.c
 tests_fuzz_fuzz_scope_LDADD = libcgroups.a libbase.a -ljansson

@@ -31,7 +31,9 @@ setup() { cd "$BATS_TEST_TMPDIR" || return; }
 teardown() {
     remove_all
     remove_images
-    [ ! -f server.pid ] || kill "$(cat server.pid)"
+    # shellcheck disable=SC2046
+    [ ! -f server.pids ] || kill $(cat server.pids) 2> /dev/null || true
+    rm -rf "$HOME/.docker" "$HOME/.config" "$XDG_RUNTIME_DIR/containers"
     rm -rf "${BERTH_DATA:?}"/ingest/*
     [ -z "$(store)" ] || {
         echo "left in the store:"
@@ -64,6 +66,28 @@ put() {
         "docker://$REGISTRY/$1" > /dev/null
     skopeo inspect --tls-verify=false "docker://$REGISTRY/$1" --format '{{.Digest}}'
 }
+
+# Our own server, with an image in it as tag "1": serve LAYERS [BEHAVIOUR=VALUE...]; sets $SERVER
+serve() {
+    local layers=$1 name=server$((++SERVERS))
+    shift
+    python3 -c "from oci_image import *; l = Layout(); l.image('1', $layers, form='gzip'); l.write_directory('$name')"
+    start_server $name $name "$@"
+}
+
+# start_server NAME LAYOUT [BEHAVIOUR=VALUE...]
+start_server() {
+    local name=$1 layout=$2
+    shift 2
+    python3 "$BATS_TEST_DIRNAME/registry_server.py" $name.port "$layout" $name.log "$@" 2> $name.err 3>&- &
+    echo $! >> server.pids
+    wait_until 5 test -s $name.port
+    SERVER=localhost:$(cat $name.port)
+    SERVER_LOG=$name.log
+}
+
+# Layers of a few hundred KiB that do not compress.
+NOISE="tar([file('noise', __import__('random').Random(1).randbytes(300000))])"
 
 # --- pull ---
 
@@ -114,11 +138,210 @@ $REGISTRY/first:1" ]
     [ -z "$(store)" ]
 }
 
+# --- what goes wrong on the way ---
+
+@test "a connection that is cut is gone on with, from the byte where it was" {
+    serve "[busybox(), $NOISE]" cut=100000 cuts=4
+    run -0 berth pull -q "$SERVER/a:1"
+    [ "$output" = "$SERVER/a:1" ]
+    grep -q ' bytes=100000- ' "$SERVER_LOG"
+    grep -q ' bytes=200000- ' "$SERVER_LOG"
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "300000 /noise" ]
+}
+
+@test "a server without ranges sends all of it once more" {
+    serve "[busybox(), $NOISE]" cut=100000 cuts=1 norange=1
+    run -0 berth pull -q "$SERVER/a:1"
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "300000 /noise" ]
+}
+
+@test "a part that was not asked for, wrong bytes, too few and too many are refused" {
+    serve "[busybox(), $NOISE]" cut=100000 cuts=1 badrange=1
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "sends bytes from 99995 on, not from 100000"
+    rm -rf "$BERTH_DATA"/ingest/*
+    serve "[busybox(), $NOISE]" wrong=1
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "content of sha256:"
+    expect_text " has the digest sha256:"
+    serve "[busybox(), $NOISE]" long=1
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "$SERVER sends more than the "
+    rm -rf "$BERTH_DATA"/ingest/*
+    serve "[busybox(), $NOISE]" short=1
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "$SERVER answers 416: range invalid"
+    run -0 berth images -q
+    [ -z "$output" ]
+    # What was whole is kept for the next pull, until something else is removed.
+    make_image_and_remove_it
+    [ -z "$(store | grep -v '^ingest/')" ]
+}
+
+make_image_and_remove_it() {
+    python3 -c "from oci_image import *; l = Layout(); l.image('sweep:1', [busybox()]); l.write('sweep.tar')"
+    berth load -q -i sweep.tar
+    berth rmi sweep:1
+}
+
+@test "a server that is busy is asked again when it says, and not for ever" {
+    serve "[busybox()]" busy=2
+    begin=$SECONDS
+    run -0 berth pull -q "$SERVER/a:1"
+    [ $((SECONDS - begin)) -ge 2 ]
+    [ "$(grep -c 'GET /v2/a/blobs/' "$SERVER_LOG")" = 4 ] # the config, and three times the layer
+    berth rmi "$SERVER/a:1"
+    serve "[busybox()]" busy=2 busystatus=503
+    run -0 berth pull -q "$SERVER/a:1"
+}
+
+@test "a pull that is killed goes on where it was" {
+    serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(20000000))])]" cut=9000000
+    berth pull -q "$SERVER/a:1" > /dev/null 2>&1 3>&- &
+    pull=$!
+    wait_until 10 grep -q 'bytes=[0-9]*000000-' "$SERVER_LOG"
+    kill -KILL $pull
+    wait $pull || true
+    wait_until 5 bash -c '! pgrep -f "^[^ ]*berth-fetch"'
+    kept=$(stat -c %s "$BERTH_DATA"/ingest/* | sort -n | tail -1)
+    [ "$kept" -ge 9000000 ]
+    server2=$SERVER
+    start_server again server$SERVERS
+    # Another name for the same blobs, which are known by their digest.
+    run -0 berth pull -q "$SERVER/b:1"
+    grep -q "blobs/.* bytes=$kept- " "$SERVER_LOG"
+    [ "$(berth run --rm "$SERVER/b:1" wc -c /noise)" = "20000000 /noise" ]
+}
+
+@test "two pulls at once fetch each layer once" {
+    serve "[busybox(), $NOISE, tar([file('b', 'b' * 100000)])]"
+    for i in 1 2 3 4; do berth pull -q "$SERVER/p$i:1" > out$i 2>&1 3>&- & pulls="$pulls $!"; done
+    for pull in $pulls; do wait "$pull"; done
+    [ "$(cat out1 out2 out3 out4 | grep -c "^$SERVER/p[1-4]:1$")" = 4 ]
+    layers=$(grep -o 'blobs/sha256:[0-9a-f]*' "$SERVER_LOG" | sort | uniq -c | sort -n | awk '{ print $1 }' | head -3 | tr '\n' ' ')
+    [ "$layers" = "1 1 1 " ]
+}
+
+# --- who it is ---
+
+# log_in HOST [MEMBERS]: into docker's file
+log_in() {
+    mkdir -p "$HOME/.docker"
+    echo "{\"auths\": {\"$1\": ${2:-{\"auth\": \"$(printf alice:secret | base64)\"\}}}}" > "$HOME/.docker/config.json"
+}
+
+@test "tokens: for anybody, for a login, by a refresh token; one for each scope" {
+    serve "[busybox(), $NOISE]" auth=token token=anonymous
+    run -0 berth pull -q "$SERVER/a:1"
+    [ "$(grep -c 'GET /token' "$SERVER_LOG")" = 1 ]
+    berth rmi "$SERVER/a:1"
+    serve "[busybox()]" auth=token
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "/token answers 401: denied"
+    log_in "$SERVER"
+    run -0 berth pull -q "$SERVER/a:1"
+    grep -q 'GET /token?service=tests&scope=repository%3Aa%3Apull&account=alice - Basic' "$SERVER_LOG"
+    berth rmi "$SERVER/a:1"
+    serve "[busybox()]" auth=token identity=1
+    log_in "$SERVER" '{"auth": "'"$(printf 'alice:' | base64)"'", "identitytoken": "refresh"}'
+    run -0 berth pull -q "$SERVER/a:1"
+    grep -q 'POST /token - - ' "$SERVER_LOG"
+}
+
+@test "Basic, and logins by podman's file, for a namespace, by a helper" {
+    serve "[busybox()]" auth=basic
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "$SERVER wants a login, or there is no such thing there: unauthorized"
+    mkdir -p "$XDG_RUNTIME_DIR/containers"
+    echo "{\"auths\": {\"$SERVER\": {\"auth\": \"$(printf alice:wrong | base64)\"}, \"$SERVER/team\": {\"auth\": \"$(printf alice:secret | base64)\"}}}" > "$XDG_RUNTIME_DIR/containers/auth.json"
+    run -0 berth pull -q "$SERVER/team/a:1"
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "$SERVER does not let 'alice' do that"
+    rm "$XDG_RUNTIME_DIR/containers/auth.json"
+    mkdir -p bin "$HOME/.docker"
+    cat > bin/docker-credential-tests << END
+#!/bin/sh
+[ "\$1" = get ] && [ "\$(cat)" = "$SERVER" ] && echo '{"ServerURL": "", "Username": "alice", "Secret": "secret"}'
+END
+    chmod +x bin/docker-credential-tests
+    echo "{\"credHelpers\": {\"$SERVER\": \"tests\"}}" > "$HOME/.docker/config.json"
+    PATH=$PWD/bin:$PATH run -0 berth pull -q "$SERVER/a:1"
+    ! grep -q 'GET /v2/a/manifests/1 - Bearer' "$SERVER_LOG" || false
+}
+
+@test "no login goes to another host: redirects, token servers without TLS" {
+    serve "[busybox()]"
+    other=$SERVER other_log=$SERVER_LOG
+    start_server main server$SERVERS auth=basic redirect="127.0.0.1:${other#localhost:}"
+    log_in "$SERVER"
+    run -0 berth pull -q "$SERVER/a:1"
+    grep -q "GET /elsewhere/sha256:" "$other_log"
+    ! grep -v ' - - 127.0.0.1' "$other_log" || false
+    grep -q 'GET /v2/a/blobs/.* Basic ' "$SERVER_LOG"
+    # berth does not take "insecure" for this host: it is the registry that wants it so.
+    serve "[busybox()]" auth=token realm=ftp://localhost/token
+    log_in "$SERVER"
+    run -1 berth pull -q "$SERVER/b:1"
+    expect_text "names a token server without TLS: 'ftp://localhost/token'"
+}
+
+# --- registries.conf ---
+
+configure_registries() {
+    mkdir -p "$HOME/.config/containers"
+    cat > "$HOME/.config/containers/registries.conf"
+}
+
+@test "mirrors are asked first, then the registry; what is blocked is not asked" {
+    serve "[busybox()]"
+    main=$SERVER main_log=$SERVER_LOG
+    start_server mirror server$SERVERS
+    mirror=$SERVER mirror_log=$SERVER_LOG
+    configure_registries << END
+[[registry]]
+prefix = "registry.test/app"
+location = "$main/moved"
+[[registry.mirror]]
+location = "localhost:1/nobody"
+[[registry.mirror]]
+location = "$mirror/copy"
+pull-from-mirror = "tag-only"
+[[registry]]
+location = "blocked.test"
+blocked = true
+END
+    run -0 berth pull -q registry.test/app/one:1
+    [ "$output" = registry.test/app/one:1 ]
+    grep -q 'GET /v2/copy/one/manifests/1' "$mirror_log"
+    [ ! -e "$main_log" ]
+    digest=$(berth image inspect --format '{{index .RepoDigests 0}}' registry.test/app/one:1)
+    run -0 berth pull -q "$digest"
+    grep -q "GET /v2/moved/one/manifests/sha256:" "$main_log"
+    run -1 berth pull blocked.test/x
+    expect_text "registries.conf blocks 'blocked.test'"
+    echo 'unqualified-search-registries = [1]' | configure_registries
+    run -1 berth pull x
+    expect_text "registries.conf': line 1: an array may hold strings only"
+}
+
+@test "short names: by an alias, by the registries that are searched" {
+    serve "[busybox()]"
+    configure_registries << END
+unqualified-search-registries = ["localhost:1", "$SERVER"]
+[aliases]
+"tools" = "$SERVER/team/tools"
+END
+    run -0 berth pull -q tools:1
+    [ "$output" = "$SERVER/team/tools:1" ]
+    run -0 berth pull -q found:1
+    [ "$output" = "$SERVER/found:1" ]
+}
+
 @test "berth-fetch has no rights: nobody's, without files, in a filter" {
     [ "$(id -u)" = 0 ] || skip "only root has rights to give up"
     # A server that never answers holds it while it is looked at.
     python3 -c "import socket,time; s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(); print(s.getsockname()[1], flush=True); time.sleep(60)" > port 3>&- &
-    echo $! > server.pid
+    echo $! > server.pids
     wait_until 5 test -s port
     berth pull "localhost:$(cat port)/x:1" > /dev/null 2>&1 3>&- &
     pull=$!

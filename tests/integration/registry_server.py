@@ -1,0 +1,319 @@
+"""A registry that behaves as it is told: wrong bytes, cut connections, tokens, redirects.
+
+    registry_server.py PORTFILE LAYOUT LOG [BEHAVIOUR=VALUE...]
+
+Serves the images of an OCI layout directory by their tags under any repository, over plain http on
+127.0.0.1, and takes uploads. LOG gets a line for each request: method, path, Range, Authorization's
+first word, Host. Behaviours:
+
+    cut=BYTES           end the connection after so many bytes of a layer, ...
+    cuts=TIMES          ... so many times (default: always)
+    norange=1           answer 200 with everything, whatever Range says
+    badrange=1          answer 206 with a part that was not asked for
+    wrong=1             another content of the same size
+    short=1, long=1     a layer of fewer or more bytes than its descriptor says
+    busy=TIMES          answer so many requests for layers with 429 and Retry-After: 1 (STATUS: busystatus)
+    auth=token|basic    want alice's password, which is "secret"; token=anonymous gives one to anybody
+    identity=1          the token server takes the refresh token "refresh" only, by POST
+    redirect=HOST:PORT  layers are there
+    realm=URL           the token server, in place of this one
+    chunkmin=BYTES      OCI-Chunk-Min-Length of uploads
+    uploadcut=BYTES     end the connection after so many bytes of the first upload
+    nomonolith=1        refuse a PUT with a body
+    nomount=1           mounts are not taken
+"""
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import sys
+import threading
+import urllib.parse
+
+PORT_FILE, LAYOUT, LOG = sys.argv[1:4]
+OPTIONS = dict(word.split("=", 1) for word in sys.argv[4:])
+LOCK = threading.Lock()
+COUNTS = {}
+UPLOADS = {}
+BLOBS = {}
+MANIFESTS = {}
+SCOPES = {}
+
+
+def digest(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def load():
+    for algorithm in os.listdir(f"{LAYOUT}/blobs"):
+        for name in os.listdir(f"{LAYOUT}/blobs/{algorithm}"):
+            with open(f"{LAYOUT}/blobs/{algorithm}/{name}", "rb") as file:
+                BLOBS[f"{algorithm}:{name}"] = file.read()
+    with open(f"{LAYOUT}/index.json", encoding="utf-8") as file:
+        index = json.load(file)
+    for entry in index["manifests"]:
+        name = entry.get("annotations", {}).get("org.opencontainers.image.ref.name", "latest")
+        MANIFESTS[name] = entry["digest"], entry["mediaType"]
+
+
+def count(name):
+    """How often this was called with the name."""
+    with LOCK:
+        COUNTS[name] = COUNTS.get(name, 0) + 1
+        return COUNTS[name]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def note(self):
+        words = (self.headers.get("Authorization") or "-").split()
+        with LOCK, open(LOG, "a", encoding="utf-8") as file:
+            print(self.command, self.path, self.headers.get("Range") or "-", words[0],
+                  self.headers.get("Host"), file=file)
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def refuse(self, status, code, **headers):
+        body = json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]})
+        self.answer(status, body.encode(), Content_Type="application/json", **headers)
+
+    # --- who it is ---
+
+    def password(self):
+        words = (self.headers.get("Authorization") or "").split()
+        if len(words) == 2 and words[0] == "Basic":
+            return base64.b64decode(words[1]).decode()
+        return None
+
+    def is_welcome(self):
+        kind = OPTIONS.get("auth")
+        if kind is None:
+            return True
+        if kind == "basic":
+            if self.password() == "alice:secret":
+                return True
+            self.refuse(401, "UNAUTHORIZED", WWW_Authenticate='Basic realm="tests"')
+            return False
+        words = (self.headers.get("Authorization") or "").split()
+        name = self.path.split("/v2/")[1].split("/")[0]
+        actions = "pull" if self.command in ("GET", "HEAD") and "/uploads/" not in self.path else "pull,push"
+        wanted = f"repository:{name}:{actions}" if name else ""
+        if len(words) == 2 and words[0] == "Bearer":
+            granted = SCOPES.get(words[1], [])
+            if not wanted or any(
+                    scope.rsplit(":", 1)[0] == wanted.rsplit(":", 1)[0] and
+                    set(actions.split(",")) <= set(scope.rsplit(":", 1)[1].split(","))
+                    for scope in granted):
+                return True
+        realm = OPTIONS.get("realm", f"http://{self.headers.get('Host')}/token")
+        self.refuse(401, "UNAUTHORIZED",
+                    WWW_Authenticate=f'Bearer realm="{realm}",service="tests"' +
+                    (f',scope="{wanted}"' if wanted else ""))
+        return False
+
+    def give_token(self, query):
+        scopes = [word for scope in query.get("scope", []) for word in scope.split()]
+        is_known = self.password() == "alice:secret"
+        if OPTIONS.get("identity"):
+            is_known = query.get("refresh_token") == ["refresh"]
+        if not is_known and OPTIONS.get("token") != "anonymous":
+            self.refuse(401, "DENIED")
+            return
+        token = f"token-{count('token')}"
+        SCOPES[token] = scopes
+        name = "access_token" if OPTIONS.get("identity") else "token"
+        self.answer(200, json.dumps({name: token, "expires_in": 300}).encode(),
+                    Content_Type="application/json")
+
+    # --- what is there ---
+
+    def layer(self, name, data):
+        if "redirect" in OPTIONS:
+            self.answer(307, Location=f"http://{OPTIONS['redirect']}/elsewhere/{name}?signature=x")
+            return
+        if count("layer") <= int(OPTIONS.get("busy", 0)):
+            self.refuse(int(OPTIONS.get("busystatus", 429)), "TOOMANYREQUESTS", Retry_After="1")
+            return
+        if OPTIONS.get("wrong"):
+            data = bytes(len(data))
+        if OPTIONS.get("short"):
+            data = data[:-10]
+        if OPTIONS.get("long"):
+            data += b"x" * 1000
+        self.send_data(data)
+
+    def send_data(self, data):
+        first, status, headers = 0, 200, {}
+        wanted = self.headers.get("Range")
+        if wanted and not OPTIONS.get("norange"):
+            first = int(wanted.removeprefix("bytes=").split("-")[0])
+            if first >= len(data):
+                self.refuse(416, "RANGE_INVALID")
+                return
+            if OPTIONS.get("badrange"):
+                first = max(0, first - 5)
+            status = 206
+            headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        data = data[first:]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if "cut" in OPTIONS and count("cut") <= int(OPTIONS.get("cuts", 1 << 30)):
+            self.wfile.write(data[:int(OPTIONS["cut"])])
+            self.wfile.flush()
+            self.connection.shutdown(2)
+            self.close_connection = True
+            return
+        self.wfile.write(data)
+
+    def do_GET(self):
+        self.note()
+        url = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(url.query)
+        parts = url.path.split("/")
+        if url.path == "/token":
+            self.give_token(query)
+        elif url.path.startswith("/elsewhere/"):
+            self.send_data(BLOBS[parts[2]])
+        elif url.path == "/v1/search":
+            results = [{"name": "busybox", "description": "small\ttools", "star_count": 7,
+                        "is_official": True, "is_automated": False}]
+            self.answer(200, json.dumps({"num_results": 1, "results": results}).encode())
+        elif not url.path.startswith("/v2/"):
+            self.refuse(404, "NOT_FOUND")
+        elif self.is_welcome():
+            self.serve(parts, query)
+
+    do_HEAD = do_GET
+
+    def serve(self, parts, query):
+        names = {name for name, _ in MANIFESTS.values()}
+        if parts[2:] == [""]:
+            self.answer(200, b"{}")
+        elif parts[2:] == ["_catalog"]:
+            self.answer(200, json.dumps({"repositories": ["one", "two"]}).encode())
+        elif parts[-2:] == ["tags", "list"]:
+            self.tags(sorted(name for name in MANIFESTS if ":" not in name), query)
+        elif parts[-2] == "manifests":
+            name, kind = MANIFESTS.get(parts[-1], (parts[-1], None))
+            if name not in BLOBS:
+                self.refuse(404, "MANIFEST_UNKNOWN")
+                return
+            data = BLOBS[name]
+            kind = kind or json.loads(data).get("mediaType", "application/octet-stream")
+            self.answer(200, data, Content_Type=kind, Docker_Content_Digest=name)
+        elif parts[-2] == "blobs" and parts[-1] in BLOBS:
+            data = BLOBS[parts[-1]]
+            if parts[-1] in names or data[:1] == b"{":
+                self.answer(200, data)
+            else:
+                self.layer(parts[-1], data)
+        elif parts[-2] == "uploads" and parts[-1] in UPLOADS:
+            self.answer(204, Location=self.path, Range=f"0-{max(0, len(UPLOADS[parts[-1]]) - 1)}")
+        else:
+            self.refuse(404, "BLOB_UNKNOWN")
+
+    def tags(self, tags, query):
+        last = query.get("last", [""])[0]
+        page = [tag for tag in tags if tag > last][:2]
+        headers = {}
+        if page and page[-1] != tags[-1]:
+            headers["Link"] = f'</v2/many/tags/list?last={page[-1]}>; rel="next"'
+        self.answer(200, json.dumps({"name": "many", "tags": page}).encode(), **headers)
+
+    # --- uploads ---
+
+    def body(self, most=None):
+        length = int(self.headers.get("Content-Length") or 0)
+        return self.rfile.read(length if most is None else min(length, most))
+
+    def do_POST(self):
+        self.note()
+        url = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(url.query)
+        if url.path == "/token":
+            self.give_token(urllib.parse.parse_qs(self.body().decode()))
+            return
+        if not self.is_welcome():
+            return
+        if "mount" in query and not OPTIONS.get("nomount") and query["mount"][0] in BLOBS:
+            self.answer(201, Location="/done", Docker_Content_Digest=query["mount"][0])
+            return
+        name = f"upload-{count('upload')}"
+        UPLOADS[name] = b""
+        headers = {}
+        if "chunkmin" in OPTIONS:
+            headers["OCI-Chunk-Min-Length"] = OPTIONS["chunkmin"]
+        self.answer(202, Location=f"{url.path}{name}?state=kept", Range="0-0", **headers)
+
+    def do_PATCH(self):
+        self.note()
+        if not self.is_welcome():
+            return
+        url = urllib.parse.urlsplit(self.path)
+        name = url.path.split("/")[-1]
+        if "uploadcut" in OPTIONS and count("uploadcut") == 1:
+            UPLOADS[name] += self.body(int(OPTIONS["uploadcut"]))
+            self.connection.shutdown(2)
+            self.close_connection = True
+            return
+        data = self.body()
+        begin = int((self.headers.get("Content-Range") or "0-0").split("-")[0])
+        if begin != len(UPLOADS[name]):
+            self.refuse(416, "RANGE_INVALID")
+            return
+        with LOCK, open(LOG, "a", encoding="utf-8") as file:
+            print("piece", len(data), file=file)
+        UPLOADS[name] += data
+        self.answer(202, Location=self.path, Range=f"0-{len(UPLOADS[name]) - 1}")
+
+    def do_PUT(self):
+        self.note()
+        if not self.is_welcome():
+            return
+        url = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(url.query)
+        parts = url.path.split("/")
+        data = self.body()
+        if parts[-2] == "manifests":
+            name = digest(data)
+            BLOBS[name] = data
+            MANIFESTS[parts[-1]] = name, self.headers.get("Content-Type")
+            self.answer(201, Location=self.path, Docker_Content_Digest=name)
+            return
+        if query.get("state") != ["kept"] or (data and OPTIONS.get("nomonolith")):
+            self.refuse(400, "BLOB_UPLOAD_INVALID")
+            return
+        data = UPLOADS[parts[-1]] + data
+        if digest(data) != query["digest"][0]:
+            self.refuse(400, "DIGEST_INVALID")
+            return
+        BLOBS[digest(data)] = data
+        self.answer(201, Location="/done", Docker_Content_Digest=digest(data))
+
+
+def main():
+    load()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with open(PORT_FILE + ".new", "w", encoding="utf-8") as file:
+        print(server.server_port, file=file)
+    os.rename(PORT_FILE + ".new", PORT_FILE)
+    server.serve_forever()
+
+
+main()
