@@ -373,8 +373,15 @@ const struct command berth_commands[] = {
         .alias = "container stats",
         .usage = "[OPTIONS] [CONTAINER...]",
         .help = "Show what containers use, again each second",
+        .description = "--format knows more than the table shows: CPUUser, CPUSystem, "
+                       "ThrottledTime, ThrottledPeriods, MemAnon, MemFile, MemKernel, MemPeak, "
+                       "MemSwap, MemLimitHits, OOMKills, PIDsPeak, PIDsLimit, and the percentage "
+                       "of the last ten seconds in which some, and all, processes waited: "
+                       "PressureCPU, PressureMemory, PressureIO. A hyphen is for what this "
+                       "machine does not tell.",
         .examples = "berth stats\n"
-                    "berth stats --no-stream --format '{{.Name}} {{.MemUsage}}' web\n",
+                    "berth stats --no-stream --format '{{.Name}} {{.MemUsage}}' web\n"
+                    "berth stats --format 'table {{.Name}}\\t{{.PressureCPU}}\\t{{.MemPeak}}'\n",
         .options = stats_options,
         .max_words = SIZE_MAX,
         .handler = command_stats,

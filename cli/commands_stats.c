@@ -27,6 +27,7 @@ struct stats {
     struct strings ids;          /* containers that were named; empty: all */
     struct stats_samples before; /* the previous look */
     bool is_terminal, is_endless, is_whole, shows_all;
+    bool has_format; /* may show more than the table does */
     unsigned looks;
     struct event_loop *loop;
 };
@@ -44,6 +45,28 @@ static bool is_running(const struct container_view *view)
     return strcmp(view->status, "running") == 0 || strcmp(view->status, "paused") == 0;
 }
 
+static void copy_pressure(const struct cgroup_pressure *from, struct cgroup_pressure *to)
+{
+    if (from != NULL)
+        *to = *from;
+}
+
+/* Reads more files than the table needs. */
+static int take_details(struct stats *stats, struct stats_sample *sample)
+{
+    AUTO_CLEAR(cgroup_details) struct cgroup_details details = { 0 };
+    int r = engine_details(stats->engine, sample->id, &details, NULL);
+
+    if (r < 0)
+        return r;
+    sample->usage = details.usage;
+    sample->has_pressure = details.cpu_pressure != NULL;
+    copy_pressure(details.cpu_pressure, &sample->cpu_pressure);
+    copy_pressure(details.memory_pressure, &sample->memory_pressure);
+    copy_pressure(details.io_pressure, &sample->io_pressure);
+    return 0;
+}
+
 /* Looks at one container; one that ended meanwhile shows zeros, as with docker. */
 static void take_sample(struct stats *stats, const struct container_view *view,
                         struct stats_samples *samples)
@@ -55,7 +78,9 @@ static void take_sample(struct stats *stats, const struct container_view *view,
         .taken_ns = now_ns(),
     };
 
-    if (sample.is_running && engine_usage(stats->engine, view->id, &sample.usage, NULL) < 0)
+    if (sample.is_running &&
+        (stats->has_format ? take_details(stats, &sample)
+                           : engine_usage(stats->engine, view->id, &sample.usage, NULL)) < 0)
         sample.is_running = false;
     stats_samples_add(samples, &sample);
 }
@@ -212,11 +237,13 @@ static int find_named(struct stats *stats, struct berth *berth, struct error *er
 
 int command_stats(const struct arguments *arguments, void *context)
 {
+    const char *format = arguments_text(arguments, "format");
     struct stats stats = {
         .arguments = arguments,
         .is_endless = !arguments_flag(arguments, "no-stream"),
         .is_whole = arguments_flag(arguments, "no-trunc"),
         .shows_all = arguments_flag(arguments, "all"),
+        .has_format = !text_is_empty(format) && strcmp(format, "table") != 0,
     };
     struct error err = { 0 };
     int r;

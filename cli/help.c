@@ -173,7 +173,7 @@ static void print_command(const struct command *command, const char *group, FILE
     auto_free char *name = group != NULL ? name_in_group(command, group) : xstrdup(command->name);
 
     if (!command->is_hidden && name != NULL)
-        fprintf(file, "  %-14s%s\n", name, command->help);
+        fprintf(file, "  %-16s%s\n", name, command->help);
 }
 
 /* Each section once, where its first command stands in the table. */

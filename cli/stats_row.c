@@ -15,6 +15,23 @@ const struct listing_column stats_columns[] = {
     { "NetIO", "NET I/O" },
     { "BlockIO", "BLOCK I/O" },
     { "PIDs", "PIDS" },
+    /* not in docker's table */
+    { "CPUUser", "CPU USER" },
+    { "CPUSystem", "CPU SYSTEM" },
+    { "ThrottledTime", "THROTTLED" },
+    { "ThrottledPeriods", "THROTTLED PERIODS" },
+    { "MemAnon", "MEM ANON" },
+    { "MemFile", "MEM FILE" },
+    { "MemKernel", "MEM KERNEL" },
+    { "MemPeak", "MEM PEAK" },
+    { "MemSwap", "SWAP" },
+    { "MemLimitHits", "MEM LIMIT HITS" },
+    { "OOMKills", "OOM KILLS" },
+    { "PIDsPeak", "PIDS PEAK" },
+    { "PIDsLimit", "PIDS LIMIT" },
+    { "PressureCPU", "CPU PRESSURE" },
+    { "PressureMemory", "MEM PRESSURE" },
+    { "PressureIO", "I/O PRESSURE" },
     { 0 },
 };
 
@@ -76,6 +93,68 @@ static void add_memory(const struct stats_sample *sample, uint64_t memory_bytes,
     string_map_set(fields, "MemPerc", percent);
 }
 
+/* --- what docker does not show -----------------------------------------------------------------
+ */
+
+#define UNKNOWN "-"
+
+/* Takes the text. */
+static void set_known(struct string_map *fields, const char *field, bool is_known, char *text)
+{
+    string_map_set(fields, field, is_known ? text : UNKNOWN);
+    free(text);
+}
+
+static char *format_seconds(uint64_t ns)
+{
+    return xasprintf("%.2fs", (double)ns / 1e9);
+}
+
+static char *format_number(uint64_t number)
+{
+    return xasprintf("%llu", (unsigned long long)number);
+}
+
+/* Percent of the time in which some, and all, waited. */
+static char *format_pressure(const struct cgroup_pressure *pressure)
+{
+    return xasprintf("%.2f%% / %.2f%%", pressure->some.avg10, pressure->full.avg10);
+}
+
+static void add_details(const struct stats_sample *sample, struct string_map *fields)
+{
+    const struct cgroup_usage *usage = &sample->usage;
+    bool is_running = sample->is_running;
+    bool has_cpu = is_running && usage->has_cpu;
+    bool has_throttling = is_running && usage->has_throttling;
+    bool has_memory = is_running && usage->has_memory;
+    bool has_pressure = is_running && sample->has_pressure;
+
+    set_known(fields, "CPUUser", has_cpu, format_seconds(usage->cpu_user_ns));
+    set_known(fields, "CPUSystem", has_cpu, format_seconds(usage->cpu_system_ns));
+    set_known(fields, "ThrottledTime", has_throttling, format_seconds(usage->throttled_ns));
+    set_known(fields, "ThrottledPeriods", has_throttling,
+              xasprintf("%llu / %llu", (unsigned long long)usage->throttled_periods,
+                        (unsigned long long)usage->periods));
+    set_known(fields, "MemAnon", has_memory, text_format_size_binary(usage->memory_anon_bytes));
+    set_known(fields, "MemFile", has_memory, text_format_size_binary(usage->memory_file_bytes));
+    set_known(fields, "MemKernel", is_running && usage->has_memory_kernel,
+              text_format_size_binary(usage->memory_kernel_bytes));
+    set_known(fields, "MemPeak", is_running && usage->has_memory_peak,
+              text_format_size_binary(usage->memory_peak_bytes));
+    set_known(fields, "MemSwap", is_running && usage->has_swap,
+              text_format_size_binary(usage->swap_bytes));
+    set_known(fields, "MemLimitHits", has_memory, format_number(usage->memory_limit_hits));
+    set_known(fields, "OOMKills", has_memory, format_number(usage->oom_kills));
+    set_known(fields, "PIDsPeak", is_running && usage->has_pids_peak,
+              format_number(usage->pids_peak));
+    set_known(fields, "PIDsLimit", is_running && usage->has_pids && usage->pids_limit != UINT64_MAX,
+              format_number(usage->pids_limit));
+    set_known(fields, "PressureCPU", has_pressure, format_pressure(&sample->cpu_pressure));
+    set_known(fields, "PressureMemory", has_pressure, format_pressure(&sample->memory_pressure));
+    set_known(fields, "PressureIO", has_pressure, format_pressure(&sample->io_pressure));
+}
+
 void stats_row_format(const struct stats_sample *before, const struct stats_sample *sample,
                       uint64_t memory_bytes, bool is_whole, struct string_map *fields)
 {
@@ -97,4 +176,5 @@ void stats_row_format(const struct stats_sample *before, const struct stats_samp
     string_map_set(fields, "NetIO", "0B / 0B");
     string_map_set(fields, "BlockIO", io);
     string_map_set(fields, "PIDs", pids);
+    add_details(sample, fields);
 }

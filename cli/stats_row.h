@@ -21,6 +21,9 @@ struct stats_sample {
     bool is_running;
     uint64_t taken_ns;
     struct cgroup_usage usage;
+    /* of 10 seconds; looked at only for formats that may show it, and where the kernel counts it */
+    bool has_pressure;
+    struct cgroup_pressure cpu_pressure, memory_pressure, io_pressure;
 };
 struct stats_samples {
     struct stats_sample *items;

@@ -299,6 +299,9 @@ int engine_changes(struct engine *engine, const char *id, change_function *funct
 
 int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
                  struct error *err);
+/** The same and more, pressure for one; release with cgroup_details_clear(). */
+int engine_details(struct engine *engine, const char *id, struct cgroup_details *ret_details,
+                   struct error *err);
 /** Processes as host pids. Caller frees. */
 int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
                 struct error *err);

@@ -418,6 +418,17 @@ int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret
     return r < 0 ? r : cgroup_usage(cgroup, ret_usage, err);
 }
 
+int engine_details(struct engine *engine, const char *id, struct cgroup_details *ret_details,
+                   struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    struct cgroup *cgroup;
+    int r;
+
+    r = open_cgroup(engine, id, &container, &cgroup, err);
+    return r < 0 ? r : cgroup_details(cgroup, ret_details, err);
+}
+
 int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
                 struct error *err)
 {

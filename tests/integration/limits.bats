@@ -83,6 +83,16 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     expect_text "MEM USAGE / LIMIT"
 }
 
+@test "stats --format tells what the table does not show" {
+    berth run -d --name busy -m 64m --cpus 0.2 --pids-limit 50 busybox sh -c 'while :; do :; done' > /dev/null
+    run -0 berth stats --no-stream --format '{{.CPUUser}} {{.ThrottledTime}} {{.MemAnon}} {{.MemPeak}} {{.PIDsLimit}} {{.OOMKills}}' busy
+    [[ "$output" =~ ^[0-9.]+s\ [0-9.]+s\ [0-9.]+[KM]?i?B\ ([0-9.]+[KM]iB|-)\ 50\ 0$ ]]
+    [[ "$output" != *" 0.00s "* ]]
+    run -0 berth stats --no-stream --format json busy
+    [ "$(jq -r '.ThrottledPeriods | split(" / ") | map(tonumber) | .[0] > 0 and .[0] <= .[1]' <<< "$output")" = true ]
+    [[ "$(jq -r .PressureCPU <<< "$output")" =~ ^([0-9.]+%\ /\ [0-9.]+%|-)$ ]]
+}
+
 # The disk that holds the images: its name and its MAJOR:MINOR.
 disk_name() { basename "$(findmnt -no SOURCE -T "$BERTH_DATA")"; }
 disk() { lsblk -dno MAJ:MIN "/dev/$(disk_name)" | tr -d ' '; }

@@ -179,6 +179,69 @@ static void use_of_the_cpu_is_the_difference_of_two_looks(void **state)
     assert_string_equal(string_map_get(&fields, "PIDs"), "2");
 }
 
+static void what_docker_does_not_show_is_there_by_name(void **state)
+{
+    AUTO_CLEAR(string_map) struct string_map fields = { 0 };
+    const struct stats_sample sample = {
+        .id = (char *)"0123456789abcdef",
+        .name = (char *)"web",
+        .is_running = true,
+        .usage = { .has_cpu = true,
+                   .cpu_user_ns = 1500000000,
+                   .cpu_system_ns = 20000000,
+                   .has_throttling = true,
+                   .throttled_ns = 2500000000,
+                   .throttled_periods = 3,
+                   .periods = 10,
+                   .has_memory = true,
+                   .memory_anon_bytes = 2 << 20,
+                   .memory_file_bytes = 1 << 20,
+                   .oom_kills = 1,
+                   .memory_limit_hits = 4,
+                   .has_memory_peak = true,
+                   .memory_peak_bytes = 5 << 20,
+                   .has_pids = true,
+                   .pids = 2,
+                   .pids_limit = 20,
+                   .has_pids_peak = true,
+                   .pids_peak = 7 },
+        .has_pressure = true,
+        .cpu_pressure = { .some = { .avg10 = 12.5 }, .full = { .avg10 = 1.25 } },
+    };
+    static const struct {
+        const char *field, *value;
+    } rows[] = {
+        { "CPUUser", "1.50s" },
+        { "CPUSystem", "0.02s" },
+        { "ThrottledTime", "2.50s" },
+        { "ThrottledPeriods", "3 / 10" },
+        { "MemAnon", "2MiB" },
+        { "MemFile", "1MiB" },
+        { "MemKernel", "-" },
+        { "MemPeak", "5MiB" },
+        { "MemSwap", "-" },
+        { "MemLimitHits", "4" },
+        { "OOMKills", "1" },
+        { "PIDsPeak", "7" },
+        { "PIDsLimit", "20" },
+        { "PressureCPU", "12.50% / 1.25%" },
+        { "PressureMemory", "0.00% / 0.00%" },
+        { "PressureIO", "0.00% / 0.00%" },
+    };
+
+    (void)state;
+    stats_row_format(NULL, &sample, 1 << 30, false, &fields);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *value = string_map_get(&fields, rows[i].field);
+
+        if (!text_equal(value, rows[i].value))
+            fail_msg("%s: '%s'", rows[i].field, value != NULL ? value : "nothing");
+    }
+    for (const struct listing_column *column = stats_columns; column->field != NULL; column++)
+        if (string_map_get(&fields, column->field) == NULL)
+            fail_msg("no field %s", column->field);
+}
+
 static void a_container_that_ended_shows_zeros(void **state)
 {
     AUTO_CLEAR(string_map) struct string_map fields = { 0 };
@@ -227,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_process_may_be_called_anything),
         cmocka_unit_test(a_cut_process_is_refused),
         cmocka_unit_test(use_of_the_cpu_is_the_difference_of_two_looks),
+        cmocka_unit_test(what_docker_does_not_show_is_there_by_name),
         cmocka_unit_test(a_container_that_ended_shows_zeros),
         cmocka_unit_test(unknown_filters_are_named),
     };
