@@ -191,6 +191,8 @@ PY
 @test "export writes the whole root, the same bytes running and stopped, to a file or a pipe" {
     berth run -d --name cc -v /vol --tmpfs /tmpfs busybox sh -c "echo x > /vol/hidden; echo x > /tmpfs/hidden; $changes; exec sleep 100"
     wait_until 5 berth exec cc grep -q sleep /proc/1/comm
+    # Of link counts an overlay shows what is hidden as well.
+    berth exec cc sh -c "${listing/ %h/}" | grep -a -v -e '^./vol' -e '^./tmpfs' > container
     berth export -o running.tar cc
     berth stop -t 0 cc > /dev/null
     berth export cc | cmp - running.tar
@@ -210,11 +212,11 @@ PY
     [ "$(readlink root/link)" = /nowhere ]
     [ "$(stat -c %h root/new)" = 2 ]
     berth import running.tar flat > /dev/null
-    berth run --rm flat sh -c "$listing" > flat
-    berth start cc
-    wait_until 5 berth exec cc grep -q sleep /proc/1/comm
-    berth exec cc sh -c "$listing" | grep -v -e '^./vol' -e '^./tmpfs' > container
-    diff <(grep -v -e '^./vol' -e '^./tmpfs' flat) container
+    berth run --rm flat sh -c "${listing/ %h/}" | grep -a -v -e '^./vol' -e '^./tmpfs' > flat
+    diff --text flat container > difference || {
+        head difference
+        false
+    }
 }
 
 @test "export of a container with a user namespace has the container's ids" {
