@@ -36,6 +36,15 @@ static const struct option exec_options[] = {
     { 0 },
 };
 
+static const struct option history_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "human", 'H', OPTION_FLAG, NULL, "Show sizes and dates for people (default true)", NULL },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids and commands", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print ids only", NULL },
+    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
+    { 0 },
+};
+
 static const struct option images_options[] = {
     { "all", 'a', OPTION_FLAG, NULL, "Accepted; every image is shown", NULL },
     { "digests", 0, OPTION_FLAG, NULL, "Show digests", NULL },
@@ -521,6 +530,34 @@ const struct command berth_commands[] = {
         .options = image_load_options,
         .max_words = 0,
         .handler = command_image_program,
+        .section = IMAGES,
+    },
+    {
+        .name = "save",
+        .alias = "image save",
+        .usage = IMAGE_SAVE_USAGE,
+        .help = IMAGE_SAVE_HELP,
+        .description = IMAGE_SAVE_DESCRIPTION,
+        .examples = IMAGE_SAVE_EXAMPLES,
+        .options = image_save_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_image_program,
+        .words_completion = "image",
+        .section = IMAGES,
+    },
+    {
+        .name = "history",
+        .alias = "image history",
+        .usage = "[OPTIONS] IMAGE",
+        .help = "Show how an image came to be",
+        .examples = "berth history debian\n"
+                    "berth history --no-trunc --format '{{.Size}} {{.CreatedBy}}' mine\n",
+        .options = history_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_history,
+        .words_completion = "image",
         .section = IMAGES,
     },
     {

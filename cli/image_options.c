@@ -30,6 +30,14 @@ const struct option image_import_options[] = {
     { 0 },
 };
 
+const struct option image_save_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT",
+      "docker (default; every docker, podman and skopeo reads it) or oci", "docker|oci" },
+    { "output", 'o', OPTION_TEXT, "FILE", "Where to write it; default: standard output", "file" },
+    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
+    { 0 },
+};
+
 const struct option image_make_options[] = {
     { "tag", 't', OPTION_LIST, "NAME[:TAG]", "Name of the image; may be repeated", "none" },
     { "suite", 0, OPTION_TEXT, "SUITE",

@@ -10,6 +10,7 @@ extern const struct option image_commit_options[];
 extern const struct option image_export_options[];
 extern const struct option image_load_options[];
 extern const struct option image_import_options[];
+extern const struct option image_save_options[];
 extern const struct option image_make_options[];
 
 #define IMAGE_COMMIT_USAGE "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]"
@@ -49,6 +50,16 @@ extern const struct option image_make_options[];
 #define IMAGE_IMPORT_EXAMPLES                                                                      \
     "berth import root.tar.gz mine:1      # from a file\n"                                         \
     "tar -C root -c . | berth import -c 'CMD [\"sh\"]' - mine"
+
+#define IMAGE_SAVE_USAGE "[OPTIONS] IMAGE [IMAGE...]"
+#define IMAGE_SAVE_HELP  "Write images as an archive"
+#define IMAGE_SAVE_DESCRIPTION                                                                     \
+    "An OCI layout in a tar, with docker's manifest.json unless --format is oci. Digests stay as " \
+    "they are, all bytes are verified, and the same images give the same archive everywhere. A "   \
+    "file that --output names is replaced when the archive is complete."
+#define IMAGE_SAVE_EXAMPLES                                                                        \
+    "berth save -o images.tar busybox debian:bookworm\n"                                           \
+    "berth save busybox | ssh other berth load"
 
 #define IMAGE_MAKE_USAGE "[OPTIONS] busybox|debian"
 #define IMAGE_MAKE_HELP  "Make a base image from this machine's packages, without a registry"

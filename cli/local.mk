@@ -8,6 +8,7 @@ libcli_a_SOURCES = \
 	cli/berth_context.c \
 	cli/commands_cgroup.c \
 	cli/commands_files.c \
+	cli/commands_history.c \
 	cli/commands_image.c \
 	cli/commands_life.c \
 	cli/commands_look.c \

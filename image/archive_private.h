@@ -10,6 +10,12 @@
 int layout_read(struct image_store *store, struct spool *spool, struct image_archive *ret_archive,
                 struct error *err);
 
+#define ANNOTATION_REF_NAME   "org.opencontainers.image.ref.name"
+#define ANNOTATION_IMAGE_NAME "io.containerd.image.name" /* docker's full name */
+
+/** "blobs/sha256/<hex>". Caller frees. */
+char *layout_blob_name(const struct digest *digest);
+
 /** What `docker save` writes: manifest.json, configs, layers. */
 int docker_archive_read(struct image_store *store, struct spool *spool,
                         struct image_archive *ret_archive, struct error *err);

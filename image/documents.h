@@ -49,6 +49,9 @@ void document_clear(struct document *document);
 char *manifest_encode(const struct image_descriptor *config,
                       const struct image_descriptors *layers);
 
+/** An index of manifests. Caller frees. */
+char *index_encode(const struct image_descriptors *manifests);
+
 /** Decodes an image's config. */
 int image_config_decode(const char *json, size_t length, struct image_config *ret_config,
                         struct error *err);
@@ -74,6 +77,8 @@ struct docker_images {
 };
 int docker_images_decode(const char *json, size_t length, struct docker_images *ret_images,
                          struct error *err);
+/** The other direction. Caller frees. */
+char *docker_images_encode(const struct docker_images *images);
 void docker_images_clear(struct docker_images *images);
 
 /* images/<digest>: what listing needs without reading manifests. */

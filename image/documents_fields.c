@@ -334,6 +334,29 @@ char *manifest_encode(const struct image_descriptor *config, const struct image_
     return encode_text(&manifest_object, &text, ENCODE_COMPACT);
 }
 
+static const struct field index_fields[] = {
+    FIELD_OF(struct document_text, schema_version, "schemaVersion", FIELD_U32, 0),
+    FIELD_OF(struct document_text, media_type, "mediaType", FIELD_STRING, 0),
+    FIELD_OBJECT(struct document_text, manifests, "manifests", FIELD_STRUCT,
+                 &plain_descriptor_object, FIELD_ARRAY | FIELD_KEEP_EMPTY),
+    { 0 },
+};
+static const struct object index_object = { index_fields, sizeof(struct document_text), 0 };
+
+char *index_encode(const struct image_descriptors *manifests)
+{
+    auto_free struct descriptor_text *texts = xcalloc(manifests->count + 1, sizeof(*texts));
+    struct document_text text = { .schema_version = 2 };
+    auto_free char *media_type = xstrdup(MEDIA_OCI_INDEX);
+
+    for (size_t i = 0; i < manifests->count; i++)
+        texts[i] = view_descriptor(&manifests->items[i]);
+    text.media_type = media_type;
+    text.manifests.items = texts;
+    text.manifests.count = manifests->count;
+    return encode_text(&index_object, &text, ENCODE_COMPACT);
+}
+
 /* --- config ----------------------------------------------------------------------------------- */
 
 static const struct field healthcheck_fields[] = {
@@ -629,6 +652,15 @@ int docker_images_decode(const char *json, size_t length, struct docker_images *
     }
     *ret_images = wrapper.images;
     return 0;
+}
+
+char *docker_images_encode(const struct docker_images *images)
+{
+    const struct docker_wrapper wrapper = { *images };
+    auto_free char *json = encode_text(&docker_wrapper_object, &wrapper, ENCODE_COMPACT);
+    const char *list = strchr(json, '[');
+
+    return list == NULL ? xstrdup("[]") : xstrndup(list, strlen(list) - 1);
 }
 
 void docker_images_clear(struct docker_images *images)

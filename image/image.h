@@ -239,6 +239,20 @@ void image_archive_clear(struct image_archive *archive);
 int image_archive_read(struct image_store *store, int fd, bool is_directory,
                        struct image_archive *ret_archive, struct error *err);
 
+/** Adds an image to what image_archive_write() shall write: by name, which is saved with it, or id.
+ */
+int image_archive_add(struct image_store *store, const char *text, struct image_archive *archive,
+                      struct error *err);
+
+enum archive_format { ARCHIVE_DOCKER /* an OCI layout with docker's manifest.json */, ARCHIVE_OCI };
+/**
+ * Writes images of the store as a tar, each blob verified. The same images give the same bytes.
+ *
+ * -EBADMSG: a blob is damaged.
+ */
+int image_archive_write(struct image_store *store, const struct image_archive *archive,
+                        enum archive_format format, int fd, struct error *err);
+
 /**
  * Builds an image of layer blobs that are in the store: writes its config and its manifest.
  *

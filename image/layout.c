@@ -17,16 +17,13 @@
 #define INDEX_DEPTH_MAX     4
 #define INDEX_DOCUMENTS_MAX 1000 /* read in all: an index's entries may be indexes again */
 
-#define ANNOTATION_REF_NAME   "org.opencontainers.image.ref.name"
-#define ANNOTATION_IMAGE_NAME "io.containerd.image.name" /* docker's full name */
-
 struct layout {
     struct image_store *store;
     struct spool *spool;
     size_t documents;
 };
 
-static char *blob_name(const struct digest *digest)
+char *layout_blob_name(const struct digest *digest)
 {
     return xasprintf("blobs/%s/%s", digest_algorithm(digest), digest_hex(digest));
 }
@@ -34,7 +31,7 @@ static char *blob_name(const struct digest *digest)
 static int read_document(struct layout *layout, const struct image_descriptor *descriptor,
                          char **ret_text, size_t *ret_length, struct error *err)
 {
-    auto_free char *name = blob_name(&descriptor->digest);
+    auto_free char *name = layout_blob_name(&descriptor->digest);
     auto_free char *text = NULL;
     struct digest digest;
     size_t length;
@@ -115,7 +112,7 @@ static int resolve(struct layout *layout, const struct image_descriptor *descrip
 static int take_blob(struct layout *layout, const struct image_descriptor *descriptor,
                      struct error *err)
 {
-    auto_free char *name = blob_name(&descriptor->digest);
+    auto_free char *name = layout_blob_name(&descriptor->digest);
 
     return spool_take(layout->spool, name, &descriptor->digest, descriptor->size, NULL, NULL, err);
 }
@@ -184,7 +181,7 @@ static void name_from_docker(struct layout *layout, struct image_archive_item *i
                              const struct digest *config)
 {
     struct docker_images images = { 0 };
-    auto_free char *config_name = blob_name(config);
+    auto_free char *config_name = layout_blob_name(config);
     auto_free char *text = NULL;
     size_t length;
 

@@ -29,6 +29,7 @@ libimage_a_SOURCES = \
 	image/names.c \
 	image/platform.c image/platform.h \
 	image/reference.c \
+	image/save.c \
 	image/spool.c image/spool.h \
 	image/toml.c image/toml.h
 

@@ -241,3 +241,92 @@ PY
     run -1 berth export nowhere
     expect_text "export: No such container: nowhere"
 }
+
+# --- save, history ---
+
+# Names, kinds, modes, owners, links, times and targets below a directory.
+tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' | sed 's/\(.* d .*\) [0-9]* $/\1/' | sort); }
+
+@test "an archive is the same bytes each time, in another store too, and keeps all digests" {
+    berth run --name one busybox sh -c "$changes"
+    berth commit one mine:1 > /dev/null
+    berth tag mine:1 mine:again
+    berth save -o first.tar busybox mine:1 mine:again
+    berth save mine:again mine:1 busybox | cmp - first.tar
+    berth images --no-trunc --digests --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}' | sort > before
+    other() { BERTH_DATA=$PWD/other BERTH_RUN=$PWD/other-run "$@"; }
+    run -0 other berth load -q -i first.tar
+    [ "$(sort <<< "$output")" = "$(printf 'Loaded image: %s\n' busybox:latest mine:1 mine:again)" ]
+    other berth images --no-trunc --digests --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}' | sort | diff before -
+    other berth save mine:1 busybox mine:again | cmp - first.tar
+    for format in oci docker; do
+        other berth save --format $format "$(other berth images -q mine:1)" > $format.tar
+        run -0 other berth load -q -i $format.tar
+        expect_text "Loaded image ID: $(other id_of mine:1)"
+    done
+}
+
+@test "podman and skopeo read archives, and unpack the same trees" {
+    command -v podman > /dev/null || skip "podman is not installed"
+    podman() { command podman --root "$PWD/store" --runroot "$PWD/storerun" --storage-driver vfs "$@"; }
+    berth run --name one busybox sh -c "$changes"
+    berth commit one mine:1 > /dev/null
+    berth create --name two mine:1 true
+    mkdir ours
+    berth export two | tar --warning=no-unknown-keyword -C ours -xpf -
+    # Links within one layer only: podman's vfs copies.
+    tree ours | sed 's/ [0-9]* \([0-9.]* [0-9]*\)/ \1/' > ours.tree
+    for format in docker oci; do
+        berth save --format $format -o $format.tar mine:1
+        run -0 podman load -q -i $format.tar
+        expect_text "Loaded image: docker.io/library/mine:1"
+        [ "sha256:$(podman inspect --format '{{.Id}}' mine:1)" = "$(id_of mine:1)" ]
+        theirs=$(podman image mount mine:1)
+        tree "$theirs" | sed 's/ [0-9]* \([0-9.]* [0-9]*\)/ \1/' > theirs.tree
+        podman image unmount -a > /dev/null
+        diff --text ours.tree theirs.tree > difference || {
+            head -20 difference
+            false
+        }
+        podman rmi -af > /dev/null
+    done
+    [ "$(skopeo inspect --format '{{.Digest}}' oci-archive:oci.tar)" = "$(berth images --digests --format '{{.Digest}}' mine:1)" ]
+    skopeo copy -q docker-archive:docker.tar:mine:1 dir:copy
+    skopeo copy -q oci-archive:oci.tar oci-archive:again.tar:localhost/mine:2
+    run -0 berth load -q -i again.tar
+    [ "$(berth run --rm localhost/mine:2 sh -c 'read x < /usr/bin/z; echo $x')" = y ]
+}
+
+@test "save verifies what it writes, and names what is wrong" {
+    berth run --name one busybox sh -c 'echo x > /f'
+    berth commit one mine:1 > /dev/null
+    run -1 berth save nowhere
+    expect_text "save: no image 'nowhere'"
+    run -1 berth save --format tar mine:1
+    expect_text "save: --format 'tar': give docker or oci"
+    blob=$(berth save mine:1 | tar -xO manifest.json | jq -r '.[0].Layers[1]')
+    cp "$BERTH_DATA/$blob" kept
+    truncate -s -1 "$BERTH_DATA/$blob"
+    printf x >> "$BERTH_DATA/$blob"
+    echo before > out.tar
+    run -1 berth save -o out.tar mine:1
+    expect_text "is damaged"
+    [ "$(cat out.tar)" = before ]
+    cp kept "$BERTH_DATA/$blob"
+    berth save -o out.tar mine:1
+    [ "$(ls)" = $'kept\nout.tar' ]
+}
+
+@test "history shows each layer with what made it, newest first" {
+    berth run --name one busybox sh -c 'head -c 5000 /dev/zero > /f'
+    berth commit -m 'a file' one mine:1 > /dev/null
+    run -0 berth history mine:1
+    [[ "${lines[0]}" =~ ^IMAGE\ +CREATED\ +CREATED\ BY\ +SIZE\ +COMMENT$ ]]
+    [[ "${lines[1]}" =~ ^[0-9a-f]{12}\ .*ago\ +sh\ -c\ head\ -c\ 5000\ /dev/zero\ \>\ /f\ +5kB\ +a\ file$ ]]
+    [[ "${lines[2]}" =~ ^\<missing\>\ .*berth\ image\ make\ busybox ]]
+    [ ${#lines[@]} = 3 ]
+    [ "$(berth history -q --no-trunc mine:1)" = "$(id_of mine:1)"$'\n<missing>' ]
+    [ "$(berth history -H=false --format '{{.Size}}' mine:1 | head -1)" = 5000 ]
+    run -1 berth history nowhere
+    expect_text "No such image: nowhere"
+}
