@@ -63,6 +63,15 @@ static int check_new(struct engine *engine, const char *name, struct error *err)
     return 0;
 }
 
+/* The name that was typed, with the lock on all groups. */
+static int lock_name(struct engine *engine, const char *text, char **ret_name, int *ret_lock,
+                     struct error *err)
+{
+    int r = group_name_parse(text, ret_name, err);
+
+    return r < 0 ? r : groups_lock(engine, true, ret_lock, err);
+}
+
 int engine_group_create(struct engine *engine, const char *text, settings_change *change,
                         void *context, struct strings *ret_warnings, struct error *err)
 {
@@ -73,9 +82,7 @@ int engine_group_create(struct engine *engine, const char *text, settings_change
     auto_close int lock_fd = -1;
     int r;
 
-    r = group_name_parse(text, &group->name, err);
-    if (r == 0)
-        r = groups_lock(engine, true, &lock_fd, err);
+    r = lock_name(engine, text, &group->name, &lock_fd, err);
     if (r == 0)
         r = check_new(engine, group->name, err);
     if (r == 0)
@@ -126,9 +133,7 @@ int engine_group_update(struct engine *engine, const char *text, settings_change
     auto_close int lock_fd = -1;
     int r;
 
-    r = group_name_parse(text, &name, err);
-    if (r == 0)
-        r = groups_lock(engine, true, &lock_fd, err);
+    r = lock_name(engine, text, &name, &lock_fd, err);
     if (r == 0)
         r = group_read(engine, name, &group, err);
     if (r < 0)
@@ -187,15 +192,13 @@ int engine_group_remove(struct engine *engine, const char *text, struct error *e
     auto_close int lock_fd = -1;
     int r;
 
-    r = group_name_parse(text, &name, err);
-    if (r == 0)
-        r = groups_lock(engine, true, &lock_fd, err);
+    r = lock_name(engine, text, &name, &lock_fd, err);
     if (r == 0)
         r = group_read(engine, name, &group, err);
-    if (r == -ENOENT)
-        return error_set(err, ENOENT, "there is no cgroup '%s'", name);
     if (lock_fd < 0)
         return r;
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "there is no cgroup '%s'", name);
     /* A damaged record must not keep the group. */
     r = check_unused(engine, name, err);
     if (r == 0)

@@ -9,12 +9,10 @@ teardown() {
 }
 
 is_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ]; }
-# held ID V1-CONTROLLER V1-FILE V2-FILE: a file of a container's cgroup
-held() {
-    if is_v2; then cat "/sys/fs/cgroup/berth/$1/$4"; else cat "/sys/fs/cgroup/$2/berth/$1/$3"; fi
-}
-memory() { held "$1" memory memory.limit_in_bytes memory.max; }
-pids() { held "$1" pids pids.max pids.max; }
+# held ID V1-FILE V2-FILE: a file of a container's cgroup
+held() { GROUP=berth/$1 value "${@:2}"; }
+memory() { held "$1" memory.limit_in_bytes memory.max; }
+pids() { held "$1" pids.max pids.max; }
 
 @test "update changes a running container, and a restart keeps it" {
     id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 busybox sleep 60)
@@ -26,9 +24,9 @@ pids() { held "$1" pids pids.max pids.max; }
     berth restart -t 0 one > /dev/null
     [ "$(memory "$id") $(pids "$id")" = "134217728 40" ]
     if is_v2; then
-        [ "$(held "$id" cpu '' cpu.max)" = "100000 100000" ]
+        [ "$(held "$id" cpu.max)" = "100000 100000" ]
     else
-        [ "$(held "$id" cpu cpu.cfs_quota_us '')" = 100000 ]
+        [ "$(held "$id" cpu.cfs_quota_us)" = 100000 ]
     fi
 }
 
@@ -37,11 +35,11 @@ pids() { held "$1" pids pids.max pids.max; }
     free() {
         [ "$(pids "$id")" = max ]
         if is_v2; then
-            [ "$(memory "$id") $(held "$id" cpu '' cpu.weight)" = "max 100" ]
-            [[ "$(held "$id" cpu '' cpu.max)" == "max "* ]]
+            [ "$(memory "$id") $(held "$id" cpu.weight)" = "max 100" ]
+            [[ "$(held "$id" cpu.max)" == "max "* ]]
         else
             [ "$(memory "$id")" -gt 9000000000000000000 ]
-            [ "$(held "$id" cpu cpu.cfs_quota_us '') $(held "$id" cpu cpu.shares '')" = "-1 1024" ]
+            [ "$(held "$id" cpu.cfs_quota_us) $(held "$id" cpu.shares)" = "-1 1024" ]
         fi
     }
     berth update -m 0 --pids-limit -1 --cpus 0 -c 0 one
