@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "cli/pull_missing.h"
 #include "cli/run_options.h"
 
 /* Commands that connect the user with a program in a container: run, create, start, attach, exec.
@@ -89,6 +90,42 @@ static int explain_missing(struct run *run, int r, struct error *err)
                          : "");
 }
 
+/* Pulls the image and goes on with the name that it has here now. */
+static int pull(struct run *run, const struct arguments *arguments, struct error *err)
+{
+    char *name = NULL;
+    int r = pull_image(run->berth, arguments, run->settings->image, &name, err);
+
+    if (r < 0)
+        return r;
+    free(run->settings->image);
+    run->settings->image = name;
+    return 0;
+}
+
+/* Makes the container, after a pull where one is wanted. An image that is here costs no look at
+ * anything else. */
+static int create(struct run *run, const struct arguments *arguments, struct strings *warnings,
+                  struct error *err)
+{
+    enum pull_policy policy = pull_policy(arguments);
+    AUTO(image) struct image *image = NULL;
+    int r = 0;
+
+    if (policy == PULL_ALWAYS)
+        r = pull(run, arguments, err);
+    if (r == 0)
+        r = engine_create(run->engine, run->settings, &run->id, warnings, err);
+    if (r != -ENOENT || policy != PULL_MISSING ||
+        berth_find_image(run->berth, run->settings->image, &image, NULL) != -ENOENT)
+        return r;
+    if (!arguments_flag(arguments, "quiet"))
+        (void)fprintf(stderr, "Unable to find image '%s' locally\n", run->settings->image);
+    if (pull(run, arguments, err) < 0)
+        return r; /* it has said why, and the image is still missing */
+    return engine_create(run->engine, run->settings, &run->id, warnings, err);
+}
+
 static int run_create(struct run *run, const struct arguments *arguments, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
@@ -110,7 +147,7 @@ static int run_create(struct run *run, const struct arguments *arguments, struct
     r = open_cidfile(run, err);
     if (r < 0)
         return r;
-    r = engine_create(run->engine, run->settings, &run->id, &warnings, err);
+    r = create(run, arguments, &warnings, err);
     if (r == -ENOENT)
         return explain_missing(run, r, err);
     if (r < 0)

@@ -96,6 +96,34 @@ static int pull_name(struct image_program *program, const struct registries *reg
     return 0;
 }
 
+/* 1: with --policy missing, one of the names is here; it is printed. */
+static int skips_pull(struct image_program *program, const char *policy,
+                      const struct strings *names, struct error *err)
+{
+    struct engine *engine;
+    int r;
+
+    if (policy == NULL || strcmp(policy, "always") == 0)
+        return 0;
+    if (strcmp(policy, "missing") != 0)
+        return error_set(err, EINVAL, "--policy '%s': give always or missing", policy);
+    r = image_program_engine(program, &engine, err);
+    for (size_t i = 0; r == 0 && i < names->count; i++) {
+        AUTO(image) struct image *image = NULL;
+        AUTO(reference) struct reference *reference = NULL;
+        auto_free char *name = NULL;
+
+        if (reference_parse(names->items[i], &reference, NULL) < 0)
+            continue;
+        name = reference_format(reference);
+        if (image_find(engine_images(engine), name, &image, NULL) == 0) {
+            (void)printf("%s\n", name);
+            return 1;
+        }
+    }
+    return r;
+}
+
 static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
 {
     struct pull_options options = { .platform = arguments_text(arguments, "platform"),
@@ -108,6 +136,9 @@ static int pull(struct image_program *program, const struct arguments *arguments
     if (r < 0)
         return r;
     registries_names(registries, arguments->words[0], &names);
+    r = skips_pull(program, arguments_text(arguments, "policy"), &names, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
     for (size_t i = 0; i < names.count; i++) {
         struct error reason = { 0 };
 

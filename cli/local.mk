@@ -28,6 +28,7 @@ libcli_a_SOURCES = \
 	cli/mount_option.c cli/mount_option.h \
 	cli/options.c cli/options.h \
 	cli/ps_filter.c cli/ps_filter.h \
+	cli/pull_missing.c cli/pull_missing.h \
 	cli/registry_options.c cli/registry_options.h \
 	cli/run_options.c cli/run_options.h \
 	cli/run_values.c cli/run_values.h \

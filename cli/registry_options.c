@@ -3,6 +3,8 @@
 const struct option image_pull_options[] = {
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     { "platform", 0, OPTION_TEXT, "PLATFORM", "As linux/arm64; default: this machine's", "none" },
+    { "policy", 0, OPTION_TEXT, "WHEN", "always (default), or missing: only what is not here",
+      "always|missing" },
     TLS_VERIFY_OPTION,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; there is no content trust", NULL },
     { 0 },

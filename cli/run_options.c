@@ -105,16 +105,16 @@ const struct option container_options[] = {
     { "pid", 0, OPTION_TEXT, "MODE", "PID namespace: private, host, container:NAME",
       "private|host" },
     LIMIT_PIDS_LIMIT,
-    { "platform", 0, OPTION_TEXT, "OS/ARCH", "Accepted; images are of this machine's platform",
+    { "platform", 0, OPTION_TEXT, "OS/ARCH", "Of an image that is pulled; default: this machine's",
       "none" },
     { "privileged", 0, OPTION_FLAG, NULL, "Give all capabilities and devices", NULL },
     { "publish", 'p', OPTION_REFUSED, NULL, "publishing ports is not there yet: use --network host",
       NULL },
     { "publish-all", 'P', OPTION_REFUSED, NULL,
       "publishing ports is not there yet: use --network host", NULL },
-    { "pull", 0, OPTION_TEXT, "WHEN", "Accepted: missing or never; `berth load` brings images",
-      "missing|never" },
-    { "quiet", 'q', OPTION_FLAG, NULL, "Accepted; nothing is pulled", NULL },
+    { "pull", 0, OPTION_TEXT, "WHEN", "Pull the image: missing (default), always or never",
+      "missing|always|never" },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Say nothing of a pull", NULL },
     { "read-only", 0, OPTION_FLAG, NULL, "Mount the root read-only", NULL },
     { "restart", 0, OPTION_TEXT, "POLICY", "no, on-failure[:N], always or unless-stopped",
       "no|on-failure|always|unless-stopped" },
@@ -387,11 +387,10 @@ static int check_accepted(const struct arguments *arguments, struct error *err)
 {
     const char *pull = arguments_text(arguments, "pull");
 
-    if (pull == NULL || strcmp(pull, "missing") == 0 || strcmp(pull, "never") == 0)
+    if (pull == NULL || strcmp(pull, "missing") == 0 || strcmp(pull, "never") == 0 ||
+        strcmp(pull, "always") == 0)
         return 0;
-    if (strcmp(pull, "always") == 0)
-        return error_set(err, EOPNOTSUPP, "--pull always: pulling images is not there yet");
-    return error_set(err, EINVAL, "--pull '%s': give missing or never", pull);
+    return error_set(err, EINVAL, "--pull '%s': give missing, always or never", pull);
 }
 
 static int parse_all(const struct arguments *arguments, struct settings *settings,

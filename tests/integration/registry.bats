@@ -10,7 +10,7 @@ setup_file() {
     export HOME=$BATS_FILE_TMPDIR/home XDG_RUNTIME_DIR=$BATS_FILE_TMPDIR/runtime
     mkdir -p "$BERTH_DATA" "$BERTH_RUN" "$HOME" "$XDG_RUNTIME_DIR"
     chmod 755 "$BATS_FILE_TMPDIR"
-    unset REGISTRY_AUTH_FILE DOCKER_CONFIG http_proxy https_proxy HTTPS_PROXY ALL_PROXY
+    unset REGISTRY_AUTH_FILE DOCKER_CONFIG
     REGISTRY=localhost:$(free_port)
     export REGISTRY
     cat > "$BATS_FILE_TMPDIR/registry.yml" << END
@@ -136,6 +136,28 @@ $REGISTRY/first:1" ]
     run -1 berth pull "$REGISTRY/UPPER"
     expect_text "must be lower case"
     [ -z "$(store)" ]
+}
+
+@test "run and create pull what is missing, always or never" {
+    digest=$(put ran:1 "[busybox(), tar([file('v', 'one')])]")
+    run -125 berth run --rm --pull never "$REGISTRY/ran:1" cat /v
+    [ "$output" = "berth: No such image: $REGISTRY/ran:1; \`berth images\` lists those that are here" ]
+    run -0 --separate-stderr berth run --rm "$REGISTRY/ran:1" cat /v
+    [ "$output" = one ]
+    [ "$stderr" = "Unable to find image '$REGISTRY/ran:1' locally
+Digest: $digest
+Status: Downloaded newer image for $REGISTRY/ran:1" ]
+    put ran:1 "[busybox(), tar([file('v', 'two')])]"
+    run -0 --separate-stderr berth run --rm "$REGISTRY/ran:1" cat /v
+    [ "$output$stderr" = one ]
+    run -0 --separate-stderr berth run --rm --pull always -q "$REGISTRY/ran:1" cat /v
+    [ "$output$stderr" = two ]
+    run -1 berth create "$REGISTRY/ran:none" true
+    expect_text "berth: pull: $REGISTRY/ran:none: $REGISTRY answers 404"
+    expect_text "berth: No such image: $REGISTRY/ran:none"
+    run -0 berth pull -q --policy missing "$REGISTRY/ran:1"
+    [ "$output" = "$REGISTRY/ran:1" ]
+    remove_images
 }
 
 # --- what goes wrong on the way ---

@@ -11,6 +11,8 @@ setup_suite() {
     berth image inspect busybox > /dev/null 2>&1 || berth image make busybox > /dev/null
     berth image inspect debian > /dev/null 2>&1 ||
         berth image make debian --suite bookworm --include python3-minimal > /dev/null
+    # No test asks a registry on the network for an image that is missing.
+    export https_proxy=http://localhost:1 no_proxy=localhost,127.0.0.1
 }
 
 teardown_suite() {

@@ -288,7 +288,7 @@ static void mistakes_are_named(void **state)
         { { "--add-host", "a" }, "--add-host 'a': give NAME:IP" },
         { { "--blkio-weight", "5" }, "--blkio-weight: '5' is not a number from 10 to 1000, or 0" },
         { { "--cpus", "1", "--cpu-quota=5" }, "--cpus cannot be used together with --cpu-quota" },
-        { { "--pull", "always" }, "--pull always: pulling images is not there yet" },
+        { { "--pull", "often" }, "--pull 'often': give missing, always or never" },
         { { "-m", "lots" }, NULL },
         { { "--pids-limit", "x" }, NULL },
     };
