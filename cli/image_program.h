@@ -27,6 +27,6 @@ int image_program_printed(void);
 
 command_handler command_image_commit, command_image_export, command_image_save;
 command_handler command_image_load, command_image_import, command_image_make;
-command_handler command_image_pull;
+command_handler command_image_pull, command_image_push;
 
 #endif

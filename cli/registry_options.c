@@ -10,6 +10,14 @@ const struct option image_pull_options[] = {
     { 0 },
 };
 
+const struct option image_push_options[] = {
+    { "all-tags", 'a', OPTION_FLAG, NULL, "All tags that the repository has here", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
+    TLS_VERIFY_OPTION,
+    { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; there is no content trust", NULL },
+    { 0 },
+};
+
 struct registry_options registry_options(const struct arguments *arguments)
 {
     struct registry_options options = { .tls = REGISTRY_TLS_CONFIGURED };

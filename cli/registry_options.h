@@ -16,7 +16,7 @@
 /** What --tls-verify says, or does not. */
 struct registry_options registry_options(const struct arguments *arguments);
 
-extern const struct option image_pull_options[];
+extern const struct option image_pull_options[], image_push_options[];
 
 #define IMAGE_PULL_USAGE "[OPTIONS] NAME[:TAG|@DIGEST]"
 #define IMAGE_PULL_HELP  "Download an image from a registry"
@@ -28,5 +28,14 @@ extern const struct option image_pull_options[];
     "berth pull alpine\n"                                                                          \
     "berth pull registry.example.org/team/app:1.2\n"                                               \
     "berth pull --tls-verify=false 192.168.1.5:5000/app"
+
+#define IMAGE_PUSH_USAGE "[OPTIONS] NAME[:TAG] [DESTINATION]"
+#define IMAGE_PUSH_HELP  "Upload an image to a registry"
+#define IMAGE_PUSH_DESCRIPTION                                                                     \
+    "Sends the layers that the registry has not got, or has it mount them from another "           \
+    "repository; then the manifest, as it is. DESTINATION is where to, when it is not NAME."
+#define IMAGE_PUSH_EXAMPLES                                                                        \
+    "berth push registry.example.org/team/app:1.2\n"                                               \
+    "berth push app registry.example.org/team/app:1.3"
 
 #endif

@@ -29,6 +29,7 @@ enum document_kind { DOCUMENT_INDEX, DOCUMENT_MANIFEST };
 /* An index (manifest list) or a manifest, whichever the bytes are. */
 struct document {
     enum document_kind kind;
+    char *media_type;                   /* as it says itself; NULL */
     struct image_descriptor config;     /* of a manifest */
     struct image_descriptors layers;    /* of a manifest, lowest first */
     struct image_descriptors manifests; /* of an index */

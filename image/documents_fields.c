@@ -275,6 +275,7 @@ int document_decode(const char *json, size_t length, const char *media_type,
         r = take_manifest(&text, &document, err);
     if (r < 0)
         return r;
+    document.media_type = take_ptr(&text.media_type);
     *ret_document = document;
     document = (struct document){ 0 };
     return 0;
@@ -282,6 +283,7 @@ int document_decode(const char *json, size_t length, const char *media_type,
 
 void document_clear(struct document *document)
 {
+    free(take_ptr(&document->media_type));
     image_descriptor_clear(&document->config);
     image_descriptors_clear(&document->layers);
     image_descriptors_clear(&document->manifests);

@@ -90,7 +90,8 @@ struct job {
     unsigned redirects, failures, denials;
     uint64_t wait_until_ms; /* between two attempts; 0: not waiting */
 
-    CURL *easy; /* NULL: not running */
+    CURL *easy;         /* NULL: not running */
+    const char *scheme; /* of the present attempt */
     struct curl_slist *headers;
     char curl_text[CURL_ERROR_SIZE];
     struct job_answer answer;
@@ -114,6 +115,7 @@ struct job {
     uint64_t sent;      /* the registry has so many bytes */
     uint64_t piece_end; /* of the present PATCH or PUT */
     uint64_t read_at;
+    uint64_t chunk_min; /* OCI-Chunk-Min-Length */
     bool was_mounted;
 };
 
@@ -127,6 +129,8 @@ void job_ended(struct job *job, CURLcode code);
 void job_finish(struct job *job, int r, const struct error *failure);
 /** Tries again later, or gives up. @err: what went wrong */
 void job_retry(struct job *job, int r, const struct error *failure);
+/** Goes on at another URL, which may be another host's: that one gets no credentials. */
+int job_move(struct job *job, const char *from, const char *to, struct error *err);
 void job_free(struct job *job);
 /** "HOST answers 404: MANIFEST_UNKNOWN: manifest unknown". */
 int job_refusal(struct job *job, struct error *err);
@@ -143,6 +147,8 @@ int upload_begin(struct job *job, struct error *err);
 void upload_prepare(struct job *job);
 /** An answer of the present step came that is no redirect, no 401, no 5xx. */
 void upload_answered(struct job *job);
+/** Chooses the step to go on with after an attempt that broke. */
+void upload_restart(struct job *job);
 
 /* --- the loop --------------------------------------------------------------------------------- */
 

@@ -265,9 +265,11 @@ void job_begin(struct job *job)
     secure(job);
     authorize(job);
     prepare_step(job);
-    own_url = xasprintf("%s://%s/%s", job->host->scheme, job->host->endpoint.host,
+    job->scheme = job->host->scheme;
+    own_url = xasprintf("%s://%s/%s", job->scheme, job->host->endpoint.host,
                         job->request.path != NULL ? job->request.path : "");
-    (void)curl_easy_setopt(job->easy, CURLOPT_URL, job->url != NULL ? job->url : own_url);
+    if (job->step != JOB_UPLOAD_FINISH)
+        (void)curl_easy_setopt(job->easy, CURLOPT_URL, job->url != NULL ? job->url : own_url);
     (void)curl_easy_setopt(job->easy, CURLOPT_HTTPHEADER, job->headers);
     fetcher_log(job->fetcher, "%u: %s", job->id, job->url != NULL ? job->url : own_url);
     (void)curl_multi_add_handle(job->fetcher->multi, job->easy);
@@ -412,6 +414,7 @@ void job_retry(struct job *job, int r, const struct error *failure)
         job->url = NULL;
         job->is_elsewhere = false;
     }
+    upload_restart(job);
     job->redirects = 0;
     job->wait_until_ms = fetcher_now_ms() + delay_ms;
 }
@@ -440,11 +443,15 @@ static bool is_passing(const struct job *job, CURLcode code)
     }
 }
 
-/* A registry without TLS answers a client's hello with an error, or not at all. */
+/* A registry without TLS answers a client's hello with an error, or not at all. Another job may
+ * have found that out meanwhile. */
 static bool may_be_plain(const struct job *job, CURLcode code)
 {
-    return job->host->endpoint.allows_http && !job->host->is_known && !job->is_elsewhere &&
-           job->step != JOB_TOKEN && strcmp(job->host->scheme, "https") == 0 &&
+    const struct fetcher_host *host = job->host;
+
+    return host->endpoint.allows_http && !job->is_elsewhere && job->step != JOB_TOKEN &&
+           strcmp(job->scheme, "https") == 0 &&
+           (!host->is_known || strcmp(host->scheme, "http") == 0) &&
            (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_COULDNT_CONNECT ||
             code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
 }
@@ -457,6 +464,7 @@ static void transport_failed(struct job *job, CURLcode code)
 
     if (may_be_plain(job, code)) {
         job->host->scheme = "http";
+        upload_restart(job);
         job_begin(job);
         return;
     }
@@ -497,14 +505,27 @@ static bool is_same_host(const char *one, const char *other, bool *ret_downgrade
     return is_same;
 }
 
+int job_move(struct job *job, const char *from, const char *to, struct error *err)
+{
+    bool is_downgrade;
+    char *url;
+
+    if (!is_same_host(from, to, &is_downgrade))
+        job->is_elsewhere = true; /* and stays so: what comes later was not asked of us */
+    if (is_downgrade)
+        return error_set(err, EACCES, "%s redirects to a host without TLS", address(job));
+    url = xstrdup(to);
+    free(job->url);
+    job->url = url;
+    return 0;
+}
+
 static void follow(struct job *job)
 {
     struct error failure = { 0 };
     const char *from = NULL;
     const char *to = NULL;
-    char *url;
-    bool is_downgrade;
-    int r = 0;
+    int r;
 
     (void)curl_easy_getinfo(job->easy, CURLINFO_EFFECTIVE_URL, &from);
     (void)curl_easy_getinfo(job->easy, CURLINFO_REDIRECT_URL, &to);
@@ -513,20 +534,12 @@ static void follow(struct job *job)
     else if (++job->redirects > REDIRECTS_MAX)
         r = error_set(&failure, ELOOP, "%s redirects more than %d times", address(job),
                       REDIRECTS_MAX);
-    if (r == 0) {
-        if (!is_same_host(from, to, &is_downgrade))
-            job->is_elsewhere = true; /* and stays so: what comes later was not asked of us */
-        if (is_downgrade)
-            r = error_set(&failure, EACCES, "%s redirects to a host without TLS", address(job));
-    }
-    if (r < 0) {
+    else
+        r = job_move(job, from, to, &failure);
+    if (r < 0)
         job_finish(job, r, &failure);
-        return;
-    }
-    url = xstrdup(to);
-    free(job->url);
-    job->url = url;
-    job_begin(job);
+    else
+        job_begin(job);
 }
 
 static int refuse(struct job *job, struct error *err)

@@ -14,6 +14,7 @@ libimage_a_SOURCES = \
 	image/http_headers.c image/http_headers.h \
 	image/partial_blob.c image/partial_blob.h \
 	image/pull.c image/registry.h \
+	image/push.c \
 	image/registry_files.c image/registry_files.h \
 	image/registry_plan.c image/registry_plan.h \
 	image/registry_session.c image/registry_session.h \
@@ -44,6 +45,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_options.c cli/image_options.h \
 	cli/image_output.c cli/image_output.h \
 	cli/image_pull.c \
+	cli/image_push.c \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson

@@ -80,4 +80,34 @@ bool image_is_named(struct image_store *store, const struct reference *reference
 int image_name_pulled(struct image_store *store, const struct reference *reference,
                       const struct pulled *pulled, struct error *err);
 
+/* --- push ------------------------------------------------------------------------------------- */
+
+enum push_step { PUSH_SENDS, PUSH_DONE, PUSH_EXISTED, PUSH_MOUNTED };
+
+struct push_layer {
+    const struct image_descriptor *descriptor;
+    size_t index, count; /* lowest is 0 */
+    enum push_step step;
+    uint64_t bytes;         /* that the registry has */
+    const char *mount_from; /* MOUNTED: the other repository */
+};
+
+struct push_options {
+    struct registry_options registry;
+    /** May be NULL. */
+    void (*layer)(void *context, const struct push_layer *layer);
+    void *context;
+};
+
+/**
+ * Sends an image: its layers and config where the registry has not got them, then its manifest,
+ * byte by byte as it is in the store.
+ *
+ * @destination  repository and tag; without a tag it is only known by its digest there
+ * @ret_size     bytes of the manifest
+ */
+int image_push(struct image_store *store, const struct registries *registries,
+               const struct digest *manifest_digest, const struct reference *destination,
+               const struct push_options *options, uint64_t *ret_size, struct error *err);
+
 #endif

@@ -307,6 +307,67 @@ END
     expect_text "names a token server without TLS: 'ftp://localhost/token'"
 }
 
+# --- push ---
+
+# An image in the store: here NAME LAYERS
+here() {
+    python3 -c "from oci_image import *; l = Layout(); l.image('$1', $2, form='gzip'); l.write('here.tar')"
+    berth load -q -i here.tar > /dev/null
+}
+
+@test "an image is pushed, byte by byte as it is, and read by others" {
+    here "$REGISTRY/sent:1" "[busybox(), $NOISE]"
+    run -0 --separate-stderr berth push "$REGISTRY/sent:1"
+    [ "${lines[0]}" = "The push refers to repository [$REGISTRY/sent]" ]
+    [[ "${lines[1]} ${lines[2]}" =~ ^[0-9a-f]{12}:\ Pushed\ [0-9a-f]{12}:\ Pushed$ ]]
+    digest=$(berth images --digests --format '{{.Digest}}' "$REGISTRY/sent")
+    [[ "${lines[3]}" =~ ^1:\ digest:\ $digest\ size:\ [0-9]+$ ]]
+    [ -z "$stderr" ]
+    [ "$(skopeo inspect --tls-verify=false "docker://$REGISTRY/sent:1" --format '{{.Digest}}')" = "$digest" ]
+    skopeo copy -q --insecure-policy --src-tls-verify=false "docker://$REGISTRY/sent:1" dir:copied
+    # Once more: all of it is there. Under another name: mounted, without a byte.
+    run -0 berth push "$REGISTRY/sent:1"
+    [ "$(grep -c ': Layer already exists$' <<< "$output")" = 2 ]
+    berth pull -q "$REGISTRY/sent:1"
+    run -0 berth push "$REGISTRY/sent:1" "$REGISTRY/team/other:2"
+    [ "$(grep -c ': Mounted from sent$' <<< "$output")" = 2 ]
+    run -0 berth push -q "$REGISTRY/sent:1" "docker://$REGISTRY/quiet"
+    [ "$output" = "$REGISTRY/quiet:latest" ]
+    berth tag "$REGISTRY/sent:1" "$REGISTRY/sent:2"
+    run -0 berth push -q -a "$REGISTRY/sent"
+    [ "$(sort <<< "$output" | tr '\n' ' ')" = "$REGISTRY/sent:1 $REGISTRY/sent:2 " ]
+    run -1 berth push "$REGISTRY/nothing:1"
+    expect_text "no image '$REGISTRY/nothing:1'"
+}
+
+@test "a large layer goes in pieces, and goes on where it was cut off" {
+    serve "[busybox()]" chunkmin=20000000 uploadcut=5000000
+    here large:1 "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(30000000))])]"
+    run -0 berth push large:1 "$SERVER/large:1"
+    # What the cut piece brought, then a whole one of the size that the server wants, then the rest.
+    grep -q "^GET /v2/large/blobs/uploads/upload-[0-9]*?state=kept" "$SERVER_LOG"
+    [ "$(grep -c '^piece 20000000$' "$SERVER_LOG")" = 1 ]
+    [ "$(grep -c '^piece ' "$SERVER_LOG")" = 2 ]
+    berth rmi large:1
+    run -0 berth pull -q "$SERVER/large:1"
+    # The large one goes to Debian's registry as well.
+    run -0 berth push -q "$SERVER/large:1" "$REGISTRY/large:1"
+    run -0 skopeo copy -q --insecure-policy --src-tls-verify=false "docker://$REGISTRY/large:1" dir:copied
+}
+
+@test "a push asks for the right to push, and a mount that is refused becomes an upload" {
+    serve "[busybox()]" auth=token nomount=1 hide=copy
+    log_in "$SERVER"
+    berth pull -q "$SERVER/base:1"
+    run -0 berth push "$SERVER/base:1" "$SERVER/copy:1"
+    expect_text ": Pushed"
+    grep -q 'GET /token?.*scope=repository%3Acopy%3Apull%2Cpush&scope=repository%3Abase%3Apull' "$SERVER_LOG"
+    grep -q 'POST /v2/copy/blobs/uploads/?mount=sha256%3A.*&from=base' "$SERVER_LOG"
+    rm "$HOME/.docker/config.json"
+    run -1 berth push "$SERVER/base:1" "$SERVER/copy:2"
+    expect_text "/token answers 401: denied"
+}
+
 # --- registries.conf ---
 
 configure_registries() {

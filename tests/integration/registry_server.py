@@ -21,6 +21,7 @@ first word, Host. Behaviours:
     uploadcut=BYTES     end the connection after so many bytes of the first upload
     nomonolith=1        refuse a PUT with a body
     nomount=1           mounts are not taken
+    hide=REPOSITORY     HEAD finds no layer there
 """
 
 import base64
@@ -141,6 +142,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # --- what is there ---
 
     def layer(self, name, data):
+        if self.command == "HEAD":
+            self.answer(200, data)
+            return
         if "redirect" in OPTIONS:
             self.answer(307, Location=f"http://{OPTIONS['redirect']}/elsewhere/{name}?signature=x")
             return
@@ -217,6 +221,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             data = BLOBS[name]
             kind = kind or json.loads(data).get("mediaType", "application/octet-stream")
             self.answer(200, data, Content_Type=kind, Docker_Content_Digest=name)
+        elif self.command == "HEAD" and parts[2] == OPTIONS.get("hide") and parts[-2] == "blobs":
+            self.refuse(404, "BLOB_UNKNOWN")
         elif parts[-2] == "blobs" and parts[-1] in BLOBS:
             data = BLOBS[parts[-1]]
             if parts[-1] in names or data[:1] == b"{":

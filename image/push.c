@@ -1,0 +1,260 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image/registry_session.h"
+#include "image/store_private.h"
+
+/* From blobs in the store to a tag at a registry: layers and config, several at once, and only when
+ * all of them are there the manifest that refers to them. */
+
+#define UPLOADS_MAX 4
+
+struct upload {
+    struct push *push;
+    const struct image_descriptor *blob;
+    size_t index; /* of the layer; SIZE_MAX: the config */
+    char *mount_from;
+    int fd;
+    bool is_asking; /* HEAD: whether it is there */
+};
+
+struct push {
+    struct image_store *store;
+    const struct push_options *options;
+    struct registry_session session;
+    struct document document;
+    struct upload *uploads;
+    size_t count, next, running;
+    const struct reference *destination;
+    struct names names; /* of the store: where else a layer may be */
+};
+
+static void push_clear(struct push *push)
+{
+    registry_session_clear(&push->session); /* first: it calls back no more then */
+    for (size_t i = 0; i < push->count; i++) {
+        if (push->uploads[i].fd >= 0)
+            (void)close(push->uploads[i].fd); /* only read */
+        free(push->uploads[i].mount_from);
+    }
+    free(push->uploads);
+    document_clear(&push->document);
+    names_clear(&push->names);
+}
+
+static void tell(const struct upload *upload, enum push_step step, uint64_t bytes)
+{
+    const struct push_options *options = upload->push->options;
+    struct push_layer layer = {
+        .descriptor = upload->blob,
+        .index = upload->index,
+        .count = upload->push->document.layers.count,
+        .step = step,
+        .bytes = bytes,
+        .mount_from = upload->mount_from,
+    };
+
+    if (options->layer != NULL && upload->index != SIZE_MAX)
+        options->layer(options->context, &layer);
+}
+
+static bool has_layer(struct push *push, const struct digest *manifest, const struct digest *blob)
+{
+    AUTO_CLEAR(document) struct document document = { 0 };
+
+    if (store_read_manifest(push->store, manifest, &document, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < document.layers.count; i++) {
+        if (digest_equal(&document.layers.items[i].digest, blob))
+            return true;
+    }
+    return false;
+}
+
+/* Another repository of this registry that has the layer, as far as our names tell: what was pulled
+ * from there, or pushed to it. A wrong guess costs nothing, the registry then says where to send.
+ */
+static char *find_mount(struct push *push, const struct image_descriptor *blob)
+{
+    for (size_t i = 0; i < push->names.count; i++) {
+        const struct name *name = &push->names.items[i];
+
+        if (strcmp(name->reference->registry, push->destination->registry) == 0 &&
+            strcmp(name->reference->repository, push->destination->repository) != 0 &&
+            name->reference->digest != NULL && has_layer(push, &name->digest, &blob->digest))
+            return xstrdup(name->reference->repository);
+    }
+    return NULL;
+}
+
+static int upload_start(struct upload *upload, struct error *err);
+static int start_uploads(struct push *push, struct error *err);
+
+static void upload_sent(void *context, uint64_t bytes)
+{
+    const struct upload *upload = context;
+
+    if (bytes <= upload->blob->size)
+        tell(upload, PUSH_SENDS, bytes);
+}
+
+static int upload_done(void *context, const struct fetch_result *result, int r,
+                       const struct error *failure, struct error *err)
+{
+    struct upload *upload = context;
+    struct push *push = upload->push;
+
+    push->running--;
+    if (upload->is_asking && r == -ENOENT) {
+        upload->is_asking = false;
+        return upload_start(upload, err);
+    }
+    if (r < 0) {
+        r = error_set(err, -r, "%s", failure->message);
+        return upload->index == SIZE_MAX
+                   ? error_prefix(err, r, "config")
+                   : error_prefix(err, r, "layer %zu of %zu", upload->index + 1,
+                                  push->document.layers.count);
+    }
+    tell(upload,
+         upload->is_asking     ? PUSH_EXISTED
+         : result->was_mounted ? PUSH_MOUNTED
+                               : PUSH_DONE,
+         upload->blob->size);
+    return start_uploads(push, err);
+}
+
+static const struct fetch_handlers upload_handlers = { .sent = upload_sent, .done = upload_done };
+
+static int upload_ask(struct upload *upload, struct error *err)
+{
+    struct push *push = upload->push;
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    auto_free char *path = xasprintf("blobs/%s", upload->blob->digest.text);
+    int r;
+
+    r = registry_request(&push->session, FETCH_HEAD, path, &request, err);
+    if (r < 0)
+        return r;
+    upload->is_asking = true;
+    r = fetch_start(push->session.fetch, &request, -1, &upload_handlers, upload, err);
+    if (r == 0)
+        push->running++;
+    return r;
+}
+
+static int upload_start(struct upload *upload, struct error *err)
+{
+    struct push *push = upload->push;
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    int r;
+
+    r = blob_open(push->store, &upload->blob->digest, &upload->fd, err);
+    if (r == 0)
+        r = registry_request(&push->session, FETCH_UPLOAD, "blobs/uploads/", &request, err);
+    if (r < 0)
+        return r;
+    request.digest = xstrdup(upload->blob->digest.text);
+    upload->mount_from = find_mount(push, upload->blob);
+    request.mount_from = xstrdup(upload->mount_from);
+    if (upload->mount_from != NULL)
+        strings_addf(&request.scopes, "repository:%s:pull", upload->mount_from);
+    tell(upload, PUSH_SENDS, 0);
+    r = fetch_start(push->session.fetch, &request, upload->fd, &upload_handlers, upload, err);
+    if (r == 0)
+        push->running++;
+    return r;
+}
+
+static int start_uploads(struct push *push, struct error *err)
+{
+    int r = 0;
+
+    while (r == 0 && push->next < push->count && push->running < UPLOADS_MAX)
+        r = upload_ask(&push->uploads[push->next++], err);
+    return r;
+}
+
+static void add_upload(struct push *push, const struct image_descriptor *blob, size_t index)
+{
+    for (size_t i = 0; i < push->count; i++) {
+        if (digest_equal(&push->uploads[i].blob->digest, &blob->digest))
+            return; /* a layer that the image has twice */
+    }
+    push->uploads[push->count++] =
+        (struct upload){ .push = push, .blob = blob, .index = index, .fd = -1 };
+}
+
+static int send_blobs(struct push *push, struct error *err)
+{
+    const struct image_descriptors *layers = &push->document.layers;
+    int r;
+
+    push->uploads = xcalloc(layers->count + 1, sizeof(*push->uploads));
+    for (size_t i = 0; i < layers->count; i++)
+        add_upload(push, &layers->items[i], i);
+    add_upload(push, &push->document.config, SIZE_MAX);
+    r = start_uploads(push, err);
+    return r < 0 ? r : fetch_run(push->session.fetch, err);
+}
+
+static int send_manifest(struct push *push, const struct digest *digest, uint64_t *ret_size,
+                         struct error *err)
+{
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    AUTO_CLEAR(fetch_result) struct fetch_result result = { 0 };
+    const char *name = push->destination->tag != NULL ? push->destination->tag : digest->text;
+    auto_free char *path = xasprintf("manifests/%s", name);
+    auto_close int fd = -1;
+    off_t size;
+    int r;
+
+    r = blob_open(push->store, digest, &fd, err);
+    if (r == 0)
+        r = registry_request(&push->session, FETCH_PUT, path, &request, err);
+    if (r < 0)
+        return r;
+    size = lseek(fd, 0, SEEK_END);
+    if (size < 0)
+        return error_errno(err, "read blob %s", digest->text);
+    request.content_type =
+        xstrdup(push->document.media_type != NULL ? push->document.media_type : MEDIA_OCI_MANIFEST);
+    r = fetch_call(push->session.fetch, &request, fd, &result, err);
+    if (r < 0)
+        return error_prefix(err, r, "manifest");
+    if (result.digest != NULL && strcmp(result.digest, digest->text) != 0 &&
+        text_starts(result.digest, digest_algorithm(digest)))
+        return error_set(err, EBADMSG, "%s has taken the manifest as %.200s, not as %s",
+                         registry_session_endpoint(&push->session)->host, result.digest,
+                         digest->text);
+    *ret_size = (uint64_t)size;
+    return 0;
+}
+
+int image_push(struct image_store *store, const struct registries *registries,
+               const struct digest *manifest_digest, const struct reference *destination,
+               const struct push_options *options, uint64_t *ret_size, struct error *err)
+{
+    AUTO_CLEAR(push)
+    struct push push = { .store = store, .options = options, .destination = destination };
+    int r;
+
+    assert(store != NULL);
+    assert(destination != NULL);
+    assert(ret_size != NULL);
+
+    r = store_read_manifest(store, manifest_digest, &push.document, err);
+    if (r == 0)
+        r = names_list(store, &push.names, err);
+    if (r == 0)
+        r = registry_session_open(registries, destination, &options->registry, true, &push.session,
+                                  err);
+    if (r == 0)
+        r = send_blobs(&push, err);
+    if (r == 0)
+        r = send_manifest(&push, manifest_digest, ret_size, err);
+    return r;
+}
