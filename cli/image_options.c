@@ -10,6 +10,14 @@ const struct option image_commit_options[] = {
     { 0 },
 };
 
+const struct option image_cp_options[] = {
+    { "archive", 'a', OPTION_FLAG, NULL, "Keep owners, devices, set-id bits and capabilities",
+      NULL },
+    { "follow-link", 'L', OPTION_FLAG, NULL, "Copy what a link as SOURCE leads to", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Accepted; there is no progress to be seen", NULL },
+    { 0 },
+};
+
 const struct option image_export_options[] = {
     { "output", 'o', OPTION_TEXT, "FILE", "Where to write it; default: standard output", "file" },
     { 0 },

@@ -7,6 +7,7 @@
  * runs that program with the same words. So both read these tables. */
 
 extern const struct option image_commit_options[];
+extern const struct option image_cp_options[];
 extern const struct option image_export_options[];
 extern const struct option image_load_options[];
 extern const struct option image_import_options[];
@@ -22,6 +23,19 @@ extern const struct option image_make_options[];
 #define IMAGE_COMMIT_EXAMPLES                                                                      \
     "berth commit web web:tried                  # pauses it meanwhile\n"                          \
     "berth commit -m 'with vim' -c 'CMD [\"vim\"]' editor mine:2"
+
+#define IMAGE_CP_USAGE "[OPTIONS] CONTAINER:SOURCE TARGET|- | SOURCE|- CONTAINER:TARGET"
+#define IMAGE_CP_HELP  "Copy files between a container and the host"
+#define IMAGE_CP_DESCRIPTION                                                                       \
+    "A directory that is there receives SOURCE under its name, or with SOURCE/. what is in it; "   \
+    "else TARGET is the new name. - is a tar. The container may run or not; its volumes are "      \
+    "included. Files belong to the container's root, or on the host to you, unless --archive "     \
+    "keeps their owners; a tar keeps what it says. Without --archive, devices stay behind and "    \
+    "set-id bits are dropped on the way to the host."
+#define IMAGE_CP_EXAMPLES                                                                          \
+    "berth cp web:/etc/passwd .\n"                                                                 \
+    "berth cp ./site/. web:/srv                # what is in it\n"                                  \
+    "berth cp web:/var/log - | tar -t"
 
 #define IMAGE_EXPORT_USAGE "[OPTIONS] CONTAINER"
 #define IMAGE_EXPORT_HELP  "Write the files of a container as a tar"

@@ -25,7 +25,7 @@ int image_program_failed(const char *command, const struct error *err);
 /** Flushes standard output; returns the exit status, a failure when the output was lost. */
 int image_program_printed(void);
 
-command_handler command_image_commit, command_image_export, command_image_save;
+command_handler command_image_commit, command_image_cp, command_image_export, command_image_save;
 command_handler command_image_load, command_image_import, command_image_make;
 command_handler command_image_pull, command_image_push;
 

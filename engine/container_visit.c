@@ -143,6 +143,7 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
     auto_free char *upper = path_join(path, "upper");
     auto_free char *work = path_join(path, "work");
     auto_free char *place = path_join(path, "bundle/rootfs");
+    struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
     auto_close int mount_fd = -1;
     int r;
 
@@ -153,6 +154,9 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
         r = writable_root_open(&visit->record->layers, upper, work, &mount_fd, err);
     if (r < 0)
         return r;
+    if (visit->record->settings.is_readonly &&
+        mount_setattr(mount_fd, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
+        return error_errno(err, "make the container's root read-only");
     /* Attached, so that mounts can be attached to it. */
     if (move_mount(mount_fd, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_errno(err, "mount the container's root");

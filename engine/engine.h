@@ -412,6 +412,22 @@ int engine_commit(struct engine *engine, const char *id, const struct commit_opt
  */
 int engine_export(struct engine *engine, const char *id, int out_fd, struct strings *ret_warnings,
                   struct error *err);
+struct copy_options {
+    const char *container_path;
+    const char *host_path; /* NULL: a tar, by archive_fd */
+    int archive_fd;
+    bool is_from_container;
+    bool keeps_owners;  /* else files belong to the container's root, or to the caller */
+    bool follows_links; /* a source that is a link is what it leads to */
+};
+/**
+ * `cp`: between a container, running or not, with its volumes, and the host. What a running
+ * container does meanwhile cannot lead the copy out of it.
+ *
+ * @ret_warnings  files that are left out
+ */
+int engine_copy(struct engine *engine, const char *id, const struct copy_options *options,
+                struct strings *ret_warnings, struct error *err);
 /** `rmi`: names, records, then layers and blobs that nothing uses. -EBUSY: a container uses it
  * (named). */
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,

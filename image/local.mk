@@ -38,6 +38,7 @@ libimage_a_SOURCES = \
 pkglibexec_PROGRAMS += berth-image
 berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/apt_sources.c cli/apt_sources.h \
+	cli/image_cp.c \
 	cli/image_files.c \
 	cli/image_make.c cli/image_make.h \
 	cli/image_make_busybox.c \

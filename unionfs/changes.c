@@ -4,13 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "unionfs/layer_path.h"
+
+#define MQUEUE_SUPER_MAGIC 0x19800202 /* in no header */
 
 /* A container may run while its upper directory is walked, and do its worst: so each directory is
  * opened by one name, without following a link, and nothing but its descriptor is used then. The
@@ -28,6 +32,7 @@ struct walk {
 /* One directory of the upper, and which layers below show through in it. */
 struct level {
     int fd;
+    dev_t device;
     size_t *lowers; /* indexes into lower_fds; topmost first */
     size_t lower_count;
     bool hides_below;
@@ -265,6 +270,25 @@ static int holds_mount_points_only(struct walk *walk, const struct level *level,
     return names.count > 0;
 }
 
+/* What the kernel makes up when it is read. */
+static bool is_kernel_file_system(int fd)
+{
+    static const uint64_t magics[] = {
+        PROC_SUPER_MAGIC,   SYSFS_MAGIC,        CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+        DEBUGFS_MAGIC,      TRACEFS_MAGIC,      SECURITYFS_MAGIC,   BPF_FS_MAGIC,
+        DEVPTS_SUPER_MAGIC, MQUEUE_SUPER_MAGIC,
+    };
+    struct statfs status;
+
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+        if ((uint64_t)status.f_type == magics[i])
+            return true;
+    }
+    return false;
+}
+
 /* --- the walk --------------------------------------------------------------------------------- */
 
 static int walk_directory(struct walk *walk, const struct level *level, struct error *err);
@@ -295,10 +319,14 @@ static int walk_child_directory(struct walk *walk, const struct level *level, st
         if (r != 0)
             return r < 0 ? r : 0;
     }
+    next.device = change->status.st_dev;
     change->hides_below = next.hides_below;
     change->fd = next.fd;
     r = tell(walk, change, err);
-    return r < 0 ? r : walk_directory(walk, &next, err);
+    if (r < 0 || (walk->source->skips_kernel_files && next.device != level->device &&
+                  is_kernel_file_system(next.fd)))
+        return r;
+    return walk_directory(walk, &next, err);
 }
 
 static int walk_entry(struct walk *walk, const struct level *level, const struct name_item *item,
@@ -371,6 +399,7 @@ int changes_walk(const struct change_source *source, change_function *function, 
     if (top.fd < 0 || fstat(top.fd, &root.status) < 0)
         return error_errno(err, "open the writable directory");
     root.fd = top.fd;
+    top.device = root.status.st_dev;
     text_add(&walk.path, "");
     r = tell(&walk, &root, err);
     if (r == 0)

@@ -4,6 +4,7 @@ noinst_LIBRARIES += libunionfs.a
 libunionfs_a_SOURCES = \
 	unionfs/changes.c \
 	unionfs/directory_table.c unionfs/directory_table.h \
+	unionfs/extract.c \
 	unionfs/inflate.c unionfs/inflate.h \
 	unionfs/layer.c unionfs/unionfs.h \
 	unionfs/layer_follow.c unionfs/layer_follow.h \
@@ -26,10 +27,12 @@ berth_unpack_SOURCES = unionfs/unpack_main.c \
 berth_unpack_LDADD = libunionfs.a libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -ljansson
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_changes tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
+check_PROGRAMS += tests/unit/test_changes tests/unit/test_extract tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
 	tests/unit/test_unpack tests/unit/test_snapshot
 tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_extract_SOURCES = tests/unit/test_extract.c
+tests_unit_test_extract_LDADD = libunionfs.a libbase.a -larchive -lcmocka
 tests_unit_test_pack_SOURCES = tests/unit/test_pack.c
 tests_unit_test_pack_LDADD = libunionfs.a libbase.a -larchive -lcmocka
 tests_unit_test_whiteout_SOURCES = tests/unit/test_whiteout.c

@@ -139,6 +139,7 @@ struct change_source {
      * there that no layer below has is no change, nor is a directory that holds only such. NULL */
     const struct strings *mount_points;
     bool has_user_attributes; /* the overlay was mounted with userxattr */
+    bool skips_kernel_files;  /* not into /proc, /sys and the like, which are no files of anyone */
 };
 
 /**
@@ -177,6 +178,38 @@ int pack_changes(const struct change_source *source, const struct pack_options *
 
 /** Packs one file that is not a directory, as @options->prefix. */
 int pack_file(int dir_fd, const char *name, const struct pack_options *options, struct error *err);
+
+/* --- extracting: a tar into a tree that someone else may change meanwhile --------------------- */
+
+struct extract_options {
+    int fd;         /* the tar; plain */
+    int root_fd;    /* where links on the way may lead within; -1: none is followed */
+    bool is_safe;   /* the file system is not the tar's maker's: no devices, no set-id bits, no
+                       capabilities */
+    bool has_owner; /* all files belong to @uid and @gid, whatever the tar says */
+    uid_t uid;
+    gid_t gid;
+    struct strings *warnings; /* what was left out */
+};
+
+/**
+ * Where an archive goes, said when its first entry is known.
+ *
+ * @ret_fd    a directory; the caller's
+ * @ret_path  of it below @root_fd, to follow links; the caller frees it
+ * @ret_name  what stands in place of the first part of all names, "" for nothing; NULL: they stay
+ *            as they are
+ */
+typedef int extract_place(const char *name, bool is_directory, void *context, int *ret_fd,
+                          char **ret_path, char **ret_name, struct error *err);
+
+/**
+ * Extracts a tar over what is there: files replace files, directories are kept and get what the tar
+ * says of them; a directory is never replaced by something else, nor the other way round. Nothing
+ * outside of the place (or of @root_fd, by links) is written.
+ */
+int extract_archive(const struct extract_options *options, extract_place *place, void *context,
+                    struct error *err);
 
 /* --- unpacking: the engine room of berth-unpack ----------------------------------------------- */
 

@@ -330,3 +330,131 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     run -1 berth history nowhere
     expect_text "No such image: nowhere"
 }
+
+# --- cp ---
+
+@test "cp follows docker's rules for paths, into and out of running and stopped containers" {
+    mkdir -p d/sub
+    echo f > d/f
+    echo s > d/sub/s
+    ln -s f d/l
+    echo t > t
+    berth run -d --name running -v vol:/vol --tmpfs /tmpfs busybox sleep 100
+    berth run --name stopped -v vol2:/vol busybox true
+    for name in running stopped; do
+        berth cp t $name:/new-name
+        berth cp t $name:/etc
+        berth cp d $name:/copy                  # a new name
+        berth cp d $name:/copy                  # now it is there: into it
+        berth cp d/. $name:/copy/contents       # a new name
+        berth cp d/. $name:/copy/contents       # over it
+        berth cp t $name:vol/
+        berth cp $name:/copy out-$name
+        run -0 find out-$name -printf '%P %y %U %l\n'
+        [ "$(sort <<< "$output" | tr -s ' \n' ' ')" = " d 0 contents d 0 contents/f f 0 contents/l l 0 f contents/sub d 0 contents/sub/s f 0 d d 0 d/f f 0 d/l l 0 f d/sub d 0 d/sub/s f 0 f f 0 l l 0 f sub d 0 sub/s f 0 " ]
+        mkdir into-$name
+        berth cp $name:/copy/d into-$name
+        berth cp $name:/copy/d/. into-$name
+        berth cp $name:/copy/l into-$name
+        berth cp -L $name:/copy/l into-$name/followed
+        [ "$(cd into-$name && find . | sort | tr '\n' ' ')" = ". ./d ./d/f ./d/l ./d/sub ./d/sub/s ./f ./followed ./l ./sub ./sub/s " ]
+        [ "$(readlink into-$name/l) $(cat into-$name/followed)" = "f f" ]
+        run -1 berth cp d $name:/new-name
+        expect_text "cp: a directory cannot be copied over the file '/new-name'"
+        run -1 berth cp t $name:/none/
+        expect_text "cp: there is no directory '/none/'; without the slash it is a file's new name"
+        run -1 berth cp t $name:/none/x
+        expect_text "cp: open the directory '/none/': No such file or directory"
+        run -1 berth cp t $name:/new-name/
+        expect_text "cp: '/new-name/' is no directory"
+        run -1 berth cp none $name:/
+        expect_text "cp: there is no 'none' on the host"
+        run -1 berth cp $name:/none .
+        expect_text "cp: there is no '/none' in the container"
+    done
+    [ "$(cat "$BERTH_DATA/volumes/vol/_data/t" "$BERTH_DATA/volumes/vol2/_data/t")" = $'t\nt' ]
+    berth cp t running:/tmpfs/t
+    [ "$(berth exec running cat /tmpfs/t /copy/contents/sub/s)" = $'t\ns' ]
+    berth cp running:/tmpfs/t - | tar -xO | grep -q t
+    run -1 berth cp running:/a stopped:/b
+    expect_text "copying between containers is not supported"
+    run -1 berth cp t t
+    expect_text "SOURCE or TARGET has to be in a container"
+    berth rm -f running stopped > /dev/null
+    rm -r "$BERTH_DATA/volumes/vol" "$BERTH_DATA/volumes/vol2"
+}
+
+@test "cp as a tar, with owners or without, and with a user namespace" {
+    echo x > own
+    chown 5:6 own
+    chmod 6755 own
+    mkfifo pipe
+    mknod null c 1 3
+    tar -c own pipe null > in.tar
+    for options in "" "--userns auto"; do
+        # shellcheck disable=SC2086
+        berth run -d --name cc $options busybox sleep 100
+        for _ in running stopped; do
+            berth cp own cc:/plain
+            berth cp -a own cc:/kept
+            berth cp - cc:/tmp < in.tar
+            berth cp cc:/plain - | tar -tv --numeric-owner > plain
+            berth cp cc:/tmp/. - | tar -tv --numeric-owner > tmp
+            grep -q -- '-rwsr-sr-x 0/0 .* plain' plain
+            grep -q -- '-rwsr-sr-x 5/6 .* ./own' tmp
+            grep -q -- 'prw-r--r-- 0/0 .* ./pipe' tmp
+            [ -n "$options" ] || grep -q -- 'crw-r--r-- 0/0 .*1,3 .* ./null' tmp
+            rm -rf out out-a
+            run -0 berth cp cc:/kept out
+            [ "$(stat -c '%a %u %g' out)" = "755 0 0" ]
+            berth cp -a cc:/kept out-a
+            [ "$(stat -c '%a %u %g' out-a)" = "6755 5 6" ]
+            berth stop -t 0 cc > /dev/null
+        done
+        berth rm cc > /dev/null
+        tar -c own pipe > in.tar # no device can be made in a user namespace
+    done
+}
+
+@test "a container that swaps directories with links leads no copy out of it" {
+    mkdir outside d
+    echo secret > outside/f
+    echo copied > d/f
+    # At the place of the swapped directory the container's root and the host's have a file f.
+    berth run -d --name cc busybox sh -c "mkdir -p /a/real /other; echo inside > /a/real/f; echo inside > /f
+        ln -s ../../../../../../../..$PWD/outside /a/link; ln -s / /a/root
+        while :; do mv /a/real /a/x; mv /a/link /a/real; mv /a/real /a/link; mv /a/root /a/real; mv /a/real /a/root; mv /a/x /a/real; done"
+    wait_until 5 berth exec cc test -e /a/root -o -e /a/x
+    copied=0
+    for _ in $(seq 40); do
+        berth cp d/f cc:/a/real/f 2> /dev/null && copied=$((copied + 1))
+        berth cp d/. cc:/a/real 2> /dev/null && copied=$((copied + 1))
+        rm -rf got
+        if berth cp cc:/a/real/f got 2> /dev/null; then
+            copied=$((copied + 1))
+            grep -q -e inside -e copied got
+        fi
+        rm -rf got
+        berth cp -L cc:/a/real got 2> /dev/null || true
+        ! grep -r -q secret got 2> /dev/null
+        [ "$(cat outside/f)" = secret ]
+        [ "$(ls outside)" = f ]
+    done
+    [ $copied -gt 5 ]
+}
+
+@test "cp respects what is read-only" {
+    echo t > t
+    mkdir host
+    berth run -d --name cc --read-only -v "$PWD/host:/ro:ro" -v "$PWD/host:/rw" busybox sleep 100
+    for _ in running stopped; do
+        run -1 berth cp t cc:/t
+        expect_text "Read-only file system"
+        run -1 berth cp t cc:/ro/t
+        expect_text "Read-only file system"
+        berth cp t cc:/rw/t
+        [ "$(cat host/t)" = t ]
+        rm host/t
+        berth stop -t 0 cc > /dev/null
+    done
+}
