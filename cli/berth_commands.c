@@ -65,12 +65,6 @@ static const struct option inspect_options[] = {
     { 0 },
 };
 
-static const struct option image_inspect_options[] = {
-    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each image", "json" },
-    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
-    { 0 },
-};
-
 static const struct option kill_options[] = {
     { "signal", 's', OPTION_TEXT, "SIGNAL", "Signal to send (default KILL)", "signal" },
     { 0 },
@@ -549,6 +543,38 @@ const struct command berth_commands[] = {
         .section = IMAGES,
     },
     {
+        .name = "login",
+        .usage = IMAGE_LOGIN_USAGE,
+        .help = IMAGE_LOGIN_HELP,
+        .description = IMAGE_LOGIN_DESCRIPTION,
+        .examples = IMAGE_LOGIN_EXAMPLES,
+        .options = image_login_options,
+        .max_words = 1,
+        .handler = command_image_program,
+        .section = IMAGES,
+    },
+    {
+        .name = "logout",
+        .usage = IMAGE_LOGOUT_USAGE,
+        .help = IMAGE_LOGOUT_HELP,
+        .examples = IMAGE_LOGOUT_EXAMPLES,
+        .max_words = 1,
+        .handler = command_image_program,
+        .section = IMAGES,
+    },
+    {
+        .name = "search",
+        .usage = IMAGE_SEARCH_USAGE,
+        .help = IMAGE_SEARCH_HELP,
+        .description = IMAGE_SEARCH_DESCRIPTION,
+        .examples = IMAGE_SEARCH_EXAMPLES,
+        .options = image_search_options,
+        .min_words = 1,
+        .max_words = 1,
+        .handler = command_image_program,
+        .section = IMAGES,
+    },
+    {
         .name = "load",
         .alias = "image load",
         .usage = IMAGE_LOAD_USAGE,
@@ -642,9 +668,10 @@ const struct command berth_commands[] = {
     },
     {
         .name = "image inspect",
-        .usage = "[OPTIONS] IMAGE [IMAGE...]",
-        .help = "Show everything about images",
-        .examples = "berth image inspect -f '{{json .Config.Env}}' debian\n",
+        .usage = IMAGE_INSPECT_USAGE,
+        .help = IMAGE_INSPECT_HELP,
+        .description = IMAGE_INSPECT_DESCRIPTION,
+        .examples = IMAGE_INSPECT_EXAMPLES,
         .options = image_inspect_options,
         .min_words = 1,
         .max_words = SIZE_MAX,

@@ -143,8 +143,20 @@ int command_inspect(const struct arguments *arguments, void *context)
     return run_inspection(arguments, context, kind, arguments_flag(arguments, "size"));
 }
 
+/* What is at a registry is the business of berth-image. */
 int command_image_inspect(const struct arguments *arguments, void *context)
 {
+    struct error err = { 0 };
+
+    for (size_t i = 0; i < arguments->word_count; i++) {
+        if (text_starts(arguments->words[i], "docker://"))
+            return berth_run_image_program(context, arguments, "image inspect");
+    }
+    if (arguments_has(arguments, "platform")) {
+        (void)error_set(&err, EOPNOTSUPP,
+                        "--platform: images of several platforms are not there yet");
+        return berth_failed(&err, STATUS_FAILED);
+    }
     return run_inspection(arguments, context, INSPECT_IMAGE, false);
 }
 

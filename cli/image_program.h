@@ -27,6 +27,7 @@ int image_program_printed(void);
 
 command_handler command_image_commit, command_image_cp, command_image_export, command_image_save;
 command_handler command_image_load, command_image_import, command_image_make;
-command_handler command_image_pull, command_image_push;
+command_handler command_image_pull, command_image_push, command_image_login, command_image_logout,
+    command_image_search, command_image_inspect_remote;
 
 #endif

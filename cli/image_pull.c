@@ -96,6 +96,29 @@ static int pull_name(struct image_program *program, const struct registries *reg
     return 0;
 }
 
+/* --all-tags: one after the other; layers that they share come once. */
+static int pull_all(struct image_program *program, const struct registries *registries,
+                    const char *text, const struct pull_options *options, bool is_quiet,
+                    struct error *err)
+{
+    AUTO(reference) struct reference *reference = NULL;
+    AUTO_CLEAR(strings) struct strings tags = { 0 };
+    int r;
+
+    r = reference_parse(text, &reference, err);
+    if (r < 0)
+        return r;
+    if (!has_default_tag(text, reference))
+        return error_set(err, EINVAL, "'%s': --all-tags wants a name without a tag", text);
+    r = registry_list_tags(registries, reference, &options->registry, &tags, err);
+    for (size_t i = 0; r == 0 && i < tags.count; i++) {
+        auto_free char *name = xasprintf("%s:%s", text, tags.items[i]);
+
+        r = pull_name(program, registries, name, options, is_quiet, err);
+    }
+    return r;
+}
+
 /* 1: with --policy missing, one of the names is here; it is printed. */
 static int skips_pull(struct image_program *program, const char *policy,
                       const struct strings *names, struct error *err)
@@ -142,8 +165,11 @@ static int pull(struct image_program *program, const struct arguments *arguments
     for (size_t i = 0; i < names.count; i++) {
         struct error reason = { 0 };
 
-        r = pull_name(program, registries, names.items[i], &options,
-                      arguments_flag(arguments, "quiet"), &reason);
+        r = arguments_flag(arguments, "all-tags")
+                ? pull_all(program, registries, names.items[i], &options,
+                           arguments_flag(arguments, "quiet"), &reason)
+                : pull_name(program, registries, names.items[i], &options,
+                            arguments_flag(arguments, "quiet"), &reason);
         if (r == 0)
             return 0;
         if (i + 1 == names.count)

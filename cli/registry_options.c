@@ -1,6 +1,7 @@
 #include "cli/registry_options.h"
 
 const struct option image_pull_options[] = {
+    { "all-tags", 'a', OPTION_FLAG, NULL, "All tags that the repository has there", NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     { "platform", 0, OPTION_TEXT, "PLATFORM", "As linux/arm64; default: this machine's", "none" },
     { "policy", 0, OPTION_TEXT, "WHEN", "always (default), or missing: only what is not here",
@@ -15,6 +16,29 @@ const struct option image_push_options[] = {
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     TLS_VERIFY_OPTION,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; there is no content trust", NULL },
+    { 0 },
+};
+
+const struct option image_login_options[] = {
+    { "username", 'u', OPTION_TEXT, "NAME", "User's name; default: asked for", "none" },
+    { "password", 'p', OPTION_TEXT, "PASSWORD", "Password; others can see it here", "none" },
+    { "password-stdin", 0, OPTION_FLAG, NULL, "Read the password from standard input", NULL },
+    TLS_VERIFY_OPTION,
+    { 0 },
+};
+
+const struct option image_search_options[] = {
+    { "limit", 0, OPTION_TEXT, "NUMBER", "Results at most; default: 25", "none" },
+    { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole descriptions", NULL },
+    { "format", 0, OPTION_TEXT, "FORMAT", "table, json, or a template for each row", "table|json" },
+    TLS_VERIFY_OPTION,
+    { 0 },
+};
+
+const struct option image_inspect_options[] = {
+    { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each image", "json" },
+    { "platform", 0, OPTION_TEXT, "PLATFORM", "docker://...: as linux/arm64", "none" },
+    TLS_VERIFY_OPTION,
     { 0 },
 };
 

@@ -16,7 +16,8 @@
 /** What --tls-verify says, or does not. */
 struct registry_options registry_options(const struct arguments *arguments);
 
-extern const struct option image_pull_options[], image_push_options[];
+extern const struct option image_pull_options[], image_push_options[], image_login_options[],
+    image_search_options[], image_inspect_options[];
 
 #define IMAGE_PULL_USAGE "[OPTIONS] NAME[:TAG|@DIGEST]"
 #define IMAGE_PULL_HELP  "Download an image from a registry"
@@ -37,5 +38,34 @@ extern const struct option image_pull_options[], image_push_options[];
 #define IMAGE_PUSH_EXAMPLES                                                                        \
     "berth push registry.example.org/team/app:1.2\n"                                               \
     "berth push app registry.example.org/team/app:1.3"
+
+#define IMAGE_LOGIN_USAGE "[OPTIONS] [SERVER]"
+#define IMAGE_LOGIN_HELP  "Log in to a registry"
+#define IMAGE_LOGIN_DESCRIPTION                                                                    \
+    "Asks the registry, then keeps the login where docker and podman find it as well: in "         \
+    "~/.docker/config.json, in the file that has one for the registry already, or with the "       \
+    "credential helper that the file names. SERVER is docker.io when it is left out."
+#define IMAGE_LOGIN_EXAMPLES "berth login -u alice --password-stdin registry.example.org < password"
+
+#define IMAGE_LOGOUT_USAGE    "[SERVER]"
+#define IMAGE_LOGOUT_HELP     "Forget the login to a registry"
+#define IMAGE_LOGOUT_EXAMPLES "berth logout registry.example.org"
+
+#define IMAGE_SEARCH_USAGE "[OPTIONS] TERM"
+#define IMAGE_SEARCH_HELP  "Search a registry for images"
+#define IMAGE_SEARCH_DESCRIPTION                                                                   \
+    "Asks docker.io, or the registry that TERM begins with; one without a search is asked for "    \
+    "its list of names."
+#define IMAGE_SEARCH_EXAMPLES                                                                      \
+    "berth search busybox\n"                                                                       \
+    "berth search localhost:5000/app"
+
+#define IMAGE_INSPECT_USAGE "[OPTIONS] IMAGE [IMAGE...]"
+#define IMAGE_INSPECT_HELP  "Show everything about images"
+#define IMAGE_INSPECT_DESCRIPTION                                                                  \
+    "docker://NAME is looked at in its registry, without a pull; it is shown as skopeo shows it."
+#define IMAGE_INSPECT_EXAMPLES                                                                     \
+    "berth image inspect -f '{{json .Config.Env}}' debian\n"                                       \
+    "berth image inspect -f '{{.Digest}}' docker://alpine\n"
 
 #endif

@@ -17,8 +17,10 @@ libimage_a_SOURCES = \
 	image/push.c \
 	image/registry_files.c image/registry_files.h \
 	image/registry_plan.c image/registry_plan.h \
+	image/registry_resolve.c \
 	image/registry_session.c image/registry_session.h \
 	image/registries.c image/registries.h \
+	image/registry_ask.c \
 	image/registry_answers_fields.c image/registry_answers.h \
 	image/documents_fields.c image/documents.h \
 	image/garbage.c \
@@ -46,7 +48,9 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_options.c cli/image_options.h \
 	cli/image_output.c cli/image_output.h \
 	cli/image_pull.c \
+	cli/image_login.c \
 	cli/image_push.c \
+	cli/image_search.c \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "image/partial_blob.h"
 #include "image/platform.h"
@@ -13,9 +12,8 @@
 /* From a name to blobs in the store: manifest (by way of indexes), config, then the layers, several
  * at once and the largest first. Each byte is hashed here as it comes. */
 
-#define DOWNLOADS_MAX   4
-#define INDEX_DEPTH_MAX 4
-#define DIGEST_TRIES    2 /* what is kept of an earlier transfer may be what is wrong */
+#define DOWNLOADS_MAX 4
+#define DIGEST_TRIES  2 /* what is kept of an earlier transfer may be what is wrong */
 
 struct download {
     struct pull *pull;
@@ -30,7 +28,7 @@ struct pull {
     struct image_store *store;
     const struct pull_options *options;
     struct registry_session session;
-    struct document document;
+    struct registry_image image;
     struct download *downloads; /* largest first */
     size_t count, running;
     size_t next; /* of the ones that were not tried yet */
@@ -43,23 +41,7 @@ static void pull_clear(struct pull *pull)
     for (size_t i = 0; i < pull->count; i++)
         partial_blob_free(pull->downloads[i].blob);
     free(pull->downloads);
-    document_clear(&pull->document);
-}
-
-/* --- which image ------------------------------------------------------------------------------ */
-
-static int choose_entry(const struct pull *pull, const struct document *index,
-                        const struct image_descriptor **ret_entry, struct error *err)
-{
-    for (size_t i = 0; i < index->manifests.count; i++) {
-        const struct image_descriptor *entry = &index->manifests.items[i];
-
-        if (!platform_is_companion(entry) && platform_matches(entry, pull->options->platform)) {
-            *ret_entry = entry;
-            return 0;
-        }
-    }
-    return platform_none(&index->manifests, pull->options->platform, err);
+    registry_image_clear(&pull->image);
 }
 
 static int keep_document(struct pull *pull, const struct digest *digest, const char *json,
@@ -74,81 +56,17 @@ static int keep_document(struct pull *pull, const struct digest *digest, const c
     return r < 0 ? r : blob_writer_finish(writer, digest, NULL, NULL, err);
 }
 
-/* Goes down from what the name stands for to the manifest of one image. */
-static int resolve(struct pull *pull, const struct reference *reference, struct pulled *pulled,
-                   struct error *err)
-{
-    struct digest wanted;
-    bool has_digest = reference->digest != NULL;
-    auto_free char *media_type = NULL;
-    uint64_t size = UINT64_MAX;
-    int r = 0;
-
-    if (has_digest)
-        r = digest_parse(reference->digest, &wanted, err);
-    for (int depth = 0; r == 0 && depth < INDEX_DEPTH_MAX; depth++) {
-        AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
-        const struct image_descriptor *entry = NULL;
-
-        r = registry_get_manifest(&pull->session, reference->tag, has_digest ? &wanted : NULL,
-                                  &manifest, err);
-        if (r < 0)
-            return r;
-        if (size != UINT64_MAX && manifest.length != size)
-            return error_set(err, EBADMSG, "manifest %s has %zu bytes, its index says %llu",
-                             manifest.digest.text, manifest.length, (unsigned long long)size);
-        document_clear(&pull->document);
-        r = document_decode(manifest.json, manifest.length, media_type, &pull->document, err);
-        if (r < 0)
-            return error_prefix(err, r, "manifest %s", manifest.digest.text);
-        if (depth == 0)
-            pulled->digest = manifest.digest;
-        if (pull->document.kind == DOCUMENT_MANIFEST) {
-            pulled->manifest_digest = manifest.digest;
-            return keep_document(pull, &manifest.digest, manifest.json, manifest.length, err);
-        }
-        r = choose_entry(pull, &pull->document, &entry, err);
-        if (r < 0)
-            return r;
-        wanted = entry->digest;
-        has_digest = true;
-        size = entry->size;
-        free(media_type);
-        media_type = xstrdup(entry->media_type);
-    }
-    return r < 0 ? r
-                 : error_set(err, EINVAL, "its indexes are nested more than %d deep",
-                             INDEX_DEPTH_MAX);
-}
-
 /* --- the config ------------------------------------------------------------------------------- */
 
 static int get_config(struct pull *pull, char **ret_json, size_t *ret_length, struct error *err)
 {
-    const struct image_descriptor *config = &pull->document.config;
-    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
-    auto_free char *path = xasprintf("blobs/%s", config->digest.text);
-    auto_free char *json = NULL;
-    size_t length;
+    const struct image_descriptor *config = &pull->image.document.config;
     int r;
 
-    if (config->size > IMAGE_DOCUMENT_MAX)
-        return error_set(err, EFBIG, "it has %llu bytes, at most %u are read",
-                         (unsigned long long)config->size, IMAGE_DOCUMENT_MAX);
     if (blob_is_there(pull->store, &config->digest, config->size))
         return blob_read(pull->store, &config->digest, ret_json, ret_length, err);
-    r = registry_request(&pull->session, FETCH_GET, path, &request, err);
-    if (r < 0)
-        return r;
-    request.size = config->size;
-    r = fetch_document(pull->session.fetch, &request, &json, &length, NULL, err);
-    if (r == 0)
-        r = keep_document(pull, &config->digest, json, length, err);
-    if (r < 0)
-        return r;
-    *ret_json = take_ptr(&json);
-    *ret_length = length;
-    return 0;
+    r = registry_get_config(&pull->session, config, ret_json, ret_length, err);
+    return r < 0 ? r : keep_document(pull, &config->digest, *ret_json, *ret_length, err);
 }
 
 /* An image that comes without an index is taken for what it says. This machine may run others by
@@ -177,9 +95,9 @@ static int check_config(struct pull *pull, struct error *err)
     if (r == 0)
         r = image_config_decode(json, length, &config, err);
     if (r == 0)
-        r = image_check_layers(&pull->document.layers, &config.diff_ids, err);
+        r = image_check_layers(&pull->image.document.layers, &config.diff_ids, err);
     if (r < 0)
-        return error_prefix(err, r, "config %s", pull->document.config.digest.text);
+        return error_prefix(err, r, "config %s", pull->image.document.config.digest.text);
     return check_platform(pull, &config, err);
 }
 
@@ -191,7 +109,7 @@ static void tell(const struct download *download, enum pull_step step)
     struct pull_layer layer = {
         .descriptor = download->layer,
         .index = download->index,
-        .count = download->pull->document.layers.count,
+        .count = download->pull->image.document.layers.count,
         .step = step,
         .bytes =
             download->blob != NULL ? partial_blob_length(download->blob) : download->layer->size,
@@ -247,7 +165,7 @@ static int layer_done(void *context, const struct fetch_result *result, int r,
         r = finish_download(download, err);
     if (r < 0)
         return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                            pull->document.layers.count);
+                            pull->image.document.layers.count);
     return start_downloads(pull, err);
 }
 
@@ -303,7 +221,7 @@ static int start_downloads(struct pull *pull, struct error *err)
 
         if (r < 0 && r != -EAGAIN)
             return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                                pull->document.layers.count);
+                                pull->image.document.layers.count);
     }
     return 0;
 }
@@ -322,7 +240,7 @@ static int wait_for_others(struct pull *pull, struct error *err)
             r = fetch_run(pull->session.fetch, err);
         if (r < 0)
             return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                                pull->document.layers.count);
+                                pull->image.document.layers.count);
     }
     return 0;
 }
@@ -347,7 +265,7 @@ static bool is_repeated(const struct image_descriptors *layers, size_t index)
 
 static int get_layers(struct pull *pull, struct error *err)
 {
-    const struct image_descriptors *layers = &pull->document.layers;
+    const struct image_descriptors *layers = &pull->image.document.layers;
     int r;
 
     pull->downloads = xcalloc(layers->count + 1, sizeof(*pull->downloads));
@@ -381,16 +299,21 @@ int image_pull(struct image_store *store, const struct registries *registries,
         r = registry_session_open(registries, reference, &options->registry, false, &pull.session,
                                   err);
     if (r == 0)
-        r = resolve(&pull, reference, &pulled, err);
+        r = registry_resolve(&pull.session, reference, options->platform, &pull.image, err);
+    if (r == 0)
+        r = keep_document(&pull, &pull.image.manifest.digest, pull.image.manifest.json,
+                          pull.image.manifest.length, err);
     if (r == 0)
         r = check_config(&pull, err);
     if (r < 0)
         return r;
     if (options->watch.begins != NULL)
-        options->watch.begins(options->watch.context, &pull.document.layers);
+        options->watch.begins(options->watch.context, &pull.image.document.layers);
     r = get_layers(&pull, err);
     if (r < 0)
         return r;
+    pulled.digest = pull.image.digest;
+    pulled.manifest_digest = pull.image.manifest.digest;
     *ret_pulled = pulled;
     return 0;
 }

@@ -110,4 +110,50 @@ int image_push(struct image_store *store, const struct registries *registries,
                const struct digest *manifest_digest, const struct reference *destination,
                const struct push_options *options, uint64_t *ret_size, struct error *err);
 
+/* --- asking ----------------------------------------------------------------------------------- */
+
+/**
+ * Checks a login with the registry, then keeps it in the file that docker and podman share, or
+ * gives it to the credential helper that the file names.
+ *
+ * @registry  "docker.io", "localhost:5000"
+ *
+ * -EACCES: the registry does not take it.
+ */
+int registry_login(const struct registries *registries, const char *registry,
+                   const struct registry_options *options, const char *username,
+                   const char *password, struct error *err);
+/** Removes what is kept of a login. Returns 1, or 0 when there was none. */
+int registry_logout(const char *registry, struct error *err);
+
+/** All tags of a repository, as the registry orders them. */
+int registry_list_tags(const struct registries *registries, const struct reference *reference,
+                       const struct registry_options *options, struct strings *ret_tags,
+                       struct error *err);
+
+/** What `image inspect docker://NAME` prints: JSON as skopeo has it. Caller frees. */
+int registry_inspect(const struct registries *registries, const struct reference *reference,
+                     const struct registry_options *options, const char *platform, char **ret_json,
+                     struct error *err);
+
+struct registry_found {
+    char *name, *description;
+    uint64_t stars;
+    bool is_official, is_automated;
+};
+struct registry_search {
+    struct registry_found *items;
+    size_t count;
+};
+void registry_search_clear(struct registry_search *search);
+/**
+ * Searches docker.io, or the registry that the text begins with ("localhost:5000/app"): by its
+ * search, else among the names of its catalog.
+ *
+ * @limit  results at most
+ */
+int registry_search(const struct registries *registries, const char *text,
+                    const struct registry_options *options, size_t limit,
+                    struct registry_search *ret_search, struct error *err);
+
 #endif

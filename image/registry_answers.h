@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/decode.h"
+#include "image/registry.h"
 
 /* The JSON that registries and token servers answer with, besides manifests. */
 
@@ -22,5 +23,18 @@ char *registry_error_text(const char *json, size_t length);
 /** Names from tags/list ("tags") or _catalog ("repositories"). */
 int registry_names_decode(const char *json, size_t length, struct strings *ret_names,
                           struct error *err);
+
+/** Results of the search API, version 1. */
+int registry_search_decode(const char *json, size_t length, struct registry_search *ret_search,
+                           struct error *err);
+
+/* What skopeo prints of an image at a registry. */
+struct registry_view {
+    char *name, *digest, *created, *architecture, *os;
+    struct strings tags, layers, env;
+    struct string_map labels;
+};
+/** Caller frees. */
+char *registry_view_encode(const struct registry_view *view);
 
 #endif

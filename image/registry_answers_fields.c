@@ -89,3 +89,57 @@ int registry_names_decode(const char *json, size_t length, struct strings *ret_n
     object_clear(&names_object, &answer);
     return 0;
 }
+
+/* --- search ----------------------------------------------------------------------------------- */
+
+static const struct field found_fields[] = {
+    FIELD_OF(struct registry_found, name, "name", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct registry_found, description, "description", FIELD_STRING, 0),
+    FIELD_OF(struct registry_found, stars, "star_count", FIELD_U64, 0),
+    FIELD_OF(struct registry_found, is_official, "is_official", FIELD_BOOL, 0),
+    FIELD_OF(struct registry_found, is_automated, "is_automated", FIELD_BOOL, 0),
+    { 0 },
+};
+static const struct object found_object = { found_fields, sizeof(struct registry_found), 0 };
+static const struct field search_fields[] = {
+    { .name = "results",
+      .type = FIELD_STRUCT,
+      .offset = 0,
+      .flags = FIELD_ARRAY,
+      .has_offset = SIZE_MAX,
+      .object = &found_object },
+    { 0 },
+};
+static const struct object search_object = { search_fields, sizeof(struct registry_search), 0 };
+
+int registry_search_decode(const char *json, size_t length, struct registry_search *ret_search,
+                           struct error *err)
+{
+    return decode_text(&search_object, json, length, ret_search, NULL, err);
+}
+
+void registry_search_clear(struct registry_search *search)
+{
+    object_clear(&search_object, search);
+}
+
+/* --- inspect ---------------------------------------------------------------------------------- */
+
+static const struct field view_fields[] = {
+    FIELD_OF(struct registry_view, name, "Name", FIELD_STRING, 0),
+    FIELD_OF(struct registry_view, digest, "Digest", FIELD_STRING, 0),
+    FIELD_OF(struct registry_view, tags, "RepoTags", FIELD_STRINGS, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct registry_view, created, "Created", FIELD_STRING, 0),
+    FIELD_OF(struct registry_view, labels, "Labels", FIELD_MAP, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct registry_view, architecture, "Architecture", FIELD_STRING, 0),
+    FIELD_OF(struct registry_view, os, "Os", FIELD_STRING, 0),
+    FIELD_OF(struct registry_view, layers, "Layers", FIELD_STRINGS, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct registry_view, env, "Env", FIELD_STRINGS, FIELD_KEEP_EMPTY),
+    { 0 },
+};
+static const struct object view_object = { view_fields, sizeof(struct registry_view), 0 };
+
+char *registry_view_encode(const struct registry_view *view)
+{
+    return encode_text(&view_object, view, ENCODE_INDENTED);
+}

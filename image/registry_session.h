@@ -2,6 +2,7 @@
 #define IMAGE_REGISTRY_SESSION_H
 
 #include "image/credentials.h"
+#include "image/documents.h"
 #include "image/fetch.h"
 #include "image/registry_plan.h"
 
@@ -47,5 +48,27 @@ void registry_manifest_clear(struct registry_manifest *manifest);
 int registry_get_manifest(struct registry_session *session, const char *tag,
                           const struct digest *expected, struct registry_manifest *ret_manifest,
                           struct error *err);
+
+/* --- registry_resolve.c ----------------------------------------------------------------------- */
+
+/* What a name stands for, for one platform. */
+struct registry_image {
+    struct digest digest; /* of the manifest or the index that the name stands for */
+    struct registry_manifest manifest;
+    struct document document; /* the manifest, decoded */
+};
+void registry_image_clear(struct registry_image *image);
+
+/**
+ * Goes down from a name, by way of indexes, to the manifest of one image.
+ *
+ * @platform  "linux/arm64"; NULL: this machine's
+ */
+int registry_resolve(struct registry_session *session, const struct reference *reference,
+                     const char *platform, struct registry_image *ret_image, struct error *err);
+
+/** Gets a config and verifies it. Caller frees. */
+int registry_get_config(struct registry_session *session, const struct image_descriptor *config,
+                        char **ret_json, size_t *ret_length, struct error *err);
 
 #endif

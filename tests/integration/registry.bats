@@ -368,6 +368,88 @@ here() {
     expect_text "/token answers 401: denied"
 }
 
+# --- login, search, inspect ---
+
+@test "login asks the registry and writes what docker and podman read; logout forgets it" {
+    serve "[busybox()]" auth=token
+    run -1 bash -c "echo wrong | berth login -u alice --password-stdin $SERVER"
+    expect_text "berth: login: http://$SERVER/token answers 401: denied"
+    [ ! -e "$HOME/.docker" ]
+    run -0 bash -c "echo secret | berth login -u alice --password-stdin $SERVER"
+    [ "$output" = "Login Succeeded" ]
+    [ "$(stat -c %a "$HOME/.docker/config.json")" = 600 ]
+    [ "$(jq -r ".auths[\"$SERVER\"].auth" "$HOME/.docker/config.json" | base64 -d)" = alice:secret ]
+    [ "$(REGISTRY_AUTH_FILE=$HOME/.docker/config.json podman login --get-login "$SERVER")" = alice ]
+    run -0 berth pull -q "$SERVER/a:1"
+    run -0 berth logout "$SERVER"
+    [ "$output" = "Removing login credentials for $SERVER" ]
+    [ "$(jq -c .auths "$HOME/.docker/config.json")" = "{}" ]
+    run -0 berth logout "$SERVER"
+    [ "$output" = "Not logged in to $SERVER" ]
+    # Into the file that has one already, and with what else is in it.
+    mkdir -p "$XDG_RUNTIME_DIR/containers"
+    REGISTRY_AUTH_FILE=$XDG_RUNTIME_DIR/containers/auth.json podman login --tls-verify=false -u alice -p secret "$SERVER"
+    run -0 bash -c "echo secret | berth login -u alice --password-stdin http://$SERVER/v2/"
+    [ "$(jq -c .auths "$HOME/.docker/config.json")" = "{}" ]
+    run -1 bash -c "setsid berth login -u alice $SERVER < /dev/null"
+    expect_text "there is no terminal to ask at; give --username and --password-stdin"
+    run -0 berth login -u alice -p secret "$SERVER"
+    expect_text "a password on the command line can be seen by others; use --password-stdin"
+}
+
+@test "a password that is asked for is not shown" {
+    serve "[busybox()]" auth=basic
+    cat > ask.exp << END
+spawn berth login $SERVER
+expect "Username: "; send "alice\r"
+expect "Password: "; send "secret\r"
+expect "Login Succeeded"
+expect eof
+END
+    run -0 expect ask.exp
+    expect_text "Login Succeeded"
+    [[ "$output" != *secret* ]]
+    grep -q ' Basic ' "$SERVER_LOG"
+}
+
+@test "search asks the registry, or looks through its list" {
+    serve "[busybox()]"
+    run -0 berth search "$SERVER/busy"
+    [[ "${lines[0]}" =~ ^NAME\ +DESCRIPTION\ +STARS\ +OFFICIAL$ ]]
+    [[ "${lines[1]}" =~ ^busybox\ +small\ tools\ +7\ +\[OK\]$ ]]
+    put listed/one:1 "[busybox()]"
+    run -0 berth search --format '{{.Name}}' "$REGISTRY/listed"
+    [ "$output" = listed/one ]
+}
+
+@test "image inspect looks at a registry without a pull, and all tags are pulled" {
+    digest=$(put looked:1 "[busybox(), $NOISE]")
+    put looked:2 "[busybox()]" > /dev/null
+    run -0 berth image inspect "docker://$REGISTRY/looked:1"
+    [ "$(jq -r '.[0].Digest' <<< "$output")" = "$digest" ]
+    [ "$(jq -c '.[0].RepoTags | sort' <<< "$output")" = '["1","2"]' ]
+    [ "$(jq '.[0].Layers | length' <<< "$output")" = 2 ]
+    run -0 berth image inspect -f '{{.Os}} {{.Architecture}}' "docker://$REGISTRY/looked:1"
+    [ "${output% *}" = linux ]
+    run -0 berth images -q
+    [ -z "$output" ]
+    run -0 berth pull -q -a "$REGISTRY/looked"
+    [ "$(sort <<< "$output")" = "$REGISTRY/looked:1
+$REGISTRY/looked:2" ]
+    # A list in several pages.
+    serve "[busybox()]"
+    python3 - << END
+import json
+index = json.load(open("server$SERVERS/index.json"))
+entry = index["manifests"][0]
+index["manifests"] = [dict(entry, annotations={"org.opencontainers.image.ref.name": tag}) for tag in "abcde"]
+json.dump(index, open("server$SERVERS/index.json", "w"))
+END
+    start_server pages server$SERVERS
+    run -0 berth pull -q -a "$SERVER/many"
+    [ "$(wc -l <<< "$output")" = 5 ]
+}
+
 # --- registries.conf ---
 
 configure_registries() {
