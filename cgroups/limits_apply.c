@@ -19,6 +19,20 @@
 
 enum write_state { WRITE_TODO, WRITE_DONE, WRITE_MISSING };
 
+/* v2 takes a list of which nothing is to be had, and goes on with what the cgroup above has. */
+static int check_cpuset(const struct cgroup *cgroup, const struct cgroup_hierarchy *v2,
+                        const struct cgroup_write *write)
+{
+    auto_free char *file = xasprintf("%s.effective", write->file);
+    auto_free char *effective = NULL;
+    int r = cgroup_file_read(cgroup, v2, file, &effective);
+    size_t count = 0;
+
+    if (r < 0 || usage_lists_common(write->value, effective, &count) > 0)
+        return r;
+    return count > 0 ? -EINVAL : 0;
+}
+
 /* A v2 file may be missing only because a cgroup above does not pass its controller on. */
 static int write_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *v2,
                     const struct cgroup_write *write)
@@ -26,10 +40,14 @@ static int write_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *
     int r;
 
     r = cgroup_file_write(cgroup, v2, write->file, write->value);
-    if (r != -ENOENT || text_starts(write->file, "cgroup."))
-        return r;
-    cgroup_enable_controllers(cgroup, cgroup_system_v2_controllers(cgroup->system));
-    return cgroup_file_write(cgroup, v2, write->file, write->value);
+    if (r == -ENOENT && !text_starts(write->file, "cgroup.")) {
+        cgroup_enable_controllers(cgroup, cgroup_system_v2_controllers(cgroup->system));
+        r = cgroup_file_write(cgroup, v2, write->file, write->value);
+    }
+    /* A list that is taken back may be empty, which means what the cgroup above has. */
+    if (r == 0 && write->controller == CGROUP_CPUSET && write->value[0] != '\n')
+        r = check_cpuset(cgroup, v2, write);
+    return r;
 }
 
 /* Newer kernels take a limit of kernel memory and forget it; older ones round it to pages. */

@@ -124,23 +124,6 @@ static char *explain_realtime(const struct refusal *refusal)
                      parent, text, file);
 }
 
-static bool is_subset(const char *part, const char *whole)
-{
-    AUTO_CLEAR(cgroup_u64s) struct cgroup_u64s parts = { 0 };
-    AUTO_CLEAR(cgroup_u64s) struct cgroup_u64s wholes = { 0 };
-    size_t at = 0;
-
-    usage_parse_list(part, &parts);
-    usage_parse_list(whole, &wholes);
-    for (size_t i = 0; i < parts.count; i++) {
-        for (at = 0; at < wholes.count && wholes.items[at] != parts.items[i];)
-            at++;
-        if (at == wholes.count)
-            return false;
-    }
-    return true;
-}
-
 static char *explain_cpuset(const struct refusal *refusal)
 {
     const struct cgroup_write *write = refusal->write;
@@ -149,8 +132,9 @@ static char *explain_cpuset(const struct refusal *refusal)
                                : xasprintf("cpuset.effective_%s", strchr(write->file, '.') + 1);
     auto_free char *parent = NULL;
     auto_free char *text = read_parent(refusal, file, &parent);
+    size_t count = 0;
 
-    if (text == NULL || is_subset(write->value, text))
+    if (text == NULL || usage_lists_common(write->value, text, &count) == count)
         return NULL;
     return xasprintf("the cgroup above, %s, has %s only", parent, text);
 }

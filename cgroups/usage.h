@@ -22,6 +22,8 @@ void usage_parse_numbers(const char *text, struct cgroup_numbers *ret_numbers);
 char *usage_format_numbers(const struct cgroup_numbers *numbers);
 /** "0-2,7" to 0, 1, 2, 7; nothing when it is malformed. */
 void usage_parse_list(const char *text, struct cgroup_u64s *ret_list);
+/** How many of the members of a list, @ret_count by number, are also in the other. */
+size_t usage_lists_common(const char *one, const char *other, size_t *ret_count);
 /** "8:0 Read 1" or "8:0 1", by line; lines without a device are left out (v1). */
 void usage_parse_devices_v1(const char *text, struct cgroup_io_entries *ret_entries);
 /** Two keys of io.stat, as "Read" and "Write" (v2). */

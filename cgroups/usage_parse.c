@@ -129,6 +129,28 @@ void usage_parse_list(const char *text, struct cgroup_u64s *ret_list)
     }
 }
 
+static bool list_contains(const struct cgroup_u64s *list, uint64_t value)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i] == value)
+            return true;
+    return false;
+}
+
+size_t usage_lists_common(const char *one, const char *other, size_t *ret_count)
+{
+    AUTO_CLEAR(cgroup_u64s) struct cgroup_u64s list = { 0 };
+    AUTO_CLEAR(cgroup_u64s) struct cgroup_u64s others = { 0 };
+    size_t common = 0;
+
+    usage_parse_list(one, &list);
+    usage_parse_list(other, &others);
+    for (size_t i = 0; i < list.count; i++)
+        common += list_contains(&others, list.items[i]);
+    *ret_count = list.count;
+    return common;
+}
+
 static void add_entry(struct cgroup_io_entries *entries, const struct cgroup_io_entry *entry)
 {
     entries->items = xrealloc(entries->items, entries->count + 1, sizeof(*entries->items));

@@ -97,6 +97,20 @@ static void only_a_domain_without_processes_passes_controllers_on(void **state)
             fail_msg("'%s'", rows[i].path);
 }
 
+static void the_root_of_a_namespace_is_a_group_like_others(void **state)
+{
+    const struct fixture *fixture = *state;
+    auto_close int fd = openat(fixture->v2.fd, "work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct cgroup_hierarchy v2 = { .is_v2 = true, .fd = fd };
+    auto_free char *reason = domain_held_back(&v2, "box", "memory");
+
+    assert_false(domain_may_pass_on(&v2, ""));
+    assert_string_equal(reason,
+                        "/ above it does not pass the controller on, as it has processes of "
+                        "its own: move them into a cgroup below it, or choose another "
+                        "parent");
+}
+
 static void a_controller_that_is_lacking_is_traced_to_the_group_that_keeps_it(void **state)
 {
     static const struct {
@@ -160,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_domain_without_processes_passes_controllers_on),
+        cmocka_unit_test(the_root_of_a_namespace_is_a_group_like_others),
         cmocka_unit_test(a_controller_that_is_lacking_is_traced_to_the_group_that_keeps_it),
         cmocka_unit_test(a_group_that_takes_no_process_says_why),
     };

@@ -105,6 +105,26 @@ static void lists_of_cpus_are_unrolled(void **state)
     }
 }
 
+static void what_two_lists_have_in_common_is_counted(void **state)
+{
+    static const struct {
+        const char *one, *other;
+        size_t common, count;
+    } rows[] = {
+        { "0-3", "2-7", 2, 4 }, { "0-3", "0-3", 4, 4 }, { "1", "0", 0, 1 },
+        { "", "0-3", 0, 0 },    { "0,2,5", "2", 1, 3 }, { "0-1", "", 0, 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        size_t count = 42;
+
+        if (usage_lists_common(rows[i].one, rows[i].other, &count) != rows[i].common ||
+            count != rows[i].count)
+            fail_msg("row %zu", i);
+    }
+}
+
 /* "8:0 Read 1; " for each entry; frees them. */
 static char *entries_text(struct cgroup_io_entries *entries)
 {
@@ -250,6 +270,7 @@ int main(void)
         cmocka_unit_test(pressure_is_read_and_what_is_none_is_none),
         cmocka_unit_test(numbers_keep_their_names_and_order),
         cmocka_unit_test(lists_of_cpus_are_unrolled),
+        cmocka_unit_test(what_two_lists_have_in_common_is_counted),
         cmocka_unit_test(io_is_told_by_device),
         cmocka_unit_test(io_of_one_device_is_one_item),
         cmocka_unit_test(page_sizes_are_named_as_the_files_are),
