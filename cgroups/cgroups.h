@@ -336,6 +336,26 @@ void cgroup_limits_list(const struct cgroup_resources *resources, struct strings
 int cgroup_apply_delegated(struct cgroup *cgroup, const struct cgroup_resources *resources,
                            struct strings *ret_missed, struct error *err);
 
+/* --- ownership.c: for a user whose processes shall make groups below ------------------------- */
+
+/**
+ * Names of the files of a v2 cgroup that may be given away; pure.
+ *
+ * @text  of /sys/kernel/cgroup/delegate, cgroups(7); NULL: this kernel has no such file
+ */
+void cgroup_list_delegable(const char *text, struct strings *ret_names);
+/**
+ * Makes a user the owner of the cgroup's directory and of those of its files that may be given
+ * away. Does nothing but on pure v2.
+ *
+ * @uid  as the caller's user namespace counts
+ *
+ * -EPERM: the caller is not root of the machine.
+ *
+ * See: runtime-spec, config-linux.md, "Cgroup ownership".
+ */
+int cgroup_give(struct cgroup *cgroup, uint32_t uid, struct error *err);
+
 /** Puts a process into the cgroup in every hierarchy. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *err);
 

@@ -19,6 +19,7 @@ libcgroups_a_SOURCES = \
 	cgroups/limits_unified.c \
 	cgroups/limits_update.c \
 	cgroups/oom.c \
+	cgroups/ownership.c \
 	cgroups/resources_fields.c \
 	cgroups/resources_merge.c \
 	cgroups/sub_cgroup.c \
@@ -48,6 +49,7 @@ check_PROGRAMS += \
 	tests/unit/test_domain \
 	tests/unit/test_limits \
 	tests/unit/test_limits_update \
+	tests/unit/test_ownership \
 	tests/unit/test_resources_fields \
 	tests/unit/test_resources_merge \
 	tests/unit/test_scope \
@@ -85,6 +87,10 @@ tests_unit_test_limits_LDADD = $(cgroups_test_libs)
 
 tests_unit_test_limits_update_SOURCES = tests/unit/test_limits_update.c
 tests_unit_test_limits_update_LDADD = $(cgroups_test_libs)
+
+tests_unit_test_ownership_SOURCES = tests/unit/test_ownership.c tests/unit/cgroup_tree.h
+tests_unit_test_ownership_LDADD = $(cgroups_test_libs)
+tests_unit_test_ownership_LDFLAGS = -Wl,--wrap=fstatfs,--wrap=fchown,--wrap=fchownat
 
 tests_unit_test_resources_merge_SOURCES = tests/unit/test_resources_merge.c
 tests_unit_test_resources_merge_LDADD = $(cgroups_test_libs)

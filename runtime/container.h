@@ -181,6 +181,8 @@ int rootless_plan_cgroup(struct container *container, const char *path,
 /** What comes of it when the score could not be set (@r): a warning where only root could have,
  * else the error. */
 int rootless_oom_score_failed(int score, int r, struct error *err);
+/** The like for a cgroup that could not be given to user @uid. */
+int rootless_owner_failed(uint32_t uid, int r, struct error *err);
 /** Whether making the cgroup failed (@r) because the caller is root of a user namespace only: that
  * is looked at when it fails, as it costs time. */
 bool rootless_may_retry(const struct container *container, int r);

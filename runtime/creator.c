@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "base/wire.h"
+#include "runtime/cgroup_owner.h"
 #include "runtime/creation.h"
 #include "runtime/notify.h"
 #include "runtime/process_setup.h"
@@ -238,11 +239,13 @@ int creation_make_cgroup(struct creation *creation, struct error *err)
     if (container->state.cgroup == NULL || container->state.scope != NULL)
         return 0;
     r = create_cgroup(creation, err);
-    if (r == 0 || !rootless_may_retry(container, r))
-        return r;
-    r = rootless_replan_cgroup(container, creation->spec->linux_.cgroups_path, creation->resources,
-                               err);
-    return r < 0 || container->state.cgroup == NULL ? r : create_cgroup(creation, err);
+    if (r < 0 && rootless_may_retry(container, r)) {
+        r = rootless_replan_cgroup(container, creation->spec->linux_.cgroups_path,
+                                   creation->resources, err);
+        if (r == 0 && container->state.cgroup != NULL)
+            r = create_cgroup(creation, err);
+    }
+    return r < 0 ? r : cgroup_owner_apply(creation->spec, container, err);
 }
 
 static pid_t clone_process(uint64_t flags, int cgroup_fd, int *ret_pidfd)

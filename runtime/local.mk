@@ -3,6 +3,7 @@ libruntime_a_SOURCES = \
 	runtime/annotations.c \
 	runtime/capabilities.c \
 	runtime/cgroup_mount.c \
+	runtime/cgroup_owner.c \
 	runtime/checkpoint.c \
 	runtime/checkpoint_folders.c \
 	runtime/checkpoint_plan.c \
@@ -70,6 +71,7 @@ libruntime_a_SOURCES = \
 	runtime/update.c \
 	runtime/user.c \
 	runtime/cgroup_mount.h \
+	runtime/cgroup_owner.h \
 	runtime/checkpoint_folders.h \
 	runtime/checkpoint_plan.h \
 	runtime/container.h \
@@ -109,6 +111,7 @@ libruntime_a_SOURCES = \
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_annotations \
+	tests/unit/test_cgroup_owner \
 	tests/unit/test_checkpoint_plan \
 	tests/unit/test_container \
 	tests/unit/test_criu_message \
@@ -135,6 +138,8 @@ runtime_test_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -
 
 tests_unit_test_annotations_SOURCES = tests/unit/test_annotations.c
 tests_unit_test_annotations_LDADD = $(runtime_test_libs)
+tests_unit_test_cgroup_owner_SOURCES = tests/unit/test_cgroup_owner.c
+tests_unit_test_cgroup_owner_LDADD = $(runtime_test_libs)
 tests_unit_test_checkpoint_plan_SOURCES = tests/unit/test_checkpoint_plan.c
 tests_unit_test_checkpoint_plan_LDADD = $(runtime_test_libs)
 tests_unit_test_criu_message_SOURCES = tests/unit/test_criu_message.c

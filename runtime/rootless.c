@@ -60,6 +60,17 @@ int rootless_oom_score_failed(int score, int r, struct error *err)
     return 0;
 }
 
+int rootless_owner_failed(uint32_t uid, int r, struct error *err)
+{
+    if (!lacks_rights(r))
+        return error_prefix(err, r, "cgroup ownership");
+    log_warning(
+        "only root may give the container's cgroup to user %u, so it stays this user's, and "
+        "the container can make no groups below",
+        uid);
+    return 0;
+}
+
 /* A path in the configuration is a wish that is granted or refused. */
 static int refuse(const char *path, struct error *err)
 {

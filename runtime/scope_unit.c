@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "runtime/cgroup_owner.h"
 #include "runtime/creation.h"
 
 /* Containers of the systemd cgroup manager. There the order is the other way round: systemd makes a
@@ -113,6 +114,18 @@ static int adopt_cgroup(struct creation *creation, pid_t pid, struct error *err)
     return cgroup_enter(container->cgroup, pid, err);
 }
 
+static int apply_limits(struct creation *creation, struct error *err)
+{
+    struct container *container = creation->container;
+    int r;
+
+    if (is_user())
+        return rootless_apply_limits(container, creation->spec->linux_.cgroups_path != NULL,
+                                     creation->resources, err);
+    r = cgroup_apply(container->cgroup, creation->resources, err);
+    return r < 0 ? error_prefix(err, r, "linux.resources") : 0;
+}
+
 int creation_make_scope(struct creation *creation, pid_t pid, struct error *err)
 {
     struct container *container = creation->container;
@@ -134,11 +147,8 @@ int creation_make_scope(struct creation *creation, pid_t pid, struct error *err)
     log_debug("create %s: unit %s is cgroup %s", container->state.id, container->state.scope,
               container->state.cgroup);
     container->state.is_cgroup_delegated = is_user();
-    if (is_user())
-        return rootless_apply_limits(container, creation->spec->linux_.cgroups_path != NULL,
-                                     creation->resources, err);
-    r = cgroup_apply(container->cgroup, creation->resources, err);
-    return r < 0 ? error_prefix(err, r, "linux.resources") : 0;
+    r = apply_limits(creation, err);
+    return r < 0 ? r : cgroup_owner_apply(creation->spec, container, err);
 }
 
 int container_stop_scope(struct container *container, struct error *err)

@@ -70,3 +70,54 @@ processes() { pgrep -f '^sleep 98[0-9]$' | wc -l; }
     oci delete --force managers-tree
     wait_until 20 bash -c '! pgrep -f "^sleep 98[0-9]$"'
 }
+
+# --- whose cgroup it is ---------------------------------------------------------------------------
+
+needs_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "needs pure cgroup v2, which this machine does not have"; }
+
+# Files of the container's cgroup that belong to a user, "." for its directory: files_of USER ID
+files_of() { (cd "/sys/fs/cgroup/$2" && find . -maxdepth 1 ! -name leaf -user "$1" | sed 's,^\./,,' | sort | xargs); }
+
+# Those that the kernel names and that are in the container's cgroup: delegable_files ID
+delegable_files() { (cd "/sys/fs/cgroup/$1" && ls -d . $(cat /sys/kernel/cgroup/delegate) 2> /dev/null | sort | xargs); }
+
+# The container's process may write to its own cgroup.
+writable_cgroup() {
+    map_root
+    configure '(.mounts[] | select(.destination == "/sys/fs/cgroup") | .options) |= map(select(. != "ro"))
+        | .root.readonly = false'
+}
+
+@test "a writable cgroup belongs to the user of its process, whose groups hold its processes" {
+    needs_v2
+    writable_cgroup
+    runs 'cd /sys/fs/cgroup && mkdir leaf && echo 1 > leaf/cgroup.procs && echo in > /done
+        (echo 5 > cgroup.max.descendants) 2> /dev/null || echo bounded >> /done; sleep 100'
+    start_detached managers-own
+    wait_until 20 grep -q bounded "$BUNDLE/rootfs/done"
+    [ "$(files_of 100000 managers-own)" = "$(delegable_files managers-own)" ]
+    [[ "$(files_of 100000 managers-own)" == ". cgroup.procs "* ]]
+    [ "$(stat -c %g /sys/fs/cgroup/managers-own)" = 0 ]
+    run -0 oci exec managers-own cat /proc/self/cgroup
+    expect_text "0::/"
+    oci delete -f managers-own
+    [ ! -e /sys/fs/cgroup/managers-own ]
+
+    configure '.process.args = ["sleep", "100"] | .process.user.uid = 7'
+    start_detached managers-own
+    [ "$(files_of 100007 managers-own)" = "$(delegable_files managers-own)" ]
+}
+
+@test "a cgroup that is read-only, shared or seen from outside stays root's" {
+    needs_v2
+    writable_cgroup
+    cp "$BUNDLE/config.json" "$BATS_TEST_TMPDIR/writable"
+    for change in '(.mounts[] | select(.destination == "/sys/fs/cgroup") | .options) += ["ro"]' \
+        '.linux.namespaces |= map(select(.type != "cgroup"))' \
+        'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))'; do
+        jq "$change" "$BATS_TEST_TMPDIR/writable" > "$BUNDLE/config.json"
+        start_detached managers-not
+        [ "$(files_of 0 managers-not | wc -w)" = "$(find /sys/fs/cgroup/managers-not -maxdepth 1 | wc -l)" ]
+        oci delete -f managers-not
+    done
+}
