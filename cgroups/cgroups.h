@@ -323,8 +323,8 @@ int cgroup_apply_check(struct cgroup *cgroup, const struct cgroup_resources *res
  */
 size_t cgroup_system_keep_delegated(struct cgroup_system *system, const char *path,
                                     bool must_exist);
-/** Path of a cgroup @name below the caller's own in as many hierarchies as possible; NULL: in none.
- * Caller frees. */
+/** Path of a cgroup @name below the caller's own, or on v2 beside it, in as many hierarchies as
+ * possible; NULL: in none. Caller frees. */
 char *cgroup_system_find_delegated(const struct cgroup_system *system, const char *name);
 /** Names of the members that limit something: "memory.limit"; pure. */
 void cgroup_limits_list(const struct cgroup_resources *resources, struct strings *ret_names);

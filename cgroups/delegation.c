@@ -103,6 +103,24 @@ static size_t count_delegated(const struct cgroup_hierarchy *hierarchies, size_t
     return found;
 }
 
+/* A cgroup of v2 with processes in it passes no controllers on, and the caller is in his own: those
+ * beside it have the limits (cgroup-v2.rst, "No Internal Process Constraint"). */
+static char *path_beside(const struct cgroup_hierarchy *hierarchy, const char *name)
+{
+    const char *own = hierarchy->own_path;
+
+    if (!hierarchy->is_v2 || text_equal(own, "/"))
+        return NULL;
+    return xasprintf("%.*s/%s", (int)(strrchr(own, '/') - own), own, name);
+}
+
+static char *path_below(const struct cgroup_hierarchy *hierarchy, const char *name)
+{
+    const char *own = hierarchy->own_path;
+
+    return xasprintf("%s/%s", text_equal(own, "/") ? "" : own, name);
+}
+
 char *cgroup_system_find_delegated(const struct cgroup_system *system, const char *name)
 {
     const struct cgroup_hierarchy *hierarchies;
@@ -111,15 +129,15 @@ char *cgroup_system_find_delegated(const struct cgroup_system *system, const cha
 
     /* On v1 a process may be in another cgroup in each hierarchy; a cgroup has one path here. */
     hierarchies = cgroup_system_hierarchies(system, &count);
-    for (size_t i = 0; i < count; i++) {
-        const char *own = hierarchies[i].own_path;
+    for (size_t i = 0; i < 2 * count; i++) {
+        const struct cgroup_hierarchy *hierarchy = &hierarchies[i / 2];
         auto_free char *path = NULL;
         size_t found;
 
-        if (hierarchies[i].fd < 0 || text_starts(own, "/.."))
+        if (hierarchy->fd < 0 || text_starts(hierarchy->own_path, "/.."))
             continue;
-        path = xasprintf("%s/%s", text_equal(own, "/") ? "" : own, name);
-        if (text_equal(path, best) || strlen(path) >= CGROUP_PATH_MAX)
+        path = i % 2 == 0 ? path_beside(hierarchy, name) : path_below(hierarchy, name);
+        if (path == NULL || text_equal(path, best) || strlen(path) >= CGROUP_PATH_MAX)
             continue;
         found = count_delegated(hierarchies, count, path);
         if (found <= best_count)

@@ -161,6 +161,26 @@ static void the_place_that_most_hierarchies_give_is_found(void **state)
     assert_null(cgroup_system_find_delegated(system, "c1"));
 }
 
+static void on_v2_a_place_beside_the_callers_is_better_than_one_below(void **state)
+{
+    static const char *const above[] = { "unified/user", "unified/user/cgroup.procs",
+                                         "unified/user/session", NULL };
+    static const char *const own[] = { "unified/user/session", "unified/user/session/cgroup.procs",
+                                       NULL };
+    AUTO(cgroup_system) struct cgroup_system *system = NULL;
+    auto_free char *beside = NULL;
+    auto_free char *below = NULL;
+
+    add_folder(*state, "unified/user/session", 0755);
+    system = open_tree(*state, "0::/user/session\n");
+    writable = above;
+    beside = cgroup_system_find_delegated(system, "c1");
+    assert_string_equal(beside, "/user/c1");
+    writable = own;
+    below = cgroup_system_find_delegated(system, "c1");
+    assert_string_equal(below, "/user/session/c1");
+}
+
 static void a_place_outside_of_the_cgroup_namespace_is_none(void **state)
 {
     static const char *const names[] = { "unified/.", "unified/./cgroup.procs", NULL };
@@ -236,6 +256,8 @@ int main(void)
             a_cgroup_that_is_there_is_used_when_its_processes_may_be_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_place_that_most_hierarchies_give_is_found, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(on_v2_a_place_beside_the_callers_is_better_than_one_below,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_place_outside_of_the_cgroup_namespace_is_none, set_up,
                                         tear_down),
         cmocka_unit_test(every_limit_is_named),
