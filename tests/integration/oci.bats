@@ -111,6 +111,7 @@ CASES
 }
 
 @test "a user namespace maps root to an ordinary id" {
+    needs_root "an ordinary user maps his own ids"
     configure '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings | .process.args = ["sh", "-c", "id -u; cat /proc/self/uid_map"]'
     chown -R 100000:100000 "$BUNDLE/rootfs"
     run -0 oci run -b "$BUNDLE" mapped
@@ -210,6 +211,7 @@ PY
 }
 
 @test "mounts of a shared volume are seen on both sides; the host keeps its own mounts" {
+    needs_root "an ordinary user makes no mounts"
     mkdir "$BATS_TEST_TMPDIR/volume"
     configure '.linux.rootfsPropagation = "shared" | .process.args = ["sh", "-c",
             "mkdir /v/inside && mount -t tmpfs none /v/inside && grep -c \" /v .*shared:\" /proc/self/mountinfo"] |

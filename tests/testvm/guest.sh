@@ -69,8 +69,7 @@ delegate() {
         "$group/login"/cgroup.{procs,threads,subtree_control}; do
         chown "$user" "$file"
     done
-    # By itself as the first process it could not enable controllers in a group it is in.
-    echo $$ > "$group/login/cgroup.procs"
+    echo $BASHPID > "$group/login/cgroup.procs"
     sed 's/\</+/g' "$group/cgroup.controllers" > "$group/cgroup.subtree_control"
 }
 
