@@ -423,6 +423,8 @@ void job_retry(struct job *job, int r, const struct error *failure)
  * mistyped name, a port where nobody listens. */
 static bool is_passing(const struct job *job, CURLcode code)
 {
+    if (strstr(job->curl_text, "alert") != NULL) /* TLS: it does not want to speak to us */
+        return false;
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -450,7 +452,7 @@ static bool may_be_plain(const struct job *job, CURLcode code)
     const struct fetcher_host *host = job->host;
 
     return host->endpoint.allows_http && !job->is_elsewhere && job->step != JOB_TOKEN &&
-           strcmp(job->scheme, "https") == 0 &&
+           strcmp(job->scheme, "https") == 0 && strstr(job->curl_text, "alert") == NULL &&
            (!host->is_known || strcmp(host->scheme, "http") == 0) &&
            (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_COULDNT_CONNECT ||
             code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);

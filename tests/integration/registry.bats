@@ -40,7 +40,7 @@ teardown() {
         store
         false
     }
-    ! pgrep -f "^[^ ]*berth-fetch" || false
+    ! pgrep -f "^$BERTH_BUILD/berth-fetch" || false
 }
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -224,7 +224,7 @@ make_image_and_remove_it() {
     wait_until 10 grep -q 'bytes=[0-9]*000000-' "$SERVER_LOG"
     kill -KILL $pull
     wait $pull || true
-    wait_until 5 bash -c '! pgrep -f "^[^ ]*berth-fetch"'
+    wait_until 5 bash -c '! pgrep -f "^$BERTH_BUILD/berth-fetch"'
     kept=$(stat -c %s "$BERTH_DATA"/ingest/* | sort -n | tail -1)
     [ "$kept" -ge 9000000 ]
     server2=$SERVER
@@ -448,6 +448,62 @@ END
     start_server pages server$SERVERS
     run -0 berth pull -q -a "$SERVER/many"
     [ "$(wc -l <<< "$output")" = 5 ]
+}
+
+# --- certificates ---
+
+# A registry with TLS, the same files, whose certificate is signed by an authority of ours: secure_registry
+# [LINES OF ITS CONFIGURATION]; sets $SERVER
+secure_registry() {
+    SERVER=localhost:$(free_port)
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=authority 2> /dev/null
+    for name in server client; do
+        openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=localhost 2> /dev/null
+        openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $name.crt \
+            -extfile <(echo subjectAltName=DNS:localhost) 2> /dev/null
+    done
+    cat > secure.yml << END
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $BATS_FILE_TMPDIR/registry}}
+http:
+  addr: "$SERVER"
+  secret: tests
+  tls: {certificate: $PWD/server.crt, key: $PWD/server.key$1}
+END
+    docker-registry serve secure.yml > secure.log 2>&1 3>&- &
+    echo $! >> server.pids
+    wait_until 10 bash -c "echo | openssl s_client -connect $SERVER"
+    CERTS=$HOME/.config/containers/certs.d/$SERVER
+    mkdir -p "$CERTS"
+}
+
+@test "certificates: of an unknown authority, of one in certs.d, of none that matters" {
+    put secret/image:1 "[busybox(), $NOISE]" > /dev/null
+    secure_registry
+    run -1 berth pull -q "$SERVER/secret/image:1"
+    expect_text "the certificate of $SERVER is not trusted"
+    expect_text "/etc/docker/certs.d/$SERVER/ca.crt"
+    run -1 berth pull -q --tls-verify=true "$SERVER/secret/image:1"
+    expect_text "is not trusted"
+    run -0 berth pull -q --tls-verify=false "$SERVER/secret/image:1"
+    berth rmi "$SERVER/secret/image:1"
+    cp ca.crt "$CERTS/ca.crt"
+    run -0 berth pull -q "$SERVER/secret/image:1"
+    run -0 berth push -q "$SERVER/secret/image:1" "$SERVER/secret/other:1"
+}
+
+@test "a registry that wants a client's certificate gets the one in certs.d" {
+    put secret/image:1 "[busybox()]" > /dev/null
+    secure_registry ", clientcas: [$PWD/ca.crt]"
+    cp ca.crt "$CERTS/ca.crt"
+    run -1 berth pull -q "$SERVER/secret/image:1"
+    expect_text "alert"
+    cp client.crt "$CERTS/client.cert"
+    run -1 berth pull -q "$SERVER/secret/image:1"
+    expect_text "client.cert' and its key"
+    cp client.key "$CERTS/client.key"
+    run -0 berth pull -q "$SERVER/secret/image:1"
 }
 
 # --- registries.conf ---
