@@ -185,47 +185,14 @@ static int plan_memory(struct limits_plan *plan, struct error *err)
     return plan_memory_v2(plan, memory, err);
 }
 
-/* log2 of a number from 1 on, by repeated squaring: libm is not linked for this alone. */
-static double log2_of(double value)
-{
-    double result = 0;
-
-    while (value >= 2) {
-        value /= 2;
-        result++;
-    }
-    for (double bit = 0.5; bit > 1e-15; bit /= 2) {
-        value *= value;
-        if (value >= 2) {
-            value /= 2;
-            result += bit;
-        }
-    }
-    return result;
-}
-
 unsigned limits_cpu_weight(uint64_t shares)
 {
-    double l, log2_weight;
-    unsigned low = 1, high = 10000;
+    /* As the kernel shows its one internal weight by either name (kernel/sched/sched.h,
+     * sched_weight_to_cgroup()), and as systemd does it: so groups keep their ratios. runc from
+     * 1.3.2 on has a curve, by which 512 against 1024 becomes 59 against 100. */
+    uint64_t weight = shares >= 262144 ? 10000 : (shares * 100 + 512) / 1024;
 
-    if (shares <= 2)
-        return 1;
-    if (shares >= 262144)
-        return 10000;
-    /* The curve of runc 1.3.2 and crun 1.23, quadratic in the logarithms, so that the two minima,
-     * defaults and maxima meet: weight = ceil(10 ^ ((l * l + 125 * l) / 612 - 7 / 34)). */
-    l = log2_of((double)shares);
-    log2_weight = ((l * l + 125 * l) / 612 - 7.0 / 34) * 3.321928094887362;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-
-        if (log2_of(middle) >= log2_weight - 1e-12)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
+    return weight < 1 ? 1 : weight > 10000 ? 10000 : (unsigned)weight;
 }
 
 static int check_cpu(const struct cgroup_cpu *cpu, struct error *err)

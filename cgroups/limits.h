@@ -24,7 +24,8 @@ int limits_plan_network(struct limits_plan *plan, struct error *err);
 int limits_plan_rdma(struct limits_plan *plan, struct error *err);
 int limits_plan_unified(struct limits_plan *plan, struct error *err);
 
-/** The v2 weight (1 to 10000) for v1 CPU shares: 2 -> 1, 1024 -> 100, 262144 -> 10000. */
+/** The v2 weight (1 to 10000) for v1 CPU shares by the kernel's own conversion: 1024 -> 100, 512 ->
+ * 50. */
 unsigned limits_cpu_weight(uint64_t shares);
 /** The v2 weight for a block I/O weight of 10 to 1000; linear, as in runc. */
 unsigned limits_io_weight(unsigned weight);

@@ -35,7 +35,7 @@ make_hierarchy() {
     run -0 make_hierarchy
     [ "$output" = $'production\ntesting\ndev\nproduction/web' ]
     if is_v2; then
-        [ "$(shares production) $(shares testing) $(shares dev)" = "174 100 59" ]
+        [ "$(shares production) $(shares testing) $(shares dev)" = "200 100 50" ]
         [ "$(held production cpu.max)" = "150000 100000" ]
     else
         [ "$(shares production) $(shares testing) $(shares dev)" = "2048 1024 512" ]
@@ -186,21 +186,12 @@ tree() { berth cgroup ls --format '{{.Tree}};{{.CPUs}};{{.CPUShares}};{{.SharePe
     berth run -d --name clock --cgroup-parent production -c 512 busybox sleep 60 > /dev/null
     berth create --name later --cgroup-parent production busybox true > /dev/null
     run -0 tree
-    if is_v2; then # 174, 100 and 59: the kernel's weights
-        expected="dev/;-;512;17.7%;0 / -
-production/;1.5;2048;52.3%;2 / 200
-|- web/;-;512;50.0%;1 / -
-|  \`- shop;-;1024;100.0%;1 / -
-\`- clock;-;512;50.0%;1 / -
-testing/;-;1024;30.0%;0 / -"
-    else
-        expected="dev/;-;512;14.3%;0 / -
+    expected="dev/;-;512;14.3%;0 / -
 production/;1.5;2048;57.1%;2 / 200
 |- web/;-;512;50.0%;1 / -
 |  \`- shop;-;1024;100.0%;1 / -
 \`- clock;-;512;50.0%;1 / -
 testing/;-;1024;28.6%;0 / -"
-    fi
     [ "$output" = "$expected" ] || diff <(echo "$expected") <(echo "$output")
 
     run -0 berth cgroup ls

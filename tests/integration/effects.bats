@@ -73,7 +73,7 @@ told() { oci events --stats "$1" | jq ".data.$2"; }
     rows='memory.limit_in_bytes 67108864 memory.max 67108864
 memory.memsw.limit_in_bytes 67108864 memory.swap.max 0
 memory.soft_limit_in_bytes 33554432 memory.low 33554432
-cpu.shares 512 cpu.weight 59
+cpu.shares 512 cpu.weight 50
 cpu.cfs_quota_us 30000 cpu.max 30000 60000
 cpu.cfs_period_us 60000 cpu.max 30000 60000
 cpuset.cpus 0 cpuset.cpus 0
@@ -143,10 +143,10 @@ expect_quota() {
     begin_berth -c 1024 --cpuset-cpus 0 busybox "${hog[@]}"
     first=$GROUP
     begin_berth -c 3072 --cpuset-cpus 0 busybox "${hog[@]}"
-    [[ "$(weight)" =~ ^(3072|237)$ ]]
+    [[ "$(weight)" =~ ^(3072|300)$ ]]
     found=$(share "$first" "$GROUP") due=$(promised "$first" "$GROUP")
     echo "berth: $found% of $due%"
-    expect_between "$due" 70 75
+    expect_between "$due" 75 75
     expect_between "$found" $((due - 8)) $((due + 8))
     remove_all
 
@@ -159,7 +159,7 @@ expect_quota() {
     oci update --cpu-share 1024 "$ID-b"
     found=$(share "$ID-a" "$ID-b") due=$(promised "$ID-a" "$ID-b")
     echo "updated: $found% of $due%"
-    expect_between "$due" 25 30
+    expect_between "$due" 25 25
     expect_between "$found" $((due - 8)) $((due + 8))
 }
 

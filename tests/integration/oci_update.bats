@@ -82,7 +82,7 @@ start() { oci run -d -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1; }
     expect_value 21 pids.max
     oci update --resources - "$ID" <<< '{"pids": {"limit": 22}, "cpu": {"shares": 512}}'
     expect_value 22 pids.max
-    [[ "$(value cpu.shares cpu.weight)" =~ ^(512|59)$ ]]
+    [[ "$(value cpu.shares cpu.weight)" =~ ^(512|50)$ ]]
     run -1 oci update -r - "$ID" <<< '{"pids": {"limit": "many"}}'
     expect_text "--resources: pids.limit: must be a number"
     run -1 oci update -r /nowhere "$ID"
@@ -141,7 +141,7 @@ start() { oci run -d -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1; }
     expect_value 1 cpu.idle
     oci update "$ID" --cpu-idle 0
     expect_value 0 cpu.idle
-    [[ "$(value cpu.shares cpu.weight)" =~ ^(300|39)$ ]]
+    [[ "$(value cpu.shares cpu.weight)" =~ ^(300|29)$ ]]
     oci update "$ID" --cpu-quota 50000 --cpu-burst 10000
     expect_value 10000 cpu.cfs_burst_us cpu.max.burst
     run -1 oci update "$ID" --cpu-idle 2

@@ -209,13 +209,14 @@ static void a_refused_value_of_misc_is_explained_by_the_capacity(void **state)
     }
 }
 
-static void shares_become_a_weight_with_equal_ends_and_default(void **state)
+static void shares_become_a_weight_that_keeps_their_ratios(void **state)
 {
     static const struct {
         uint64_t shares;
         unsigned weight;
-    } rows[] = { { 0, 1 },    { 1, 1 },      { 2, 1 },          { 1024, 100 },
-                 { 512, 59 }, { 2048, 174 }, { 262144, 10000 }, { 1000000, 10000 } };
+    } rows[] = { { 0, 1 },          { 2, 1 },          { 300, 29 },
+                 { 512, 50 },       { 1024, 100 },     { 2048, 200 },
+                 { 102400, 10000 }, { 262144, 10000 }, { UINT64_MAX, 10000 } };
     unsigned last = 0;
 
     (void)state;
@@ -408,7 +409,7 @@ int main(void)
         cmocka_unit_test(what_v2_lacks_is_refused_by_name),
         cmocka_unit_test(each_interface_gets_its_priority_by_a_line),
         cmocka_unit_test(other_controllers_are_reached_by_unified),
-        cmocka_unit_test(shares_become_a_weight_with_equal_ends_and_default),
+        cmocka_unit_test(shares_become_a_weight_that_keeps_their_ratios),
         cmocka_unit_test(cpu_time_is_two_files_on_v1_and_one_on_v2),
         cmocka_unit_test(an_idle_group_gets_no_shares),
         cmocka_unit_test(cpusets_are_lists_of_numbers),

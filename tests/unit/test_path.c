@@ -341,12 +341,15 @@ static void the_walk_finds_what_the_kernel_finds(void **state)
         int flag = flags[i / ARRAY_SIZE(paths) % ARRAY_SIZE(flags)] | O_CLOEXEC;
         uint64_t resolve = resolves[i / ARRAY_SIZE(paths) / ARRAY_SIZE(flags)];
         struct open_how how = { .flags = (uint64_t)flag, .resolve = resolve };
-        int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
-        int code = fd < 0 ? errno : 0;
+        int fd, code;
         int walked = path_walk(dir_fd, path, flag, 0, resolve);
         int walked_code = walked < 0 ? errno : 0;
         struct stat one = { 0 }, other = { 0 };
 
+        do /* a mount or rename anywhere on the machine while it walks ".." (openat2(2)) */
+            fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+        while (fd < 0 && errno == EAGAIN);
+        code = fd < 0 ? errno : 0;
         if (fd >= 0)
             (void)fstat(fd, &one);
         if (walked >= 0)

@@ -118,7 +118,7 @@ has_no_scope() { [ -z "$(scopes)" ]; }
     start five
     [ "$(show runc-five.scope CPUQuotaPerSecUSec)" = 130ms ]
     if is_v2; then
-        [ "$(show runc-five.scope CPUWeight)" = 59 ]
+        [ "$(show runc-five.scope CPUWeight)" = 50 ]
         [ "$(show runc-five.scope AllowedCPUs)" = 0 ]
         [ "$(cat "/sys/fs/cgroup$(cgroup_of five)/cpu.max")" = "12345 100000" ]
     else
