@@ -307,10 +307,10 @@ static int serve(struct fetcher *fetcher, struct wire_message *message, struct e
         while (r > 0);
         if (r != -EAGAIN)
             return r;
-        timeout_ms = start_waiting(fetcher);
         (void)curl_multi_perform(fetcher->multi, &running); /* errors show at each transfer */
         take_ended(fetcher);
         pass_bodies(fetcher);
+        timeout_ms = start_waiting(fetcher); /* last, as an end may be the reason to wait */
         remove_finished(fetcher);
         r = wait_for_events(fetcher, timeout_ms, err);
         if (r < 0)

@@ -171,6 +171,13 @@ Status: Downloaded newer image for $REGISTRY/ran:1" ]
     [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "300000 /noise" ]
 }
 
+# When nothing else is under way either, nothing but the wait for the next attempt ends the wait.
+@test "the last layer that is left is asked for again after half a second" {
+    serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(12000000))])]" cut=3000000 cuts=3
+    run -0 timeout 30 berth pull -q "$SERVER/a:1"
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "12000000 /noise" ]
+}
+
 @test "a server without ranges sends all of it once more" {
     serve "[busybox(), $NOISE]" cut=100000 cuts=1 norange=1
     run -0 berth pull -q "$SERVER/a:1"
