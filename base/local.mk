@@ -7,6 +7,7 @@ libbase_a_SOURCES = \
 	base/decode_fields.c base/decode_fields.h \
 	base/decode_scan.c base/decode_scan.h \
 	base/digest.c base/digest.h \
+	base/disk_usage.c base/disk_usage.h \
 	base/encode.c \
 	base/error.c base/error.h \
 	base/event.c base/event.h \
@@ -37,6 +38,7 @@ check_PROGRAMS += \
 	tests/unit/test_base64 \
 	tests/unit/test_decode \
 	tests/unit/test_digest \
+	tests/unit/test_disk_usage \
 	tests/unit/test_encode \
 	tests/unit/test_error \
 	tests/unit/test_event \
@@ -53,6 +55,9 @@ check_PROGRAMS += \
 	tests/unit/test_text_format \
 	tests/unit/test_text_parse \
 	tests/unit/test_wire
+
+tests_unit_test_disk_usage_SOURCES = tests/unit/test_disk_usage.c tests/unit/base_test.h
+tests_unit_test_disk_usage_LDADD = $(base_test_libs)
 
 tests_unit_test_tar_writer_SOURCES = tests/unit/test_tar_writer.c
 tests_unit_test_tar_writer_LDADD = libbase.a -larchive -lcmocka

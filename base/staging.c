@@ -6,9 +6,13 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <linux/ioprio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -180,6 +184,83 @@ int staging_clean(int data_fd, struct error *err)
     if (r < 0 || trash_result == 0)
         return r;
     return error_set(err, -trash_result, "%s", later.message);
+}
+
+/* Keeps the data directory and nothing else: a lock, a pipe or a terminal that this process held
+ * would keep others waiting. */
+static _Noreturn void clean_child(int data_fd)
+{
+    int null_fd;
+
+    if (setsid() < 0 || fork() != 0)
+        _exit(0);
+    if (dup3(data_fd, 3, O_CLOEXEC) < 0 && data_fd != 3)
+        _exit(1);
+    (void)close_range(4, ~0u,
+                      0); /* Linux 5.9; before that the caller's files stay a moment longer */
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(null_fd, fd); /* closed is as good */
+    (void)setpriority(PRIO_PROCESS, 0, 19);
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+    _exit(staging_clean(3, NULL) < 0);
+}
+
+int staging_clean_behind(int data_fd, struct error *err)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return error_errno(err, "start a process that empties the trash");
+    if (pid == 0)
+        clean_child(data_fd);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ; /* it ends at once: its child does the work */
+    return 0;
+}
+
+static int add_staging_usage(int data_fd, struct staging_usage *usage, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    int r;
+
+    r = list_names(data_fd, STAGING_NAME, &names, NULL);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        auto_free char *path = path_join(STAGING_NAME, names.items[i]);
+        auto_free char *lock_path = xasprintf("%s" LOCK_SUFFIX, path);
+        int held;
+
+        if (text_ends(names.items[i], LOCK_SUFFIX)) /* counted with what it locks */
+            continue;
+        held = file_is_locked(data_fd, lock_path, err);
+        if (held < 0)
+            return held;
+        *(held > 0 ? &usage->held_count : &usage->abandoned_count) += 1;
+        r = disk_usage_add(data_fd, path, held > 0 ? &usage->held : &usage->abandoned, err);
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
+int staging_usage(int data_fd, struct staging_usage *ret_usage, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    struct staging_usage usage = { 0 };
+    int r;
+
+    assert(ret_usage != NULL);
+
+    r = add_staging_usage(data_fd, &usage, err);
+    if (r == 0 && list_names(data_fd, TRASH_NAME, &names, NULL) < 0)
+        names.count = 0; /* there is none yet */
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        auto_free char *path = path_join(TRASH_NAME, names.items[i]);
+
+        usage.abandoned_count++;
+        r = disk_usage_add(data_fd, path, &usage.abandoned, err);
+    }
+    if (r == 0)
+        *ret_usage = usage;
+    return r;
 }
 
 /* Also where it is now: the trash's descriptor and the name in it. -ENOENT: it was not there. */

@@ -38,6 +38,9 @@ int berth_find_image(struct berth *berth, const char *text, struct image **ret_i
 /** Logs the error; returns @status, for `return berth_failed(...)`. */
 int berth_failed(const struct error *err, int status);
 
+/** Prints a document by --format: "json", or a template. */
+int berth_print_formatted(const char *format, const char *json, struct error *err);
+
 /** Prints "warning: ..." lines. */
 void berth_warn(const struct strings *warnings);
 
@@ -57,5 +60,7 @@ command_handler command_history, command_images, command_image_inspect, command_
 command_handler command_cgroup_create, command_cgroup_update, command_cgroup_rm, command_cgroup_ls,
     command_cgroup_inspect;
 command_handler command_version, command_info;
+command_handler command_system_df, command_system_prune, command_container_prune,
+    command_image_prune, command_volume_prune;
 
 #endif

@@ -10,6 +10,7 @@
 
 #define CONTAINERS "Containers"
 #define IMAGES     "Images"
+#define VOLUMES    "Volumes"
 #define CGROUPS    "Cgroups"
 #define SYSTEM     "System"
 
@@ -91,6 +92,50 @@ static const struct option ps_options[] = {
     { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole ids and commands", NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print ids only", NULL },
     { "size", 's', OPTION_FLAG, NULL, "Show sizes", NULL },
+    { 0 },
+};
+
+#define PRUNE_FORCE_OPTION                                                                         \
+    {                                                                                              \
+        "force", 'f', OPTION_FLAG, NULL, "Do not ask", NULL                                        \
+    }
+#define PRUNE_FILTER_OPTION                                                                        \
+    {                                                                                              \
+        "filter", 0, OPTION_LIST, "KEY=VALUE",                                                     \
+            "Only some: until (made before a date or, as 24h, so long ago), label, label!", "none" \
+    }
+
+static const struct option container_prune_options[] = {
+    PRUNE_FILTER_OPTION,
+    PRUNE_FORCE_OPTION,
+    { 0 },
+};
+
+static const struct option image_prune_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "All that no container was made of, also with names", NULL },
+    PRUNE_FILTER_OPTION,
+    PRUNE_FORCE_OPTION,
+    { 0 },
+};
+
+static const struct option volume_prune_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "Also volumes that were given a name", NULL },
+    { "filter", 0, OPTION_REFUSED, "KEY=VALUE", "volumes have no labels yet", NULL },
+    PRUNE_FORCE_OPTION,
+    { 0 },
+};
+
+static const struct option system_prune_options[] = {
+    { "all", 'a', OPTION_FLAG, NULL, "All images that no container was made of", NULL },
+    PRUNE_FILTER_OPTION,
+    PRUNE_FORCE_OPTION,
+    { "volumes", 0, OPTION_FLAG, NULL, "Anonymous volumes that no container uses as well", NULL },
+    { 0 },
+};
+
+static const struct option system_df_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "verbose", 'v', OPTION_FLAG, NULL, "Show images, containers and volumes one by one", NULL },
     { 0 },
 };
 
@@ -501,6 +546,18 @@ const struct command berth_commands[] = {
         .section = CONTAINERS,
     },
     {
+        .name = "container prune",
+        .usage = "[OPTIONS]",
+        .help = "Remove all containers that do not run",
+        .description = "Asks first, unless it is given --force. Their volumes stay.",
+        .examples = "berth container prune\n"
+                    "berth container prune -f --filter until=24h --filter label=ci\n",
+        .options = container_prune_options,
+        .max_words = 0,
+        .handler = command_container_prune,
+        .section = CONTAINERS,
+    },
+    {
         .name = "images",
         .alias = "image ls|image list",
         .usage = "[OPTIONS] [REPOSITORY[:TAG]]",
@@ -680,6 +737,32 @@ const struct command berth_commands[] = {
         .section = IMAGES,
     },
     {
+        .name = "image prune",
+        .usage = "[OPTIONS]",
+        .help = "Remove images without a name, and files that no image needs",
+        .description = "Asks first, unless it is given --force. Images that containers were made "
+                       "of stay. Layers and blobs that nothing refers to go, and what came of "
+                       "downloads that broke off; the space is free when the command ends.",
+        .examples = "berth image prune -f\n"
+                    "berth image prune -a --filter until=240h   # older than ten days\n",
+        .options = image_prune_options,
+        .max_words = 0,
+        .handler = command_image_prune,
+        .section = IMAGES,
+    },
+    {
+        .name = "volume prune",
+        .usage = "[OPTIONS]",
+        .help = "Remove volumes that no container uses",
+        .description = "Asks first, unless it is given --force. Without --all only volumes that "
+                       "were made without a name.",
+        .examples = "berth volume prune\n",
+        .options = volume_prune_options,
+        .max_words = 0,
+        .handler = command_volume_prune,
+        .section = VOLUMES,
+    },
+    {
         .name = "cgroup create",
         .usage = "[OPTIONS] NAME",
         .help = "Make a cgroup whose limits containers share",
@@ -775,6 +858,37 @@ const struct command berth_commands[] = {
         .options = format_options,
         .max_words = 0,
         .handler = command_info,
+        .section = SYSTEM,
+    },
+    {
+        .name = "system df",
+        .usage = "[OPTIONS]",
+        .help = "Show what images, containers and volumes take on the disk",
+        .description =
+            "In allocated blocks, as du(1) counts them; what images share counts once. Images are "
+            "their unpacked layers. Kept Blobs are manifests, configs and compressed layers as "
+            "they came, kept to be pushed, saved and checked. Leftovers are parts of downloads "
+            "and what killed commands left. RECLAIMABLE is what `system prune --all` and "
+            "`volume prune --all` would free.",
+        .examples = "berth system df\n"
+                    "berth system df -v\n"
+                    "berth system df --format '{{.Type}} {{.Reclaimable}}'\n",
+        .options = system_df_options,
+        .max_words = 0,
+        .handler = command_system_df,
+        .section = SYSTEM,
+    },
+    {
+        .name = "system prune",
+        .usage = "[OPTIONS]",
+        .help = "Remove stopped containers, unused images and leftovers",
+        .description = "Asks first, unless it is given --force. Volumes stay without --volumes, "
+                       "and with it those that were given a name.",
+        .examples = "berth system prune\n"
+                    "berth system prune -af --volumes\n",
+        .options = system_prune_options,
+        .max_words = 0,
+        .handler = command_system_prune,
         .section = SYSTEM,
     },
     { 0 },

@@ -40,19 +40,6 @@ struct images {
     int64_t now;
 };
 
-/* "repository:tag" or "repository@digest" in its two parts; NULL is an image without a name. */
-static void add_name(struct string_map *fields, const char *name)
-{
-    const char *slash = name != NULL ? strrchr(name, '/') : NULL;
-    const char *last = slash != NULL ? slash : name;
-    const char *end = name != NULL ? last + strcspn(last, ":@") : NULL;
-    auto_free char *repository =
-        name != NULL ? xstrndup(name, (size_t)(end - name)) : xstrdup("<none>");
-
-    string_map_set(fields, "Repository", repository);
-    string_map_set(fields, "Tag", end != NULL && *end == ':' ? end + 1 : "<none>");
-}
-
 static int add_row(struct images *images, const struct image_listing_item *item, const char *name,
                    struct error *err)
 {
@@ -64,7 +51,7 @@ static int add_row(struct images *images, const struct image_listing_item *item,
         images->is_whole ? xstrdup(item->id.text) : xstrndup(digest_hex(&item->id), 12);
 
     string_map_set(&fields, "ID", id);
-    add_name(&fields, name);
+    show_image_name(&fields, name);
     string_map_set(&fields, "Digest", item->manifest_digest.text);
     string_map_set(&fields, "CreatedSince", since);
     string_map_set(&fields, "CreatedAt", date);

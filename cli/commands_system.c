@@ -21,8 +21,7 @@
 /* The version of docker's API whose commands and documents berth's look like. */
 #define LIKE_API_VERSION "1.44"
 
-/* Prints a document by --format: "json", or a template. */
-static int print_formatted(const char *format, const char *json, struct error *err)
+int berth_print_formatted(const char *format, const char *json, struct error *err)
 {
     AUTO(template) struct template *template = NULL;
     struct text out = { 0 };
@@ -102,7 +101,7 @@ int command_version(const struct arguments *arguments, void *context)
                version.client.architecture, version.client.kernel);
     } else {
         json = encode_text(&version_object, &version, ENCODE_COMPACT);
-        if (print_formatted(format, json, &err) < 0)
+        if (berth_print_formatted(format, json, &err) < 0)
             status = berth_failed(&err, STATUS_USAGE);
     }
     object_clear(&version_object, &version);
@@ -286,7 +285,7 @@ int command_info(const struct arguments *arguments, void *context)
         info_print(&info);
     } else if (r == 0) {
         json = encode_text(&info_object, &info, ENCODE_COMPACT);
-        r = print_formatted(format, json, &err);
+        r = berth_print_formatted(format, json, &err);
     }
     object_clear(&info_object, &info);
     return r < 0 ? berth_failed(&err, STATUS_FAILED) : 0;

@@ -7,11 +7,13 @@ libcli_a_SOURCES = \
 	cli/berth_commands.c cli/berth_commands.h \
 	cli/berth_context.c \
 	cli/commands_cgroup.c \
+	cli/commands_df.c \
 	cli/commands_files.c \
 	cli/commands_history.c \
 	cli/commands_image.c \
 	cli/commands_life.c \
 	cli/commands_look.c \
+	cli/commands_prune.c \
 	cli/commands_ps.c \
 	cli/commands_run.c \
 	cli/commands_stats.c \
@@ -27,6 +29,7 @@ libcli_a_SOURCES = \
 	cli/manpage.c cli/manpage.h \
 	cli/mount_option.c cli/mount_option.h \
 	cli/options.c cli/options.h \
+	cli/prune_option.c cli/prune_option.h \
 	cli/ps_filter.c cli/ps_filter.h \
 	cli/pull_missing.c cli/pull_missing.h \
 	cli/registry_options.c cli/registry_options.h \

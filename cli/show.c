@@ -67,6 +67,18 @@ char *show_ago(int64_t now, int64_t then)
     return xasprintf("%s ago", age);
 }
 
+void show_image_name(struct string_map *fields, const char *name)
+{
+    const char *slash = name != NULL ? strrchr(name, '/') : NULL;
+    const char *last = slash != NULL ? slash : name;
+    const char *end = name != NULL ? last + strcspn(last, ":@") : NULL;
+    auto_free char *repository =
+        name != NULL ? xstrndup(name, (size_t)(end - name)) : xstrdup("<none>");
+
+    string_map_set(fields, "Repository", repository);
+    string_map_set(fields, "Tag", end != NULL && *end == ':' ? end + 1 : "<none>");
+}
+
 char *show_labels(const struct string_map *labels)
 {
     AUTO_CLEAR(strings) struct strings sorted = { 0 };

@@ -16,6 +16,9 @@ char *show_quoted(const char *text);
 char *show_date(int64_t seconds);
 /** "5 minutes ago"; "N/A" when @then is 0 */
 char *show_ago(int64_t now, int64_t then);
+/** Sets the fields Repository and Tag from "repository:tag" or "repository@digest"; NULL is an
+ * image without a name. */
+void show_image_name(struct string_map *fields, const char *name);
 /** "a=b,c=d", sorted */
 char *show_labels(const struct string_map *labels);
 /** "Up 5 minutes", "Up 2 seconds (Paused)", "Exited (0) 3 minutes ago", "Created" */

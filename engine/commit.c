@@ -239,9 +239,7 @@ static int publish(struct commit *commit, const struct reference *reference, cha
     if (r == 0)
         r = layers_sync(commit->engine->data_fd, err);
     if (r == 0)
-        r = provision_publish(commit->engine, image, err);
-    if (r == 0 && reference != NULL)
-        r = image_tag(store, &manifest, reference, err);
+        r = provision_publish(commit->engine, image, reference, err);
     if (r < 0)
         return r;
     *ret_image_id = xstrdup(image->id.text);

@@ -425,8 +425,14 @@ static int make_directory(const struct creation *creation, struct error *err)
 static int apply(const struct creation *creation, struct error *err)
 {
     struct record *record = creation->record;
-    int r;
+    auto_close int volumes_fd = -1;
+    int r = 0;
 
+    /* Volumes that are there must not be pruned before the record says who uses them. */
+    if (volumes_are_used(record))
+        r = volumes_lock(creation->engine, false, &volumes_fd, err);
+    if (r < 0)
+        return r;
     if (text_is_empty(record->settings.name))
         r = container_name_generate(creation->engine, record->id, &record->name, err);
     else
@@ -441,6 +447,8 @@ static int apply(const struct creation *creation, struct error *err)
         return r;
     }
     r = volumes_ensure(creation->engine, record, err);
+    if (volumes_fd >= 0)
+        close(take_fd(&volumes_fd)); /* removing needs the lock exclusively */
     if (r < 0)
         (void)engine_remove_claimed(creation->engine, record->id, true, NULL);
     return r;

@@ -432,6 +432,85 @@ int engine_copy(struct engine *engine, const char *id, const struct copy_options
  * (named). */
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
                         struct strings *ret_lines, struct error *err);
+/* --- the disk ------------------------------------------------------------------------------------
+ */
+
+struct usage_image {
+    struct digest id;
+    struct strings names;
+    int64_t created;
+    uint64_t layer_bytes;  /* its unpacked layers */
+    uint64_t shared_bytes; /* of these, with other images */
+    uint64_t blob_bytes;   /* its kept blobs */
+    size_t containers;     /* that were made of it */
+};
+struct usage_container {
+    struct container_view view;
+    uint64_t bytes; /* its directory: what it wrote, its log, its files */
+    bool is_stopped;
+};
+struct usage_volume {
+    char *name;
+    uint64_t bytes;
+    size_t containers; /* that use it */
+    bool is_anonymous;
+};
+struct usage_kind {
+    uint64_t total, active; /* how many */
+    uint64_t bytes, reclaimable_bytes;
+};
+/* What is in DATA, as du(1) counts it, each layer, blob and file once. */
+struct store_usage {
+    struct usage_kind images; /* unpacked layers; active: a container was made of it */
+    struct usage_kind containers;
+    struct usage_kind volumes;
+    struct usage_kind blobs;     /* manifests, configs and compressed layers as they came */
+    struct usage_kind leftovers; /* staging, trash, parts of downloads; active: at work just now */
+    struct usage_image *image_items;
+    size_t image_count;
+    struct usage_container *container_items;
+    size_t container_count;
+    struct usage_volume *volume_items;
+    size_t volume_count;
+    struct error damage; /* why an image is left out; no message: none is */
+};
+int engine_store_usage(struct engine *engine, struct store_usage *ret_usage, struct error *err);
+void store_usage_clear(struct store_usage *usage);
+
+/* What prune may remove: all conditions must hold. */
+struct prune_filter {
+    bool has_until;
+    int64_t until;               /* only what was made before, seconds since 1970 */
+    struct strings labels;       /* "key" or "key=value" */
+    struct strings other_labels; /* must not hold */
+};
+void prune_filter_clear(struct prune_filter *filter);
+/** Pure. */
+bool prune_filter_matches(const struct prune_filter *filter, int64_t created,
+                          const struct string_map *labels);
+
+struct prune_result {
+    struct strings lines;    /* names of what is gone */
+    uint64_t freed_bytes;    /* on the disk */
+    struct strings warnings; /* what could not be removed, and why */
+};
+void prune_result_clear(struct prune_result *result);
+
+/** Removes containers that do not run, as `rm`; their volumes stay. Adds to @result. */
+int engine_prune_containers(struct engine *engine, const struct prune_filter *filter,
+                            struct prune_result *result, struct error *err);
+/**
+ * Removes images that no container was made of, then what nothing refers to: layers, blobs, parts
+ * of downloads, what killed commands left.
+ *
+ * @is_all  also those that have names
+ */
+int engine_prune_images(struct engine *engine, const struct prune_filter *filter, bool is_all,
+                        struct prune_result *result, struct error *err);
+/** Removes volumes that no container uses. @is_all: also those that a user named */
+int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result *result,
+                         struct error *err);
+
 /** Makes sure that an image's layers are unpacked and describes the stack. */
 int engine_image_layers(struct engine *engine, const struct image *image,
                         struct strings *ret_paths /* topmost first */, struct error *err);

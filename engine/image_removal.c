@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/staging.h"
 #include "engine/engine_private.h"
 #include "engine/record.h"
-#include "unionfs/unionfs.h"
+#include "engine/store_sweep.h"
 
 /* `rmi`: refused while containers use the image; then names and record go, then what nothing refers
- * to any more. Layers are marked from two sides: the images that are left, and the records of
- * containers, which name their layers by path. */
+ * to any more (store_sweep.c). */
 
 /* A load that runs meanwhile does not hold up rmi for longer; the next one sweeps. */
 #define SWEEP_WAIT_MS 5000
@@ -121,103 +119,15 @@ static int check_unused(struct engine *engine, const struct image *image, const 
     return 0;
 }
 
-/* --- sweeping --------------------------------------------------------------------------------- */
-
-/* Keys of the layers of one image. One that is missing is no matter here. */
-static void mark_chain(struct engine *engine, const char *chain, struct strings *keys)
-{
-    AUTO_CLEAR(strings) struct strings diff_ids = { 0 };
-    AUTO_CLEAR(strings) struct strings below = { 0 };
-
-    strings_split(&diff_ids, chain, ' ');
-    for (size_t i = 0; i < diff_ids.count; i++) {
-        auto_free char *key = NULL;
-        struct digest diff_id;
-
-        if (digest_parse(diff_ids.items[i], &diff_id, NULL) == 0 &&
-            layer_find(engine_data_fd(engine), &diff_id, &below, &key, NULL) == 0)
-            strings_take(keys, take_ptr(&key));
-        strings_add(&below, diff_ids.items[i]);
-    }
-}
-
-/* "/var/lib/berth/layers/<key>/fs" */
-static void mark_path(const char *path, struct strings *keys)
-{
-    static const char suffix[] = "/fs";
-    auto_free char *directory = NULL;
-    const char *slash;
-
-    if (!text_ends(path, suffix))
-        return;
-    directory = xstrndup(path, strlen(path) - strlen(suffix));
-    slash = strrchr(directory, '/');
-    strings_add(keys, slash == NULL ? directory : slash + 1);
-}
-
-static int mark_containers(struct engine *engine, struct strings *keys, struct error *err)
-{
-    AUTO_CLEAR(strings) struct strings ids = { 0 };
-    int r;
-
-    r = engine_container_ids(engine, &ids, err);
-    for (size_t i = 0; r == 0 && i < ids.count; i++) {
-        AUTO(record) struct record *record = NULL;
-
-        r = record_read(engine, ids.items[i], &record, err);
-        for (size_t j = 0; r == 0 && j < record->layers.count; j++)
-            mark_path(record->layers.items[j], keys);
-        if (r == -ENOENT)
-            r = 0; /* being removed */
-    }
-    return r; /* an unreadable record: its layers are not known, so none may go */
-}
-
-static int sweep_layers(struct engine *engine, uint32_t wait_ms, struct error *err)
-{
-    AUTO_CLEAR(strings) struct strings chains = { 0 };
-    AUTO_CLEAR(strings) struct strings used = { 0 };
-    AUTO_CLEAR(strings) struct strings keys = { 0 };
-    auto_close int lock_fd = -1;
-    int r;
-
-    r = layers_lock(engine_data_fd(engine), true, wait_ms, &lock_fd, err);
-    if (r == -ETIMEDOUT || r == -EAGAIN) {
-        log_debug("layers are being added: nothing is swept now");
-        return 0;
-    }
-    if (r == 0)
-        r = image_chains(engine_images(engine), &chains, err);
-    if (r == 0)
-        r = mark_containers(engine, &used, err);
-    if (r == 0)
-        r = layer_list(engine_data_fd(engine), &keys, err);
-    for (size_t i = 0; r == 0 && i < chains.count; i++)
-        mark_chain(engine, chains.items[i], &used);
-    for (size_t i = 0; r == 0 && i < keys.count; i++) {
-        if (!strings_contains(&used, keys.items[i]))
-            r = layer_delete(engine_data_fd(engine), keys.items[i], err);
-    }
-    return r;
-}
-
-static int sweep(struct engine *engine, uint32_t wait_ms, struct error *err)
-{
-    int r;
-
-    r = sweep_layers(engine, wait_ms, err);
-    if (r == 0) /* without the lock, which keeps containers from being created */
-        r = staging_clean(engine_data_fd(engine), err);
-    return r < 0 ? r : image_sweep_blobs(engine_images(engine), err);
-}
-
 void provision_discard(struct engine *engine)
 {
+    struct sweep_options options = { 0 };
+    struct sweep_result result;
     struct error err = { 0 };
 
     image_store_end_write(engine_images(engine));
     /* Nothing depends on it: the next rmi sweeps too. */
-    if (sweep(engine, 0, &err) < 0)
+    if (store_sweep(engine, &options, &result, &err) < 0)
         log_debug("not all that was taken in is removed: %s", err.message);
 }
 
@@ -225,6 +135,8 @@ int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
                         struct strings *ret_lines, struct error *err)
 {
     AUTO(image) struct image *image = NULL;
+    struct sweep_options options = { .wait_ms = SWEEP_WAIT_MS };
+    struct sweep_result result;
     struct error sweep_err = { 0 };
     int r;
 
@@ -243,7 +155,7 @@ int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
     if (r < 0)
         return r;
     /* The image is gone by now, so what goes wrong here is no reason to say that it is not. */
-    r = sweep(engine, SWEEP_WAIT_MS, &sweep_err);
+    r = store_sweep(engine, &options, &result, &sweep_err);
     if (r < 0)
         log_warning("image removed, but not all of its files: %s", sweep_err.message);
     return 0;

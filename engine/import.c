@@ -205,9 +205,7 @@ static int build(struct engine *engine, const struct image_descriptors *layers,
     if (r == 0)
         r = layers_sync(engine_data_fd(engine), err);
     if (r == 0)
-        r = provision_publish(engine, image, err);
-    if (r == 0 && reference != NULL)
-        r = image_tag(store, &manifest, reference, err);
+        r = provision_publish(engine, image, reference, err);
     if (r < 0)
         return r;
     *ret_image_id = xstrdup(image->id.text);

@@ -28,7 +28,10 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/copy.c engine/copy_plan.c engine/copy_plan.h \
 	engine/export.c \
 	engine/image_removal.c \
+	engine/prune.c \
 	engine/pull_image.c \
+	engine/store_sweep.c engine/store_sweep.h \
+	engine/store_usage.c \
 	engine/import.c \
 	engine/import_changes.c engine/import_changes.h engine/import_fields.c \
 	engine/pause_guard.c engine/pause_guard.h
@@ -79,5 +82,8 @@ check_PROGRAMS += tests/unit/test_copy_plan tests/unit/test_import_changes
 tests_unit_test_copy_plan_SOURCES = tests/unit/test_copy_plan.c
 tests_unit_test_copy_plan_LDADD = libprovision.a libbase.a -lcmocka
 tests_unit_test_import_changes_SOURCES = tests/unit/test_import_changes.c
+check_PROGRAMS += tests/unit/test_prune
+tests_unit_test_prune_SOURCES = tests/unit/test_prune.c
+tests_unit_test_prune_LDADD = libprovision.a $(ENGINE_TEST_LIBS)
 tests_unit_test_import_changes_LDADD = libprovision.a libbase.a -ljansson -lcmocka
 endif

@@ -201,15 +201,23 @@ static int image_bytes(struct engine *engine, const struct image *image, uint64_
     return 0;
 }
 
-int provision_publish(struct engine *engine, const struct image *image, struct error *err)
+int provision_publish(struct engine *engine, const struct image *image,
+                      const struct reference *reference, struct error *err)
 {
+    struct image_store *store = engine_images(engine);
     uint64_t bytes;
     int r;
 
     r = image_bytes(engine, image, &bytes, err);
+    if (r == 0)
+        r = image_store_begin_change(store, err);
     if (r < 0)
         return r;
-    return image_publish(engine_images(engine), &image->manifest_digest, bytes, err);
+    r = image_publish(store, &image->manifest_digest, bytes, err);
+    if (r == 0 && reference != NULL)
+        r = image_tag(store, &image->manifest_digest, reference, err);
+    image_store_end_change(store);
+    return r;
 }
 
 /* --- load ------------------------------------------------------------------------------------- */
@@ -235,7 +243,7 @@ static int publish_item(struct engine *engine, const struct image_archive_item *
 
     r = image_open(store, &item->manifest_digest, &image, err);
     if (r == 0)
-        r = provision_publish(engine, image, err);
+        r = provision_publish(engine, image, NULL, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < item->names.count; i++) {
@@ -265,8 +273,13 @@ static int load_archive(struct engine *engine, const struct image_archive *archi
         r = unpack_item(engine, &archive->items[i], progress, context, err);
     if (r == 0)
         r = layers_sync(engine_data_fd(engine), err);
+    if (r == 0)
+        r = image_store_begin_change(engine_images(engine), err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; r == 0 && i < archive->count; i++)
         r = publish_item(engine, &archive->items[i], ret_lines, err);
+    image_store_end_change(engine_images(engine));
     return r;
 }
 

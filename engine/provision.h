@@ -21,8 +21,9 @@ void provision_report(uint64_t bytes_done, void *context);
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
                      void *context, struct strings *ret_keys, struct error *err);
 
-/** Publishes an image whose layers are there and synced. */
-int provision_publish(struct engine *engine, const struct image *image, struct error *err);
+/** Publishes an image whose layers are there and synced. @reference: gets this name too; NULL */
+int provision_publish(struct engine *engine, const struct image *image,
+                      const struct reference *reference, struct error *err);
 
 /**
  * Removes the blobs and layers that no image refers to, such as those of a load that failed, unless

@@ -25,9 +25,13 @@ static int provision_pulled(struct engine *engine, const struct reference *refer
     if (r == 0)
         r = layers_sync(engine_data_fd(engine), err);
     if (r == 0)
-        r = provision_publish(engine, image, err);
+        r = image_store_begin_change(store, err);
+    if (r < 0)
+        return r;
+    r = provision_publish(engine, image, NULL, err);
     if (r == 0)
         r = image_name_pulled(store, reference, pulled, err);
+    image_store_end_change(store);
     return r;
 }
 

@@ -16,7 +16,8 @@
 #include "engine/image_root.h"
 #include "engine/tree_copy.h"
 
-#define VOLUME_PATH_MAX 256
+#define VOLUME_PATH_MAX  256
+#define ANONYMOUS_LENGTH 64 /* of the random name, bundle.c */
 
 static bool is_volume(const struct settings_mount *mount)
 {
@@ -156,10 +157,54 @@ static bool uses_volume(const struct record *record, const char *name)
     return false;
 }
 
-static int is_used_elsewhere(struct engine *engine, const char *own_id, const char *name,
-                             struct error *err)
+int volumes_lock(struct engine *engine, bool is_exclusive, int *ret_fd, struct error *err)
+{
+    int r = 0;
+
+    if (mkdirat(engine->data_fd, "locks", 0700) < 0 && errno != EEXIST)
+        r = error_errno(err, "make the directory 'locks'");
+    if (r == 0)
+        r = file_lock(engine->data_fd, "locks/volume-users", is_exclusive, UINT32_MAX, ret_fd, err);
+    return r < 0 ? error_prefix(err, r, "lock the volumes") : 0;
+}
+
+bool volumes_are_used(const struct record *record)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++)
+        if (is_volume(&record->settings.mounts.items[i]))
+            return true;
+    return false;
+}
+
+bool volume_name_is_anonymous(const char *name)
+{
+    return strlen(name) == ANONYMOUS_LENGTH && strspn(name, "0123456789abcdef") == ANONYMOUS_LENGTH;
+}
+
+int volumes_list(struct engine *engine, struct strings *ret_names, struct error *err)
+{
+    int fd = openat(engine->data_fd, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (dir == NULL)
+        return error_errno(err, "open the volumes' directory");
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        if (entry->d_name[0] != '.')
+            strings_add(ret_names, entry->d_name);
+    closedir(dir);
+    strings_sort(ret_names);
+    return 0;
+}
+
+/* @but: a container that does not count; NULL. An unreadable record may name any volume, so it
+ * counts. */
+static int count_users(struct engine *engine, const char *but, const char *name, size_t *ret_count,
+                       struct error *err)
 {
     AUTO_CLEAR(strings) struct strings ids = { 0 };
+    size_t count = 0;
     int r;
 
     r = engine_container_ids(engine, &ids, err);
@@ -168,33 +213,50 @@ static int is_used_elsewhere(struct engine *engine, const char *own_id, const ch
     for (size_t i = 0; i < ids.count; i++) {
         AUTO(record) struct record *record = NULL;
 
-        if (strcmp(ids.items[i], own_id) == 0 ||
-            record_read(engine, ids.items[i], &record, NULL) < 0)
+        if (text_equal(ids.items[i], but))
             continue;
-        if (uses_volume(record, name))
-            return 1;
+        r = record_read(engine, ids.items[i], &record, err);
+        if (r == -ENOENT)
+            continue; /* being removed */
+        count += r < 0 || uses_volume(record, name);
     }
+    *ret_count = count;
     return 0;
+}
+
+int volume_count_users(struct engine *engine, const char *name, size_t *ret_count,
+                       struct error *err)
+{
+    return count_users(engine, NULL, name, ret_count, err);
+}
+
+static int remove_unused(struct engine *engine, const char *own_id, const char *name,
+                         struct error *err)
+{
+    auto_free char *path = path_join("volumes", name);
+    size_t users;
+    int r;
+
+    r = count_users(engine, own_id, name, &users, err);
+    if (r < 0 || users > 0)
+        return r;
+    return staging_discard(engine->data_fd, engine->data_fd, path, err);
 }
 
 int volumes_remove_anonymous(struct engine *engine, const struct record *record, struct error *err)
 {
+    auto_close int lock_fd = -1;
+    int r = 0;
+
     for (size_t i = 0; i < record->settings.mounts.count; i++) {
         const struct settings_mount *mount = &record->settings.mounts.items[i];
-        auto_close int volumes_fd = -1;
-        int r;
 
         if (!is_volume(mount) || !mount->is_anonymous)
             continue;
-        r = is_used_elsewhere(engine, record->id, mount->source, err);
-        if (r < 0)
-            return r;
-        if (r > 0)
-            continue;
-        volumes_fd = openat(engine->data_fd, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (volumes_fd < 0)
-            return error_errno(err, "open the volumes' directory");
-        r = path_remove_tree(volumes_fd, mount->source, err);
+        if (lock_fd < 0)
+            r = volumes_lock(engine, true, &lock_fd, err);
+        if (r == 0)
+            r = remove_unused(engine, record->id, mount->source, err);
         if (r < 0)
             return error_prefix(err, r, "volume '%s'", mount->source);
     }

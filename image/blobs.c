@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,6 +80,89 @@ int image_store_lock(struct image_store *store, int *ret_fd, struct error *err)
     if (r == 0)
         r = file_lock(store->data_fd, "blobs/lock", false, LOCK_WAIT_MS, ret_fd, err);
     return r < 0 ? error_prefix(err, r, "lock the image store") : 0;
+}
+
+int image_store_begin_change(struct image_store *store, struct error *err)
+{
+    int r;
+
+    assert(store != NULL);
+
+    if (store->change_depth == 0) {
+        r = store_make_directory(store->data_fd, "locks", err);
+        if (r == 0)
+            r = file_lock(store->data_fd, "locks/images", true, LOCK_WAIT_MS, &store->change_fd,
+                          err);
+        if (r < 0)
+            return error_prefix(err, r, "lock the names of images");
+    }
+    store->change_depth++;
+    return 0;
+}
+
+void image_store_end_change(struct image_store *store)
+{
+    assert(store->change_depth > 0);
+
+    if (--store->change_depth > 0)
+        return;
+    (void)close(store->change_fd); /* releases the lock; nothing was written through it */
+    store->change_fd = -1;
+}
+
+/* --- listing ---------------------------------------------------------------------------------- */
+
+static int add_blobs(struct image_store *store, const char *algorithm, struct image_blobs *blobs,
+                     struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings files = { 0 };
+    auto_free char *directory = xasprintf("blobs/%s", algorithm);
+    int r;
+
+    r = store_list_directory(store->data_fd, directory, &files, err);
+    if (r < 0)
+        return r;
+    strings_sort(&files);
+    blobs->items = xrealloc(blobs->items, blobs->count + files.count + 1, sizeof(*blobs->items));
+    for (size_t i = 0; i < files.count; i++) {
+        struct image_blob *blob = &blobs->items[blobs->count];
+        auto_free char *text = xasprintf("%s:%s", algorithm, files.items[i]);
+        char path[BLOB_PATH_MAX];
+        struct stat status;
+
+        if (digest_parse(text, &blob->digest, NULL) < 0 ||
+            fstatat(store->data_fd, blob_path(&blob->digest, path), &status, AT_SYMLINK_NOFOLLOW) <
+                0)
+            continue; /* not ours, or removed meanwhile */
+        blob->disk_bytes = (uint64_t)status.st_blocks * 512;
+        blob->length = (uint64_t)status.st_size;
+        blobs->count++;
+    }
+    return 0;
+}
+
+int image_blobs_list(struct image_store *store, struct image_blobs *ret_blobs, struct error *err)
+{
+    AUTO_CLEAR(image_blobs) struct image_blobs blobs = { 0 };
+    int r;
+
+    assert(store != NULL);
+    assert(ret_blobs != NULL);
+
+    r = add_blobs(store, "sha256", &blobs, err);
+    if (r == 0)
+        r = add_blobs(store, "sha512", &blobs, err);
+    if (r < 0)
+        return r;
+    *ret_blobs = blobs;
+    blobs = (struct image_blobs){ 0 };
+    return 0;
+}
+
+void image_blobs_clear(struct image_blobs *blobs)
+{
+    free(blobs->items);
+    *blobs = (struct image_blobs){ 0 };
 }
 
 int store_sync_directory(int data_fd, const char *path, struct error *err)

@@ -54,8 +54,10 @@ static bool is_marked(const struct strings *marked, const char *text)
                                         compare_texts) != NULL;
 }
 
+/* To the trash: the blocks of a large file are not given back in a moment. */
 static int sweep_algorithm(struct image_store *store, const char *algorithm,
-                           const struct strings *marked, struct error *err)
+                           const struct strings *marked, struct disk_usage *swept,
+                           struct error *err)
 {
     AUTO_CLEAR(strings) struct strings files = { 0 };
     auto_free char *directory = xasprintf("blobs/%s", algorithm);
@@ -70,8 +72,11 @@ static int sweep_algorithm(struct image_store *store, const char *algorithm,
 
         if (is_marked(marked, text))
             continue;
-        if (unlinkat(store->data_fd, path, 0) < 0 && errno != ENOENT)
-            return error_errno(err, "remove blob %s", text);
+        r = disk_usage_add(store->data_fd, path, swept, err);
+        if (r == 0)
+            r = staging_trash(store->data_fd, store->data_fd, path, err);
+        if (r < 0)
+            return error_prefix(err, r, "remove blob %s", text);
     }
     return 0;
 }
@@ -97,7 +102,7 @@ static void sweep_unfinished(struct image_store *store, const char *path)
 
 /* Blobs whose transfer nobody went on with (image/partial_blob.h). Failures are left to the next
  * time. */
-static void clean_one(int data_fd, const char *name)
+static void clean_one(int data_fd, const char *name, int64_t kept_s, struct disk_usage *swept)
 {
     auto_free char *path = xasprintf(INGEST "/%s", name);
     auto_free char *lock_path = xasprintf("locks/blob-%s", name);
@@ -107,45 +112,81 @@ static void clean_one(int data_fd, const char *name)
     if (file_lock(data_fd, lock_path, true, 0, &lock_fd, NULL) < 0)
         return;
     if (fstatat(data_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        status.st_mtime + PARTIAL_KEPT_S < time(NULL))
-        (void)unlinkat(data_fd, path, 0);  /* else the next time */
+        status.st_mtime + kept_s <= time(NULL)) {
+        (void)disk_usage_add(data_fd, path, swept, NULL); /* only told */
+        (void)unlinkat(data_fd, path, 0);                 /* else the next time */
+    }
     (void)unlinkat(data_fd, lock_path, 0); /* held */
 }
 
-static void clean_partial_blobs(int data_fd)
+int image_partial_usage(struct image_store *store, struct image_partial_usage *ret_usage,
+                        struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    struct image_partial_usage usage = { 0 };
+    int r;
+
+    assert(store != NULL);
+    assert(ret_usage != NULL);
+
+    r = store_list_directory(store->data_fd, INGEST, &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        auto_free char *path = xasprintf(INGEST "/%s", names.items[i]);
+        auto_free char *lock_path = xasprintf("locks/blob-%s", names.items[i]);
+        struct disk_usage file = { 0 };
+        int held = file_is_locked(store->data_fd, lock_path, err);
+
+        if (held < 0)
+            return held;
+        r = disk_usage_add(store->data_fd, path, &file, err);
+        usage.count++;
+        usage.bytes += file.bytes;
+        usage.held_count += held > 0;
+        usage.held_bytes += held > 0 ? file.bytes : 0;
+    }
+    if (r == 0)
+        *ret_usage = usage;
+    return r;
+}
+
+static void clean_partial_blobs(int data_fd, int64_t kept_s, struct disk_usage *swept)
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
 
     if (store_list_directory(data_fd, INGEST, &names, NULL) < 0)
         return;
     for (size_t i = 0; i < names.count; i++)
-        clean_one(data_fd, names.items[i]);
+        clean_one(data_fd, names.items[i], kept_s, swept);
 }
 
-int image_sweep_blobs(struct image_store *store, struct error *err)
+int image_sweep_blobs(struct image_store *store, bool drops_partial, struct disk_usage *swept,
+                      struct error *err)
 {
     AUTO_CLEAR(strings) struct strings marked = { 0 };
+    struct disk_usage ignored = { 0 };
     auto_close int lock_fd = -1;
     int r;
 
     assert(store != NULL);
 
+    if (swept == NULL)
+        swept = &ignored;
     if (faccessat(store->data_fd, "blobs", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         return 0;
     if (store->lock_fd >= 0) /* this process itself is adding */
-        return 0;
+        return 1;
     r = file_lock(store->data_fd, "blobs/lock", true, 0, &lock_fd, err);
     if (r == -EAGAIN)
-        return 0;
+        return 1;
     if (r < 0)
         return error_prefix(err, r, "lock the image store");
     sweep_unfinished(store, "names");
     sweep_unfinished(store, "images");
-    clean_partial_blobs(store->data_fd);
+    clean_partial_blobs(store->data_fd, drops_partial ? 0 : PARTIAL_KEPT_S, swept);
     r = mark(store, &marked, err);
     if (r == 0)
-        r = sweep_algorithm(store, "sha256", &marked, err);
+        r = sweep_algorithm(store, "sha256", &marked, swept, err);
     if (r == 0)
-        r = sweep_algorithm(store, "sha512", &marked, err);
+        r = sweep_algorithm(store, "sha512", &marked, swept, err);
     return r < 0 ? error_prefix(err, r, "sweep the image store") : 0;
 }

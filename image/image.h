@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "base/decode.h"
 #include "base/digest.h"
+#include "base/disk_usage.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -125,8 +126,9 @@ int image_open(struct image_store *store, const struct digest *manifest_digest,
 
 struct image_listing_item {
     struct digest manifest_digest, id;
-    struct strings names; /* familiar references that point at it */
-    int64_t created;      /* seconds since 1970 */
+    struct strings names;     /* familiar references that point at it */
+    struct strings manifests; /* digests of all its manifests, mostly one */
+    int64_t created;          /* seconds since 1970 */
     uint64_t size_bytes;
 };
 struct image_listing {
@@ -156,9 +158,46 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
                  struct strings *ret_removed, struct error *err);
 /** Diff ids of each image in the store as one text "sha256:a sha256:b", lowest first. */
 int image_chains(struct image_store *store, struct strings *ret_chains, struct error *err);
-/** Removes blobs that no image refers to, and what killed processes left unfinished; not while a
- * process adds some, the next sweep will. */
-int image_sweep_blobs(struct image_store *store, struct error *err);
+/**
+ * Moves blobs that no image refers to to the trash, and removes what killed processes left
+ * unfinished.
+ *
+ * @drops_partial  also what came of blobs of late and nobody is fetching just now
+ * @swept          what that took on the disk is added; NULL
+ *
+ * Returns 0; 1 when a process is adding blobs, so that nothing was done: the next sweep will.
+ */
+int image_sweep_blobs(struct image_store *store, bool drops_partial, struct disk_usage *swept,
+                      struct error *err);
+
+/* A blob as it lies there. */
+struct image_blob {
+    struct digest digest;
+    uint64_t disk_bytes, length;
+};
+struct image_blobs {
+    struct image_blob *items;
+    size_t count;
+};
+/** All blobs, sorted by digest. Files that are no blobs are left out. */
+int image_blobs_list(struct image_store *store, struct image_blobs *ret_blobs, struct error *err);
+void image_blobs_clear(struct image_blobs *blobs);
+
+/* What has come of blobs that are not whole yet. */
+struct image_partial_usage {
+    uint64_t count, held_count; /* held: somebody is fetching it just now */
+    uint64_t bytes, held_bytes; /* on the disk */
+};
+int image_partial_usage(struct image_store *store, struct image_partial_usage *ret_usage,
+                        struct error *err);
+
+/**
+ * Keeps others from changing names and records until image_store_end_change(). Who publishes an
+ * image and gives it its names holds this, so that nobody sees, and prunes, the one without the
+ * others. Short: neither downloads nor unpacks. Nests.
+ */
+int image_store_begin_change(struct image_store *store, struct error *err);
+void image_store_end_change(struct image_store *store);
 
 /** The image's document as `docker image inspect` prints one item, indented by 4. Caller frees. */
 char *image_inspect_json(struct image_store *store, const struct image *image);

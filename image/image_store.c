@@ -23,7 +23,7 @@ int image_store_open(int data_fd, struct image_store **ret_store, struct error *
 
     store = xcalloc(1, sizeof(*store));
     store->data_fd = data_fd;
-    store->lock_fd = -1;
+    store->lock_fd = store->change_fd = -1;
     *ret_store = store;
     return 0;
 }
@@ -482,6 +482,7 @@ int image_list(struct image_store *store, struct image_listing *ret_listing, str
     for (size_t i = 0; i < records.count; i++) {
         struct image_listing_item *item = listing_item(&listing, &records.items[i]);
 
+        strings_add(&item->manifests, records.items[i].manifest_digest.text);
         add_names(item, &names, &records.items[i].manifest_digest);
     }
     for (size_t i = 0; i < listing.count; i++)
@@ -492,8 +493,10 @@ int image_list(struct image_store *store, struct image_listing *ret_listing, str
 
 void image_listing_clear(struct image_listing *listing)
 {
-    for (size_t i = 0; i < listing->count; i++)
+    for (size_t i = 0; i < listing->count; i++) {
         strings_clear(&listing->items[i].names);
+        strings_clear(&listing->items[i].manifests);
+    }
     free(listing->items);
     *listing = (struct image_listing){ 0 };
 }
@@ -559,10 +562,22 @@ int image_publish(struct image_store *store, const struct digest *manifest_diges
     return file_replace(store->data_fd, path, json, strlen(json), 0600, FILE_SYNC_DATA, err);
 }
 
+static int write_name(struct image_store *store, const struct digest *manifest_digest,
+                      const struct reference *reference, struct error *err)
+{
+    struct record record;
+    int r;
+
+    r = record_read(store, manifest_digest->text, &record, err);
+    if (r < 0)
+        return error_prefix(err, r, "image %s", manifest_digest->text);
+    image_record_clear(&record.fields);
+    return name_write(store, reference, manifest_digest, err);
+}
+
 int image_tag(struct image_store *store, const struct digest *manifest_digest,
               const struct reference *reference, struct error *err)
 {
-    struct record record;
     int r;
 
     assert(store != NULL);
@@ -572,11 +587,12 @@ int image_tag(struct image_store *store, const struct digest *manifest_digest,
     if (reference->digest != NULL)
         return error_set(err, EINVAL, "'%s@%s': a digest cannot be given to an image, only a tag",
                          reference->repository, reference->digest);
-    r = record_read(store, manifest_digest->text, &record, err);
+    r = image_store_begin_change(store, err);
     if (r < 0)
-        return error_prefix(err, r, "image %s", manifest_digest->text);
-    image_record_clear(&record.fields);
-    return name_write(store, reference, manifest_digest, err);
+        return r;
+    r = write_name(store, manifest_digest, reference, err);
+    image_store_end_change(store);
+    return r;
 }
 
 bool image_is_named(struct image_store *store, const struct reference *reference,
@@ -728,10 +744,9 @@ static int remove_by_id(struct image_store *store, const struct records *records
     return delete_records(store, records, id, removed, err);
 }
 
-int image_remove(struct image_store *store, const char *text, bool is_forced,
-                 struct strings *ret_removed, struct error *err)
+static int remove_image(struct image_store *store, const char *text, bool is_forced,
+                        struct strings *removed, struct error *err)
 {
-    AUTO_CLEAR(strings) struct strings removed = { 0 };
     AUTO_CLEAR(records) struct records records = { 0 };
     AUTO_CLEAR(names) struct names names = { 0 };
     const struct record *found = NULL;
@@ -739,10 +754,6 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
     struct digest digest;
     bool is_id;
     int r;
-
-    assert(store != NULL);
-    assert(text != NULL);
-    assert(ret_removed != NULL);
 
     r = find_digest(store, text, &is_id, &digest, err);
     if (r < 0)
@@ -760,13 +771,30 @@ int image_remove(struct image_store *store, const char *text, bool is_forced,
     if (found == NULL) { /* a name that points nowhere (a crash), or to a damaged record */
         r = delete_record(store, &digest, err);
         if (r == 0)
-            r = remove_by_name(store, text, &records, &digest, &digest, &removed, err);
+            r = remove_by_name(store, text, &records, &digest, &digest, removed, err);
     } else if (is_id)
-        r = remove_by_id(store, &records, &names, &found->id, is_forced, &removed, err);
+        r = remove_by_id(store, &records, &names, &found->id, is_forced, removed, err);
     else
-        r = remove_by_name(store, text, &records, &digest, &found->id, &removed, err);
+        r = remove_by_name(store, text, &records, &digest, &found->id, removed, err);
+    return r < 0 ? error_prefix(err, r, "remove image '%s'", text) : 0;
+}
+
+int image_remove(struct image_store *store, const char *text, bool is_forced,
+                 struct strings *ret_removed, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings removed = { 0 };
+    int r;
+
+    assert(store != NULL);
+    assert(text != NULL);
+    assert(ret_removed != NULL);
+
+    r = image_store_begin_change(store, err);
     if (r < 0)
-        return error_prefix(err, r, "remove image '%s'", text);
-    strings_add_all(ret_removed, &removed);
-    return 0;
+        return r;
+    r = remove_image(store, text, is_forced, &removed, err);
+    image_store_end_change(store);
+    if (r == 0)
+        strings_add_all(ret_removed, &removed);
+    return r;
 }

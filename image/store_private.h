@@ -11,6 +11,7 @@
  *   DATA/ingest/<algorithm>-<hex>  what has come of a blob from a registry; DATA/locks/blob-...
  *   DATA/images/<digest>           one published manifest: an image_record
  *   DATA/names/<encoded name>      the manifest digest that a reference points at
+ *   DATA/locks/images              held while names and records change
  *
  * All directories are 0700: files of an image never become reachable for others by way of the
  * store. They are made by the first write. */
@@ -19,6 +20,8 @@ struct image_store {
     int data_fd;             /* borrowed */
     int lock_fd;             /* shared lock of who adds blobs; -1: nothing was added yet */
     struct staging *staging; /* made by the first write; NULL */
+    int change_fd;           /* lock of image_store_begin_change(); -1 */
+    unsigned change_depth;
     void (*progress)(uint64_t bytes_done, void *context);
     void *context;
     uint64_t bytes_done;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/disk_usage.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -371,6 +372,18 @@ static int job_inherit(struct layer_job *job, struct unpack_report *report, stru
     return r;
 }
 
+/* Told once, since it takes a look at each file: `system df` shall not. */
+static int job_count(const struct layer_job *job, struct unpack_report *report, struct error *err)
+{
+    struct disk_usage usage = { 0 };
+    int r = disk_usage_add(job->staging->fd, "layer/fs", &usage, err);
+
+    report->disk_bytes = usage.bytes;
+    report->tree_entries = usage.entries;
+    report->tree_bytes = usage.file_bytes;
+    return r;
+}
+
 /* meta, the mark, the rename. */
 static int job_publish(struct layer_job *job, struct unpack_report *report,
                        const struct digest *diff_id, struct error *err)
@@ -384,6 +397,9 @@ static int job_publish(struct layer_job *job, struct unpack_report *report,
     if (report->needs_chain)
         strings_add_all(&report->below, &job->below);
     strings_clear(&report->whiteouts);
+    r = job_count(job, report, err);
+    if (r < 0)
+        return r;
     meta = encode_text(&unpack_report_object, report, ENCODE_COMPACT);
     r = file_replace(job->staging->fd, "layer/meta", meta, strlen(meta), 0600, FILE_SYNC_NONE, err);
     if (r == 0)

@@ -139,6 +139,31 @@ int layer_size(int data_fd, const char *key, uint64_t *ret_bytes, struct error *
     return 0;
 }
 
+int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err)
+{
+    auto_free char *path = xasprintf(LAYERS "/%s", key);
+    auto_free char *fs_path = xasprintf("%s/fs", path);
+    auto_free char *meta_path = xasprintf("%s/meta", path);
+    struct unpack_report meta = { 0 };
+    struct disk_usage usage = { 0 };
+    int r;
+
+    assert(ret_usage != NULL);
+
+    if (read_meta(data_fd, key, &meta, NULL) == 0) {
+        usage.bytes = meta.disk_bytes;
+        usage.entries = meta.tree_entries;
+        usage.file_bytes = meta.tree_bytes;
+        object_clear(&unpack_report_object, &meta);
+    }
+    r = usage.entries > 0 ? 0 : disk_usage_add(data_fd, fs_path, &usage, err);
+    if (r == 0)
+        r = disk_usage_add(data_fd, meta_path, &usage, err);
+    if (r == 0)
+        *ret_usage = usage;
+    return r;
+}
+
 int layer_delete(int data_fd, const char *key, struct error *err)
 {
     auto_free char *mark = xasprintf(LAYERS "/" UNSYNCED "/%s", key);

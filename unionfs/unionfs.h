@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/digest.h"
+#include "base/disk_usage.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -73,6 +74,8 @@ int layer_find(int data_fd, const struct digest *diff_id, const struct strings *
 int layer_list(int data_fd, struct strings *ret_keys, struct error *err);
 int layer_size(int data_fd, const char *key, uint64_t *ret_bytes,
                struct error *err); /* from meta */
+/** What a layer takes on the disk, without a look at its files unless meta does not tell it. */
+int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err);
 /** Whether DATA/layers/<key>/fs is there. */
 bool layer_exists(int data_fd, const char *key);
 /** Moves it to the trash, which staging_clean() empties; the caller has made sure that nothing uses

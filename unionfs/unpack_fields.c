@@ -11,6 +11,9 @@ static const struct field unpack_report_fields[] = {
     FIELD_OF(struct unpack_report, orphans, "orphans", FIELD_STRINGS, 0),
     FIELD_OF(struct unpack_report, whiteouts, "whiteouts", FIELD_STRINGS, 0),
     FIELD_OF(struct unpack_report, below, "below", FIELD_STRINGS, 0),
+    FIELD_OF(struct unpack_report, disk_bytes, "diskBytes", FIELD_U64, 0),
+    FIELD_OF(struct unpack_report, tree_entries, "treeEntries", FIELD_U64, 0),
+    FIELD_OF(struct unpack_report, tree_bytes, "treeBytes", FIELD_U64, 0),
     { 0 },
 };
 

@@ -58,6 +58,8 @@ remove_all() {
     [ -z "$ids" ] || berth rm -f -v $ids > /dev/null
 }
 
+trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ]; }
+
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }
 field() { berth inspect --format "{{$2}}" "$1"; }

@@ -192,7 +192,7 @@ static void a_layout_directory_is_read(void **state)
     assert_int_equal(archive.items[0].names.count, 0);
     /* A blob that is a link to a file outside is not followed. */
     fixture_reopen(fixture);
-    assert_int_equal(image_sweep_blobs(fixture->store, NULL), 0);
+    assert_int_equal(image_sweep_blobs(fixture->store, false, NULL, NULL), 0);
     assert_int_equal(unlinkat(fd, layout.layer_name, 0), 0);
     assert_int_equal(symlinkat("/etc/hostname", fd, layout.layer_name), 0);
     image_archive_clear(&archive);

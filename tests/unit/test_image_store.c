@@ -169,19 +169,21 @@ static void a_sweep_keeps_what_images_refer_to(void **state)
     struct fixture *fixture = *state;
     AUTO(image) struct image *image = NULL;
     AUTO_CLEAR(strings) struct strings lines = { 0 };
+    struct disk_usage swept = { 0 };
     struct digest one, loose;
 
     add_image(fixture, "one", "x", &one);
     assert_int_equal(blob_write(fixture->store, "loose", 5, &loose, NULL), 0);
-    assert_int_equal(image_sweep_blobs(fixture->store, NULL), 0);
+    assert_int_equal(image_sweep_blobs(fixture->store, false, NULL, NULL), 1);
     assert_true(has_blob(fixture, &loose)); /* who adds is not done yet */
     fixture_reopen(fixture);
-    assert_int_equal(image_sweep_blobs(fixture->store, NULL), 0);
+    assert_int_equal(image_sweep_blobs(fixture->store, false, &swept, NULL), 0);
     assert_false(has_blob(fixture, &loose));
+    assert_int_equal(swept.file_bytes, 5);
     assert_int_equal(image_find(fixture->store, "x", &image, NULL), 0);
     assert_true(has_blob(fixture, &image->layers.items[0].digest));
     assert_int_equal(image_remove(fixture->store, "x", false, &lines, NULL), 0);
-    assert_int_equal(image_sweep_blobs(fixture->store, NULL), 0);
+    assert_int_equal(image_sweep_blobs(fixture->store, false, NULL, NULL), 0);
     assert_false(has_blob(fixture, &image->layers.items[0].digest));
     assert_false(has_blob(fixture, &one));
 }

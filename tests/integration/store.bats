@@ -1,0 +1,177 @@
+# What the store takes on the disk, and giving it back: system df, prune, rmi, system check.
+
+load helper
+
+# A store of its own, which is empty after each test.
+setup_file() {
+    export BERTH_DATA=$BERTH_TEST_DATA/store-data BERTH_RUN=$BERTH_TEST_DATA/store-run
+    export PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1
+    mkdir -p "$BERTH_DATA" "$BERTH_RUN"
+}
+
+setup() { cd "$BATS_TEST_TMPDIR" || return; }
+
+teardown() {
+    remove_all
+    rm -rf "$BERTH_DATA"/volumes/* "$BERTH_DATA"/ingest/*
+    berth image prune -af > /dev/null
+    [ -z "$(store)" ] || {
+        echo "left in the store:"
+        store
+        false
+    }
+}
+
+# What the store holds, but its locks.
+store() {
+    (cd "$BERTH_DATA" && find blobs/sha* layers images names staging volumes trash ingest -mindepth 1 \
+        -maxdepth 1 ! -path layers/.unsynced 2> /dev/null | sort)
+}
+
+# Runs Python with the words of oci_image.py.
+oci() { python3 -c "from oci_image import *; $1"; }
+
+# Blocks of folders of the store, without the folders themselves, as du(1) counts them.
+blocks() {
+    (cd "$BERTH_DATA" && find "$@" -mindepth 1 -maxdepth 1 ! -name lock ! -name .unsynced -print0 |
+        xargs -0 -r du -csk | tail -1 | cut -f1)
+}
+
+# A size as berth prints it, in KiB: kib 1.5MB
+kib() { numfmt --from=si --to-unit=1024 --round=nearest "$(echo "${1%B}" | tr k K)"; }
+
+# Fails unless two numbers of KiB are the same but for the digits that are not printed.
+about() { [ $((${1} - ${2})) -le $((${2} / 50 + 4)) ] && [ $((${2} - ${1})) -le $((${2} / 50 + 4)) ]; }
+
+row() { berth system df --format '{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}' | sed -n "s/^$1|//p"; }
+
+two_images() {
+    oci "l = Layout(); l.image('one:1', [busybox(), tar([file('a', b'a' * 200000)])])
+l.image('two:1', [busybox(), tar([file('b', b'b' * 300000)])]); l.write('two.tar')"
+    berth load -qi two.tar > /dev/null
+}
+
+@test "system df: images, containers and volumes as du counts them, what is shared once" {
+    two_images
+    [ "$(row Images | cut -d'|' -f1,2)" = "2|0" ]
+    about "$(kib "$(row Images | cut -d'|' -f3)")" "$(blocks layers)"
+    about "$(kib "$(row 'Kept Blobs' | cut -d'|' -f3)")" "$(blocks blobs/sha256)"
+    [[ "$(row Images)" == *"(100%)" ]]
+
+    berth run --name writer -v kept:/kept one:1 sh -c 'busybox head -c 1000000 /dev/urandom > /x; busybox head -c 500000 /dev/zero > /kept/y'
+    [ "$(row Images | cut -d'|' -f1,2)" = "2|1" ]
+    [[ "$(row Images)" != *"(100%)" ]]
+    about "$(kib "$(row Containers | cut -d'|' -f3)")" "$(blocks containers)"
+    about "$(kib "$(row 'Local Volumes' | cut -d'|' -f3)")" "$(blocks volumes)"
+    [ "$(row Containers | cut -d'|' -f1,2)" = "1|0" ]
+    [ "$(row 'Local Volumes' | cut -d'|' -f1,2,4)" = "1|1|0B (0%)" ]
+
+    # What it says is reclaimable is what prune then gives back.
+    reclaimable=$(row Images | sed 's/.*|\(.*\) (.*/\1/')
+    before=$(blocks layers)
+    berth image prune -af > /dev/null
+    about "$(kib "$reclaimable")" $((before - $(blocks layers)))
+    [ "$(row Images | cut -d'|' -f4)" = "0B (0%)" ]
+}
+
+@test "system df -v: each image with what it shares, containers and volumes; as JSON too" {
+    two_images
+    berth run --name writer -v kept:/kept one:1 true
+    run -0 berth system df -v
+    expect_text "Images space usage:"
+    expect_text "SHARED SIZE   UNIQUE SIZE   BLOBS"
+    expect_text "Containers space usage:"
+    expect_text "Local Volumes space usage:"
+    [[ "$(grep '^kept' <<< "$output")" =~ ^kept\ +1\ +[0-9.]+kB ]]
+    run -0 berth system df -v --format json
+    [ "$(jq -r '[.Images[].Containers] | sort | join(" ")' <<< "$output")" = "0 1" ]
+    [ "$(jq -r '.Images[0].SharedSize == .Images[1].SharedSize' <<< "$output")" = true ]
+    [ "$(jq -r '.Volumes[0].Name, .Containers[0].Names' <<< "$output")" = $'kept\nwriter' ]
+    [ "$(berth system df -v --format '{{len .Images}} {{(index .Volumes 0).Links}}')" = "2 1" ]
+}
+
+@test "prune asks on a terminal, and does nothing unasked without one" {
+    two_images
+    for command in "image prune" "container prune" "volume prune" "system prune"; do
+        # shellcheck disable=SC2086
+        run -1 berth $command < /dev/null
+        expect_text "use --force to remove without a question"
+    done
+    run -1 script -qec 'berth image prune -a' /dev/null <<< n
+    expect_text "all images without at least one container"
+    expect_text "[y/N]"
+    [ "$(berth images -q | wc -l)" = 2 ]
+    run -0 script -qec 'berth image prune -a' /dev/null <<< y
+    expect_text "Total reclaimed space: "
+    [ -z "$(berth images -q)" ]
+}
+
+@test "image prune: without a name, or all that no container uses; by age and label" {
+    oci "l = Layout(); l.image('used:1', [busybox()]); l.image('named:1', [tar([file('n', b'n')])])
+l.image('lab:1', [tar([file('l', b'l')])], Labels={'stage': 'ci'}); l.image('none', [tar([file('d', b'd')])])['annotations'].clear()
+l.write('some.tar')"
+    berth load -qi some.tar > /dev/null
+    berth create --name user used:1 true > /dev/null
+    run -0 berth image prune -f
+    [[ "$output" == "Deleted Images:"$'\n'"deleted: sha256:"* ]]
+    [ "$(grep -c deleted <<< "$output")" = 1 ]
+    run -0 berth image prune -af --filter label=stage=live
+    [ "$output" = "Total reclaimed space: 0B" ]
+    run -0 berth image prune -af --filter label=stage
+    expect_text "untagged: lab:1"
+    run -0 berth image prune -af --filter until=1970-01-01
+    [ "$output" = "Total reclaimed space: 0B" ]
+    run -0 berth image prune -af --filter label!=stage --filter until=1s
+    expect_text "untagged: named:1"
+    [ "$(berth images --format '{{.Repository}}')" = used ]
+    berth start -a user
+    run -1 berth image prune -f --filter color=red
+    expect_text "invalid filter 'color=red'"
+}
+
+@test "container and volume prune: what runs or is used stays" {
+    two_images
+    berth run -d --name runs -v used:/v one:1 sleep 100 > /dev/null
+    berth run --name ended -v /anonymous -v named:/n --label stage=ci one:1 sh -c 'busybox head -c 300000 /dev/zero > /x'
+    run -0 berth container prune -f --filter label!=stage
+    [ "$output" = "Total reclaimed space: 0B" ]
+    id=$(berth inspect --format '{{.Id}}' ended)
+    run -0 berth container prune -f
+    [[ "$output" == "Deleted Containers:"$'\n'"$id"$'\n\n'"Total reclaimed space: "* ]]
+    [ "$(kib "${output##* }")" -gt 290 ]
+    is_running runs
+    [ "$(find "$BERTH_DATA/volumes" -mindepth 1 -maxdepth 1 | wc -l)" = 3 ]
+    run -0 berth volume prune -f
+    [[ "$(sed -n 2p <<< "$output")" =~ ^[0-9a-f]{64}$ ]]
+    [ "$(wc -l <<< "$output")" = 4 ]
+    run -0 berth volume prune -af
+    [[ "$output" == "Deleted Volumes:"$'\n'"named"$'\n\n'* ]]
+    [ "$(ls "$BERTH_DATA/volumes")" = used ]
+}
+
+@test "system prune: stopped containers, images, anonymous volumes and leftovers" {
+    two_images
+    berth run --name ended -v /anonymous -v named:/n one:1 true
+    mkdir -p "$BERTH_DATA/ingest" "$BERTH_DATA/trash/old"
+    head -c 100000 /dev/urandom > "$BERTH_DATA/ingest/sha256-$(printf '%064d' 7)"
+    head -c 100000 /dev/urandom > "$BERTH_DATA/trash/old/file"
+    [ "$(row Leftovers | cut -d'|' -f1,2)" = "2|0" ]
+    run -0 berth system prune -af --volumes
+    expect_text "Deleted Containers:"
+    expect_text "untagged: two:1"
+    [ "$(kib "${output##* }")" -gt 2000 ]
+    [ "$(store)" = volumes/named ]
+    [ "$(berth system df --format '{{.Size}}' | sort -u | grep -v kB)" = 0B ]
+}
+
+@test "rmi of an image with 12,000 files answers at once, and the rest follows" {
+    oci "l = Layout(); l.image('many:1', [tar([file('d%d/f%d' % (i % 100, i), b'x') for i in range(12000)])]); l.write('many.tar')"
+    berth load -qi many.tar > /dev/null
+    start=$(date +%s%N)
+    berth rmi many:1 > /dev/null
+    took=$((($(date +%s%N) - start) / 1000000))
+    echo "took $took ms"
+    [ $took -lt 1000 ] # 12,000 files cannot be deleted in that time by a process of low priority
+    [ -z "$(ls "$BERTH_DATA/layers")" ]
+    wait_until 60 trash_is_empty
+}
