@@ -22,10 +22,10 @@ static void a_tree_is_counted_with_its_directories(void **state)
     assert_int_equal(disk_usage_add(dir_fd, "tree", &usage, NULL), 0);
     assert_int_equal(usage.entries, 5);
     assert_int_equal(usage.file_bytes, 8);
-    assert_int_equal(usage.bytes,
-                     blocks_of(dir_fd, "tree") + blocks_of(dir_fd, "tree/below") +
-                         blocks_of(dir_fd, "tree/one") + blocks_of(dir_fd, "tree/link") +
-                         blocks_of(dir_fd, "tree/below/three"));
+    assert_int_equal(usage.bytes, blocks_of(dir_fd, "tree") + blocks_of(dir_fd, "tree/below") +
+                                      blocks_of(dir_fd, "tree/one") +
+                                      blocks_of(dir_fd, "tree/link") +
+                                      blocks_of(dir_fd, "tree/below/three"));
 }
 
 static void several_trees_add_up(void **state)
