@@ -767,7 +767,7 @@ l = Layout(); l.image('twice:1', [busybox(), tar([file('noise', noise)])], form=
     for i in $(seq 25); do berth rmi race:1; done > removals 2>&1 &
     removals=$!
     for i in $(seq 30); do
-        run berth run --rm race:1 cat /r
+        run berth run --rm --pull never race:1 cat /r
         [ "$status $output" = "0 r" ] || [[ "$output" == *"No such image: race:1"* ]] || {
             echo "run: $status $output"
             false
