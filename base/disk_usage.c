@@ -74,6 +74,7 @@ static bool inodes_add(struct inodes *inodes, const struct stat *status)
 static void count(const struct stat *status, struct inodes *inodes, struct disk_usage *usage)
 {
     usage->entries++;
+    usage->whiteouts += S_ISCHR(status->st_mode) && status->st_rdev == 0;
     if (!S_ISDIR(status->st_mode) && status->st_nlink > 1 && !inodes_add(inodes, status))
         return;
     usage->bytes += (uint64_t)status->st_blocks * BLOCK_BYTES;

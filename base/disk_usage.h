@@ -10,6 +10,7 @@ struct disk_usage {
     uint64_t bytes;      /* allocated blocks; a file with several names once */
     uint64_t file_bytes; /* lengths of regular files, each once */
     uint64_t entries;    /* names, with the one that the walk began at */
+    uint64_t whiteouts;  /* of these, character devices 0:0 as overlayfs has them */
 };
 
 /**

@@ -23,6 +23,8 @@
 #define TRASH_NAME    "trash"
 #define LOCK_SUFFIX   ".lock"
 #define RANDOM_DIGITS 16
+/* Held, shared, by who empties the trash behind a command. */
+#define TRASH_LOCK STAGING_NAME "/" TRASH_NAME LOCK_SUFFIX
 
 static int open_made(int dir_fd, const char *name, int *ret_fd, struct error *err)
 {
@@ -186,34 +188,41 @@ int staging_clean(int data_fd, struct error *err)
     return error_set(err, -trash_result, "%s", later.message);
 }
 
-/* Keeps the data directory and nothing else: a lock, a pipe or a terminal that this process held
- * would keep others waiting. */
-static _Noreturn void clean_child(int data_fd)
+/* Keeps the data directory and its own lock, in place of the standard streams, and nothing else: a
+ * lock, a pipe or a terminal that the caller holds would keep others waiting. */
+static _Noreturn void clean_child(int data_fd, int lock_fd)
 {
-    int null_fd;
+    int r;
 
     if (setsid() < 0 || fork() != 0)
         _exit(0);
-    if (dup3(data_fd, 3, O_CLOEXEC) < 0 && data_fd != 3)
+    if (dup2(data_fd, 0) < 0 || dup2(lock_fd, 1) < 0)
         _exit(1);
-    (void)close_range(4, ~0u,
-                      0); /* Linux 5.9; before that the caller's files stay a moment longer */
-    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; fd < 3; fd++)
-        (void)dup2(null_fd, fd); /* closed is as good */
+    (void)close_range(2, ~0u, 0); /* Linux 5.9; before, the caller's files stay a moment longer */
     (void)setpriority(PRIO_PROCESS, 0, 19);
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
-    _exit(staging_clean(3, NULL) < 0);
+    r = staging_clean(0, NULL);
+    (void)unlinkat(0, TRASH_LOCK, 0); /* held */
+    _exit(r < 0);
 }
 
 int staging_clean_behind(int data_fd, struct error *err)
 {
-    pid_t pid = fork();
+    auto_close int staging_fd = -1;
+    auto_close int lock_fd = -1;
+    pid_t pid;
+    int r;
 
+    r = open_made(data_fd, STAGING_NAME, &staging_fd, err);
+    if (r == 0)
+        r = file_lock(data_fd, TRASH_LOCK, false, UINT32_MAX, &lock_fd, err);
+    if (r < 0)
+        return r;
+    pid = fork();
     if (pid < 0)
         return error_errno(err, "start a process that empties the trash");
     if (pid == 0)
-        clean_child(data_fd);
+        clean_child(data_fd, lock_fd);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ; /* it ends at once: its child does the work */
     return 0;
@@ -245,18 +254,19 @@ int staging_usage(int data_fd, struct staging_usage *ret_usage, struct error *er
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
     struct staging_usage usage = { 0 };
-    int r;
+    int held, r;
 
     assert(ret_usage != NULL);
 
     r = add_staging_usage(data_fd, &usage, err);
+    held = r == 0 ? file_is_locked(data_fd, TRASH_LOCK, NULL) : 0;
     if (r == 0 && list_names(data_fd, TRASH_NAME, &names, NULL) < 0)
         names.count = 0; /* there is none yet */
     for (size_t i = 0; r == 0 && i < names.count; i++) {
         auto_free char *path = path_join(TRASH_NAME, names.items[i]);
 
-        usage.abandoned_count++;
-        r = disk_usage_add(data_fd, path, &usage.abandoned, err);
+        *(held > 0 ? &usage.held_count : &usage.abandoned_count) += 1;
+        r = disk_usage_add(data_fd, path, held > 0 ? &usage.held : &usage.abandoned, err);
     }
     if (r == 0)
         *ret_usage = usage;

@@ -30,7 +30,7 @@ int staging_clean_behind(int data_fd, struct error *err);
 
 /* What is in DATA/staging and DATA/trash. */
 struct staging_usage {
-    struct disk_usage held;      /* at work just now */
+    struct disk_usage held;      /* at work, or being deleted, just now */
     struct disk_usage abandoned; /* what staging_clean() would remove */
     uint64_t held_count, abandoned_count;
 };

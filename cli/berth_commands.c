@@ -891,5 +891,16 @@ const struct command berth_commands[] = {
         .handler = command_system_prune,
         .section = SYSTEM,
     },
+    {
+        .name = "system check",
+        .usage = SYSTEM_CHECK_USAGE,
+        .help = SYSTEM_CHECK_HELP,
+        .description = SYSTEM_CHECK_DESCRIPTION,
+        .examples = SYSTEM_CHECK_EXAMPLES,
+        .options = system_check_options,
+        .max_words = 0,
+        .handler = command_image_program,
+        .section = SYSTEM,
+    },
     { 0 },
 };

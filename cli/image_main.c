@@ -153,6 +153,13 @@ static const struct command commands[] = {
       .max_words = 1,
       .handler = command_image_make,
       .words_completion = "busybox|debian" },
+    { .name = "system check",
+      .usage = SYSTEM_CHECK_USAGE,
+      .help = SYSTEM_CHECK_HELP,
+      .description = SYSTEM_CHECK_DESCRIPTION,
+      .examples = SYSTEM_CHECK_EXAMPLES,
+      .options = system_check_options,
+      .handler = command_system_check },
     { 0 },
 };
 

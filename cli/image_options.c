@@ -56,3 +56,10 @@ const struct option image_make_options[] = {
     { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress; print the image's id only", NULL },
     { 0 },
 };
+
+const struct option system_check_options[] = {
+    { "deep", 0, OPTION_FLAG, NULL, "Unpack each layer once more, and compare its files", NULL },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },
+    { "repair", 0, OPTION_FLAG, NULL, "Repair what can be repaired", NULL },
+    { 0 },
+};

@@ -13,6 +13,7 @@ extern const struct option image_load_options[];
 extern const struct option image_import_options[];
 extern const struct option image_save_options[];
 extern const struct option image_make_options[];
+extern const struct option system_check_options[];
 
 #define IMAGE_COMMIT_USAGE "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]"
 #define IMAGE_COMMIT_HELP  "Make an image of a container's changes"
@@ -74,6 +75,20 @@ extern const struct option image_make_options[];
 #define IMAGE_SAVE_EXAMPLES                                                                        \
     "berth save -o images.tar busybox debian:bookworm\n"                                           \
     "berth save busybox | ssh other berth load"
+
+#define SYSTEM_CHECK_USAGE "[OPTIONS]"
+#define SYSTEM_CHECK_HELP  "Check all images and layers, and repair them"
+#define SYSTEM_CHECK_DESCRIPTION                                                                   \
+    "Hashes every blob, looks for all that images and containers need, counts the files of each "  \
+    "layer, and finds names that point nowhere and what killed commands left. Prints a line for "  \
+    "each defect, and ends with 1 when there is one. With --repair damaged blobs are removed "     \
+    "(the "                                                                                        \
+    "next pull or load brings them), layers are unpacked anew from their blobs, lost names are "   \
+    "dropped, and what nothing needs is removed. What containers wrote is never touched."
+#define SYSTEM_CHECK_EXAMPLES                                                                      \
+    "berth system check\n"                                                                         \
+    "berth system check --deep            # unpacks each layer once more, and compares\n"          \
+    "berth system check --repair"
 
 #define IMAGE_MAKE_USAGE "[OPTIONS] busybox|debian"
 #define IMAGE_MAKE_HELP  "Make a base image from this machine's packages, without a registry"

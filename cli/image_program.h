@@ -12,7 +12,7 @@ struct image_program {
     struct engine *engine; /* opened when a command first needs it */
 };
 
-/** Opens the engine, once; it stays the program's. */
+/** Opens the engine, once; it stays the program's. Removes what killed commands left. */
 int image_program_engine(struct image_program *program, struct engine **ret_engine,
                          struct error *err);
 /** berth_find() for these commands. */
@@ -29,5 +29,6 @@ command_handler command_image_commit, command_image_cp, command_image_export, co
 command_handler command_image_load, command_image_import, command_image_make;
 command_handler command_image_pull, command_image_push, command_image_login, command_image_logout,
     command_image_search, command_image_inspect_remote;
+command_handler command_system_check;
 
 #endif

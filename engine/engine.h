@@ -472,7 +472,8 @@ struct store_usage {
     size_t container_count;
     struct usage_volume *volume_items;
     size_t volume_count;
-    struct error damage; /* why an image is left out; no message: none is */
+    uint64_t unused_blob_count; /* that no image refers to */
+    struct error damage;        /* why an image is left out; no message: none is */
 };
 int engine_store_usage(struct engine *engine, struct store_usage *ret_usage, struct error *err);
 void store_usage_clear(struct store_usage *usage);
@@ -510,6 +511,26 @@ int engine_prune_images(struct engine *engine, const struct prune_filter *filter
 /** Removes volumes that no container uses. @is_all: also those that a user named */
 int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result *result,
                          struct error *err);
+
+struct check_options {
+    bool is_deep; /* unpack each layer once more, and compare */
+    bool is_repairing;
+};
+struct check_result {
+    struct strings defects; /* one sentence each, with repair: those that stay */
+    struct strings repairs; /* what was done */
+    uint64_t image_count, layer_count, blob_count;
+    uint64_t unused_count; /* layers and blobs that nothing refers to: no defect, prune has them */
+};
+void check_result_clear(struct check_result *result);
+/**
+ * Looks at all that the store holds: digests of blobs; records, manifests and configs of images;
+ * trees of layers; names; layers of containers; what killed commands left. Others may add images
+ * meanwhile, but with repair.
+ */
+int engine_check(struct engine *engine, const struct check_options *options,
+                 engine_progress *progress, void *context, struct check_result *ret_result,
+                 struct error *err);
 
 /** Makes sure that an image's layers are unpacked and describes the stack. */
 int engine_image_layers(struct engine *engine, const struct image *image,

@@ -22,6 +22,7 @@ libengine_a_SOURCES = \
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
 noinst_LIBRARIES += libprovision.a
 libprovision_a_SOURCES = engine/provision.c engine/provision.h \
+	engine/check.c \
 	engine/commit.c \
 	engine/child_warnings.c engine/child_warnings.h \
 	engine/container_visit.c engine/container_visit.h \

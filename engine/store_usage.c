@@ -205,6 +205,7 @@ static void add_pieces(const struct pieces *pieces, struct store_usage *usage)
         if (piece->is_blob) {
             kind->total++;
             kind->active += piece->is_kept;
+            usage->unused_blob_count += piece->images == 0;
         }
     }
 }

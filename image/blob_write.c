@@ -28,7 +28,7 @@ int image_store_prepare_write(struct image_store *store, struct error *err)
             return r;
     }
     if (store->lock_fd < 0) {
-        r = image_store_lock(store, &store->lock_fd, err);
+        r = image_store_lock(store, false, &store->lock_fd, err);
         if (r < 0)
             return r;
     }

@@ -72,13 +72,13 @@ int store_make_directory(int data_fd, const char *path, struct error *err)
     return 0;
 }
 
-int image_store_lock(struct image_store *store, int *ret_fd, struct error *err)
+int image_store_lock(struct image_store *store, bool is_exclusive, int *ret_fd, struct error *err)
 {
     int r;
 
     r = store_make_directory(store->data_fd, "blobs", err);
     if (r == 0)
-        r = file_lock(store->data_fd, "blobs/lock", false, LOCK_WAIT_MS, ret_fd, err);
+        r = file_lock(store->data_fd, "blobs/lock", is_exclusive, LOCK_WAIT_MS, ret_fd, err);
     return r < 0 ? error_prefix(err, r, "lock the image store") : 0;
 }
 

@@ -170,6 +170,14 @@ int image_chains(struct image_store *store, struct strings *ret_chains, struct e
 int image_sweep_blobs(struct image_store *store, bool drops_partial, struct disk_usage *swept,
                       struct error *err);
 
+/**
+ * Takes the lock of blobs until the descriptor is closed: shared, it keeps image_sweep_blobs()
+ * away, as whoever adds blobs does; exclusively, it keeps those away too.
+ *
+ * -ETIMEDOUT: others hold it.
+ */
+int image_store_lock(struct image_store *store, bool is_exclusive, int *ret_fd, struct error *err);
+
 /* A blob as it lies there. */
 struct image_blob {
     struct digest digest;
@@ -257,6 +265,22 @@ void image_history_add(struct image_history *history, const struct image_history
 /** Called with the bytes taken in so far by image_archive_read(), blob_copy()... of this store. */
 void image_store_watch(struct image_store *store,
                        void (*progress)(uint64_t bytes_done, void *context), void *context);
+
+/* --- checking --------------------------------------------------------------------------------- */
+
+/** Whether a blob's bytes have its digest; -EBADMSG. Needs libcrypto. */
+int blob_check(struct image_store *store, const struct digest *digest, struct error *err);
+/** Moves a blob to the trash. */
+int blob_delete(struct image_store *store, const struct digest *digest, struct error *err);
+/** Digests of the manifests of all records, also of damaged ones. */
+int image_manifests_list(struct image_store *store, struct strings *ret_digests, struct error *err);
+/** Adds a sentence for each thing that is wrong with an image, but for its unpacked layers. */
+void image_check(struct image_store *store, const struct digest *manifest_digest,
+                 struct strings *defects);
+/** Names that point at no image. */
+int image_lost_names(struct image_store *store, struct strings *ret_names, struct error *err);
+/** Drops one of them. */
+int image_drop_name(struct image_store *store, const char *name, struct error *err);
 
 /* --- archives: OCI layouts (directory, tar), docker save -------------------------------------- */
 

@@ -75,8 +75,8 @@ void image_free(struct image *image)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static int record_read(struct image_store *store, const char *digest_text,
-                       struct record *ret_record, struct error *err)
+int image_record_read(struct image_store *store, const char *digest_text, struct record *ret_record,
+                      struct error *err)
 {
     auto_free char *path = xasprintf("images/%s", digest_text);
     auto_free char *text = NULL;
@@ -127,7 +127,7 @@ int records_list(struct image_store *store, struct records *ret_records, struct 
     for (size_t i = 0; i < files.count; i++) {
         struct error reason = { 0 };
 
-        r = record_read(store, files.items[i], &records.items[records.count], &reason);
+        r = image_record_read(store, files.items[i], &records.items[records.count], &reason);
         if (r == -ENOENT) /* removed meanwhile */
             continue;
         if (r < 0 && ret_damage == NULL) {
@@ -214,7 +214,7 @@ int image_open(struct image_store *store, const struct digest *manifest_digest,
         r = image_check_layers(&image->layers, &image->config.diff_ids, err);
     if (r < 0)
         return error_prefix(err, r, "config %s", image->id.text);
-    if (record_read(store, manifest_digest->text, &record, NULL) ==
+    if (image_record_read(store, manifest_digest->text, &record, NULL) ==
         0) { /* else not published yet */
         image->size_bytes = record.fields.size;
         image_record_clear(&record.fields);
@@ -568,7 +568,7 @@ static int write_name(struct image_store *store, const struct digest *manifest_d
     struct record record;
     int r;
 
-    r = record_read(store, manifest_digest->text, &record, err);
+    r = image_record_read(store, manifest_digest->text, &record, err);
     if (r < 0)
         return error_prefix(err, r, "image %s", manifest_digest->text);
     image_record_clear(&record.fields);
@@ -602,7 +602,7 @@ bool image_is_named(struct image_store *store, const struct reference *reference
     struct digest digest;
 
     if (name_read(store, reference, &digest, NULL) < 0 || !digest_equal(&digest, manifest_digest) ||
-        record_read(store, digest.text, &record, NULL) < 0)
+        image_record_read(store, digest.text, &record, NULL) < 0)
         return false;
     image_record_clear(&record.fields);
     return true;

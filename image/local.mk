@@ -34,6 +34,7 @@ libimage_a_SOURCES = \
 	image/reference.c \
 	image/save.c \
 	image/spool.c image/spool.h \
+	image/store_check.c \
 	image/toml.c image/toml.h
 
 # Links what `berth` itself must not: archives, digests, compressors.
@@ -41,6 +42,7 @@ pkglibexec_PROGRAMS += berth-image
 berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/apt_sources.c cli/apt_sources.h \
 	cli/image_cp.c \
+	cli/image_check.c \
 	cli/image_files.c \
 	cli/image_make.c cli/image_make.h \
 	cli/image_make_busybox.c \

@@ -100,7 +100,7 @@ int name_write(struct image_store *store, const struct reference *reference,
     if (r < 0)
         return r;
     /* A sweep removes unfinished files, so it has to be kept out. */
-    r = store->lock_fd >= 0 ? 0 : image_store_lock(store, &lock_fd, err);
+    r = store->lock_fd >= 0 ? 0 : image_store_lock(store, false, &lock_fd, err);
     if (r < 0)
         return r;
     path = name_path(file_name);

@@ -292,7 +292,7 @@ int image_archive_write(struct image_store *store, const struct image_archive *a
     assert(archive != NULL);
 
     /* Of images that are removed meanwhile the blobs stay. */
-    r = image_store_lock(store, &lock_fd, err);
+    r = image_store_lock(store, false, &lock_fd, err);
     if (r == 0)
         r = plan(&save, archive, err);
     if (r < 0)

@@ -36,9 +36,6 @@ char *blob_path(const struct digest *digest, char *buffer);
 /** Whether a blob is there with this size (UINT64_MAX: any). */
 bool blob_is_there(struct image_store *store, const struct digest *digest, uint64_t size);
 
-/** Takes the shared lock that keeps image_sweep_blobs() away. */
-int image_store_lock(struct image_store *store, int *ret_fd, struct error *err);
-
 /** Takes the shared lock and makes staging and the blob directories, once. */
 int image_store_prepare_write(struct image_store *store, struct error *err);
 
@@ -94,6 +91,9 @@ struct records {
     struct record *items;
     size_t count;
 };
+/** @digest_text: of its manifest. -ENOENT: there is none */
+int image_record_read(struct image_store *store, const char *digest_text, struct record *ret_record,
+                      struct error *err);
 /** @ret_damage  NULL: a damaged record is an error; else it is left out, and the reason told here
  */
 int records_list(struct image_store *store, struct records *ret_records, struct error *ret_damage,

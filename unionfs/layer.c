@@ -21,6 +21,7 @@
 #include "base/staging.h"
 #include "unionfs/layer_inherit.h"
 #include "unionfs/layer_store.h"
+#include "unionfs/tree_compare.h"
 #include "unionfs/unpack_report.h"
 
 /* How a layer comes into being. Under a lock of its diff id, berth-unpack fills staging/fs; the
@@ -381,17 +382,14 @@ static int job_count(const struct layer_job *job, struct unpack_report *report, 
     report->disk_bytes = usage.bytes;
     report->tree_entries = usage.entries;
     report->tree_bytes = usage.file_bytes;
+    report->tree_whiteouts = usage.whiteouts;
     return r;
 }
 
-/* meta, the mark, the rename. */
-static int job_publish(struct layer_job *job, struct unpack_report *report,
-                       const struct digest *diff_id, struct error *err)
+static int job_write_meta(struct layer_job *job, struct unpack_report *report, const char *key,
+                          struct error *err)
 {
     auto_free char *meta = NULL;
-    auto_free char *random = text_random_hex(8);
-    auto_free char *key = report->needs_chain ? xasprintf("%s-%s", digest_hex(diff_id), random)
-                                              : xstrdup(digest_hex(diff_id));
     int r;
 
     if (report->needs_chain)
@@ -402,8 +400,19 @@ static int job_publish(struct layer_job *job, struct unpack_report *report,
         return r;
     meta = encode_text(&unpack_report_object, report, ENCODE_COMPACT);
     r = file_replace(job->staging->fd, "layer/meta", meta, strlen(meta), 0600, FILE_SYNC_NONE, err);
-    if (r == 0)
-        r = mark_unsynced(job->layers_fd, key, err);
+    return r < 0 ? r : mark_unsynced(job->layers_fd, key, err);
+}
+
+/* meta, the mark, the rename. */
+static int job_publish(struct layer_job *job, struct unpack_report *report,
+                       const struct digest *diff_id, struct error *err)
+{
+    auto_free char *random = text_random_hex(8);
+    auto_free char *key = report->needs_chain ? xasprintf("%s-%s", digest_hex(diff_id), random)
+                                              : xstrdup(digest_hex(diff_id));
+    int r;
+
+    r = job_write_meta(job, report, key, err);
     if (r < 0)
         return r;
     if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) < 0)
@@ -424,10 +433,11 @@ static int job_identify(struct layer_job *job, const struct digest *diff_id, str
     return r == -ENOENT ? 0 : r;
 }
 
-static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struct error *err)
+/* Waits for berth-unpack. The caller clears the report. */
+static int job_wait(struct layer_job *job, struct unpack_report *report, struct digest *ret_diff_id,
+                    struct error *err)
 {
     struct text text = { 0 };
-    struct unpack_report report = { 0 };
     int r, ended;
 
     r = read_report(job, &text, err);
@@ -437,7 +447,17 @@ static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struc
     if (r == 0)
         r = ended;
     if (r == 0)
-        r = parse_report(job, &text, &report, ret_diff_id, err);
+        r = parse_report(job, &text, report, ret_diff_id, err);
+    text_clear(&text);
+    return r;
+}
+
+static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struct error *err)
+{
+    struct unpack_report report = { 0 };
+    int r;
+
+    r = job_wait(job, &report, ret_diff_id, err);
     if (r == 0 && job->source.diff_id.text[0] == '\0')
         r = job_identify(job, ret_diff_id, err);
     if (r == 0 && job->key == NULL && (report.needs_chain || report.whiteouts.count > 0))
@@ -445,7 +465,6 @@ static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struc
     if (r == 0 && job->key == NULL)
         r = job_publish(job, &report, ret_diff_id, err);
     object_clear(&unpack_report_object, &report);
-    text_clear(&text);
     return r;
 }
 
@@ -483,6 +502,87 @@ int layer_ensure(int data_fd, const struct layer_source *source, const struct st
     if (r < 0)
         return r;
     return layer_job_finish(job, ret_diff_id, ret_key, err);
+}
+
+/* --- once more ---------------------------------------------------------------------------------
+ */
+
+/* Unpacks into staging, whether or not the layer is there. */
+static int job_redo(int data_fd, const struct layer_source *source, const struct strings *below,
+                    struct unpack_report *report, struct layer_job **ret_job, struct error *err)
+{
+    AUTO(layer_job) struct layer_job *job = xcalloc(1, sizeof(*job));
+    struct digest diff_id;
+    int r;
+
+    job->data_fd = data_fd;
+    job->layers_fd = job->fs_fd = job->lock_fd = job->report_fd = -1;
+    job->source = *source;
+    job->source.media_type = NULL; /* borrowed; checked when the layer was made */
+    strings_add_all(&job->below, below);
+    r = layers_open(data_fd, &job->layers_fd, err);
+    if (r == 0)
+        r = job_lock(job, true, err);
+    if (r == 0)
+        r = job_begin(job, err);
+    if (r == 0)
+        r = job_wait(job, report, &diff_id, err);
+    if (r == 0 && (report->needs_chain || report->whiteouts.count > 0))
+        r = job_inherit(job, report, err);
+    if (r == 0)
+        *ret_job = take_ptr(&job);
+    return r;
+}
+
+static int compare_with(struct layer_job *job, const char *key, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/fs", key);
+    auto_close int fd = -1;
+    int r;
+
+    r = path_open_beneath(job->layers_fd, path, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    return r < 0 ? r : tree_compare(job->fs_fd, fd, err);
+}
+
+int layer_compare(int data_fd, const char *key, const struct layer_source *source,
+                  const struct strings *below, struct error *err)
+{
+    struct unpack_report report = { 0 };
+    AUTO(layer_job) struct layer_job *job = NULL;
+    int r;
+
+    r = job_redo(data_fd, source, below, &report, &job, err);
+    if (r == 0)
+        r = compare_with(job, key, err);
+    object_clear(&unpack_report_object, &report);
+    return r < 0 ? error_prefix(err, r, "layer %.12s", key) : 0;
+}
+
+/* What was there is in staging then, and goes with it. */
+static int exchange(struct layer_job *job, const char *key, struct error *err)
+{
+    if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno == ENOENT &&
+        renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) == 0)
+        return 0;
+    return error_errno(err, "put it in the damaged one's place");
+}
+
+int layer_rebuild(int data_fd, const char *key, const struct layer_source *source,
+                  const struct strings *below, struct error *err)
+{
+    struct unpack_report report = { 0 };
+    AUTO(layer_job) struct layer_job *job = NULL;
+    int r;
+
+    r = job_redo(data_fd, source, below, &report, &job, err);
+    if (r == 0)
+        r = job_write_meta(job, &report, key, err);
+    if (r == 0)
+        r = exchange(job, key, err);
+    object_clear(&unpack_report_object, &report);
+    return r < 0 ? error_prefix(err, r, "unpack layer %.12s anew", key) : 0;
 }
 
 int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, struct error *err)

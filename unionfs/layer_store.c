@@ -164,6 +164,37 @@ int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, stru
     return r;
 }
 
+static int check_count(const char *what, uint64_t found, uint64_t expected, struct error *err)
+{
+    if (found == expected)
+        return 0;
+    return error_set(err, EBADMSG, "has %llu %s, not %llu", (unsigned long long)found, what,
+                     (unsigned long long)expected);
+}
+
+int layer_check(int data_fd, const char *key, struct error *err)
+{
+    auto_free char *path = xasprintf(LAYERS "/%s/fs", key);
+    struct unpack_report meta = { 0 };
+    struct disk_usage usage = { 0 };
+    int r;
+
+    r = read_meta(data_fd, key, &meta, err);
+    if (r < 0)
+        return r;
+    r = disk_usage_add(data_fd, path, &usage, err);
+    if (r == 0 && usage.entries == 0)
+        r = error_set(err, EBADMSG, "its files are missing");
+    if (r == 0 && meta.tree_entries > 0) /* else of a berth that did not count them */
+        r = check_count("entries", usage.entries, meta.tree_entries, err);
+    if (r == 0 && meta.tree_entries > 0)
+        r = check_count("bytes in files", usage.file_bytes, meta.tree_bytes, err);
+    if (r == 0 && meta.tree_entries > 0)
+        r = check_count("whiteouts", usage.whiteouts, meta.tree_whiteouts, err);
+    object_clear(&unpack_report_object, &meta);
+    return r < 0 ? error_prefix(err, r, "layer %.12s", key) : 0;
+}
+
 int layer_delete(int data_fd, const char *key, struct error *err)
 {
     auto_free char *mark = xasprintf(LAYERS "/" UNSYNCED "/%s", key);

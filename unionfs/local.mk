@@ -15,6 +15,7 @@ libunionfs_a_SOURCES = \
 	unionfs/pack.c \
 	unionfs/snapshot.c \
 	unionfs/tree.c unionfs/tree.h \
+	unionfs/tree_compare.c unionfs/tree_compare.h \
 	unionfs/unpack.c \
 	unionfs/unpack_attributes.c \
 	unionfs/unpack_fields.c unionfs/unpack_report.h \
@@ -44,6 +45,9 @@ tests_unit_test_inflate_LDADD = libunionfs.a libbase.a -lisal -lzstd -lcrypto -l
 tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c
 tests_unit_test_unpack_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -lcrypto -ljansson \
 	-lcmocka
+check_PROGRAMS += tests/unit/test_tree_compare
+tests_unit_test_tree_compare_SOURCES = tests/unit/test_tree_compare.c tests/unit/base_test.h
+tests_unit_test_tree_compare_LDADD = libunionfs.a libbase.a -lcmocka
 tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c
 tests_unit_test_snapshot_LDADD = libunionfs.a libbase.a -lcmocka
 endif

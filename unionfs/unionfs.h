@@ -76,6 +76,17 @@ int layer_size(int data_fd, const char *key, uint64_t *ret_bytes,
                struct error *err); /* from meta */
 /** What a layer takes on the disk, without a look at its files unless meta does not tell it. */
 int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err);
+/** Counts what is in a layer's tree and compares with its meta. Errors name the layer. */
+int layer_check(int data_fd, const char *key, struct error *err);
+/** Unpacks the layer once more, beside it, and compares each file. -EBADMSG: they differ. */
+int layer_compare(int data_fd, const char *key, const struct layer_source *source,
+                  const struct strings *below, struct error *err);
+/**
+ * Unpacks the layer once more and puts the tree in the place of what is there, if anything is, by
+ * one rename. The caller has made sure that nothing uses the old one, and syncs.
+ */
+int layer_rebuild(int data_fd, const char *key, const struct layer_source *source,
+                  const struct strings *below, struct error *err);
 /** Whether DATA/layers/<key>/fs is there. */
 bool layer_exists(int data_fd, const char *key);
 /** Moves it to the trash, which staging_clean() empties; the caller has made sure that nothing uses

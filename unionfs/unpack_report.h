@@ -20,7 +20,7 @@ struct unpack_report {
     struct strings whiteouts; /* as orphans; not kept in meta */
     struct strings below;     /* only in meta, with needs_chain: diff ids of the layers below */
     /* Only in meta: the tree as it was made, by disk_usage_add(). Layers never change. */
-    uint64_t disk_bytes, tree_entries, tree_bytes;
+    uint64_t disk_bytes, tree_entries, tree_bytes, tree_whiteouts;
 };
 extern const struct object unpack_report_object;
 

@@ -13,6 +13,7 @@ setup() { cd "$BATS_TEST_TMPDIR" || return; }
 
 teardown() {
     remove_all
+    ! mountpoint -q disk || umount -l disk
     rm -rf "$BERTH_DATA"/volumes/* "$BERTH_DATA"/ingest/*
     berth image prune -af > /dev/null
     [ -z "$(store)" ] || {
@@ -174,4 +175,153 @@ l.write('some.tar')"
     [ $took -lt 1000 ] # 12,000 files cannot be deleted in that time by a process of low priority
     [ -z "$(ls "$BERTH_DATA/layers")" ]
     wait_until 60 trash_is_empty
+}
+
+# --- system check ---
+
+# Fails unless the check finds nothing, with these options.
+is_sound() {
+    run -0 berth system check "$@"
+    [[ "$output" == *"defects: 0" ]]
+}
+
+@test "system check: what is damaged is named, one line each, and repair mends it" {
+    two_images
+    is_sound
+    is_sound --deep
+    [[ "$output" == "images: 2, layers: 3, blobs: 7, of them not used: 0, defects: 0" ]]
+    layer=$(dirname "$(find "$BERTH_DATA/layers" -name b -size +200k)")
+
+    # A file of another length; only a deep look sees another content.
+    echo more >> "$layer/b"
+    run -1 berth system check
+    expect_text "defect: layer "
+    expect_text "bytes in files, not 300000"
+    [ "$(wc -l <<< "$output")" = 2 ]
+    run -0 berth system check --repair
+    expect_text "unpacked anew"
+    is_sound --deep
+    printf X | dd of="$layer/b" bs=1 seek=7 conv=notrunc 2> /dev/null
+    touch -d @1000 "$layer/b"
+    is_sound
+    run -1 berth system check --deep
+    expect_text "'b' has another content"
+    berth system check --deep --repair > /dev/null
+    is_sound --deep
+
+    # A layer that is gone comes back under the name by which containers know it.
+    berth create --name user two:1 cat /b > /dev/null
+    rm -r "$(dirname "$layer")"
+    run -1 berth system check
+    expect_text "is not unpacked"
+    expect_text "defect: container $(berth inspect --format '{{.Id}}' user | head -c 12): its layer "
+    run -0 berth system check --repair
+    [ "$(grep -c ^repaired: <<< "$output")" = 1 ]
+    is_sound
+    [ "$(berth start -a user | wc -c)" = 300000 ]
+
+    # A name that points nowhere, a record that is no JSON, leftovers.
+    printf 'sha256:%064d\n' 5 > "$BERTH_DATA/names/docker.io+library+lost:1"
+    record=$(find "$BERTH_DATA/images" -type f | head -1)
+    echo '{' > "$record"
+    mkdir -p "$BERTH_DATA/trash/old"
+    run -1 berth system check
+    expect_text "defect: name 'lost:1' points at no image"
+    expect_text "defect: 1 leftovers of commands that were killed"
+    [ "$(grep -c ^defect: <<< "$output")" = 3 ]
+    run -0 berth system check --repair
+    [ "$(grep -c ^repaired: <<< "$output")" = 3 ]
+    is_sound
+    [ "$(berth images --format '{{.Repository}}' | sort | xargs)" = "one two" ]
+}
+
+@test "system check: a damaged blob goes by repair, and the next load brings it" {
+    two_images
+    blob=$(find "$BERTH_DATA/blobs" -type f -size +290k -size -600k)
+    printf X | dd of="$blob" bs=1 seek=700 conv=notrunc 2> /dev/null
+    run -1 berth system check
+    expect_text "is damaged: its content has the digest sha256:"
+    [ "$(grep -c ^defect: <<< "$output")" = 1 ]
+    # Its layer cannot be made of it, and is not: what runs goes on.
+    run -1 berth system check --repair
+    expect_text "repaired: blob sha256:$(basename "$blob") is damaged"
+    expect_text "pull or load it again"
+    [ "$(berth run --rm two:1 cat /b | wc -c)" = 300000 ]
+    berth load -qi two.tar > /dev/null
+    is_sound --deep
+}
+
+@test "system check --repair: no layer goes away from under a running container" {
+    two_images
+    berth run -d --name runs two:1 sleep 100 > /dev/null
+    layer=$(dirname "$(find "$BERTH_DATA/layers" -name b -size +200k)")
+    echo more >> "$layer/b"
+    run -1 berth system check --repair
+    expect_text "container $(berth inspect --format '{{.Id}}' runs | head -c 12) runs on it: stop it first"
+    [ "$(tail -1 "$layer/b" | tail -c 5)" = more ]
+    berth rm -f runs > /dev/null
+    berth system check --repair > /dev/null
+    is_sound --deep
+}
+
+@test "commands that are killed at any moment leave whole images, and the next one removes the rest" {
+    STORE_KILLS=${STORE_KILLS:-24} run -0 "$BATS_TEST_DIRNAME/store_faults.sh" "$PWD"
+    expect_text "0 violations"
+}
+
+# --- a full disk, two at once ---
+
+# Fails unless a command fails with one sentence about the full disk: is_full COMMAND...
+is_full() {
+    run -1 --separate-stderr "$@"
+    # shellcheck disable=SC2154
+    echo "$* said: $stderr"
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == *"No space left on device"* ]]
+}
+
+@test "a disk of 64 MiB runs full in load, pull, commit and create: one sentence, nothing breaks, rmi and prune work" {
+    oci "
+import random
+l = Layout(); l.image('small:1', [busybox()]); l.write('small.tar')
+l = Layout(); l.image('large:1', [busybox(), tar([file('noise', random.Random(3).randbytes(70000000))])]); l.write('large.tar')
+l = Layout(); l.image('1', [busybox(), tar([file('noise', random.Random(4).randbytes(70000000))])]); l.write_directory('large')"
+    export BERTH_DATA=$PWD/disk
+    mkdir disk
+    mount -t tmpfs -o size=64m tmpfs disk
+    berth load -qi small.tar > /dev/null
+    is_full berth load -qi large.tar
+    is_sound
+    python3 "$BATS_TEST_DIRNAME/registry_server.py" port large log 2> /dev/null 3>&- &
+    server=$!
+    wait_until 5 test -s port
+    is_full berth pull -q "localhost:$(cat port)/large:1"
+    kill $server
+    is_sound
+    berth run --name writer small:1 sh -c 'busybox dd if=/dev/urandom of=/noise bs=1000000 count=40' 2> /dev/null
+    is_full berth commit writer
+    is_sound
+    berth run --name filler small:1 sh -c 'busybox dd if=/dev/zero of=/zero bs=1000' > /dev/null 2>&1 || true
+    run -125 --separate-stderr berth create small:1
+    [[ "$stderr" == *"No space left on device"* ]]
+    run -0 berth system check
+    berth rm writer > /dev/null
+    berth container prune -f > /dev/null
+    berth rmi small:1 > /dev/null
+    [ -z "$(berth images -q)" ]
+    [ "$(berth image prune -af)" = "Total reclaimed space: 0B" ]
+    [ "$(df --output=used -k disk | tail -1)" -lt 200 ]
+    umount disk
+}
+
+@test "two loads of one image at once unpack each layer once" {
+    oci "l = Layout(); l.image('twice:1', [busybox(), tar([file('d%d/f%d' % (i % 9, i), b'x') for i in range(3000)])]); l.write('twice.tar')"
+    for i in 1 2; do
+        strace -f -qq -e trace=execve -o trace.$i berth load -qi twice.tar > out.$i &
+    done
+    wait
+    cat out.1 out.2
+    [ "$(sort -u out.1 out.2)" = "Loaded image: twice:1" ]
+    [ "$(cat trace.1 trace.2 | grep -c 'execve([^ ]*/berth-unpack".*= 0')" = 2 ]
+    is_sound --deep
 }
