@@ -122,7 +122,7 @@ void blob_writer_free(struct blob_writer *writer)
         return;
     if (writer->fd >= 0)
         (void)close(writer->fd); /* fdatasync() has told about errors */
-    if (writer->name != NULL && writer->fd >= 0)
+    if (writer->name != NULL && writer->fd >= 0 && writer->store->staging != NULL)
         (void)unlinkat(writer->store->staging->fd, writer->name, 0); /* else with all of staging */
     hash_free(writer->hash);
     free(writer->name);

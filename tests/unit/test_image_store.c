@@ -164,6 +164,18 @@ static bool has_blob(struct fixture *fixture, const struct digest *digest)
     return true;
 }
 
+static void a_blob_that_is_given_up_after_the_end_of_adding_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct blob_writer *writer = NULL;
+
+    assert_int_equal(blob_writer_open(fixture->store, "sha256", &writer, NULL), 0);
+    assert_int_equal(blob_writer_add(writer, "bytes", 5, NULL), 0);
+    image_store_end_write(fixture->store);
+    blob_writer_free(writer);
+    assert_int_equal(image_sweep_blobs(fixture->store, false, NULL, NULL), 0);
+}
+
 static void a_sweep_keeps_what_images_refer_to(void **state)
 {
     struct fixture *fixture = *state;
@@ -301,6 +313,7 @@ int main(void)
         STORE_TEST(a_name_moves_and_the_old_image_stays),
         STORE_TEST(removing_the_last_name_removes_the_image),
         STORE_TEST(removing_by_id_wants_force_for_several_names),
+        STORE_TEST(a_blob_that_is_given_up_after_the_end_of_adding_leaves_nothing),
         STORE_TEST(a_sweep_keeps_what_images_refer_to),
         STORE_TEST(a_copied_blob_must_have_the_promised_digest_and_size),
         STORE_TEST(sha512_blobs_have_a_place_too),
