@@ -311,6 +311,6 @@ int engine_commit(struct engine *engine, const char *id, const struct commit_opt
         r = commit_locked(&commit, id, reference, ret_warnings, ret_image_id, err);
     claim_drop(engine, id, &claim_fd);
     if (r < 0)
-        provision_discard(engine);
+        provision_discard(engine, r);
     return r;
 }

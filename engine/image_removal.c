@@ -119,9 +119,10 @@ static int check_unused(struct engine *engine, const struct image *image, const 
     return 0;
 }
 
-void provision_discard(struct engine *engine)
+void provision_discard(struct engine *engine, int reason)
 {
-    struct sweep_options options = { 0 };
+    bool is_full = reason == -ENOSPC || reason == -EDQUOT;
+    struct sweep_options options = { .drops_partial = is_full, .is_in_foreground = is_full };
     struct sweep_result result;
     struct error err = { 0 };
 

@@ -257,6 +257,6 @@ int engine_import(struct engine *engine, int fd, const char *reference_text,
         return r;
     r = import(engine, fd, &config, reference, progress, context, ret_image_id, err);
     if (r < 0)
-        provision_discard(engine);
+        provision_discard(engine, r);
     return r < 0 ? error_prefix(err, r, "import") : 0;
 }

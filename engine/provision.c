@@ -320,7 +320,7 @@ int engine_load(struct engine *engine, int fd, bool is_directory, engine_progres
         return r;
     r = load(engine, fd, is_directory, progress, context, &lines, err);
     if (r < 0) {
-        provision_discard(engine);
+        provision_discard(engine, r);
         return r;
     }
     strings_add_all(ret_lines, &lines);
@@ -349,6 +349,6 @@ int engine_publish(struct engine *engine, const struct digest *manifest_digest,
     r = load_archive(engine, &archive, progress, context, &lines, err);
     (void)close(lock_fd); /* releases the lock */
     if (r < 0)
-        provision_discard(engine);
+        provision_discard(engine, r);
     return r;
 }

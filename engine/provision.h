@@ -28,7 +28,9 @@ int provision_publish(struct engine *engine, const struct image *image,
 /**
  * Removes the blobs and layers that no image refers to, such as those of a load that failed, unless
  * others are adding some just now. The caller holds no layers_lock().
+ *
+ * @reason  negative; when the disk is full, parts of downloads go too, and all is gone at return
  */
-void provision_discard(struct engine *engine);
+void provision_discard(struct engine *engine, int reason);
 
 #endif

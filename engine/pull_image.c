@@ -74,7 +74,7 @@ int engine_pull(struct engine *engine, const struct registries *registries,
     if (r < 0) {
         image_store_end_write(engine_images(engine));
         if (r == -ENOSPC || r == -EDQUOT)
-            provision_discard(engine);
+            provision_discard(engine, r);
         return r;
     }
     *ret_outcome = outcome;

@@ -110,6 +110,7 @@ $REGISTRY/first:1" ]
     [ "$output" = "$REGISTRY/first@$digest" ]
     run -0 berth rmi "$REGISTRY/first:1"
     expect_text "Untagged: $REGISTRY/first@$digest"
+    wait_until 60 trash_is_empty
     [ -z "$(store)" ]
 }
 

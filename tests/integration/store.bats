@@ -298,13 +298,13 @@ l = Layout(); l.image('1', [busybox(), tar([file('noise', random.Random(4).randb
     is_full berth pull -q "localhost:$(cat port)/large:1"
     kill $server
     is_sound
+    [ -z "$(ls disk/ingest)" ]
     berth run --name writer small:1 sh -c 'busybox dd if=/dev/urandom of=/noise bs=1000000 count=40' 2> /dev/null
     is_full berth commit writer
     is_sound
     berth run --name filler small:1 sh -c 'busybox dd if=/dev/zero of=/zero bs=1000' > /dev/null 2>&1 || true
-    run -125 --separate-stderr berth create small:1
-    [[ "$stderr" == *"No space left on device"* ]]
-    run -0 berth system check
+    is_full berth create small:1
+    is_sound
     berth rm writer > /dev/null
     berth container prune -f > /dev/null
     berth rmi small:1 > /dev/null
@@ -317,9 +317,11 @@ l = Layout(); l.image('1', [busybox(), tar([file('noise', random.Random(4).randb
 @test "two loads of one image at once unpack each layer once" {
     oci "l = Layout(); l.image('twice:1', [busybox(), tar([file('d%d/f%d' % (i % 9, i), b'x') for i in range(3000)])]); l.write('twice.tar')"
     for i in 1 2; do
-        strace -f -qq -e trace=execve -o trace.$i berth load -qi twice.tar > out.$i &
+        strace -f -qq -e trace=execve -o trace.$i berth load -qi twice.tar > out.$i 3>&- &
+        loads="$loads $!"
     done
-    wait
+    # shellcheck disable=SC2086
+    wait $loads
     cat out.1 out.2
     [ "$(sort -u out.1 out.2)" = "Loaded image: twice:1" ]
     [ "$(cat trace.1 trace.2 | grep -c 'execve([^ ]*/berth-unpack".*= 0')" = 2 ]
