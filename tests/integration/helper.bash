@@ -58,7 +58,8 @@ remove_all() {
     [ -z "$ids" ] || berth rm -f -v $ids > /dev/null
 }
 
-trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ]; }
+# Also nobody is emptying it any more.
+trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$BERTH_DATA/staging/trash.lock" ]; }
 
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }
