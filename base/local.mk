@@ -23,6 +23,8 @@ libbase_a_SOURCES = \
 	base/process_signal.c \
 	base/process_child.c \
 	base/process_spawn.c \
+	base/sandbox.c base/sandbox.h \
+	base/sandbox_filter.c \
 	base/staging.c base/staging.h \
 	base/strings.c \
 	base/tar_writer.c base/tar_writer.h \
@@ -48,6 +50,7 @@ check_PROGRAMS += \
 	tests/unit/test_log \
 	tests/unit/test_path \
 	tests/unit/test_process \
+	tests/unit/test_sandbox \
 	tests/unit/test_staging \
 	tests/unit/test_strings \
 	tests/unit/test_tar_writer \
@@ -97,6 +100,9 @@ tests_unit_test_path_LDADD = $(base_test_libs)
 
 tests_unit_test_process_SOURCES = tests/unit/test_process.c tests/unit/base_test.h
 tests_unit_test_process_LDADD = $(base_test_libs)
+
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c tests/unit/base_test.h
+tests_unit_test_sandbox_LDADD = $(base_test_libs) -lseccomp
 
 tests_unit_test_staging_SOURCES = tests/unit/test_staging.c tests/unit/base_test.h
 tests_unit_test_staging_LDADD = $(base_test_libs)

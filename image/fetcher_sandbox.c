@@ -3,35 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <seccomp.h>
 
 #include "base/auto.h"
 #include "base/log.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#define HAS_SANITIZERS true
-
-/* The search for leaks at the end reads /proc, which is out of reach by then. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-#else
-#define HAS_SANITIZERS false
-#endif
+#include "base/sandbox.h"
 
 #define NOBODY           65534
 #define MEMORY_BYTES_MAX (2ull << 30)
@@ -39,50 +24,28 @@ const char *__asan_default_options(void)
 
 /* --- limits, user, capabilities --------------------------------------------------------------- */
 
-static int limit_set(__rlimit_resource_t resource, const char *name, rlim_t value,
-                     struct error *err)
-{
-    struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
-    struct rlimit old;
-
-    if (getrlimit(resource, &old) < 0)
-        return error_errno(err, "read limit %s", name);
-    if (old.rlim_max != RLIM_INFINITY && old.rlim_max < value)
-        limit = (struct rlimit){ .rlim_cur = old.rlim_max, .rlim_max = old.rlim_max };
-    if (setrlimit(resource, &limit) < 0)
-        return error_errno(err, "set limit %s", name);
-    return 0;
-}
-
 /* A file of no byte: it has only sockets and pipes to write into. */
 static int limits_set(struct error *err)
 {
-    int r = limit_set(RLIMIT_CORE, "core", 0, err);
+    int r = sandbox_limit(RLIMIT_CORE, "core", 0, err);
 
     if (r == 0)
-        r = limit_set(RLIMIT_FSIZE, "fsize", 0, err);
+        r = sandbox_limit(RLIMIT_FSIZE, "fsize", 0, err);
     if (r == 0)
-        r = limit_set(RLIMIT_NOFILE, "nofile", OPEN_FILES_MAX, err);
-    if (r == 0 && !HAS_SANITIZERS)
-        r = limit_set(RLIMIT_AS, "as", MEMORY_BYTES_MAX, err);
+        r = sandbox_limit(RLIMIT_NOFILE, "nofile", OPEN_FILES_MAX, err);
+    if (r == 0 && !SANDBOX_HAS_SANITIZERS)
+        r = sandbox_limit(RLIMIT_AS, "as", MEMORY_BYTES_MAX, err);
     return r;
 }
 
-static int identity_drop(struct error *err)
+static void become_nobody(void)
 {
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct data[2] = { 0 };
-
-    if (geteuid() == 0) {
-        /* In a user namespace that lacks this id, or the right, the capabilities are what counts.
-         */
-        if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-            setresuid(NOBODY, NOBODY, NOBODY) < 0)
-            log_debug("berth-fetch cannot become nobody here: it goes on without capabilities");
-    }
-    if (syscall(SYS_capset, &header, data) < 0)
-        return error_errno(err, "drop capabilities");
-    return 0;
+    if (geteuid() != 0)
+        return;
+    /* In a user namespace that lacks this id, or the right, the capabilities are what counts. */
+    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+        setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        log_debug("berth-fetch cannot become nobody here: it goes on without capabilities");
 }
 
 /* --- paths ------------------------------------------------------------------------------------ */
@@ -117,47 +80,28 @@ static const char *const read_paths[] = {
     "/dev/null",
 };
 
-static int allow_reading(int ruleset_fd, const char *path, struct error *err)
+static int allow_reading(const struct sandbox_paths *paths, const char *path, struct error *err)
 {
     auto_close int fd = open(path, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr beneath = {
-        .parent_fd = fd,
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-    };
 
     if (fd < 0)
         return 0; /* not on this machine */
-    if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0)
-        return 0;
-    beneath.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE; /* EINVAL: it is a file */
-    if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
-        return error_errno(err, "allow reading of '%s'", path);
-    return 0;
+    return sandbox_paths_allow(
+        paths, fd, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR, path, err);
 }
 
-static int landlock_restrict(struct error *err)
+static int paths_restrict(struct error *err)
 {
-    /* All rights of the first version; a file cannot be written in any other way, either. */
-    struct landlock_ruleset_attr ruleset = { .handled_access_fs =
-                                                 (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1 };
-    auto_close int fd = -1;
+    struct sandbox_paths paths;
+    int r;
 
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
-        log_debug("no Landlock here: berth-fetch goes on without");
-        return 0;
-    }
-    fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
-    if (fd < 0)
-        return error_errno(err, "make a Landlock ruleset");
-    for (size_t i = 0; i < ARRAY_SIZE(read_paths); i++) {
-        int r = allow_reading(fd, read_paths[i], err);
-
-        if (r < 0)
-            return r;
-    }
-    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-        return error_errno(err, "restrict paths");
-    return 0;
+    r = sandbox_paths_begin(&paths, 1, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(read_paths); i++)
+        r = allow_reading(&paths, read_paths[i], err);
+    if (r == 0)
+        r = sandbox_paths_enforce(&paths, err);
+    sandbox_paths_close(&paths);
+    return r;
 }
 
 /* --- system calls ----------------------------------------------------------------------------- */
@@ -250,62 +194,41 @@ static const int allowed_calls[] = {
 /* AF_NETLINK: getaddrinfo(3) asks which kinds of addresses this machine has. */
 static const int allowed_families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 
-static int add_rules(scmp_filter_ctx context)
+static int add_rules(void *filter)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed_calls); i++) {
-        /* Negative: a call that this architecture does not have. */
-        if (allowed_calls[i] >= 0)
-            r = seccomp_rule_add(context, SCMP_ACT_ALLOW, allowed_calls[i], 0);
-    }
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed_families); i++)
-        r = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                              SCMP_A0(SCMP_CMP_EQ, (uint64_t)allowed_families[i]));
     if (r == 0)
-        r = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     /* libcurl resolves names in threads. What clone3(2) is asked for is in memory, where no filter
      * can look; without it, glibc uses clone(2). */
     if (r == 0)
-        r = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     if (r == 0)
-        r = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return r;
-}
-
-static int seccomp_load_filter(struct error *err)
-{
-    scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r = context == NULL ? -ENOMEM : add_rules(context);
-
-    if (r == 0)
-        r = seccomp_load(context);
-    if (context != NULL)
-        seccomp_release(context);
-    if (r == -ENOSYS || r == -EOPNOTSUPP) {
-        log_debug("no seccomp filters here: berth-fetch goes on without");
-        return 0;
-    }
-    return r < 0 ? error_set(err, -r, "load the seccomp filter") : 0;
 }
 
 int fetcher_sandbox_enter(struct error *err)
 {
     int r;
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_errno(err, "set no_new_privs");
     r = limits_set(err);
+    if (r < 0)
+        return error_prefix(err, r, "sandbox");
+    become_nobody();
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user takes it away */
+    r = sandbox_begin(err);
     if (r == 0)
-        r = identity_drop(err);
-    /* After the change of user, which resets both. They only make things better. */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        r = sandbox_keep_capabilities(0, err);
     if (r == 0)
-        r = landlock_restrict(err);
-    if (r == 0 && !HAS_SANITIZERS)
-        r = seccomp_load_filter(err);
+        r = paths_restrict(err);
+    if (r == 0)
+        r = sandbox_filter(allowed_calls, ARRAY_SIZE(allowed_calls), add_rules, err);
     return r < 0 ? error_prefix(err, r, "sandbox") : 0;
 }
