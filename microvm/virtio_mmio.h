@@ -1,0 +1,50 @@
+#ifndef MICROVM_VIRTIO_MMIO_H
+#define MICROVM_VIRTIO_MMIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "base/event.h"
+#include "microvm/guest_memory.h"
+#include "microvm/virtio_device.h"
+
+/* The registers by which a driver finds and controls one device (virtio 1.2, 4.2.2, version 2).
+ *
+ * A bus of its own for each device: one page of the guest's addresses and one edge-triggered
+ * interrupt. Registers of the queues are ignored once a queue is ready or the device runs. */
+
+/* The size of the window that virtio_mmio_read() and _write() serve. */
+#define VIRTIO_MMIO_WINDOW 0x1000
+
+struct virtio_mmio;
+
+/**
+ * Puts a device behind registers.
+ *
+ * @device   owned from now on, also when this fails
+ * @memory   borrowed
+ * @io_loop  borrowed: the device's work is done there, and it must end before virtio_mmio_free().
+ *           NULL for tests: then notifications are served by the write to the register itself
+ * @irq_fd   an eventfd, borrowed: 1 is written to interrupt the guest; -1: nothing is
+ */
+int virtio_mmio_open(struct virtio_device *device, const struct guest_memory *memory,
+                     struct event_loop *io_loop, int irq_fd, struct virtio_mmio **ret_mmio,
+                     struct error *err);
+void virtio_mmio_free(struct virtio_mmio *mmio);
+DEFINE_AUTO(virtio_mmio)
+
+unsigned virtio_mmio_queue_count(const struct virtio_mmio *mmio);
+/** An eventfd (borrowed) that does what a write of @queue to VIRTIO_MMIO_QUEUE_NOTIFY does. */
+int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, unsigned queue);
+
+/**
+ * A virtual CPU reads or writes @length bytes at @offset of the window. Any thread.
+ *
+ * What cannot be read is zero; what cannot be written is ignored.
+ */
+void virtio_mmio_read(struct virtio_mmio *mmio, uint64_t offset, void *bytes, size_t length);
+void virtio_mmio_write(struct virtio_mmio *mmio, uint64_t offset, const void *bytes, size_t length);
+
+#endif
