@@ -18,22 +18,28 @@ struct pulling {
     uint64_t *layers;        /* bytes that came of each */
 };
 
-static void pull_begins(void *context, const struct image_descriptors *layers)
+static int pull_begins(void *context, const struct image_descriptors *layers,
+                       const struct strings *diff_ids, struct error *err)
 {
     struct pulling *pulling = context;
 
+    (void)diff_ids;
+    (void)err;
     pulling->layers = xcalloc(layers->count + 1, sizeof(*pulling->layers));
     for (size_t i = 0; i < layers->count; i++)
         pulling->total += layers->items[i].size;
+    return 0;
 }
 
-static void pull_layer(void *context, const struct pull_layer *layer)
+static int pull_layer(void *context, const struct pull_layer *layer, struct error *err)
 {
     struct pulling *pulling = context;
 
+    (void)err;
     pulling->arrived += layer->bytes - pulling->layers[layer->index];
     pulling->layers[layer->index] = layer->bytes;
     progress_update("Downloading", pulling->arrived, pulling->total, pulling->progress);
+    return 0;
 }
 
 static void pulling_clear(struct pulling *pulling)

@@ -29,6 +29,7 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/copy.c engine/copy_plan.c engine/copy_plan.h \
 	engine/export.c \
 	engine/image_removal.c \
+	engine/layer_queue.c engine/layer_queue.h \
 	engine/prune.c \
 	engine/pull_image.c \
 	engine/store_sweep.c engine/store_sweep.h \

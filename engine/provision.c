@@ -7,14 +7,12 @@
 
 #include "base/staging.h"
 #include "engine/engine_private.h"
+#include "engine/layer_queue.h"
 #include "unionfs/unionfs.h"
 
 /* From archive to image, in an order that leaves nothing half-visible: blobs, layers, one sync for
  * all of them, the image's record, its names. What a crash leaves before the record is garbage,
  * which the next rmi sweeps. */
-
-/* Layers that are unpacked at once. */
-#define JOBS_MAX 2
 
 void provision_report(uint64_t bytes_done, void *context)
 {
@@ -26,132 +24,25 @@ void provision_report(uint64_t bytes_done, void *context)
 
 /* --- layers ----------------------------------------------------------------------------------- */
 
-struct provision_job {
-    struct layer_job *job; /* NULL: free */
-    int blob_fd;
-    struct provision_progress progress;
-};
-
-struct provision {
-    struct engine *engine;
-    const struct image *image;
-    engine_progress *function;
-    void *context;
-    struct strings below; /* diff ids below the next one to start */
-    struct provision_job jobs[JOBS_MAX];
-};
-
-static void provision_job_clear(struct provision_job *job)
-{
-    layer_job_free(job->job);
-    job->job = NULL;
-    if (job->blob_fd >= 0)
-        (void)close(job->blob_fd); /* only read */
-    job->blob_fd = -1;
-}
-
-static void provision_clear(struct provision *provision)
-{
-    for (size_t i = 0; i < JOBS_MAX; i++)
-        provision_job_clear(&provision->jobs[i]);
-    strings_clear(&provision->below);
-}
-
-static int start_layer(struct provision *provision, size_t index, bool is_waiting,
-                       struct error *err)
-{
-    const struct image *image = provision->image;
-    const struct image_descriptor *layer = &image->layers.items[index];
-    const char *diff_id = image->config.diff_ids.items[index];
-    struct provision_job *job = &provision->jobs[index % JOBS_MAX];
-    struct layer_source source = {
-        .media_type = layer->media_type,
-        .size_bytes = layer->size,
-        .progress = provision->function == NULL ? NULL : provision_report,
-        .context = &job->progress,
-    };
-    int r;
-
-    job->progress = (struct provision_progress){ .function = provision->function,
-                                                 .context = provision->context,
-                                                 .total = layer->size };
-    (void)snprintf(job->progress.step, sizeof(job->progress.step), "Unpacking layer %zu of %zu",
-                   index + 1, image->layers.count);
-    r = digest_parse(diff_id, &source.diff_id, err);
-    if (r == 0)
-        r = blob_open(engine_images(provision->engine), &layer->digest, &job->blob_fd, err);
-    if (r < 0)
-        return r;
-    source.blob_fd = job->blob_fd;
-    r = layer_job_start(engine_data_fd(provision->engine), &source, &provision->below, is_waiting,
-                        &job->job, err);
-    if (r < 0) {
-        provision_job_clear(job);
-        return r;
-    }
-    strings_add(&provision->below, diff_id);
-    return 0;
-}
-
-static int finish_layer(struct provision *provision, size_t index, struct strings *ret_keys,
-                        struct error *err)
-{
-    struct provision_job *job = &provision->jobs[index % JOBS_MAX];
-    auto_free char *key = NULL;
-    int r;
-
-    r = layer_job_finish(job->job, NULL, &key, err);
-    if (r < 0)
-        return r;
-    provision_job_clear(job);
-    if (ret_keys != NULL)
-        strings_take(ret_keys, take_ptr(&key));
-    return 0;
-}
-
-static int run_jobs(struct provision *provision, struct strings *ret_keys, struct error *err)
-{
-    size_t count = provision->image->layers.count;
-    size_t started = 0;
-
-    for (size_t finished = 0; finished < count; finished++) {
-        int r;
-
-        while (started < count && started - finished < JOBS_MAX) {
-            /* Only who holds no other layer may wait for one (layer_job_start). */
-            r = start_layer(provision, started, started == finished, err);
-            if (r == -EAGAIN && started > finished)
-                break;
-            if (r < 0)
-                return error_prefix(err, r, "layer %zu of %zu", started + 1, count);
-            started++;
-        }
-        r = finish_layer(provision, finished, ret_keys, err);
-        if (r < 0)
-            return error_prefix(err, r, "layer %zu of %zu", finished + 1, count);
-    }
-    return 0;
-}
-
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
                      void *context, struct strings *ret_keys, struct error *err)
 {
-    struct provision provision = {
-        .engine = engine, .image = image, .function = progress, .context = context
-    };
+    AUTO(event_loop) struct event_loop *loop = NULL;
+    AUTO(layer_queue) struct layer_queue *queue = NULL; /* freed before its loop */
+    struct layer_queue_options options = { .progress = progress, .context = context };
     int r;
 
     assert(engine != NULL);
     assert(image != NULL);
 
-    if (image->layers.count != image->config.diff_ids.count)
-        return error_set(err, EINVAL, "image %s: %zu layers but %zu diff ids", image->id.text,
-                         image->layers.count, image->config.diff_ids.count);
-    for (size_t i = 0; i < JOBS_MAX; i++)
-        provision.jobs[i].blob_fd = -1;
-    r = run_jobs(&provision, ret_keys, err);
-    provision_clear(&provision);
-    return r;
+    r = event_loop_open(&loop, err);
+    if (r < 0)
+        return r;
+    options.loop = loop;
+    r = layer_queue_open(engine, &image->layers, &image->config.diff_ids, &options, &queue, err);
+    if (r < 0)
+        return error_prefix(err, r, "image %s", image->id.text);
+    return layer_queue_run(queue, ret_keys, err);
 }
 
 int engine_image_layers(struct engine *engine, const struct image *image, struct strings *ret_paths,

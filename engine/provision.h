@@ -16,7 +16,7 @@ struct provision_progress {
 /** Fits image_store_watch() and struct layer_source. @context: struct provision_progress */
 void provision_report(uint64_t bytes_done, void *context);
 
-/** Unpacks what is missing of an image's layers, two at a time. @ret_keys (may be NULL): lowest
+/** Unpacks what is missing of an image's layers, several at once. @ret_keys (may be NULL): lowest
  * first. */
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
                      void *context, struct strings *ret_keys, struct error *err);

@@ -41,6 +41,8 @@ struct transfer {
 
 struct fetch {
     struct event_loop *loop;
+    struct event_source *source; /* of the socket */
+    bool owns_loop;
     struct transfer *transfers;
     char *buffer; /* READ_BYTES */
     pid_t pid;
@@ -325,20 +327,24 @@ static int start_child(struct fetch *fetch, struct error *err)
     return r;
 }
 
-int fetch_open(struct fetch **ret_fetch, struct error *err)
+int fetch_open(struct event_loop *loop, struct fetch **ret_fetch, struct error *err)
 {
     AUTO(fetch) struct fetch *fetch = xcalloc(1, sizeof(*fetch));
-    int r;
+    int r = 0;
 
     assert(ret_fetch != NULL);
 
     fetch->fd = -1;
     fetch->buffer = xcalloc(1, READ_BYTES);
-    r = event_loop_open(&fetch->loop, err);
+    fetch->loop = loop;
+    fetch->owns_loop = loop == NULL;
+    if (loop == NULL)
+        r = event_loop_open(&fetch->loop, err);
     if (r == 0)
         r = start_child(fetch, err);
     if (r == 0)
-        r = event_loop_add(fetch->loop, fetch->fd, EPOLLIN, socket_handler, fetch, NULL, err);
+        r = event_loop_add(fetch->loop, fetch->fd, EPOLLIN, socket_handler, fetch, &fetch->source,
+                           err);
     if (r < 0)
         return r;
     *ret_fetch = take_ptr(&fetch);
@@ -350,6 +356,7 @@ void fetch_free(struct fetch *fetch)
     if (fetch == NULL)
         return;
     drop_transfers(fetch);
+    event_source_remove(fetch->source);
     if (fetch->fd >= 0)
         (void)close(fetch->fd); /* it ends by that, too */
     if (fetch->pid > 0) {
@@ -357,7 +364,8 @@ void fetch_free(struct fetch *fetch)
         while (waitpid(fetch->pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    event_loop_free(fetch->loop);
+    if (fetch->owns_loop)
+        event_loop_free(fetch->loop);
     free(fetch->buffer);
     free(fetch);
 }

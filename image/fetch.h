@@ -6,6 +6,7 @@
 
 #include "base/auto.h"
 #include "base/error.h"
+#include "base/event.h"
 #include "base/text.h"
 
 /* Requests to registries. The program berth-fetch speaks HTTP and TLS, unprivileged and in a
@@ -17,8 +18,12 @@
 
 struct fetch;
 
-/** Starts berth-fetch, once for a command. */
-int fetch_open(struct fetch **ret_fetch, struct error *err);
+/**
+ * Starts berth-fetch, once for a command.
+ *
+ * @loop  borrowed, in which its requests run; NULL: one of its own
+ */
+int fetch_open(struct event_loop *loop, struct fetch **ret_fetch, struct error *err);
 void fetch_free(struct fetch *fetch); /* kills it; requests under way end without a call */
 DEFINE_AUTO(fetch)
 

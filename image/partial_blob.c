@@ -23,7 +23,7 @@ struct partial_blob {
     struct hash *hash; /* of the bytes that are there */
     char *path, *lock_path;
     uint64_t size, length;
-    int fd, lock_fd;
+    int fd, read_fd, lock_fd;
 };
 
 /* "sha256-<hex>": no colon, as in the names of locks. */
@@ -42,6 +42,8 @@ void partial_blob_free(struct partial_blob *blob)
     }
     if (blob->fd >= 0)
         (void)close(blob->fd); /* what was lost is seen by its digest */
+    if (blob->read_fd >= 0)
+        (void)close(blob->read_fd); /* only read */
     hash_free(blob->hash);
     free(blob->path);
     free(blob->lock_path);
@@ -86,6 +88,8 @@ static int open_file(struct partial_blob *blob, struct error *err)
     if (r == 0)
         r = path_open_beneath(blob->store->data_fd, blob->path, O_RDWR | O_CREAT, 0600, &blob->fd,
                               err);
+    if (r == 0)
+        r = path_open_beneath(blob->store->data_fd, blob->path, O_RDONLY, 0, &blob->read_fd, err);
     if (r < 0)
         return r;
     blob->hash = hash_open(digest_algorithm(&blob->digest));
@@ -115,7 +119,7 @@ int partial_blob_open(struct image_store *store, const struct digest *digest, ui
     blob->store = store;
     blob->digest = *digest;
     blob->size = size;
-    blob->fd = blob->lock_fd = -1;
+    blob->fd = blob->read_fd = blob->lock_fd = -1;
     blob->path = xasprintf(INGEST "/%s", name);
     blob->lock_path = xasprintf("locks/blob-%s", name);
     r = file_lock(store->data_fd, blob->lock_path, true, is_waiting ? UINT32_MAX : 0,
@@ -140,7 +144,7 @@ uint64_t partial_blob_length(const struct partial_blob *blob)
 
 int partial_blob_fd(const struct partial_blob *blob)
 {
-    return blob->fd;
+    return blob->read_fd;
 }
 
 int partial_blob_add(struct partial_blob *blob, const void *bytes, size_t length, struct error *err)

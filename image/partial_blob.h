@@ -25,7 +25,8 @@ void partial_blob_free(struct partial_blob *blob);
 DEFINE_AUTO(partial_blob)
 
 uint64_t partial_blob_length(const struct partial_blob *blob);
-int partial_blob_fd(const struct partial_blob *blob); /* borrowed */
+/** Its file, open for reading only; borrowed. */
+int partial_blob_fd(const struct partial_blob *blob);
 /** Appends; -EBADMSG when it becomes longer than it should. */
 int partial_blob_add(struct partial_blob *blob, const void *bytes, size_t length,
                      struct error *err);

@@ -86,6 +86,7 @@ static int check_platform(const struct pull *pull, const struct image_config *co
 
 static int check_config(struct pull *pull, struct error *err)
 {
+    const struct pull_watch *watch = &pull->options->watch;
     AUTO_CLEAR(image_config) struct image_config config = { 0 };
     auto_free char *json = NULL;
     size_t length;
@@ -98,12 +99,15 @@ static int check_config(struct pull *pull, struct error *err)
         r = image_check_layers(&pull->image.document.layers, &config.diff_ids, err);
     if (r < 0)
         return error_prefix(err, r, "config %s", pull->image.document.config.digest.text);
-    return check_platform(pull, &config, err);
+    r = check_platform(pull, &config, err);
+    if (r < 0 || watch->begins == NULL)
+        return r;
+    return watch->begins(watch->context, &pull->image.document.layers, &config.diff_ids, err);
 }
 
 /* --- the layers ------------------------------------------------------------------------------- */
 
-static void tell(const struct download *download, enum pull_step step)
+static int tell(const struct download *download, enum pull_step step, struct error *err)
 {
     const struct pull_watch *watch = &download->pull->options->watch;
     struct pull_layer layer = {
@@ -116,8 +120,7 @@ static void tell(const struct download *download, enum pull_step step)
         .fd = download->blob != NULL ? partial_blob_fd(download->blob) : -1,
     };
 
-    if (watch->layer != NULL)
-        watch->layer(watch->context, &layer);
+    return watch->layer == NULL ? 0 : watch->layer(watch->context, &layer, err);
 }
 
 static int start_download(struct download *download, struct error *err);
@@ -128,9 +131,7 @@ static int layer_data(void *context, const void *bytes, size_t length, struct er
     struct download *download = context;
     int r = partial_blob_add(download->blob, bytes, length, err);
 
-    if (r == 0)
-        tell(download, PULL_ARRIVES);
-    return r;
+    return r < 0 ? r : tell(download, PULL_ARRIVES, err);
 }
 
 static int finish_download(struct download *download, struct error *err)
@@ -147,8 +148,7 @@ static int finish_download(struct download *download, struct error *err)
     partial_blob_free(download->blob);
     download->blob = NULL;
     download->is_done = true;
-    tell(download, PULL_DONE);
-    return 0;
+    return tell(download, PULL_DONE, err);
 }
 
 static int layer_done(void *context, const struct fetch_result *result, int r,
@@ -182,7 +182,9 @@ static int start_download(struct download *download, struct error *err)
         return r;
     request.offset = partial_blob_length(download->blob);
     request.size = download->layer->size;
-    tell(download, PULL_ARRIVES);
+    r = tell(download, PULL_ARRIVES, err);
+    if (r < 0)
+        return r;
     r = fetch_start(pull->session.fetch, &request, -1, &handlers, download, err);
     if (r == 0)
         pull->running++;
@@ -198,15 +200,15 @@ static int begin_layer(struct download *download, bool is_waiting, struct error 
     r = partial_blob_open(pull->store, &download->layer->digest, download->layer->size, is_waiting,
                           &download->blob, err);
     if (r == -EAGAIN) {
-        tell(download, PULL_WAITING);
-        return r;
+        int told = tell(download, PULL_WAITING, err);
+
+        return told < 0 ? told : r;
     }
     if (r < 0)
         return r;
     if (download->blob == NULL) {
         download->is_done = true;
-        tell(download, PULL_EXISTS);
-        return 0;
+        return tell(download, PULL_EXISTS, err);
     }
     if (partial_blob_length(download->blob) == download->layer->size)
         return finish_download(download, err);
@@ -296,8 +298,8 @@ int image_pull(struct image_store *store, const struct registries *registries,
     if (options->platform != NULL)
         r = platform_check(options->platform, err);
     if (r == 0)
-        r = registry_session_open(registries, reference, &options->registry, false, &pull.session,
-                                  err);
+        r = registry_session_open(registries, reference, &options->registry, false, options->loop,
+                                  &pull.session, err);
     if (r == 0)
         r = registry_resolve(&pull.session, reference, options->platform, &pull.image, err);
     if (r == 0)
@@ -307,8 +309,6 @@ int image_pull(struct image_store *store, const struct registries *registries,
         r = check_config(&pull, err);
     if (r < 0)
         return r;
-    if (options->watch.begins != NULL)
-        options->watch.begins(options->watch.context, &pull.image.document.layers);
     r = get_layers(&pull, err);
     if (r < 0)
         return r;

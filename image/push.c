@@ -250,8 +250,8 @@ int image_push(struct image_store *store, const struct registries *registries,
     if (r == 0)
         r = names_list(store, &push.names, err);
     if (r == 0)
-        r = registry_session_open(registries, destination, &options->registry, true, &push.session,
-                                  err);
+        r = registry_session_open(registries, destination, &options->registry, true, NULL,
+                                  &push.session, err);
     if (r == 0)
         r = send_blobs(&push, err);
     if (r == 0)

@@ -1,6 +1,7 @@
 #ifndef IMAGE_REGISTRY_H
 #define IMAGE_REGISTRY_H
 
+#include "base/event.h"
 #include "image/image.h"
 
 /* Registries (distribution-spec 1.1). What speaks to them is the program berth-fetch
@@ -39,15 +40,20 @@ struct pull_layer {
     size_t index, count; /* lowest is 0 */
     enum pull_step step;
     uint64_t bytes; /* hashed so far, from the blob's first byte on */
-    int fd;         /* ARRIVES: the file that grows, may be read with pread(2); borrowed; else -1 */
+    int fd; /* ARRIVES: the file that grows, open for reading only, its offset left to the watcher;
+               borrowed; else -1 */
 };
 
-/* Both may be NULL. */
+/* Both may be NULL. A negative result ends the pull with this error. */
 struct pull_watch {
     /** The manifest and the config are there and agree: these layers will come. */
-    void (*begins)(void *context, const struct image_descriptors *layers);
-    /** Called for each piece of a blob; pieces of several layers alternate. */
-    void (*layer)(void *context, const struct pull_layer *layer);
+    int (*begins)(void *context, const struct image_descriptors *layers,
+                  const struct strings *diff_ids, struct error *err);
+    /**
+     * Called for each piece of a blob; pieces of several layers alternate. A blob of which there
+     * are fewer bytes than before had a wrong digest, and comes once more.
+     */
+    int (*layer)(void *context, const struct pull_layer *layer, struct error *err);
     void *context;
 };
 
@@ -55,6 +61,7 @@ struct pull_options {
     struct registry_options registry;
     const char *platform; /* "linux/arm64/v8"; NULL: this machine's */
     struct pull_watch watch;
+    struct event_loop *loop; /* runs meanwhile, with whatever else is in it; borrowed; NULL */
 };
 
 struct pulled {

@@ -26,7 +26,8 @@ static int open_session(const struct registries *registries, const char *registr
         return error_set(err, EINVAL, "'%s' is no registry; give HOST or HOST:PORT", registry);
     r = reference_parse(text, &reference, err);
     return r < 0 ? r
-                 : registry_session_open(registries, reference, options, true, ret_session, err);
+                 : registry_session_open(registries, reference, options, true, NULL, ret_session,
+                                         err);
 }
 
 /* A request that is about no repository. */
@@ -126,7 +127,7 @@ int registry_list_tags(const struct registries *registries, const struct referen
     int r;
 
     /* Mirrors need not have them all. */
-    r = registry_session_open(registries, reference, options, true, &session, err);
+    r = registry_session_open(registries, reference, options, true, NULL, &session, err);
     if (r == 0)
         r = get_tags(&session, &tags, err);
     if (r < 0)
@@ -176,7 +177,7 @@ int registry_inspect(const struct registries *registries, const struct reference
     assert(reference != NULL);
     assert(ret_json != NULL);
 
-    r = registry_session_open(registries, reference, options, false, &session, err);
+    r = registry_session_open(registries, reference, options, false, NULL, &session, err);
     if (r == 0)
         r = registry_resolve(&session, reference, platform, &image, err);
     if (r == 0)

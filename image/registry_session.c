@@ -29,7 +29,8 @@ void registry_session_clear(struct registry_session *session)
 
 int registry_session_open(const struct registries *registries, const struct reference *reference,
                           const struct registry_options *options, bool is_pushing,
-                          struct registry_session *ret_session, struct error *err)
+                          struct event_loop *loop, struct registry_session *ret_session,
+                          struct error *err)
 {
     AUTO_CLEAR(registry_session) struct registry_session session = { .is_pushing = is_pushing };
     int r;
@@ -39,7 +40,7 @@ int registry_session_open(const struct registries *registries, const struct refe
 
     r = registry_plan_make(registries, reference, options, !is_pushing, &session.plan, err);
     if (r == 0)
-        r = fetch_open(&session.fetch, err);
+        r = fetch_open(loop, &session.fetch, err);
     if (r < 0)
         return r;
     session.numbers = xcalloc(session.plan.count, sizeof(*session.numbers));

@@ -18,9 +18,11 @@ struct registry_session {
     const struct credential *credential; /* in place of those that are kept; borrowed; NULL */
 };
 
+/** @loop  borrowed, in which its requests run; NULL: one of its own */
 int registry_session_open(const struct registries *registries, const struct reference *reference,
                           const struct registry_options *options, bool is_pushing,
-                          struct registry_session *ret_session, struct error *err);
+                          struct event_loop *loop, struct registry_session *ret_session,
+                          struct error *err);
 void registry_session_clear(struct registry_session *session);
 
 /** The endpoint in use. */

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
+
+#include "unionfs/blob_input.h"
 
 /* A quarter of a MiB: the block stays in the second-level cache while it is hashed, parsed and
  * written. */
@@ -20,7 +21,7 @@
 enum kind { KIND_PLAIN, KIND_GZIP, KIND_ZSTD };
 
 struct inflate {
-    int fd;
+    struct blob_input input;
     enum kind kind;
     struct inflate_limits limits;
     struct hash *hash;
@@ -63,13 +64,11 @@ static int fill(struct inflate *inflate, struct error *err)
     inflate->in_end = left;
 
     while (!inflate->is_at_end && inflate->in_end < BLOCK_BYTES) {
-        ssize_t length =
-            read(inflate->fd, inflate->in + inflate->in_end, BLOCK_BYTES - inflate->in_end);
+        ssize_t length = blob_input_read(&inflate->input, inflate->in + inflate->in_end,
+                                         BLOCK_BYTES - inflate->in_end, err);
 
-        if (length < 0 && errno == EINTR)
-            continue;
         if (length < 0)
-            return error_errno(err, "read the compressed layer");
+            return (int)length;
         inflate->is_at_end = length == 0;
         inflate->in_end += (size_t)length;
         inflate->bytes_in += (uint64_t)length;
@@ -115,16 +114,17 @@ static int find_kind(struct inflate *inflate, struct error *err)
     return 0;
 }
 
-int inflate_open(int fd, const struct inflate_limits *limits, struct hash *hash,
-                 struct inflate **ret_inflate, struct error *err)
+int inflate_open(const struct blob_input *input, const struct inflate_limits *limits,
+                 struct hash *hash, struct inflate **ret_inflate, struct error *err)
 {
     AUTO(inflate) struct inflate *inflate = xcalloc(1, sizeof(*inflate));
     int r;
 
+    assert(input != NULL);
     assert(limits != NULL);
     assert(ret_inflate != NULL);
 
-    inflate->fd = fd;
+    inflate->input = *input;
     inflate->limits = *limits;
     inflate->hash = hash;
     inflate->in = xcalloc(1, BLOCK_BYTES);

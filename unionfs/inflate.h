@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "unionfs/unionfs.h"
 
 /* Reads what is behind gzip (RFC 1952, several members, zero padding), zstd (RFC 8878, several and
  * skippable frames) or nothing, a block at a time in constant memory. Which one it is, the first
@@ -21,15 +22,15 @@ struct inflate_limits {
 struct inflate;
 
 /**
- * Reads the first block of @fd and finds the compression.
+ * Reads the first block of @input and finds the compression.
  *
- * @fd    borrowed; a pipe is fine
- * @hash  borrowed, gets every uncompressed byte; may be NULL
+ * @input  copied; its descriptors are borrowed; a pipe is fine
+ * @hash   borrowed, gets every uncompressed byte; may be NULL
  *
  * -EPROTONOSUPPORT: a known compression that is none of ours (xz, bzip2), named in the sentence.
  */
-int inflate_open(int fd, const struct inflate_limits *limits, struct hash *hash,
-                 struct inflate **ret_inflate, struct error *err);
+int inflate_open(const struct blob_input *input, const struct inflate_limits *limits,
+                 struct hash *hash, struct inflate **ret_inflate, struct error *err);
 void inflate_free(struct inflate *inflate);
 DEFINE_AUTO(inflate)
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,11 @@ struct layer_job {
     char *key;       /* set: the layer is there */
     pid_t pid;       /* of berth-unpack; 0: none */
     int report_fd;
+    int growth_fd; /* eventfd: how many bytes more are in the file; -1: it does not grow */
+    uint64_t fed;  /* bytes that berth-unpack knows of */
+    bool is_ended; /* report and diff_id are there */
+    struct unpack_report report;
+    struct digest diff_id; /* of what was unpacked */
 };
 
 /* --- layers that no sync followed ------------------------------------------------------------- */
@@ -110,12 +116,15 @@ void layer_job_free(struct layer_job *job)
     }
     if (job->report_fd >= 0)
         (void)close(job->report_fd);
+    if (job->growth_fd >= 0)
+        (void)close(job->growth_fd);
     if (job->fs_fd >= 0)
         (void)close(job->fs_fd);
     staging_free(job->staging);
     job_unlock(job);
     if (job->layers_fd >= 0)
         (void)close(job->layers_fd);
+    object_clear(&unpack_report_object, &job->report);
     strings_clear(&job->below);
     free(job->lock_name);
     free(job->key);
@@ -152,12 +161,25 @@ static int job_find(struct layer_job *job, struct error *err)
     return r < 0 ? r : -ENOENT;
 }
 
+/* Without close-on-exec, for this one child; nothing else is started meanwhile. */
+static int hand_on(int fd, struct strings *arguments, int *ret_fd, struct error *err)
+{
+    int inherited = fcntl(fd, F_DUPFD, 3);
+
+    if (inherited < 0)
+        return error_errno(err, "hand on a descriptor");
+    strings_addf(arguments, "%d", inherited);
+    *ret_fd = inherited;
+    return 0;
+}
+
 /* Starts berth-unpack with the blob as its input and a pipe as its output. */
 static int job_spawn(struct layer_job *job, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings arguments = { 0 };
     auto_free char *program = NULL;
     auto_close int inherited = -1;
+    auto_close int growth = -1;
     auto_close int report_in = -1;
     int fds[2];
     int r;
@@ -169,18 +191,21 @@ static int job_spawn(struct layer_job *job, struct error *err)
         return error_errno(err, "make a pipe");
     job->report_fd = fds[0];
     report_in = fds[1];
-    /* Without close-on-exec, for this one child; nothing else is started meanwhile. */
-    inherited = fcntl(job->fs_fd, F_DUPFD, 3);
-    if (inherited < 0)
-        return error_errno(err, "hand on the layer's directory");
 
     strings_add(&arguments, program);
-    strings_addf(&arguments, "%d", inherited);
+    r = hand_on(job->fs_fd, &arguments, &inherited, err);
+    if (r < 0)
+        return r;
     strings_add(&arguments, job->source.diff_id.text[0] == '\0'
                                 ? "sha256"
                                 : digest_algorithm(&job->source.diff_id));
-    if (job->below.count == 0)
-        strings_add(&arguments, "bottom");
+    strings_add(&arguments, job->below.count == 0 ? "bottom" : "above");
+    if (job->growth_fd >= 0) {
+        r = hand_on(job->growth_fd, &arguments, &growth, err);
+        if (r < 0)
+            return r;
+        strings_addf(&arguments, "%llu", (unsigned long long)job->source.size_bytes);
+    }
     return process_spawn(&arguments, (const int[]){ job->source.blob_fd, report_in, 2 }, &job->pid,
                          err);
 }
@@ -202,7 +227,26 @@ static int job_begin(struct layer_job *job, struct error *err)
     /* What the umask and a parent with the set-group-id bit may have changed. */
     if (fchmod(job->fs_fd, 0755) < 0)
         return error_errno(err, "set the mode of the layer's directory");
+    if (job->source.is_growing) {
+        job->growth_fd = eventfd(0, EFD_CLOEXEC);
+        if (job->growth_fd < 0)
+            return error_errno(err, "make an eventfd");
+    }
     return job_spawn(job, err);
+}
+
+static struct layer_job *job_new(int data_fd, const struct layer_source *source,
+                                 const struct strings *below)
+{
+    struct layer_job *job = xcalloc(1, sizeof(*job));
+
+    job->data_fd = data_fd;
+    job->layers_fd = job->fs_fd = job->lock_fd = job->report_fd = job->growth_fd = -1;
+    job->source = *source;
+    job->source.media_type = NULL; /* borrowed, and checked where a job begins */
+    if (below != NULL)
+        strings_add_all(&job->below, below);
+    return job;
 }
 
 static int media_type_check(const char *media_type, struct error *err)
@@ -216,18 +260,13 @@ static int media_type_check(const char *media_type, struct error *err)
 int layer_job_start(int data_fd, const struct layer_source *source, const struct strings *below,
                     bool is_waiting, struct layer_job **ret_job, struct error *err)
 {
-    AUTO(layer_job) struct layer_job *job = xcalloc(1, sizeof(*job));
+    AUTO(layer_job) struct layer_job *job = NULL;
     int r;
 
     assert(source != NULL);
     assert(ret_job != NULL);
 
-    job->data_fd = data_fd;
-    job->layers_fd = job->fs_fd = job->lock_fd = job->report_fd = -1;
-    job->source = *source;
-    job->source.media_type = NULL; /* borrowed, and only checked here */
-    if (below != NULL)
-        strings_add_all(&job->below, below);
+    job = job_new(data_fd, source, below);
     r = media_type_check(source->media_type, err);
     if (r == 0)
         r = layers_open(data_fd, &job->layers_fd, err);
@@ -248,16 +287,33 @@ int layer_job_start(int data_fd, const struct layer_source *source, const struct
     return 0;
 }
 
-/* The helper reads through the same open file: its offset is how far it is. */
-static void tell_progress(const struct layer_job *job)
+int layer_job_feed(struct layer_job *job, uint64_t bytes, struct error *err)
 {
-    off_t offset;
+    uint64_t more;
 
-    if (job->source.progress == NULL)
-        return;
-    offset = lseek(job->source.blob_fd, 0, SEEK_CUR);
-    if (offset >= 0)
-        job->source.progress((uint64_t)offset, job->source.context);
+    assert(job != NULL);
+    assert(bytes >= job->fed);
+
+    more = bytes - job->fed;
+    if (job->growth_fd < 0 || more == 0)
+        return 0;
+    if (write(job->growth_fd, &more, sizeof(more)) < 0)
+        return error_errno(err, "tell berth-unpack of more bytes");
+    job->fed = bytes;
+    return 0;
+}
+
+int layer_job_fd(const struct layer_job *job)
+{
+    return job->report_fd;
+}
+
+/* The helper reads through the same open file: its offset is how far it is. */
+uint64_t layer_job_done(const struct layer_job *job)
+{
+    off_t offset = lseek(job->source.blob_fd, 0, SEEK_CUR);
+
+    return offset < 0 ? 0 : (uint64_t)offset;
 }
 
 /* Reads the report to the end of the pipe, which is the end of berth-unpack too. */
@@ -273,7 +329,8 @@ static int read_report(struct layer_job *job, struct text *report, struct error 
         if (ready < 0 && errno != EINTR)
             return error_errno(err, "wait for berth-unpack");
         if (ready <= 0) {
-            tell_progress(job);
+            if (job->source.progress != NULL)
+                job->source.progress(layer_job_done(job), job->source.context);
             continue;
         }
         length = read(job->report_fd, buffer, sizeof(buffer));
@@ -305,10 +362,10 @@ static int wait_helper(struct layer_job *job, struct error *err)
     return 0;
 }
 
-static int parse_report(struct layer_job *job, const struct text *text,
-                        struct unpack_report *report, struct digest *ret_diff_id, struct error *err)
+static int parse_report(struct layer_job *job, const struct text *text, struct error *err)
 {
     const struct digest *expected = &job->source.diff_id;
+    struct unpack_report *report = &job->report;
     int r;
 
     r = decode_text(&unpack_report_object, text->data == NULL ? "" : text->data, text->length,
@@ -318,11 +375,11 @@ static int parse_report(struct layer_job *job, const struct text *text,
     if (report->error != NULL)
         return error_set(err, report->code == 0 ? EIO : (int)(report->code & 0xfff), "%s",
                          report->error);
-    r = digest_parse(report->diff_id == NULL ? "" : report->diff_id, ret_diff_id, err);
+    r = digest_parse(report->diff_id == NULL ? "" : report->diff_id, &job->diff_id, err);
     if (r < 0)
         return error_prefix(err, r, "report of berth-unpack");
-    if (expected->text[0] != '\0' && !digest_equal(expected, ret_diff_id))
-        return error_set(err, EBADMSG, "its content has the digest %s", ret_diff_id->text);
+    if (expected->text[0] != '\0' && !digest_equal(expected, &job->diff_id))
+        return error_set(err, EBADMSG, "its content has the digest %s", job->diff_id.text);
     return 0;
 }
 
@@ -352,7 +409,7 @@ static int open_lowers(const struct layer_job *job, int *fds, struct error *err)
     return 0;
 }
 
-static int job_inherit(struct layer_job *job, struct unpack_report *report, struct error *err)
+static int job_inherit(struct layer_job *job, struct error *err)
 {
     auto_free int *fds = NULL;
     size_t count = job->below.count;
@@ -365,7 +422,7 @@ static int job_inherit(struct layer_job *job, struct unpack_report *report, stru
         fds[i] = -1;
     r = open_lowers(job, fds, err);
     if (r == 0)
-        r = layer_inherit(job->fs_fd, report, fds, count, err);
+        r = layer_inherit(job->fs_fd, &job->report, fds, count, err);
     for (size_t i = 0; i < count; i++) {
         if (fds[i] >= 0)
             (void)close(fds[i]); /* only read */
@@ -374,8 +431,9 @@ static int job_inherit(struct layer_job *job, struct unpack_report *report, stru
 }
 
 /* Told once, since it takes a look at each file: `system df` shall not. */
-static int job_count(const struct layer_job *job, struct unpack_report *report, struct error *err)
+static int job_count(struct layer_job *job, struct error *err)
 {
+    struct unpack_report *report = &job->report;
     struct disk_usage usage = { 0 };
     int r = disk_usage_add(job->staging->fd, "layer/fs", &usage, err);
 
@@ -386,16 +444,16 @@ static int job_count(const struct layer_job *job, struct unpack_report *report, 
     return r;
 }
 
-static int job_write_meta(struct layer_job *job, struct unpack_report *report, const char *key,
-                          struct error *err)
+static int job_write_meta(struct layer_job *job, const char *key, struct error *err)
 {
+    struct unpack_report *report = &job->report;
     auto_free char *meta = NULL;
     int r;
 
     if (report->needs_chain)
         strings_add_all(&report->below, &job->below);
     strings_clear(&report->whiteouts);
-    r = job_count(job, report, err);
+    r = job_count(job, err);
     if (r < 0)
         return r;
     meta = encode_text(&unpack_report_object, report, ENCODE_COMPACT);
@@ -404,15 +462,15 @@ static int job_write_meta(struct layer_job *job, struct unpack_report *report, c
 }
 
 /* meta, the mark, the rename. */
-static int job_publish(struct layer_job *job, struct unpack_report *report,
-                       const struct digest *diff_id, struct error *err)
+static int job_publish(struct layer_job *job, struct error *err)
 {
     auto_free char *random = text_random_hex(8);
-    auto_free char *key = report->needs_chain ? xasprintf("%s-%s", digest_hex(diff_id), random)
-                                              : xstrdup(digest_hex(diff_id));
+    auto_free char *key = job->report.needs_chain
+                              ? xasprintf("%s-%s", digest_hex(&job->diff_id), random)
+                              : xstrdup(digest_hex(&job->diff_id));
     int r;
 
-    r = job_write_meta(job, report, key, err);
+    r = job_write_meta(job, key, err);
     if (r < 0)
         return r;
     if (renameat2(job->staging->fd, "layer", job->layers_fd, key, RENAME_NOREPLACE) < 0)
@@ -422,24 +480,24 @@ static int job_publish(struct layer_job *job, struct unpack_report *report,
 }
 
 /* What an import brings shows only now that it is unpacked: it may have been there before. */
-static int job_identify(struct layer_job *job, const struct digest *diff_id, struct error *err)
+static int job_identify(struct layer_job *job, struct error *err)
 {
     int r;
 
-    job->source.diff_id = *diff_id;
+    job->source.diff_id = job->diff_id;
     r = job_lock(job, true, err);
     if (r == 0)
         r = job_find(job, err);
     return r == -ENOENT ? 0 : r;
 }
 
-/* Waits for berth-unpack. The caller clears the report. */
-static int job_wait(struct layer_job *job, struct unpack_report *report, struct digest *ret_diff_id,
-                    struct error *err)
+int layer_job_wait(struct layer_job *job, struct error *err)
 {
     struct text text = { 0 };
     int r, ended;
 
+    if (job->key != NULL || job->is_ended)
+        return 0;
     r = read_report(job, &text, err);
     if (r < 0)
         (void)kill(job->pid, SIGKILL); /* our own child, not waited for yet */
@@ -447,46 +505,50 @@ static int job_wait(struct layer_job *job, struct unpack_report *report, struct 
     if (r == 0)
         r = ended;
     if (r == 0)
-        r = parse_report(job, &text, report, ret_diff_id, err);
+        r = parse_report(job, &text, err);
     text_clear(&text);
+    job->is_ended = r == 0;
     return r;
 }
 
-static int job_complete(struct layer_job *job, struct digest *ret_diff_id, struct error *err)
+bool layer_job_needs_below(const struct layer_job *job)
 {
-    struct unpack_report report = { 0 };
+    return job->key == NULL && (job->report.needs_chain || job->report.whiteouts.count > 0);
+}
+
+static int job_complete(struct layer_job *job, struct error *err)
+{
     int r;
 
-    r = job_wait(job, &report, ret_diff_id, err);
+    r = layer_job_wait(job, err);
     if (r == 0 && job->source.diff_id.text[0] == '\0')
-        r = job_identify(job, ret_diff_id, err);
-    if (r == 0 && job->key == NULL && (report.needs_chain || report.whiteouts.count > 0))
-        r = job_inherit(job, &report, err);
+        r = job_identify(job, err);
+    if (r == 0 && layer_job_needs_below(job))
+        r = job_inherit(job, err);
     if (r == 0 && job->key == NULL)
-        r = job_publish(job, &report, ret_diff_id, err);
-    object_clear(&unpack_report_object, &report);
+        r = job_publish(job, err);
     return r;
 }
 
 int layer_job_finish(struct layer_job *job, struct digest *ret_diff_id, char **ret_key,
                      struct error *err)
 {
-    struct digest diff_id;
+    const struct digest *diff_id;
     int r = 0;
 
     assert(job != NULL);
 
-    diff_id = job->source.diff_id;
+    diff_id = &job->source.diff_id;
     if (job->key == NULL)
-        r = job_complete(job, &diff_id, err);
+        r = job_complete(job, err);
     if (r < 0)
-        return diff_id.text[0] == '\0' ? error_prefix(err, r, "unpack the layer")
-                                       : error_prefix(err, r, "layer %s", job->source.diff_id.text);
+        return diff_id->text[0] == '\0' ? error_prefix(err, r, "unpack the layer")
+                                        : error_prefix(err, r, "layer %s", diff_id->text);
     job_unlock(job);
     if (job->source.progress != NULL)
         job->source.progress(job->source.size_bytes, job->source.context);
     if (ret_diff_id != NULL)
-        *ret_diff_id = diff_id;
+        *ret_diff_id = *diff_id;
     if (ret_key != NULL)
         *ret_key = xstrdup(job->key);
     return 0;
@@ -509,26 +571,20 @@ int layer_ensure(int data_fd, const struct layer_source *source, const struct st
 
 /* Unpacks into staging, whether or not the layer is there. */
 static int job_redo(int data_fd, const struct layer_source *source, const struct strings *below,
-                    struct unpack_report *report, struct layer_job **ret_job, struct error *err)
+                    struct layer_job **ret_job, struct error *err)
 {
-    AUTO(layer_job) struct layer_job *job = xcalloc(1, sizeof(*job));
-    struct digest diff_id;
+    AUTO(layer_job) struct layer_job *job = job_new(data_fd, source, below);
     int r;
 
-    job->data_fd = data_fd;
-    job->layers_fd = job->fs_fd = job->lock_fd = job->report_fd = -1;
-    job->source = *source;
-    job->source.media_type = NULL; /* borrowed; checked when the layer was made */
-    strings_add_all(&job->below, below);
     r = layers_open(data_fd, &job->layers_fd, err);
     if (r == 0)
         r = job_lock(job, true, err);
     if (r == 0)
         r = job_begin(job, err);
     if (r == 0)
-        r = job_wait(job, report, &diff_id, err);
-    if (r == 0 && (report->needs_chain || report->whiteouts.count > 0))
-        r = job_inherit(job, report, err);
+        r = layer_job_wait(job, err);
+    if (r == 0 && layer_job_needs_below(job))
+        r = job_inherit(job, err);
     if (r == 0)
         *ret_job = take_ptr(&job);
     return r;
@@ -547,14 +603,12 @@ static int compare_with(struct layer_job *job, const char *key, struct error *er
 int layer_compare(int data_fd, const char *key, const struct layer_source *source,
                   const struct strings *below, struct error *err)
 {
-    struct unpack_report report = { 0 };
     AUTO(layer_job) struct layer_job *job = NULL;
     int r;
 
-    r = job_redo(data_fd, source, below, &report, &job, err);
+    r = job_redo(data_fd, source, below, &job, err);
     if (r == 0)
         r = compare_with(job, key, err);
-    object_clear(&unpack_report_object, &report);
     return r < 0 ? error_prefix(err, r, "layer %.12s", key) : 0;
 }
 
@@ -572,16 +626,14 @@ static int exchange(struct layer_job *job, const char *key, struct error *err)
 int layer_rebuild(int data_fd, const char *key, const struct layer_source *source,
                   const struct strings *below, struct error *err)
 {
-    struct unpack_report report = { 0 };
     AUTO(layer_job) struct layer_job *job = NULL;
     int r;
 
-    r = job_redo(data_fd, source, below, &report, &job, err);
+    r = job_redo(data_fd, source, below, &job, err);
     if (r == 0)
-        r = job_write_meta(job, &report, key, err);
+        r = job_write_meta(job, key, err);
     if (r == 0)
         r = exchange(job, key, err);
-    object_clear(&unpack_report_object, &report);
     return r < 0 ? error_prefix(err, r, "unpack layer %.12s anew", key) : 0;
 }
 

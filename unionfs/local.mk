@@ -2,6 +2,7 @@
 
 noinst_LIBRARIES += libunionfs.a
 libunionfs_a_SOURCES = \
+	unionfs/blob_input.c unionfs/blob_input.h \
 	unionfs/changes.c \
 	unionfs/directory_table.c unionfs/directory_table.h \
 	unionfs/extract.c \

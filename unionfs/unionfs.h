@@ -31,6 +31,7 @@ struct layer_source {
     void (*progress)(uint64_t bytes_done,
                      void *context); /* of the blob; may be NULL; only for regular files */
     void *context;
+    bool is_growing; /* a file that is still written; layer_job_feed() says how far it is */
 };
 
 /**
@@ -60,7 +61,20 @@ struct layer_job;
  */
 int layer_job_start(int data_fd, const struct layer_source *source, const struct strings *below,
                     bool is_waiting, struct layer_job **ret_job, struct error *err);
-/** Waits for the end, verifies and makes the layer visible. @below of the job: all finished by now.
+/** Says that so many bytes, from the first one on, are in the file of a source that grows. */
+int layer_job_feed(struct layer_job *job, uint64_t bytes, struct error *err);
+/** Readable when unpacking has ended, well or not; -1: the layer was there already. Borrowed. */
+int layer_job_fd(const struct layer_job *job);
+/** How many bytes of the blob were read; 0 for a pipe. */
+uint64_t layer_job_done(const struct layer_job *job);
+/** Waits for the end of unpacking and compares the diff id; the layer stays invisible. */
+int layer_job_wait(struct layer_job *job, struct error *err);
+/** After layer_job_wait(): whether the tree depends on layers below, which have to be finished
+ * first. */
+bool layer_job_needs_below(const struct layer_job *job);
+/**
+ * Waits for the end, verifies and makes the layer visible. What the tree depends on is finished by
+ * now: see layer_job_needs_below().
  */
 int layer_job_finish(struct layer_job *job, struct digest *ret_diff_id, char **ret_key,
                      struct error *err);
@@ -236,6 +250,17 @@ int extract_archive(const struct extract_options *options, extract_place *place,
 #define UNPACK_SPARSE_PARTS_MAX 4096u
 #define UNPACK_ORPHANS_MAX      65536u /* directories without an entry of their own */
 
+/* Where the bytes of a layer's blob come from. */
+struct blob_input {
+    int fd;        /* at the blob's first byte */
+    int growth_fd; /* an eventfd that gets how many bytes more are in the file; -1: all are, or @fd
+                      is a pipe */
+    uint64_t size; /* of the whole blob; only used where it grows */
+    uint64_t known, done; /* in the file, and read; 0 at first */
+};
+/** A blob that is all there. */
+struct blob_input blob_input_whole(int fd);
+
 struct unpack_result {
     struct digest diff_id;
     uint64_t bytes; /* sum of file sizes */
@@ -258,7 +283,7 @@ struct unpack_result {
  *
  * Runs with umask 0 and, for names that are not ASCII, in a UTF-8 locale.
  */
-int unpack_layer(int blob_fd, int root_fd, const char *algorithm, bool is_bottom,
+int unpack_layer(const struct blob_input *input, int root_fd, const char *algorithm, bool is_bottom,
                  struct unpack_result *ret_result, struct error *err);
 void unpack_result_clear(struct unpack_result *result);
 

@@ -404,7 +404,7 @@ static int unpack_all(struct unpack *unpack, struct error *err)
     return tree_finish(unpack->tree, err);
 }
 
-int unpack_layer(int blob_fd, int root_fd, const char *algorithm, bool is_bottom,
+int unpack_layer(const struct blob_input *input, int root_fd, const char *algorithm, bool is_bottom,
                  struct unpack_result *ret_result, struct error *err)
 {
     const struct inflate_limits limits = {
@@ -420,7 +420,7 @@ int unpack_layer(int blob_fd, int root_fd, const char *algorithm, bool is_bottom
 
     assert(ret_result != NULL);
 
-    r = inflate_open(blob_fd, &limits, hash, &inflate, err);
+    r = inflate_open(input, &limits, hash, &inflate, err);
     if (r < 0)
         return r;
     tree = tree_open(root_fd, UNPACK_ENTRIES_MAX);

@@ -1,4 +1,4 @@
-/* berth-unpack ROOT-DESCRIPTOR ALGORITHM [bottom] <BLOB
+/* berth-unpack ROOT-DESCRIPTOR ALGORITHM bottom|above [GROWTH-DESCRIPTOR SIZE] <BLOB
  * berth-unpack decompress <BLOB >TAR
  *
  * Unpacks one layer into the empty directory behind an inherited descriptor and prints what came
@@ -29,8 +29,8 @@
 
 #define DESCRIPTOR_MAX 1000000
 
-static int unpack(int root_fd, const char *algorithm, bool is_bottom, struct unpack_report *report,
-                  struct error *err)
+static int unpack(const struct blob_input *input, int root_fd, const char *algorithm,
+                  bool is_bottom, struct unpack_report *report, struct error *err)
 {
     struct unpack_result result = { 0 };
     int r;
@@ -38,7 +38,7 @@ static int unpack(int root_fd, const char *algorithm, bool is_bottom, struct unp
     r = unpack_sandbox_enter(root_fd, err);
     if (r < 0)
         return r;
-    r = unpack_layer(STDIN_FILENO, root_fd, algorithm, is_bottom, &result, err);
+    r = unpack_layer(input, root_fd, algorithm, is_bottom, &result, err);
     if (r < 0)
         return r;
     report->diff_id = xstrdup(result.diff_id.text);
@@ -61,16 +61,35 @@ static int report_print(const struct unpack_report *report, struct error *err)
     return fd_write_all(STDOUT_FILENO, json, strlen(json), "the report", err);
 }
 
-static int unpack_command(int count, char **arguments, struct error *err)
+/* A descriptor that is inherited. */
+static int take_descriptor(const char *text, int *ret_fd, struct error *err)
 {
-    struct unpack_report report = { 0 };
-    struct digest warm_up;
-    uint64_t root_fd;
+    uint64_t number;
     int r;
 
-    if (count < 3 || count > 4 || (count == 4 && strcmp(arguments[3], "bottom") != 0))
+    r = text_parse_u64(text, "descriptor", DESCRIPTOR_MAX, &number, err);
+    if (r == 0)
+        r = fd_set_close_on_exec((int)number, true, err);
+    if (r == 0)
+        *ret_fd = (int)number;
+    return r;
+}
+
+static int unpack_command(int count, char **arguments, struct error *err)
+{
+    struct blob_input input = blob_input_whole(STDIN_FILENO);
+    struct unpack_report report = { 0 };
+    struct digest warm_up;
+    int root_fd;
+    int r;
+
+    if (count != 4 && count != 6)
         return error_set(err, EINVAL, "it is started by berth, not by hand");
-    r = text_parse_u64(arguments[1], "descriptor", DESCRIPTOR_MAX, &root_fd, err);
+    r = take_descriptor(arguments[1], &root_fd, err);
+    if (r == 0 && count == 6)
+        r = take_descriptor(arguments[4], &input.growth_fd, err);
+    if (r == 0 && count == 6)
+        r = text_parse_u64(arguments[5], "size", INT64_MAX, &input.size, err);
     if (r < 0)
         return r;
     if (strcmp(arguments[2], "sha256") != 0 && strcmp(arguments[2], "sha512") != 0)
@@ -78,9 +97,7 @@ static int unpack_command(int count, char **arguments, struct error *err)
 
     /* libcrypto reads its configuration on first use: before the sandbox. */
     hash_bytes(arguments[2], "", 0, &warm_up);
-    r = fd_set_close_on_exec((int)root_fd, true, err);
-    if (r == 0)
-        r = unpack((int)root_fd, arguments[2], count == 4, &report, err);
+    r = unpack(&input, root_fd, arguments[2], strcmp(arguments[3], "bottom") == 0, &report, err);
     if (r < 0) {
         report.error = xstrdup(err->message);
         report.code = (uint32_t)-r;

@@ -31,6 +31,8 @@ BERTH_BUILD=$build tests/integration/in_view.sh $view true || view=here
 BERTH_BUILD=$build tests/integration/in_view.sh $view \
     python3 tests/bench/bench_oci.py "$build" "$work/bundle" "$work" "$runs"
 
+python3 tests/bench/bench_pull.py "$build" 3
+
 python3 - "$build" "$work" "$runs" << 'PY'
 import glob, os, resource, shutil, statistics, subprocess, sys, time
 build, work, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct unpack_result result = { 0 };
     bool is_bottom = size > 0 && (data[size - 1] & 1) != 0;
     auto_close int blob_fd = memfd_create("layer", MFD_CLOEXEC);
+    struct blob_input input = blob_input_whole(blob_fd);
     auto_close int top_fd = -1;
     auto_close int root_fd = -1;
 
@@ -61,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     root_fd = openat(top_fd, "up/layer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd_write_all(blob_fd, data, size, "layer", NULL) < 0 || lseek(blob_fd, 0, SEEK_SET) < 0)
         abort();
-    (void)unpack_layer(blob_fd, root_fd, "sha256", is_bottom, &result, NULL);
+    (void)unpack_layer(&input, root_fd, "sha256", is_bottom, &result, NULL);
     unpack_result_clear(&result);
     check_outside(top_fd);
     if (path_remove_tree(top_fd, "up", NULL) < 0 || rmdir(scratch) < 0)

@@ -215,6 +215,39 @@ make_image_and_remove_it() {
     berth rmi sweep:1
 }
 
+# The server does not send the end of a layer before there is a file "go".
+@test "a layer is unpacked while it arrives, and not to be seen before it is verified" {
+    serve "[busybox(), tar([file('first', b'begin'), file('noise', __import__('random').Random(1).randbytes(3000000))])]" stall=2000000
+    berth pull -q "$SERVER/a:1" > pull.out 2>&1 3>&- &
+    pull=$!
+    wait_until 20 sh -c 'cat "$BERTH_DATA"/staging/*/layer/fs/first && test -s "$BERTH_DATA"/staging/*/layer/fs/noise'
+    [ "$(find "$BERTH_DATA/layers" -mindepth 1 -maxdepth 1 -name '[0-9a-f]*' | wc -l)" -le 1 ] # busybox
+    touch go
+    wait $pull
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "3000000 /noise" ]
+    [ "$(berth run --rm "$SERVER/a:1" cat /first)" = begin ]
+    remove_images
+    # Killed meanwhile, it leaves nothing but what came of the blob.
+    rm go
+    berth pull -q "$SERVER/a:1" > pull.out 2>&1 3>&- &
+    pull=$!
+    wait_until 20 sh -c 'cat "$BERTH_DATA"/staging/*/layer/fs/first'
+    kill -KILL $pull
+    wait $pull || true
+    touch go
+    wait_until 5 sh -c '! pgrep -f "^$BERTH_BUILD/berth-unpack"'
+    run -0 berth pull -q "$SERVER/a:1"
+    grep -q ' bytes=[0-9]*- ' "$SERVER_LOG"
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "3000000 /noise" ]
+}
+
+@test "a layer that came with a wrong byte is fetched and unpacked once more" {
+    serve "[busybox(), $NOISE]" spoilt=2
+    run -0 berth pull -q "$SERVER/a:1"
+    [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "300000 /noise" ]
+    berth system check --deep
+}
+
 @test "a server that is busy is asked again when it says, and not for ever" {
     serve "[busybox()]" busy=2
     begin=$SECONDS

@@ -11,6 +11,8 @@ first word, Host. Behaviours:
     norange=1           answer 200 with everything, whatever Range says
     badrange=1          answer 206 with a part that was not asked for
     wrong=1             another content of the same size
+    spoilt=TIMES        the last byte of a layer differs so many times
+    stall=BYTES         after so many bytes of a layer wait until there is a file named "go"
     short=1, long=1     a layer of fewer or more bytes than its descriptor says
     busy=TIMES          answer so many requests for layers with 429 and Retry-After: 1 (STATUS: busystatus)
     auth=token|basic    want alice's password, which is "secret"; token=anonymous gives one to anybody
@@ -31,6 +33,7 @@ import json
 import os
 import sys
 import threading
+import time
 import urllib.parse
 
 PORT_FILE, LAYOUT, LOG = sys.argv[1:4]
@@ -153,6 +156,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if OPTIONS.get("wrong"):
             data = bytes(len(data))
+        if count("spoilt") <= int(OPTIONS.get("spoilt", 0)):
+            data = data[:-1] + bytes([data[-1] ^ 1])
         if OPTIONS.get("short"):
             data = data[:-10]
         if OPTIONS.get("long"):
@@ -183,6 +188,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.shutdown(2)
             self.close_connection = True
             return
+        if "stall" in OPTIONS:
+            self.wfile.write(data[:int(OPTIONS["stall"])])
+            data = data[int(OPTIONS["stall"]):]
+            while not os.path.exists("go"):
+                time.sleep(0.05)
         self.wfile.write(data)
 
     def do_GET(self):

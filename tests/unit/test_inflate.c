@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -83,7 +85,8 @@ static int read_all(const char *bytes, size_t length, const struct inflate_limit
     AUTO(inflate) struct inflate *inflate = NULL;
     const void *block;
     ssize_t size;
-    int r = inflate_open(fd, limits, hash, &inflate, err);
+    struct blob_input input = blob_input_whole(fd);
+    int r = inflate_open(&input, limits, hash, &inflate, err);
 
     if (r < 0)
         return r;
@@ -344,7 +347,8 @@ static void a_pipe_with_short_reads_is_fine(void **state)
 
     AUTO(hash) struct hash *hash = hash_open("sha256");
     AUTO(inflate) struct inflate *inflate = NULL;
-    assert_int_equal(inflate_open(fds[0], &no_limits, hash, &inflate, NULL), 0);
+    struct blob_input source = blob_input_whole(fds[0]);
+    assert_int_equal(inflate_open(&source, &no_limits, hash, &inflate, NULL), 0);
     size = inflate_read(inflate, &block, NULL);
     assert_true(size > 0);
     assert_int_equal(inflate_drain(inflate, NULL), 0);
@@ -354,6 +358,83 @@ static void a_pipe_with_short_reads_is_fine(void **state)
     close(fds[0]);
     text_clear(&sample);
     text_clear(&input);
+}
+
+/* --- a file that grows ------------------------------------------------------------------------ */
+
+struct growing {
+    int fd, growth_fd;
+    const struct text *bytes;
+};
+
+static void *write_slowly(void *context)
+{
+    const struct growing *growing = context;
+    size_t at = 0;
+
+    for (size_t step = 1; at < growing->bytes->length; step += 7777) {
+        size_t left = growing->bytes->length - at;
+        uint64_t more = step < left ? step : left;
+
+        assert_int_equal(pwrite(growing->fd, growing->bytes->data + at, more, (off_t)at), more);
+        assert_int_equal(write(growing->growth_fd, &more, sizeof(more)), sizeof(more));
+        at += more;
+    }
+    return NULL;
+}
+
+static void a_file_that_grows_is_read_to_the_end_of_the_blob(void **state)
+{
+    auto_close int fd = memfd_create("grows", MFD_CLOEXEC);
+    auto_close int growth_fd = eventfd(0, EFD_CLOEXEC);
+    struct text sample = { 0 }, bytes = { 0 }, output = { 0 };
+    struct growing growing = { fd, growth_fd, &bytes };
+    AUTO(inflate) struct inflate *inflate = NULL;
+    const void *block;
+    pthread_t writer;
+    ssize_t size;
+
+    (void)state;
+    add_sample(&sample, 3000000, 1);
+    add_gzip(&bytes, sample.data, sample.length);
+    struct blob_input input = { .fd = fd, .growth_fd = growth_fd, .size = bytes.length };
+    assert_int_equal(pthread_create(&writer, NULL, write_slowly, &growing), 0);
+    assert_int_equal(inflate_open(&input, &no_limits, NULL, &inflate, NULL), 0);
+    while ((size = inflate_read(inflate, &block, NULL)) > 0)
+        text_add_bytes(&output, block, (size_t)size);
+    assert_int_equal(size, 0);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    assert_int_equal(output.length, sample.length);
+    assert_memory_equal(output.data, sample.data, sample.length);
+    text_clear(&sample);
+    text_clear(&bytes);
+    text_clear(&output);
+}
+
+static void a_file_that_is_shorter_than_was_said_is_an_error(void **state)
+{
+    auto_close int fd = to_file("abc", 3);
+    auto_close int growth_fd = eventfd(5, EFD_CLOEXEC);
+    struct blob_input input = { .fd = fd, .growth_fd = growth_fd, .size = 10 };
+    AUTO(inflate) struct inflate *inflate = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(inflate_open(&input, &no_limits, NULL, &inflate, &err), -EBADMSG);
+    assert_string_equal(err.message, "the layer's file ends after 3 bytes");
+}
+
+static void a_file_that_grows_beyond_its_size_is_an_error(void **state)
+{
+    auto_close int fd = to_file("abc", 3);
+    auto_close int growth_fd = eventfd(11, EFD_CLOEXEC);
+    struct blob_input input = { .fd = fd, .growth_fd = growth_fd, .size = 10 };
+    AUTO(inflate) struct inflate *inflate = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(inflate_open(&input, &no_limits, NULL, &inflate, &err), -EBADMSG);
+    assert_string_equal(err.message, "the layer grew beyond its 10 bytes");
 }
 
 int main(void)
@@ -371,6 +452,9 @@ int main(void)
         cmocka_unit_test(the_limit_on_bytes_is_exact),
         cmocka_unit_test(a_bomb_is_stopped_early),
         cmocka_unit_test(a_pipe_with_short_reads_is_fine),
+        cmocka_unit_test(a_file_that_grows_is_read_to_the_end_of_the_blob),
+        cmocka_unit_test(a_file_that_is_shorter_than_was_said_is_an_error),
+        cmocka_unit_test(a_file_that_grows_beyond_its_size_is_an_error),
     };
 
     return cmocka_run_group_tests_name("inflate", tests, NULL, NULL);

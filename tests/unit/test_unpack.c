@@ -156,10 +156,11 @@ static int scene_free(void **state)
 static int unpack(struct scene *scene, bool is_bottom)
 {
     auto_close int fd = memfd_create("layer", MFD_CLOEXEC);
+    struct blob_input input = blob_input_whole(fd);
 
     assert_int_equal(fd_write_all(fd, scene->tar.data, scene->tar.length, "layer", NULL), 0);
     assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-    return unpack_layer(fd, scene->fd, "sha256", is_bottom, &scene->result, &scene->err);
+    return unpack_layer(&input, scene->fd, "sha256", is_bottom, &scene->result, &scene->err);
 }
 
 static void check_unpacks(struct scene *scene)
