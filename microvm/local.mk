@@ -30,4 +30,48 @@ tests_unit_test_virtio_mmio_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
+
+# The guest's side, and berth-vmm's part of it.
+libmicrovm_a_SOURCES += \
+	microvm/agent_message.h microvm/agent_message_fields.c \
+	microvm/channel.c microvm/channel.h \
+	microvm/control.c microvm/control.h \
+	microvm/emulator.c microvm/emulator_plan.c microvm/emulator_plan.h \
+	microvm/pump.c microvm/pump.h \
+	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
+	microvm/terminal_mode.c microvm/terminal_mode.h \
+	microvm/vm_config.h microvm/vm_config_fields.c microvm/vm_config_objects.h
+
+microvm_libs = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+
+pkglibexec_PROGRAMS += berth-vmm berth-agent
+berth_vmm_SOURCES = microvm/vmm_main.c
+berth_vmm_LDADD = $(microvm_libs)
+berth_vmm_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+# Nothing else is in the guest's initramfs, so it works only where programs are static.
+berth_agent_SOURCES = microvm/agent.h microvm/agent_boot.c microvm/agent_main.c \
+	microvm/agent_modules.c microvm/agent_network.c microvm/agent_process.c \
+	microvm/agent_setup.c
+berth_agent_LDADD = $(microvm_libs)
+berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_vm_config
+tests_unit_test_channel_SOURCES = tests/unit/test_channel.c
+tests_unit_test_channel_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_emulator_plan_SOURCES = tests/unit/test_emulator_plan.c
+tests_unit_test_emulator_plan_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_vm_config_SOURCES = tests/unit/test_vm_config.c
+tests_unit_test_vm_config_LDADD = $(MICROVM_TEST_LIBS)
+endif
+
+check_PROGRAMS += tests/fuzz/replay_channel
+tests_fuzz_replay_channel_SOURCES = tests/fuzz/fuzz_channel.c tests/fuzz/replay_main.c
+tests_fuzz_replay_channel_LDADD = $(microvm_libs)
+if FUZZ
+noinst_PROGRAMS += tests/fuzz/fuzz_channel
+tests_fuzz_fuzz_channel_SOURCES = tests/fuzz/fuzz_channel.c
+tests_fuzz_fuzz_channel_LDADD = $(microvm_libs)
+tests_fuzz_fuzz_channel_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
 endif

@@ -1,0 +1,172 @@
+#include "microvm/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "base/fd.h"
+#include "base/wire.h"
+#include "microvm/session.h"
+#include "microvm/terminal_mode.h"
+
+static int connect_to(int dir_fd, int *ret_fd, struct error *err)
+{
+    int r = wire_connect(dir_fd, CONTROL_SOCKET, ret_fd, err);
+
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        return error_set(err, ESRCH, "container not running");
+    return r;
+}
+
+static int take_failure(const struct wire_message *message, struct error *err)
+{
+    struct error error;
+
+    if (message->length != sizeof(error))
+        return error_set(err, EPROTO, "a malformed answer of berth-vmm");
+    memcpy(&error, message->payload, sizeof(error));
+    error.message[sizeof(error.message) - 1] = '\0';
+    return error_set(err, error.code > 0 ? error.code : EIO, "%s", error.message);
+}
+
+/* --- exec ----------------------------------------------------------------------------------------
+ */
+
+static int send_exec(int fd, const char *json, struct error *err)
+{
+    auto_close int spec_fd = memfd_create("process", MFD_CLOEXEC);
+    struct control_exec exec = { 0 };
+    int fds[4] = { spec_fd, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+    int r;
+
+    if (spec_fd < 0)
+        return error_errno(err, "make a memfd");
+    r = fd_write_all(spec_fd, json, strlen(json), "a memfd", err);
+    if (r < 0)
+        return r;
+    (void)terminal_mode_size(STDIN_FILENO, &exec.size.rows, &exec.size.columns);
+    return wire_send(fd, CONTROL_EXEC, &exec, sizeof(exec), fds, ARRAY_SIZE(fds), err);
+}
+
+static int pass_signals(int signal_fd, int fd, struct error *err)
+{
+    struct signalfd_siginfo info;
+    int r = 0;
+
+    while (r == 0 && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        const int32_t signal = (int32_t)info.ssi_signo;
+        struct control_size size = { 0 };
+
+        if (signal == SIGPIPE || signal == SIGCHLD)
+            continue;
+        if (signal == SIGWINCH && terminal_mode_size(STDIN_FILENO, &size.rows, &size.columns))
+            r = wire_send(fd, CONTROL_RESIZE, &size, sizeof(size), NULL, 0, err);
+        else
+            r = wire_send(fd, CONTROL_SIGNAL, &signal, sizeof(signal), NULL, 0, err);
+    }
+    return r;
+}
+
+/* Returns 1 with the status when the process has ended, else 0. */
+static int take_news(int fd, uint32_t *ret_status, struct error *err)
+{
+    auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
+    int r = wire_receive(fd, message, err);
+
+    if (r == 0)
+        return error_set(err, ECONNRESET, "berth-vmm ended");
+    if (r < 0)
+        return r;
+    wire_message_close(message);
+    if (message->type == CONTROL_FAILED)
+        return take_failure(message, err);
+    if (message->type != CONTROL_EXITED || message->length != sizeof(*ret_status))
+        return 0;
+    memcpy(ret_status, message->payload, sizeof(*ret_status));
+    return 1;
+}
+
+static int follow(int fd, int signal_fd, struct error *err)
+{
+    uint32_t status = 0;
+    int r = 0;
+
+    while (r == 0) {
+        struct pollfd ready[] = { { .fd = fd, .events = POLLIN },
+                                  { .fd = signal_fd, .events = POLLIN } };
+
+        if (poll(ready, ARRAY_SIZE(ready), -1) < 0 && errno != EINTR)
+            return error_errno(err, "wait for berth-vmm");
+        if (ready[1].revents != 0)
+            r = pass_signals(signal_fd, fd, err);
+        /* After an end that crossed a signal, what it says counts. */
+        if (ready[0].revents != 0)
+            r = take_news(fd, &status, err);
+    }
+    return r < 0 ? r : (int)(status & 0xff);
+}
+
+int control_exec_run(const char *process_json, bool has_terminal, struct error *err)
+{
+    auto_close int dir_fd = open("/vm/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int signal_fd = -1;
+    auto_close int fd = -1;
+    struct terminal_mode terminal = { 0 };
+    int r;
+
+    if (dir_fd < 0)
+        return error_errno(err, "open '/vm/run'");
+    r = session_open_signals(&signal_fd, err);
+    if (r == 0)
+        r = connect_to(dir_fd, &fd, err);
+    if (r == 0)
+        r = send_exec(fd, process_json, err);
+    if (r < 0)
+        return r;
+    if (has_terminal)
+        terminal_mode_set_raw(&terminal, STDIN_FILENO);
+    r = follow(fd, signal_fd, err);
+    terminal_mode_restore(&terminal, STDIN_FILENO);
+    return r;
+}
+
+/* --- questions -----------------------------------------------------------------------------------
+ */
+
+int control_ask(int dir_fd, enum control_question_type type, const char *text, char **ret_answer,
+                struct error *err)
+{
+    auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
+    const struct control_question question = { .type = type };
+    size_t length = text != NULL ? strlen(text) : 0;
+    auto_close int fd = -1;
+    int r;
+
+    if (length > WIRE_PAYLOAD_MAX - sizeof(question))
+        return error_set(err, E2BIG, "%zu bytes for the guest are too many", length);
+    r = connect_to(dir_fd, &fd, err);
+    if (r < 0)
+        return r;
+    memcpy(message->payload, &question, sizeof(question));
+    if (length > 0)
+        memcpy(message->payload + sizeof(question), text, length);
+    r = wire_send(fd, CONTROL_ASK, message->payload, sizeof(question) + length, NULL, 0, err);
+    if (r == 0)
+        r = wire_receive(fd, message, err);
+    if (r == 0)
+        return error_set(err, ECONNRESET, "berth-vmm ended");
+    if (r < 0)
+        return r;
+    wire_message_close(message);
+    if (message->type == CONTROL_FAILED)
+        return take_failure(message, err);
+    *ret_answer = xstrndup(message->payload, message->length);
+    return 0;
+}

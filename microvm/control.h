@@ -1,0 +1,66 @@
+#ifndef MICROVM_CONTROL_H
+#define MICROVM_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* control.sock of a VM, in RUN/<id>/vm/run: further processes, and questions about the guest. Each
+ * connection asks for one process, or for any number of answers. */
+
+#define CONTROL_SOCKET   "control.sock"
+#define CONTROL_SPEC_MAX (8u << 20)
+
+enum control_type {
+    /* client: struct control_exec; descriptors: a memfd with the process as JSON, then its
+     * standard streams */
+    CONTROL_EXEC = 1,
+    CONTROL_SIGNAL,  /* client: int32_t */
+    CONTROL_RESIZE,  /* client: struct control_size */
+    CONTROL_ASK,     /* client: struct control_question, text of JSON behind it */
+    CONTROL_STARTED, /* berth-vmm: nothing */
+    CONTROL_FAILED,  /* berth-vmm: struct error; also the answer to CONTROL_ASK */
+    CONTROL_EXITED,  /* berth-vmm: uint32_t status; the last message */
+    CONTROL_ANSWER,  /* berth-vmm: text */
+};
+
+struct control_size {
+    uint32_t rows, columns;
+};
+struct control_exec {
+    struct control_size size;
+};
+
+enum control_question_type {
+    CONTROL_PROCESSES, /* JSON: the guest's processes */
+    CONTROL_USAGE,     /* JSON: what the guest's cgroup used */
+    CONTROL_UPDATE,    /* with the new resources as JSON; answer: nothing */
+    CONTROL_CLOCK,     /* sets the guest's clock; answer: nothing */
+};
+struct control_question {
+    uint32_t type;
+};
+
+/**
+ * `berth-vmm exec`: runs a process in the guest with the caller's streams, and ends with its
+ * status.
+ *
+ * @process_json  OCI process object
+ * @has_terminal  its terminal is standard input's, too
+ *
+ * Returns the exit status, or an error; -ENOENT, -EACCES: the program.
+ */
+int control_exec_run(const char *process_json, bool has_terminal, struct error *err);
+
+/**
+ * Asks a running VM.
+ *
+ * @dir_fd      directory of control.sock
+ * @text        JSON that goes with the question; NULL: none
+ * @ret_answer  the caller frees it
+ */
+int control_ask(int dir_fd, enum control_question_type type, const char *text, char **ret_answer,
+                struct error *err);
+
+#endif

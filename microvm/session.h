@@ -1,0 +1,31 @@
+#ifndef MICROVM_SESSION_H
+#define MICROVM_SESSION_H
+
+#include <signal.h>
+
+#include "microvm/agent_message.h"
+#include "microvm/machine.h"
+#include "microvm/vm_config.h"
+
+/* berth-vmm's life with its guest: the agent's channel, the streams of the first process, signals,
+ * and the clients of control.sock, in one loop. Nothing that the agent says is trusted: it can end
+ * its own machine, and decide what its own container's streams and exit statuses are. */
+
+struct session_options {
+    const struct vm_config *config;
+    const struct agent_setup *setup; /* network, and how shares come; the rest is from the config */
+    struct machine *machine;
+    int agent_fd;  /* our end of the agent's stream; non-blocking */
+    int listen_fd; /* control.sock */
+    int signal_fd; /* of session_open_signals() */
+    int oom_fd;    /* a byte is written when the container ran out of memory; -1: nobody asks */
+};
+
+/** Blocks every signal that can be passed on, before threads exist. */
+int session_open_signals(int *ret_fd, struct error *err);
+
+/** Runs until the guest is over. Returns the exit status of the container's first process, or an
+ * error. */
+int session_run(const struct session_options *options, struct error *err);
+
+#endif

@@ -1,0 +1,219 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/decode.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "microvm/control.h"
+#include "microvm/session.h"
+#include "runtime/spec.h"
+
+/* The process of a microVM's container, in its jail: starts the machine that /vm/config.json
+ * describes, and ends as the container's process in the guest ends. `berth-vmm exec` is what an
+ * exec in the jail runs: it asks the first one for a process in the guest. */
+
+#define CONFIG_PATH   "/vm/config.json"
+#define RUN_PATH      "/vm/run"
+#define OOM_PATH      "oom"
+#define EXEC_VARIABLE "BERTH_VM_EXEC"
+#define STATUS_FAILED 125
+
+/* Never tested by the guest: the crypto self-tests, which are half of the time of a boot. */
+#define CMDLINE "cryptomgr.notests panic=-1 quiet"
+
+/* What the machine is given, closed when it has its own copies. */
+struct parts {
+    struct machine_config machine;
+    int agent_fd; /* our end */
+    int run_fd, listen_fd, signal_fd, oom_fd;
+    char *cmdline;
+};
+
+static void parts_clear(struct parts *parts)
+{
+    int *const fds[] = { &parts->machine.kernel_fd,
+                         &parts->machine.agent_program_fd,
+                         &parts->machine.modules_fd,
+                         &parts->machine.root_fd,
+                         &parts->machine.disk_fd,
+                         &parts->machine.agent_fd,
+                         &parts->machine.console_fd,
+                         &parts->agent_fd,
+                         &parts->run_fd,
+                         &parts->listen_fd,
+                         &parts->signal_fd,
+                         &parts->oom_fd };
+
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        auto_close_cleanup(fds[i]);
+    free(parts->cmdline);
+}
+
+static int read_config(struct vm_config **ret_config, struct error *err)
+{
+    auto_free char *json = NULL;
+    size_t length = 0;
+    int r;
+
+    r = file_read(AT_FDCWD, CONFIG_PATH, VM_CONFIG_MAX, &json, &length, err);
+    if (r < 0)
+        return error_prefix(err, r, "read '%s'", CONFIG_PATH);
+    return vm_config_decode(json, length, ret_config, err);
+}
+
+static int open_file(const char *path, int flags, int *ret_fd, struct error *err)
+{
+    if (path == NULL)
+        return 0;
+    *ret_fd = open(path, flags | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_errno(err, "open '%s'", path);
+    return 0;
+}
+
+static int open_files(const struct vm_config *config, struct parts *parts, struct error *err)
+{
+    bool has_image = text_equal(config->root.type, "erofs");
+    int r;
+
+    r = open_file(config->kernel, O_RDONLY, &parts->machine.kernel_fd, err);
+    if (r == 0)
+        r = open_file(config->agent, O_RDONLY, &parts->machine.agent_program_fd, err);
+    if (r == 0)
+        r = open_file(config->modules, O_RDONLY, &parts->machine.modules_fd, err);
+    if (r == 0 && has_image)
+        r = open_file(config->root.path, O_RDONLY, &parts->machine.root_fd, err);
+    if (r == 0 && text_equal(config->root.upper, "disk"))
+        r = open_file(config->root.disk, O_RDWR, &parts->machine.disk_fd, err);
+    return r;
+}
+
+static int open_sockets(struct parts *parts, struct error *err)
+{
+    int fds[2], r;
+
+    parts->run_fd = open(RUN_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parts->run_fd < 0)
+        return error_errno(err, "open '%s'", RUN_PATH);
+    parts->oom_fd = openat(parts->run_fd, OOM_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (parts->oom_fd < 0)
+        return error_errno(err, "create '%s/%s'", RUN_PATH, OOM_PATH);
+    r = wire_listen(parts->run_fd, CONTROL_SOCKET, 0600, &parts->listen_fd, err);
+    if (r < 0)
+        return r;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return error_errno(err, "make the agent's channel");
+    parts->machine.agent_fd = fds[0];
+    parts->agent_fd = fds[1];
+    return fd_set_nonblocking(parts->agent_fd, true, err);
+}
+
+static int open_console(const struct vm_config *config, struct parts *parts, struct error *err)
+{
+    if (!text_equal(config->console, "log"))
+        return 0;
+    parts->machine.console_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    return parts->machine.console_fd < 0 ? error_errno(err, "duplicate standard error") : 0;
+}
+
+static int prepare(const struct vm_config *config, struct parts *parts, struct error *err)
+{
+    int r;
+
+    parts->machine.memory_bytes = config->memory_bytes;
+    parts->machine.cpus = config->cpus;
+    parts->cmdline = xasprintf("%s%s%s", CMDLINE, config->cmdline != NULL ? " " : "",
+                               config->cmdline != NULL ? config->cmdline : "");
+    parts->machine.cmdline = parts->cmdline;
+    r = open_files(config, parts, err);
+    if (r == 0)
+        r = open_sockets(parts, err);
+    if (r == 0)
+        r = open_console(config, parts, err);
+    if (r == 0)
+        r = session_open_signals(&parts->signal_fd, err);
+    return r;
+}
+
+static int run(struct error *err)
+{
+    AUTO(vm_config) struct vm_config *config = NULL;
+    AUTO_CLEAR(parts)
+    struct parts parts = { .machine = machine_config_empty(),
+                           .agent_fd = -1,
+                           .run_fd = -1,
+                           .listen_fd = -1,
+                           .signal_fd = -1,
+                           .oom_fd = -1 };
+    struct agent_setup setup = { 0 };
+    AUTO(machine) struct machine *machine = NULL;
+    struct session_options options;
+    int r;
+
+    r = read_config(&config, err);
+    if (r == 0)
+        r = prepare(config, &parts, err);
+    if (r == 0)
+        r = machine_start(&emulator_machine_class, &parts.machine, &machine, err);
+    if (r < 0)
+        return r;
+    /* Its end of the channel is the machine's alone, so that its death is seen. */
+    auto_close_cleanup(&parts.machine.agent_fd);
+    options = (struct session_options){ .config = config,
+                                        .setup = &setup,
+                                        .machine = machine,
+                                        .agent_fd = parts.agent_fd,
+                                        .listen_fd = parts.listen_fd,
+                                        .signal_fd = parts.signal_fd,
+                                        .oom_fd = parts.oom_fd };
+    return session_run(&options, err);
+}
+
+static int run_exec(struct error *err)
+{
+    AUTO(spec_process) struct spec_process *process = xcalloc(1, sizeof(*process));
+    const char *json = getenv(EXEC_VARIABLE);
+    int r;
+
+    if (json == NULL)
+        return error_set(err, EINVAL, "%s is not set", EXEC_VARIABLE);
+    r = decode_text(&spec_process_object, json, strlen(json), process, EXEC_VARIABLE, err);
+    if (r < 0)
+        return r;
+    return control_exec_run(json, process->terminal, err);
+}
+
+/* As an engine tells them apart: the program is not there, cannot be executed, anything else. */
+static int failure_status(int r)
+{
+    return r == -ENOENT ? 127 : r == -EACCES ? 126 : STATUS_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = { 0 };
+    int r;
+
+    log_configure("berth-vmm", -1, LOG_PLAIN, false);
+    r = fd_open_standard(&err);
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as EPIPE; cannot fail */
+    if (r == 0 && argc == 1)
+        r = run(&err);
+    else if (r == 0 && argc == 2 && strcmp(argv[1], "exec") == 0)
+        r = run_exec(&err);
+    else if (r == 0)
+        r = error_set(&err, EINVAL, "'%s' is not a command of berth-vmm", argv[1]);
+    if (r >= 0)
+        return r;
+    log_error("%s", err.message);
+    return failure_status(r);
+}
