@@ -4,6 +4,19 @@
 if MICROVM
 noinst_LIBRARIES += libmicrovm.a
 libmicrovm_a_SOURCES = \
+	microvm/fuse_attributes.c microvm/fuse_calls.h \
+	microvm/fuse_directories.c \
+	microvm/fuse_files.c \
+	microvm/fuse_identity.c microvm/fuse_identity.h \
+	microvm/fuse_inodes.c microvm/fuse_inodes.h \
+	microvm/fuse_locks.c microvm/fuse_locks.h \
+	microvm/fuse_message.c microvm/fuse_message.h \
+	microvm/fuse_names.c \
+	microvm/fuse_relay.c microvm/fuse_relay.h \
+	microvm/fuse_sandbox.c microvm/fuse_sandbox.h \
+	microvm/fuse_send.c microvm/fuse_send.h \
+	microvm/fuse_server.c microvm/fuse_server.h \
+	microvm/fuse_slots.c microvm/fuse_slots.h \
 	microvm/guest_bytes.c microvm/guest_bytes.h \
 	microvm/guest_memory.c microvm/guest_memory.h \
 	microvm/initrd.c microvm/initrd.h \
@@ -16,9 +29,24 @@ libmicrovm_a_SOURCES = \
 	microvm/virtio_rng.c microvm/virtio_rng.h \
 	microvm/virtqueue.c microvm/virtqueue.h
 
+# Serves one directory to the guest, in a sandbox.
+pkglibexec_PROGRAMS += berth-fs
+berth_fs_SOURCES = microvm/fs_main.c
+berth_fs_LDADD = libmicrovm.a libbase.a -lseccomp -ljansson
+berth_fs_CFLAGS = $(BERTH_CFLAGS) $(BERTH_PROGRAM_CFLAGS)
+berth_fs_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
+# Mounts what berth-fs serves without a guest, for its tests.
+noinst_PROGRAMS += tests/payload/fs_mount
+tests_payload_fs_mount_SOURCES = tests/payload/fs_mount.c
+tests_payload_fs_mount_LDADD = libmicrovm.a libbase.a -ljansson
+
 if HAVE_CMOCKA
 MICROVM_TEST_LIBS = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap \
 	-ljansson -lcmocka
+check_PROGRAMS += tests/unit/test_fuse_message
+tests_unit_test_fuse_message_SOURCES = tests/unit/test_fuse_message.c
+tests_unit_test_fuse_message_LDADD = libmicrovm.a libbase.a -lcmocka
 check_PROGRAMS += tests/unit/test_guest_memory tests/unit/test_initrd tests/unit/test_virtio_mmio \
 	tests/unit/test_virtqueue
 tests_unit_test_guest_memory_SOURCES = tests/unit/test_guest_memory.c
