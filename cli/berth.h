@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/options.h"
 #include "engine/engine.h"
+#include "runtime/isolation.h"
 
 /* What the commands of the program berth share: the engine, opened when a command first needs it,
  * and the exit statuses that docker's users know. */
@@ -20,7 +21,8 @@
 struct berth {
     const char *data_path, *run_path; /* --data, --run; NULL: the engine's default */
     bool is_debug;
-    char **argv; /* of main() */
+    char **argv;                       /* of main() */
+    const struct isolation *isolation; /* NULL: none was built in */
     struct engine *engine;
 };
 

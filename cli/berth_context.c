@@ -18,6 +18,8 @@ int berth_engine(struct berth *berth, struct engine **ret_engine, struct error *
         r = engine_open(berth->data_path, berth->run_path, &berth->engine, err);
         if (r < 0)
             return r;
+        if (berth->isolation != NULL)
+            engine_set_isolation(berth->engine, berth->isolation);
         r = engine_repair(berth->engine, err);
         if (r < 0)
             return r;

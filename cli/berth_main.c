@@ -7,6 +7,7 @@
 #include "cli/berth.h"
 #include "cli/berth_commands.h"
 #include "cli/berth_manual.h"
+#include "microvm/microvm.h"
 
 static const struct option global_options[] = {
     { "data", 0, OPTION_TEXT, "DIR",
@@ -47,10 +48,16 @@ int main(int argc, char **argv)
         .description = berth_description,
         .manual = berth_manual,
     };
+#ifdef BERTH_MICROVM
+    struct isolation isolation = microvm_isolation(NULL);
+#endif
     struct berth berth = { .argv = argv };
     struct error err = { 0 };
     int status;
 
+#ifdef BERTH_MICROVM
+    berth.isolation = &isolation;
+#endif
     if (fd_open_standard(&err) < 0)
         return berth_failed(&err, STATUS_RUN_FAILED);
     status = program_run(&program, argc, argv, &berth);

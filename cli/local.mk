@@ -49,7 +49,7 @@ bin_PROGRAMS += berth berth-oci
 berth_SOURCES = cli/berth_main.c \
 	cli/berth_manual.c cli/berth_manual.h
 # libprovision only for rmi, which needs neither archives nor digests.
-berth_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a \
+berth_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a \
 	libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
@@ -67,7 +67,7 @@ berth_oci_SOURCES = cli/oci_main.c \
 	cli/oci_manual.c cli/oci_manual.h \
 	cli/oci_root.c \
 	cli/oci_update.c
-berth_oci_LDADD = libcli.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+berth_oci_LDADD = libcli.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 berth_oci_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 # What `berth-oci --version` says of the commit; nothing where there is no git.

@@ -15,6 +15,8 @@ struct runtime *oci_runtime(struct oci_context *context, struct error *err)
         return NULL;
     runtime_set_cgroup_manager(context->runtime, context->cgroup_manager);
     runtime_set_rootless(context->runtime, context->rootless);
+    if (context->isolation != NULL)
+        runtime_set_isolation(context->runtime, context->isolation);
     return context->runtime;
 }
 

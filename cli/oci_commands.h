@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "cli/options.h"
+#include "runtime/isolation.h"
 #include "runtime/runtime.h"
 
 /* The commands of berth-oci: thin, over runtime/runtime.h. */
@@ -15,6 +16,7 @@ struct oci_context {
     const char *root;        /* NULL: oci_default_root() */
     enum rootless_mode rootless;
     enum cgroup_manager cgroup_manager;
+    const struct isolation *isolation; /* NULL: none was built in */
     char **argv;
     bool has_log; /* oci_log_open() was called */
     bool logs_to_file;

@@ -314,7 +314,7 @@ int oci_spec(const struct arguments *arguments, void *context)
 
 int oci_features(const struct arguments *arguments, void *context)
 {
-    auto_free char *json = runtime_features_json();
+    auto_free char *json = runtime_features_json(((const struct oci_context *)context)->isolation);
 
     (void)arguments;
     (void)context;

@@ -12,6 +12,9 @@
 #include "cli/oci_commands.h"
 #include "cli/oci_manual.h"
 #include "cli/options.h"
+#include "microvm/microvm.h"
+
+#define DEFAULT_DATA "/var/lib/berth" /* where kernels of microVMs are */
 
 static const struct option create_options[] = {
     { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
@@ -462,6 +465,11 @@ int main(int argc, char **argv)
         .manual = oci_manual,
     };
     struct oci_context context = { .argv = argv };
+#ifdef BERTH_MICROVM
+    const char *data_path = getenv("BERTH_DATA");
+    struct isolation isolation =
+        microvm_isolation(text_is_empty(data_path) ? DEFAULT_DATA : data_path);
+#endif
     struct error err = { 0 };
     int status;
 
@@ -472,6 +480,9 @@ int main(int argc, char **argv)
         log_error("%s", err.message);
         return 1;
     }
+#ifdef BERTH_MICROVM
+    context.isolation = &isolation;
+#endif
     status = program_run(&program, argc, argv, &context);
     runtime_free(context.runtime);
     return status;

@@ -78,7 +78,10 @@ const struct option container_options[] = {
     { "ipc", 0, OPTION_TEXT, "MODE",
       "IPC namespace: private, host, none, shareable, container:NAME",
       "private|host|none|shareable" },
-    { "isolation", 0, OPTION_REFUSED, NULL, LATER, NULL },
+    { "isolation", 0, OPTION_TEXT, "HOW",
+      "none (default), or microvm: under a kernel of its own, see MICROVMS", "none|microvm" },
+    { "kernel", 0, OPTION_TEXT, "NAME", "Kernel of the microVM; default: the newest imported",
+      "kernel" },
     { "kernel-memory", 0, OPTION_REFUSED, NULL, "the kernel does not limit it any more", NULL },
     { "label", 'l', OPTION_LIST, "KEY[=VALUE]", "Set a label", "none" },
     { "label-file", 0, OPTION_LIST, "FILE", "Set the labels that the file lists", "file" },
@@ -138,6 +141,11 @@ const struct option container_options[] = {
     { "userns", 0, OPTION_TEXT, "MODE",
       "User namespace: host (default), or auto for one of its own", "host|auto" },
     { "uts", 0, OPTION_TEXT, "MODE", "UTS namespace: private or host", "private|host" },
+    { "vm-console", 0, OPTION_TEXT, "WHERE",
+      "Messages of the microVM's kernel: none (default), or log: on standard error", "none|log" },
+    { "vm-cpus", 0, OPTION_TEXT, "N", "CPUs of the microVM; default: from --cpus, else 1", "none" },
+    { "vm-memory", 0, OPTION_TEXT, "BYTES",
+      "Memory of the microVM; default: --memory and 96m, else 512m", "none" },
     { "volume", 'v', OPTION_LIST, "[SOURCE:]PATH[:OPTIONS]",
       "Mount a host directory or a volume, as /data:/data:ro", "file" },
     { "volume-driver", 0, OPTION_REFUSED, NULL, LATER, NULL },
@@ -164,6 +172,8 @@ static const struct {
     { "domainname", offsetof(struct settings, domainname) },
     { "hostname", offsetof(struct settings, hostname) },
     { "ipc", offsetof(struct settings, ipc_mode) },
+    { "isolation", offsetof(struct settings, isolation) },
+    { "kernel", offsetof(struct settings, vm_kernel) },
     { "log-driver", offsetof(struct settings, log_driver) },
     { "name", offsetof(struct settings, name) },
     { "net", offsetof(struct settings, network) },
@@ -173,6 +183,7 @@ static const struct {
     { "user", offsetof(struct settings, user) },
     { "userns", offsetof(struct settings, userns_mode) },
     { "uts", offsetof(struct settings, uts_mode) },
+    { "vm-console", offsetof(struct settings, vm_console) },
     { "workdir", offsetof(struct settings, working_dir) },
 };
 
@@ -225,16 +236,21 @@ static void copy_members(const struct arguments *arguments, struct settings *set
 static int parse_numbers(const struct arguments *arguments, struct settings *settings,
                          struct error *err)
 {
-    int64_t oom_score_adj = 0, timeout = 10;
+    int64_t oom_score_adj = 0, timeout = 10, cpus = 0;
     int r;
 
     r = run_value_bytes(arguments, "shm-size", &settings->shm_bytes, err);
+    if (r == 0)
+        r = run_value_bytes(arguments, "vm-memory", &settings->vm_memory, err);
+    if (r == 0)
+        r = run_value_number(arguments, "vm-cpus", 1, 64, &cpus, err);
     if (r == 0)
         r = run_value_number(arguments, "oom-score-adj", -1000, 1000, &oom_score_adj, err);
     if (r == 0)
         r = run_value_number(arguments, "stop-timeout", -1, INT_MAX, &timeout, err);
     if (r < 0)
         return r;
+    settings->vm_cpus = (uint32_t)cpus;
     settings->has_oom_score_adj = arguments_has(arguments, "oom-score-adj");
     settings->oom_score_adj = (int32_t)oom_score_adj;
     settings->has_stop_timeout = arguments_has(arguments, "stop-timeout");

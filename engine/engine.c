@@ -112,6 +112,17 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
+void engine_set_isolation(struct engine *engine, const struct isolation *isolation)
+{
+    engine->isolation = *isolation;
+    engine->isolation.data_path = engine->data_path;
+}
+
+const struct isolation *engine_isolation(const struct engine *engine)
+{
+    return engine->isolation.name != NULL ? &engine->isolation : NULL;
+}
+
 const char *engine_data_path(const struct engine *engine)
 {
     return engine->data_path;
@@ -136,9 +147,14 @@ int engine_need_images(struct engine *engine, struct error *err)
 
 int engine_need_runtime(struct engine *engine, struct error *err)
 {
+    int r;
+
     if (engine->runtime != NULL)
         return 0;
-    return runtime_open(engine->run_path, &engine->runtime, err);
+    r = runtime_open(engine->run_path, &engine->runtime, err);
+    if (r == 0 && engine->isolation.name != NULL)
+        runtime_set_isolation(engine->runtime, &engine->isolation);
+    return r;
 }
 
 struct image_store *engine_images(struct engine *engine)

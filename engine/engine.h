@@ -28,6 +28,11 @@ int engine_open(const char *data_path, const char *run_path, struct engine **ret
                 struct error *err);
 void engine_free(struct engine *engine);
 DEFINE_AUTO(engine)
+/** Lets containers have this isolation (runtime/isolation.h); it is copied, and looks into DATA. */
+struct isolation;
+void engine_set_isolation(struct engine *engine, const struct isolation *isolation);
+/** The isolation, borrowed; NULL: none. */
+const struct isolation *engine_isolation(const struct engine *engine);
 const char *engine_data_path(const struct engine *engine);
 const char *engine_run_path(const struct engine *engine);
 int engine_data_fd(const struct engine *engine);
@@ -146,6 +151,12 @@ struct settings {
     char *log_driver;              /* "json-file" (default), "none" */
     struct string_map log_options; /* max-size, max-file */
     char *detach_keys;
+
+    char *isolation;    /* "microvm"; NULL: none. The next ones are for it */
+    char *vm_kernel;    /* name of an imported one; NULL: the newest */
+    uint64_t vm_memory; /* bytes of the guest; 0: from the limit */
+    uint32_t vm_cpus;   /* 0: from the limit */
+    char *vm_console;   /* "none", "log"; NULL: none */
 };
 extern const struct object settings_object; /* engine/record_fields.c */
 struct settings *settings_default(void);

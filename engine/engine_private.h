@@ -3,6 +3,7 @@
 
 #include "engine/claim.h"
 #include "engine/engine.h"
+#include "runtime/isolation.h"
 
 /* What the files of this folder share.
  *
@@ -25,8 +26,9 @@ struct engine {
     int data_fd, run_fd, monitors_fd;
     struct image_store *images; /* opened on first use, as the next one */
     struct runtime *runtime;
-    char *reserved_id; /* container that this process just made and may start; or NULL */
-    int claim_fd;      /* its claim */
+    struct isolation isolation; /* name NULL: none */
+    char *reserved_id;          /* container that this process just made and may start; or NULL */
+    int claim_fd;               /* its claim */
 };
 
 int engine_need_images(struct engine *engine, struct error *err);

@@ -325,7 +325,7 @@ static json_t *format_host_config(const struct record *record)
     set(host, "UsernsMode", text_or_empty(settings->userns_mode));
     set(host, "ShmSize", json_integer((json_int_t)settings->shm_bytes));
     set(host, "Runtime", json_string("berth"));
-    set(host, "Isolation", json_string(""));
+    set(host, "Isolation", text_or_empty(settings->isolation));
     set(host, "Init", settings->has_init ? json_true() : json_null());
     add_limits(host, settings);
     add_masks(host, settings);

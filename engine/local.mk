@@ -40,7 +40,7 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 
 pkglibexec_PROGRAMS += berth-monitor berth-init
 berth_monitor_SOURCES = engine/monitor_main.c
-berth_monitor_LDADD = libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a libbase.a \
+berth_monitor_LDADD = libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a libbase.a \
 	-lseccomp -lcap -ljansson
 berth_monitor_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 # Always static: it runs inside of images that may have no libraries at all.

@@ -145,13 +145,10 @@ static void end_or_restart(struct monitor *monitor)
 
 static void handle_exit(struct monitor *monitor, int wait_status)
 {
-    struct cgroup *cgroup = container_cgroup(monitor->container);
     struct error err = { 0 };
-    uint64_t oom_kills = 0;
 
     monitor->exit_status = process_exit_status(wait_status);
-    if (cgroup != NULL && cgroup_oom_kills(cgroup, &oom_kills, NULL) == 0)
-        monitor->life.was_oom_killed = oom_kills > 0;
+    monitor->life.was_oom_killed = container_was_oom_killed(monitor->container);
     if (container_delete(monitor->container, true, &err) < 0)
         log_warning("container %.12s: %s", monitor->id, err.message);
     container_free(monitor->container);

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/monitor.h"
 #include "engine/monitor_wire.h"
+#include "microvm/microvm.h"
 
 /* An ignored signal stays ignored over exec, in the container too: the starter may have been run by
  * nohup(1) or in the background of a shell. */
@@ -44,6 +45,9 @@ static void resist_oom(void)
 static int run(char **arguments, struct error *err)
 {
     AUTO(engine) struct engine *engine = NULL;
+#ifdef BERTH_MICROVM
+    struct isolation isolation;
+#endif
     int r;
 
     r = fd_set_close_on_exec(MONITOR_STARTER_FD, true, err);
@@ -56,6 +60,10 @@ static int run(char **arguments, struct error *err)
         (void)wire_send(MONITOR_STARTER_FD, MONITOR_ERROR, err, sizeof(*err), NULL, 0, NULL);
         return r;
     }
+#ifdef BERTH_MICROVM
+    isolation = microvm_isolation(NULL);
+    engine_set_isolation(engine, &isolation);
+#endif
     return monitor_run(engine, arguments[3], MONITOR_STARTER_FD, MONITOR_CLAIM_FD, err);
 }
 

@@ -102,4 +102,17 @@ tests_fuzz_fuzz_channel_SOURCES = tests/fuzz/fuzz_channel.c
 tests_fuzz_fuzz_channel_LDADD = $(microvm_libs)
 tests_fuzz_fuzz_channel_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
+
+# The isolation: linked into the programs that make containers.
+libmicrovm_a_SOURCES += \
+	microvm/backend.c \
+	microvm/kernel_find.c \
+	microvm/microvm.c microvm/microvm.h \
+	microvm/split.c microvm/split.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_split
+tests_unit_test_split_SOURCES = tests/unit/test_split.c
+tests_unit_test_split_LDADD = $(MICROVM_TEST_LIBS)
+endif
 endif

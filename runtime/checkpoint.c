@@ -376,7 +376,9 @@ int container_checkpoint(struct container *container, const struct checkpoint_op
     uint32_t version = 0;
     int r;
 
-    r = checkpoint_check_rights(purpose, err);
+    r = container_refuse_isolation(container, "a checkpoint by CRIU", err);
+    if (r == 0)
+        r = checkpoint_check_rights(purpose, err);
     if (r == 0)
         r = checkpoint_options_check(options, err);
     if (r == 0)

@@ -26,6 +26,7 @@ struct state {
     uint64_t start_time;      /* of pid, ticks since boot */
     struct string_map annotations;
     char *rdt_group, *rdt_monitor; /* directories in resctrl that were made for it; NULL: none */
+    char *isolation;               /* name of the one that its process is; NULL: none */
 };
 extern const struct object state_object;
 
@@ -51,6 +52,7 @@ struct runtime {
     struct cgroup_system *cgroups; /* NULL until runtime_cgroups() */
     enum cgroup_manager cgroup_manager;
     enum rootless_mode rootless;
+    const struct isolation *isolation; /* borrowed; NULL: none */
 };
 
 struct container {
@@ -79,6 +81,15 @@ int container_spec(struct container *container, const struct spec **ret_spec, st
  */
 int runtime_open_cgroups(struct runtime *runtime, struct cgroup_system **ret_system,
                          struct error *err);
+
+/** The isolation that a container was made with; NULL: none. -EOPNOTSUPP: this program lacks it. */
+struct isolation;
+int container_find_isolation(const struct container *container,
+                             const struct isolation **ret_isolation, struct error *err);
+
+/** -EOPNOTSUPP for a container that has an isolation; @what begins the sentence. */
+int container_refuse_isolation(const struct container *container, const char *what,
+                               struct error *err);
 
 /** Seccomp cache directory RUN/seccomp, or -1: no cache, which only costs time. */
 int runtime_open_seccomp_cache(struct runtime *runtime);

@@ -6,6 +6,7 @@
 #include "cgroups/scope.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
+#include "runtime/isolation.h"
 #include "runtime/rootfs.h"
 
 /* The steps that making a container by create and by restore have in common (creator.c). They are
@@ -24,7 +25,8 @@ struct creation {
     struct hook_output *hook_output;    /* of the hooks that the init runs */
     int listen_fd;                      /* start.sock; -1 */
     int init_sync_fd;
-    char *scope_slice; /* of the systemd manager; NULL: none */
+    struct isolation_plan isolation; /* filled when the state names one */
+    char *scope_slice;               /* of the systemd manager; NULL: none */
     struct scope_properties scope_properties;
     bool has_directory, has_scope;
 };
@@ -34,10 +36,14 @@ struct container *creation_new_container(struct runtime *runtime);
 int creation_read_bundle(struct creation *creation, struct error *err);
 /** The state to be written: everything but pid and cgroup. */
 int creation_plan_state(struct creation *creation, struct error *err);
+/** Splits a spec that asks for an isolation: from here on the creation's spec is the jail's. */
+int creation_isolate(struct creation *creation, struct error *err);
 /** Path and limits of the cgroup. */
 int creation_plan_cgroup(struct creation *creation, struct error *err);
 /** RUN/<id> with its first state.json: from here on others see the container. -EEXIST promised. */
 int creation_make_directory(struct creation *creation, struct error *err);
+/** What the jail of an isolation needs in there. */
+int creation_prepare_isolation(struct creation *creation, struct error *err);
 int creation_make_cgroup(struct creation *creation, struct error *err);
 
 /* --- scope_unit.c: the same with the systemd manager, where the process comes before its cgroup */

@@ -119,10 +119,11 @@ static int check_terminal(const struct creation *creation, struct error *err)
     return 0;
 }
 
-/* Only where the spec is ours to change. */
+/* Only where the spec is ours to change, and the program could reach the socket. */
 static bool has_notify_socket(const struct creation *creation)
 {
-    return creation->options->has_notify_socket && creation->container->own_spec != NULL;
+    return creation->options->has_notify_socket && creation->container->own_spec != NULL &&
+           creation->container->state.isolation == NULL;
 }
 
 static int plan_all(struct creation *creation, struct error *err)
@@ -135,11 +136,13 @@ static int plan_all(struct creation *creation, struct error *err)
     r = check_terminal(creation, err);
     if (r < 0)
         return r;
-    if (has_notify_socket(creation))
-        notify_change_spec(container->runtime->path, creation->options->id, container->own_spec);
     r = creation_plan_state(creation, err);
+    if (r == 0)
+        r = creation_isolate(creation, err);
     if (r < 0)
         return r;
+    if (has_notify_socket(creation))
+        notify_change_spec(container->runtime->path, creation->options->id, container->own_spec);
     r = rootfs_plan(creation->spec, container->state.bundle, &creation->rootfs, err);
     if (r < 0)
         return r;
@@ -455,6 +458,9 @@ static int make_container(struct creation *creation, struct error *err)
         if (r < 0)
             return r;
     }
+    r = creation_prepare_isolation(creation, err);
+    if (r < 0)
+        return r;
     log_debug("create %s: state is written", container->state.id);
     r = creation_make_cgroup(creation, err);
     if (r < 0)
@@ -526,6 +532,7 @@ void creation_undo(struct creation *creation)
 void creation_clear(struct creation *creation)
 {
     free(creation->config_json);
+    isolation_plan_clear(&creation->isolation);
     hook_output_free(creation->hook_output);
     free(creation->scope_slice);
     scope_properties_clear(&creation->scope_properties);

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/wire.h"
+#include "runtime/isolation.h"
 #include "runtime/process_setup.h"
 
 /* A further process in a running container. The caller chooses the container's pid namespace for
@@ -477,8 +478,8 @@ static int run_process(struct container *container, struct exec_context *context
     return 0;
 }
 
-int container_exec(struct container *container, const struct container_exec_options *options,
-                   pid_t *ret_pid, int *ret_console, struct error *err)
+static int exec_here(struct container *container, const struct container_exec_options *options,
+                     pid_t *ret_pid, int *ret_console, struct error *err)
 {
     struct launch_plan launch = { 0 };
     struct exec_context context = {
@@ -502,14 +503,43 @@ int container_exec(struct container *container, const struct container_exec_opti
     return r;
 }
 
+int container_exec(struct container *container, const struct container_exec_options *options,
+                   pid_t *ret_pid, int *ret_console, struct error *err)
+{
+    AUTO(spec_process) struct spec_process *process = NULL;
+    struct container_exec_options split = *options;
+    const struct isolation *isolation = NULL;
+    int r;
+
+    r = container_find_isolation(container, &isolation, err);
+    if (r < 0)
+        return r;
+    if (isolation == NULL)
+        return exec_here(container, options, ret_pid, ret_console, err);
+    if (options->preserve_fds > 0 || (options->cgroups != NULL && options->cgroups->count > 0))
+        return error_set(err, EOPNOTSUPP,
+                         "a %s container takes neither descriptors of this machine nor processes "
+                         "in another cgroup (--preserve-fds, --cgroup)",
+                         isolation->name);
+    process = isolation->split_exec(options->process);
+    split.process = process;
+    return exec_here(container, &split, ret_pid, ret_console, err);
+}
+
 int container_exec_process(struct container *container, struct spec_process **ret_process,
                            struct error *err)
 {
+    const struct isolation *isolation = NULL;
     const struct spec *spec = NULL;
     auto_free char *json = NULL;
     struct spec_process *process;
     int r;
 
+    r = container_find_isolation(container, &isolation, err);
+    if (r < 0)
+        return r;
+    if (isolation != NULL)
+        return isolation->find_process(container->dir_fd, ret_process, err);
     r = container_spec(container, &spec, err);
     if (r < 0)
         return r;

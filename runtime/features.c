@@ -3,6 +3,7 @@
 
 #include "base/decode.h"
 #include "runtime/container.h"
+#include "runtime/isolation.h"
 #include "runtime/process_setup.h"
 #include "runtime/seccomp_profile.h"
 
@@ -245,7 +246,7 @@ char *runtime_seccomp_version(void)
     return xasprintf("%u.%u.%u", library->major, library->minor, library->micro);
 }
 
-char *runtime_features_json(void)
+char *runtime_features_json(const struct isolation *isolation)
 {
     auto_free char *library_version = runtime_seccomp_version();
     struct features features = {
@@ -283,6 +284,8 @@ char *runtime_features_json(void)
     string_map_set(&features.annotations, "io.github.seccomp.libseccomp.version", library_version);
     /* In runc's words, as engines look for them. */
     string_map_set(&features.annotations, "org.opencontainers.runc.checkpoint.enabled", "true");
+    if (isolation != NULL)
+        string_map_set(&features.annotations, ANNOTATION_ISOLATION, isolation->name);
     json = encode_text(&features_object, &features, ENCODE_INDENTED);
     object_clear(&features_object, &features);
     return json;

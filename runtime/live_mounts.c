@@ -154,6 +154,9 @@ static int open_change(struct container *container, struct change *ret_change, s
 
     if (container_pid(container) == 0)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    r = container_refuse_isolation(container, "changing mounts", err);
+    if (r < 0)
+        return r;
     r = container_spec(container, &change.spec, err);
     if (r < 0)
         return r;

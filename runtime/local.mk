@@ -22,6 +22,7 @@ libruntime_a_SOURCES = \
 	runtime/idmap.c \
 	runtime/idmap_option.c \
 	runtime/init.c \
+	runtime/isolation.c \
 	runtime/launch.c \
 	runtime/live_mounts.c \
 	runtime/lsm.c \
@@ -83,6 +84,7 @@ libruntime_a_SOURCES = \
 	runtime/environment.h \
 	runtime/idmap.h \
 	runtime/idmap_option.h \
+	runtime/isolation.h \
 	runtime/lsm.h \
 	runtime/masked_paths.h \
 	runtime/mount_api.h \

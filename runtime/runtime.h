@@ -97,6 +97,10 @@ pid_t container_first_pid(const struct container *container); /* also when it en
 int container_pidfd(const struct container *container);       /* borrowed; -1 when stopped */
 const struct timespec *container_created_at(const struct container *container);
 const struct string_map *container_annotations(const struct container *container);
+/** Name of its isolation, borrowed; NULL: none, its process is the program itself. */
+const char *container_isolation(const struct container *container);
+/** Whether the kernel killed one of its processes for want of memory, since it was created. */
+bool container_was_oom_killed(struct container *container);
 uint32_t container_owner_uid(const struct container *container);
 struct cgroup *container_cgroup(struct container *container); /* borrowed; NULL without one */
 /**
@@ -296,8 +300,9 @@ int user_resolve_group(int root_fd, const char *text, uint32_t *ret_gid, struct 
 
 /* --- features --------------------------------------------------------------------------------- */
 
-/** The features document (runtime-spec features.md). Caller frees. */
-char *runtime_features_json(void);
+/** The features document (runtime-spec features.md). @isolation: NULL: none. Caller frees. */
+struct isolation;
+char *runtime_features_json(const struct isolation *isolation);
 /** "2.5.4". Caller frees. */
 char *runtime_seccomp_version(void);
 

@@ -212,6 +212,25 @@ struct spec_linux {
     struct spec_memory_policy *memory_policy;
 };
 
+/* config-vm.md: what a virtual machine around the container is made of. */
+struct spec_vm_hypervisor {
+    char *path;
+    struct strings parameters;
+};
+struct spec_vm_kernel {
+    char *path;
+    struct strings parameters;
+    char *initrd;
+};
+struct spec_vm_image {
+    char *path, *format;
+};
+struct spec_vm {
+    struct spec_vm_hypervisor *hypervisor;
+    struct spec_vm_kernel *kernel;
+    struct spec_vm_image *image;
+};
+
 struct spec {
     char *oci_version;
     struct spec_process *process; /* NULL: allowed until start (config.md) */
@@ -221,10 +240,12 @@ struct spec {
     struct spec_hooks hooks;
     struct string_map annotations;
     struct spec_linux linux_;
+    struct spec_vm *vm; /* NULL: not given */
 };
 
 extern const struct object spec_object;         /* the document */
 extern const struct object spec_process_object; /* for `exec --process` */
+extern const struct object spec_vm_object;
 extern const struct object spec_seccomp_object; /* a profile that is given as a file */
 extern const struct object spec_mount_object;
 extern const struct object spec_mounts_object; /* of struct spec, mounts only */
@@ -278,6 +299,8 @@ int spec_process_check(const struct spec_process *process, struct error *err);
 /** Frees a process and all it holds; NULL is fine. */
 void spec_process_free(struct spec_process *process);
 DEFINE_AUTO(spec_process)
+/** Frees a vm section and all it holds; NULL is fine. */
+void spec_vm_free(struct spec_vm *vm);
 
 /* Helpers to build a spec: they append a copy, and return the new item to fill, which stays valid
  * until the next one is appended. Any text may be NULL: absent. */

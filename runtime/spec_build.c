@@ -104,6 +104,14 @@ void spec_process_free(struct spec_process *process)
     free(process);
 }
 
+void spec_vm_free(struct spec_vm *vm)
+{
+    if (vm == NULL)
+        return;
+    object_clear(&spec_vm_object, vm);
+    free(vm);
+}
+
 /* The lists of a spec are all { items, count }: room for one more item, zeroed. */
 static void *list_grow(void *items, size_t *count, size_t item_size)
 {

@@ -290,6 +290,38 @@ static const struct field linux_fields[] = {
 };
 static const struct object linux_object = { linux_fields, sizeof(struct spec_linux), 0 };
 
+static const struct field vm_hypervisor_fields[] = {
+    FIELD_OF(struct spec_vm_hypervisor, path, "path", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct spec_vm_hypervisor, parameters, "parameters", FIELD_STRINGS, 0),
+    { 0 },
+};
+static const struct object vm_hypervisor_object = { vm_hypervisor_fields,
+                                                    sizeof(struct spec_vm_hypervisor), 0 };
+
+static const struct field vm_kernel_fields[] = {
+    FIELD_OF(struct spec_vm_kernel, path, "path", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct spec_vm_kernel, parameters, "parameters", FIELD_STRINGS, 0),
+    FIELD_OF(struct spec_vm_kernel, initrd, "initrd", FIELD_STRING, 0),
+    { 0 },
+};
+static const struct object vm_kernel_object = { vm_kernel_fields, sizeof(struct spec_vm_kernel),
+                                                0 };
+
+static const struct field vm_image_fields[] = {
+    FIELD_OF(struct spec_vm_image, path, "path", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct spec_vm_image, format, "format", FIELD_STRING, FIELD_REQUIRED),
+    { 0 },
+};
+static const struct object vm_image_object = { vm_image_fields, sizeof(struct spec_vm_image), 0 };
+
+static const struct field vm_fields[] = {
+    FIELD_OBJECT(struct spec_vm, hypervisor, "hypervisor", FIELD_POINTER, &vm_hypervisor_object, 0),
+    FIELD_OBJECT(struct spec_vm, kernel, "kernel", FIELD_POINTER, &vm_kernel_object, 0),
+    FIELD_OBJECT(struct spec_vm, image, "image", FIELD_POINTER, &vm_image_object, 0),
+    { 0 },
+};
+const struct object spec_vm_object = { vm_fields, sizeof(struct spec_vm), 0 };
+
 static const struct field spec_fields[] = {
     FIELD_OF(struct spec, oci_version, "ociVersion", FIELD_STRING,
              FIELD_REQUIRED | FIELD_KEEP_EMPTY),
@@ -301,6 +333,7 @@ static const struct field spec_fields[] = {
     FIELD_OBJECT(struct spec, hooks, "hooks", FIELD_STRUCT, &hooks_object, 0),
     FIELD_OF(struct spec, annotations, "annotations", FIELD_MAP, 0),
     FIELD_OBJECT(struct spec, linux_, "linux", FIELD_STRUCT, &linux_object, 0),
+    FIELD_OBJECT(struct spec, vm, "vm", FIELD_POINTER, &spec_vm_object, 0),
     { 0 },
 };
 const struct object spec_object = { spec_fields, sizeof(struct spec), 0 };

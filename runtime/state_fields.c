@@ -18,6 +18,7 @@ static const struct field state_fields[] = {
     FIELD_OF(struct state, pid, "pid", FIELD_I32, 0),
     FIELD_OF(struct state, start_time, "startTime", FIELD_U64, 0),
     FIELD_OF(struct state, annotations, "annotations", FIELD_MAP, 0),
+    FIELD_OF(struct state, isolation, "isolation", FIELD_STRING, 0),
     FIELD_OF(struct state, rdt_group, "rdtGroup", FIELD_STRING, 0),
     FIELD_OF(struct state, rdt_monitor, "rdtMonitor", FIELD_STRING, 0),
     { 0 },

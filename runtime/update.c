@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "runtime/container.h"
+#include "runtime/isolation.h"
 #include "runtime/rdt.h"
 
 /* Other limits for a container that is there. The spec that was saved at create is what tells the
@@ -107,6 +108,7 @@ static int apply_with_defaults(struct container *container, const struct cgroup_
 static int update_locked(struct container *container, const struct cgroup_resources *given,
                          struct error *err)
 {
+    const struct isolation *isolation = NULL;
     const struct spec *spec = NULL;
     AUTO(spec) struct spec *new_spec = NULL;
     AUTO_CLEAR(resources) struct cgroup_resources copy = { 0 };
@@ -115,6 +117,11 @@ static int update_locked(struct container *container, const struct cgroup_resour
     struct cgroup_resources change = *given;
     int r;
 
+    r = container_find_isolation(container, &isolation, err);
+    if (r == 0 && isolation != NULL)
+        r = isolation->check_update(given, err);
+    if (r < 0)
+        return r;
     r = container_spec(container, &spec, err);
     if (r < 0)
         return r;

@@ -45,7 +45,7 @@ static const struct object summary_object = { summary_fields, sizeof(struct summ
 
 static struct summary read_summary(void)
 {
-    auto_free char *json = runtime_features_json();
+    auto_free char *json = runtime_features_json(NULL);
     struct summary summary = { 0 };
     struct error err = { 0 };
 

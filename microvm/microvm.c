@@ -1,0 +1,281 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "microvm/microvm.h"
+#include "microvm/split.h"
+#include "microvm/vm_config.h"
+
+/* The isolation's functions: what the split needs to know is looked up here, and what the jail
+ * needs is made in RUN/<id>/vm:
+ *
+ *   config.json   what berth-vmm is to run
+ *   root/         becomes the jail's root
+ *   run/          the socket of berth-vmm, and whether the guest was out of memory */
+
+#define VM_FOLDER         "vm"
+#define CONFIG_FILE       VM_FOLDER "/config.json"
+#define OOM_FILE          VM_FOLDER "/run/oom"
+#define EMULATION_WARNING "%s: the microVM is emulated by QEMU, which is slow"
+#define COPY_MAX          (256u << 10) /* bytes of a file that the guest gets a copy of */
+
+/* What struct vm_host borrows. */
+struct findings {
+    struct microvm_backend backend;
+    char *kernel_path, *kernel, *modules, *vmm, *file_server, *agent, *run_path;
+    struct strings emulator_folders;
+    struct vm_source *sources;
+    size_t source_count;
+};
+
+static void findings_clear(struct findings *findings)
+{
+    microvm_backend_clear(&findings->backend);
+    free(findings->kernel_path);
+    free(findings->kernel);
+    free(findings->modules);
+    free(findings->vmm);
+    free(findings->file_server);
+    free(findings->agent);
+    free(findings->run_path);
+    strings_clear(&findings->emulator_folders);
+    for (size_t i = 0; i < findings->source_count; i++) {
+        free(findings->sources[i].path);
+        free(findings->sources[i].content);
+    }
+    free(findings->sources);
+}
+
+static bool is_wanted(const struct spec *spec)
+{
+    return spec->vm != NULL ||
+           text_equal(string_map_get(&spec->annotations, ANNOTATION_ISOLATION), MICROVM_NAME);
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static void find_source(const struct spec_mount *mount, const char *bundle_path,
+                        struct vm_source *ret_source)
+{
+    struct stat status;
+    auto_free char *joined =
+        mount->source[0] == '/' ? xstrdup(mount->source) : path_join(bundle_path, mount->source);
+
+    ret_source->path = path_clean(joined);
+    if (stat(joined, &status) < 0)
+        return;
+    ret_source->mode = status.st_mode & 07777;
+    if (S_ISDIR(status.st_mode)) {
+        ret_source->kind = VM_SOURCE_DIRECTORY;
+        return;
+    }
+    ret_source->kind = S_ISREG(status.st_mode) ? VM_SOURCE_FILE : VM_SOURCE_OTHER;
+    /* A large or strange one is shared instead. */
+    if (ret_source->kind == VM_SOURCE_FILE && vm_is_copied(mount->destination)) {
+        size_t length = 0;
+
+        (void)file_read(AT_FDCWD, joined, COPY_MAX, &ret_source->content, &length, NULL);
+        if (ret_source->content != NULL && strlen(ret_source->content) != length) {
+            free(ret_source->content);
+            ret_source->content = NULL;
+        }
+    }
+}
+
+static void find_sources(const struct isolation_input *input, struct findings *findings)
+{
+    const struct spec_mounts *mounts = &input->spec->mounts;
+
+    findings->sources = xcalloc(mounts->count + 1, sizeof(*findings->sources));
+    findings->source_count = mounts->count;
+    for (size_t i = 0; i < mounts->count; i++) {
+        if (vm_is_bind(&mounts->items[i]) && mounts->items[i].source != NULL)
+            find_source(&mounts->items[i], input->bundle_path, &findings->sources[i]);
+    }
+}
+
+static int find_backend(const struct isolation_input *input, struct findings *findings,
+                        struct error *err)
+{
+    /* The loader and its libraries; /etc has the loader's cache, nothing else is needed of it. */
+    static const char *const folders[] = { "/usr", "/bin", "/lib", "/lib64" };
+    int r;
+
+    r = microvm_find_backend(input->run_path, &findings->backend, err);
+    if (r < 0)
+        return r;
+    if (findings->backend.name == NULL)
+        return error_set(err, EOPNOTSUPP,
+                         "no microVM can run here: %s, and QEMU, which could emulate one, is not "
+                         "installed (package qemu-system-x86)",
+                         findings->backend.reason);
+    if (findings->backend.reason == NULL)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        if (access(folders[i], F_OK) == 0)
+            strings_add(&findings->emulator_folders, folders[i]);
+    }
+    return 0;
+}
+
+/* Of the bundle where it names one, else an imported one. */
+static int find_kernel(const struct isolation *isolation, const struct isolation_input *input,
+                       struct findings *findings, struct error *err)
+{
+    const char *name = string_map_get(&input->spec->annotations, VM_ANNOTATION_KERNEL);
+    const struct spec_vm *vm = input->spec->vm;
+    int r;
+
+    if (vm != NULL && vm->kernel != NULL) {
+        if (vm->kernel->path[0] != '/')
+            return error_set(err, EINVAL, "vm.kernel.path: '%s' must be absolute",
+                             vm->kernel->path);
+        if (vm->kernel->initrd == NULL)
+            return error_set(err, EINVAL,
+                             "vm.kernel.initrd: is missing: berth's agent needs the kernel's "
+                             "modules, as `berth vm kernel import` packs them (modules.cpio)");
+        findings->kernel = xstrdup(vm->kernel->path);
+        findings->modules = xstrdup(vm->kernel->initrd);
+        return 0;
+    }
+    r = microvm_find_kernel(isolation->data_path, name, &findings->kernel_path, err);
+    if (r < 0)
+        return r;
+    findings->kernel = path_join(findings->kernel_path, "vmlinux");
+    findings->modules = path_join(findings->kernel_path, "modules.cpio");
+    return 0;
+}
+
+static int find_all(const struct isolation *isolation, const struct isolation_input *input,
+                    struct findings *findings, struct error *err)
+{
+    int r;
+
+    r = find_backend(input, findings, err);
+    if (r == 0)
+        r = find_kernel(isolation, input, findings, err);
+    if (r == 0)
+        r = process_find_helper("berth-vmm", &findings->vmm, err);
+    if (r == 0)
+        r = process_find_helper("berth-fs", &findings->file_server, err);
+    if (r == 0)
+        r = process_find_helper("berth-agent", &findings->agent, err);
+    if (r < 0)
+        return r;
+    findings->run_path = xasprintf("%s/%s/" VM_FOLDER, input->run_path, input->id);
+    find_sources(input, findings);
+    return 0;
+}
+
+static int look(const struct isolation *isolation, const char *run_path,
+                struct isolation_view *ret_view, struct error *err)
+{
+    AUTO_CLEAR(microvm_backend) struct microvm_backend backend = { 0 };
+    struct isolation_view view = { 0 };
+    int r = microvm_find_backend(run_path, &backend, err);
+
+    if (r < 0)
+        return r;
+    view.backend = xstrdup(backend.name);
+    view.reason = take_ptr(&backend.reason);
+    if (view.backend != NULL && view.reason != NULL)
+        strings_addf(&view.warnings, EMULATION_WARNING, view.reason);
+    microvm_list_kernels(isolation->data_path, &view.kernels);
+    *ret_view = view;
+    return 0;
+}
+
+/* --- the isolation's functions ---------------------------------------------------------------- */
+
+static int plan(const struct isolation *isolation, const struct isolation_input *input,
+                struct isolation_plan *ret_plan, struct error *err)
+{
+    AUTO_CLEAR(findings) struct findings findings = { 0 };
+    AUTO_CLEAR(strings) struct strings notes = { 0 };
+    struct vm_host host;
+    int r;
+
+    r = find_all(isolation, input, &findings, err);
+    if (r < 0)
+        return r;
+    host = (struct vm_host){
+        .backend = findings.backend.name,
+        .vmm = findings.vmm,
+        .file_server = findings.file_server,
+        .agent = findings.agent,
+        .kernel = findings.kernel,
+        .modules = findings.modules,
+        .run_path = findings.run_path,
+        .bundle_path = input->bundle_path,
+        .emulator_folders = &findings.emulator_folders,
+        .has_tap_device = access("/dev/net/tun", F_OK) == 0,
+        .sources = findings.sources,
+    };
+    r = vm_split(input->spec, &host, &ret_plan->jail, &ret_plan->config, &notes, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < notes.count; i++)
+        log_warning("%s", notes.items[i]);
+    return 0;
+}
+
+static int prepare(int dir_fd, const struct isolation_plan *plan, struct error *err)
+{
+    static const char *const folders[] = { VM_FOLDER, VM_FOLDER "/root", VM_FOLDER "/run" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        if (mkdirat(dir_fd, folders[i], 0700) < 0)
+            return error_errno(err, "make the directory '%s' of the container", folders[i]);
+    }
+    return file_replace(dir_fd, CONFIG_FILE, plan->config, strlen(plan->config), 0600,
+                        FILE_SYNC_NONE, err);
+}
+
+static int find_process(int dir_fd, struct spec_process **ret_process, struct error *err)
+{
+    AUTO(vm_config) struct vm_config *config = NULL;
+    AUTO(spec) struct spec *spec = NULL;
+    auto_free char *json = NULL;
+    size_t length = 0;
+    int r;
+
+    r = file_read(dir_fd, CONFIG_FILE, VM_CONFIG_MAX, &json, &length, err);
+    if (r == 0)
+        r = vm_config_decode(json, length, &config, err);
+    if (r == 0)
+        r = spec_decode(config->guest, strlen(config->guest), &spec, err);
+    if (r < 0)
+        return error_prefix(err, r, "the guest's spec");
+    *ret_process = take_ptr(&spec->process);
+    return 0;
+}
+
+static bool was_oom_killed(int dir_fd)
+{
+    struct stat status;
+
+    return fstatat(dir_fd, OOM_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
+}
+
+struct isolation microvm_isolation(const char *data_path)
+{
+    return (struct isolation){
+        .name = MICROVM_NAME,
+        .is_wanted = is_wanted,
+        .look = look,
+        .plan = plan,
+        .prepare = prepare,
+        .split_exec = vm_split_exec,
+        .find_process = find_process,
+        .check_update = vm_check_update,
+        .was_oom_killed = was_oom_killed,
+        .data_path = data_path,
+    };
+}

@@ -1,0 +1,68 @@
+#ifndef RUNTIME_ISOLATION_H
+#define RUNTIME_ISOLATION_H
+
+#include "runtime/runtime.h"
+
+/* What a container's process is: without an isolation the program of its spec, with one something
+ * else that runs the program elsewhere, such as a virtual machine monitor. An isolation splits the
+ * spec in two: one half is an ordinary container for that process, the *jail*, which is made,
+ * started, paused and removed as every container; the other half is applied where the program runs.
+ *
+ * So nothing else in this folder knows what the process is; a container remembers the isolation's
+ * name in its state. The programs' main() says which isolation there is. */
+
+/* What an isolation needs to know to split a spec. Borrowed. */
+struct isolation_input {
+    const struct spec *spec;
+    const char *id;
+    const char *bundle_path; /* absolute */
+    const char *run_path;    /* where all containers' directories are */
+};
+
+/* The result; the caller's to clear. */
+struct isolation_plan {
+    struct spec *jail;
+    char *config; /* for the jail's process, as prepare() writes it */
+};
+void isolation_plan_clear(struct isolation_plan *plan);
+
+/* What is known of an isolation on this machine; the caller's to clear. */
+struct isolation_view {
+    char *backend;           /* what runs the program: "kvm", "qemu"; NULL: nothing here can */
+    char *reason;            /* why no better one does; NULL: it is the best */
+    struct strings warnings; /* for who starts a container with it */
+    struct strings kernels;  /* to choose from; the default first */
+};
+void isolation_view_clear(struct isolation_view *view);
+
+struct isolation {
+    const char *name; /* as it is asked for and kept: "microvm" */
+    /** Whether a spec asks for it. Cheap: called for every container. */
+    bool (*is_wanted)(const struct spec *spec);
+    /** Looks at the machine, without a container. */
+    int (*look)(const struct isolation *isolation, const char *run_path,
+                struct isolation_view *ret_view, struct error *err);
+    /** Splits a spec; makes nothing. What cannot be is refused by the name of the spec's member. */
+    int (*plan)(const struct isolation *isolation, const struct isolation_input *input,
+                struct isolation_plan *ret_plan, struct error *err);
+    /** Makes what the jail's mounts need, in the container's new directory. */
+    int (*prepare)(int dir_fd, const struct isolation_plan *plan, struct error *err);
+    /** The process in the jail that stands for @process of an exec. Caller frees. */
+    struct spec_process *(*split_exec)(const struct spec_process *process);
+    /** The container's own process, as its spec had it. Caller frees. */
+    int (*find_process)(int dir_fd, struct spec_process **ret_process, struct error *err);
+    /** Whether limits can be changed while it runs. -EOPNOTSUPP names the member. */
+    int (*check_update)(const struct cgroup_resources *given, struct error *err);
+    /** Whether a process of the container was killed for want of memory, where the host's cgroup
+     * does not tell. */
+    bool (*was_oom_killed)(int dir_fd);
+    const char *data_path; /* for plan(): where kernels and the like are kept */
+};
+
+/** Sets the isolation for containers created or looked at from now on; none until this is called.
+ * @isolation is borrowed as long as @runtime is used. */
+void runtime_set_isolation(struct runtime *runtime, const struct isolation *isolation);
+
+#define ANNOTATION_ISOLATION "run.berth.isolation"
+
+#endif
