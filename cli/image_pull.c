@@ -6,64 +6,32 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "cli/progress.h"
+#include "cli/layer_table.h"
 #include "cli/registry_options.h"
 #include "image/registry.h"
 
-/* berth pull: what docker prints at the end of one, and a line that lives meanwhile. */
+/* berth pull: what docker prints at the end of one, and lines that live meanwhile. */
 
-struct pulling {
-    struct progress *progress;
-    uint64_t total, arrived; /* bytes of all layers */
-    uint64_t *layers;        /* bytes that came of each */
-};
-
-static int pull_begins(void *context, const struct image_descriptors *layers,
-                       const struct strings *diff_ids, struct error *err)
+static void pull_begins(const struct image_descriptors *layers, void *context)
 {
-    struct pulling *pulling = context;
-
-    (void)diff_ids;
-    (void)err;
-    pulling->layers = xcalloc(layers->count + 1, sizeof(*pulling->layers));
-    for (size_t i = 0; i < layers->count; i++)
-        pulling->total += layers->items[i].size;
-    return 0;
-}
-
-static int pull_layer(void *context, const struct pull_layer *layer, struct error *err)
-{
-    struct pulling *pulling = context;
-
-    (void)err;
-    pulling->arrived += layer->bytes - pulling->layers[layer->index];
-    pulling->layers[layer->index] = layer->bytes;
-    progress_update("Downloading", pulling->arrived, pulling->total, pulling->progress);
-    return 0;
-}
-
-static void pulling_clear(struct pulling *pulling)
-{
-    progress_free(pulling->progress);
-    free(pulling->layers);
+    layer_table_begin(context, layers);
 }
 
 static int pull_one(struct image_program *program, const struct registries *registries,
-                    const struct reference *reference, const struct pull_options *wanted,
+                    const struct reference *reference, const struct pull_options *options,
                     bool is_quiet, struct pull_outcome *ret_outcome, struct error *err)
 {
-    AUTO_CLEAR(pulling) struct pulling pulling = { 0 };
-    struct pull_options options = *wanted;
+    AUTO(layer_table) struct layer_table *table = NULL;
+    struct layers_watch watch = { .begins = pull_begins, .layer = layer_table_update };
     struct engine *engine;
     int r;
 
     r = image_program_engine(program, &engine, err);
     if (r < 0)
         return r;
-    pulling.progress = progress_open(is_quiet || program->is_debug);
-    options.watch = (struct pull_watch){ pull_begins, pull_layer, &pulling };
-    return engine_pull(engine, registries, reference, &options, progress_update, pulling.progress,
-                       ret_outcome, err);
+    table = layer_table_open(is_quiet || program->is_debug);
+    watch.context = table;
+    return engine_pull(engine, registries, reference, options, &watch, ret_outcome, err);
 }
 
 /* Whether "latest" was filled in. */

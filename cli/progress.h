@@ -28,8 +28,18 @@ void progress_update(const char *step, uint64_t done, uint64_t total, void *cont
 /** Wipes the line, so that something can be printed; the next update shows it again. */
 void progress_hide(struct progress *progress);
 
+struct progress_amount {
+    uint64_t done, total;      /* bytes; total 0: unknown */
+    uint64_t from, elapsed_ms; /* done when the step began, and since then */
+};
 /** The line's text, at most @columns wide; pure. Caller frees. */
-char *progress_format(const char *step, uint64_t done, uint64_t total, uint64_t elapsed_ms,
-                      unsigned columns, bool has_color);
+char *progress_format(const char *step, const struct progress_amount *amount, unsigned columns,
+                      bool has_color);
+
+/* What other live output needs to know. */
+bool progress_has_terminal(void); /* standard error is one, and does more than lines */
+bool progress_has_color(void);    /* NO_COLOR is not set */
+void progress_terminal_size(unsigned *ret_columns, unsigned *ret_rows);
+uint64_t progress_now_ms(void);
 
 #endif

@@ -382,12 +382,33 @@ struct pull_outcome {
     struct digest digest; /* of what the name stands for at the registry */
     bool is_new;          /* it stood for something else here, or for nothing */
 };
-/** `pull`: from a registry, unpacked and published. @options: image/registry.h */
+enum layer_step {
+    LAYER_WAITING, /* for its turn, or for another process that is at it */
+    LAYER_DOWNLOADING,
+    LAYER_DOWNLOADED,
+    LAYER_UNPACKING,
+    LAYER_READY,
+    LAYER_EXISTS, /* nothing was to be done */
+};
+/* How far a layer is. */
+struct layer_progress {
+    size_t index; /* lowest is 0 */
+    enum layer_step step;
+    uint64_t done, total; /* bytes of its blob; done: that came, or were unpacked */
+};
+/* Who is told of an image's layers. Both may be NULL. */
+struct layers_watch {
+    void (*begins)(const struct image_descriptors *layers, void *context);
+    void (*layer)(const struct layer_progress *layer, void *context);
+    void *context;
+};
+/** `pull`: from a registry, unpacked and published. @options: image/registry.h; its watch and loop
+ * are the engine's to set */
 struct pull_options;
 struct registries;
 int engine_pull(struct engine *engine, const struct registries *registries,
                 const struct reference *reference, const struct pull_options *options,
-                engine_progress *progress, void *context, struct pull_outcome *ret_outcome,
+                const struct layers_watch *watch, struct pull_outcome *ret_outcome,
                 struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */

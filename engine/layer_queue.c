@@ -39,6 +39,7 @@ struct item {
     size_t index;
     enum item_state state;
     bool is_verified; /* the blob */
+    bool was_there;   /* unpacked by somebody else */
     struct digest blob, diff_id;
     char *media_type;
     uint64_t size, bytes; /* of the blob; bytes: so many are in the file */
@@ -85,6 +86,18 @@ static void item_close(struct item *item)
 static int item_failed(const struct item *item, int r, struct error *err)
 {
     return error_prefix(err, r, "layer %zu of %zu", item->index + 1, item->queue->count);
+}
+
+/* Of a blob that still arrives, others tell. */
+static void item_tell(const struct item *item, enum layer_step step, uint64_t done)
+{
+    const struct layers_watch *watch = &item->queue->options.watch;
+    struct layer_progress progress = {
+        .index = item->index, .step = step, .done = done, .total = item->size
+    };
+
+    if (watch->layer != NULL)
+        watch->layer(&progress, watch->context);
 }
 
 static int advance(struct layer_queue *queue, struct error *err);
@@ -169,6 +182,7 @@ static int item_start(struct item *item, bool is_waiting, struct error *err)
     }
     if (r == 0 && layer_job_fd(item->job) < 0) { /* it is there already */
         item->state = ITEM_ENDED;
+        item->was_there = true;
         return 1;
     }
     if (r == 0 && source.is_growing)
@@ -193,6 +207,7 @@ static int item_finish(struct item *item, struct error *err)
     item->job = NULL;
     item_close(item);
     item->state = ITEM_DONE;
+    item_tell(item, item->was_there && item->bytes == 0 ? LAYER_EXISTS : LAYER_READY, item->size);
     item->queue->is_busy = false; /* it may have been this one: of a layer that is there twice */
     return 0;
 }
@@ -287,24 +302,19 @@ static int timer_handler(struct event_source *source, uint32_t events, void *con
                          struct error *err)
 {
     struct layer_queue *queue = context;
-    uint64_t done = 0, total = 0, expirations;
+    uint64_t expirations;
 
     (void)source;
     (void)events;
     (void)err;
     if (read(queue->timer_fd, &expirations, sizeof(expirations)) < 0)
-        return 0; /* it was stopped meanwhile */
+        return 0; /* it is only a display */
     for (size_t i = 0; i < queue->count; i++) {
         const struct item *item = &queue->items[i];
 
-        total += item->size;
-        if (item->state == ITEM_RUNNING)
-            done += layer_job_done(item->job);
-        else if (item->state == ITEM_ENDED || item->state == ITEM_DONE)
-            done += item->size;
+        if (item->state == ITEM_RUNNING && item->is_verified)
+            item_tell(item, LAYER_UNPACKING, layer_job_done(item->job));
     }
-    if (queue->is_alone)
-        queue->options.progress("Unpacking", done, total, queue->options.context);
     return 0;
 }
 
@@ -312,7 +322,7 @@ static int start_timer(struct layer_queue *queue, struct error *err)
 {
     int r;
 
-    if (queue->options.progress == NULL)
+    if (queue->options.watch.layer == NULL)
         return 0;
     r = event_open_timer(&queue->timer_fd, err);
     if (r == 0)

@@ -12,8 +12,7 @@ struct layer_queue;
 
 struct layer_queue_options {
     struct event_loop *loop;   /* borrowed; the queue goes on whenever it runs */
-    engine_progress *progress; /* NULL */
-    void *context;
+    struct layers_watch watch; /* only layer() is called: of what is unpacked */
 };
 
 /** @layers, @diff_ids  copied; lowest first */

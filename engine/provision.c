@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/staging.h"
@@ -24,12 +25,35 @@ void provision_report(uint64_t bytes_done, void *context)
 
 /* --- layers ----------------------------------------------------------------------------------- */
 
+/* All layers of an image as one amount. */
+struct unpacking {
+    engine_progress *progress;
+    void *context;
+    uint64_t *layers; /* bytes done of each */
+    uint64_t done, total;
+};
+
+static void unpacking_clear(struct unpacking *unpacking)
+{
+    free(unpacking->layers);
+}
+
+static void add_up(const struct layer_progress *layer, void *context)
+{
+    struct unpacking *unpacking = context;
+
+    unpacking->done += layer->done - unpacking->layers[layer->index];
+    unpacking->layers[layer->index] = layer->done;
+    unpacking->progress("Unpacking", unpacking->done, unpacking->total, unpacking->context);
+}
+
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
                      void *context, struct strings *ret_keys, struct error *err)
 {
+    AUTO_CLEAR(unpacking) struct unpacking unpacking = { .progress = progress, .context = context };
     AUTO(event_loop) struct event_loop *loop = NULL;
     AUTO(layer_queue) struct layer_queue *queue = NULL; /* freed before its loop */
-    struct layer_queue_options options = { .progress = progress, .context = context };
+    struct layer_queue_options options = { 0 };
     int r;
 
     assert(engine != NULL);
@@ -39,6 +63,11 @@ int provision_layers(struct engine *engine, const struct image *image, engine_pr
     if (r < 0)
         return r;
     options.loop = loop;
+    unpacking.layers = xcalloc(image->layers.count + 1, sizeof(*unpacking.layers));
+    for (size_t i = 0; i < image->layers.count; i++)
+        unpacking.total += image->layers.items[i].size;
+    if (progress != NULL)
+        options.watch = (struct layers_watch){ .layer = add_up, .context = &unpacking };
     r = layer_queue_open(engine, &image->layers, &image->config.diff_ids, &options, &queue, err);
     if (r < 0)
         return error_prefix(err, r, "image %s", image->id.text);

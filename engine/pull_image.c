@@ -14,9 +14,7 @@
 
 struct pulling {
     struct engine *engine;
-    const struct pull_options *options; /* the caller's, whose watch is told, too */
-    engine_progress *progress;
-    void *context;
+    const struct layers_watch *watch;
     struct event_loop *loop;
     struct layer_queue *queue;
 };
@@ -31,36 +29,46 @@ static int pull_begins(void *context, const struct image_descriptors *layers,
                        const struct strings *diff_ids, struct error *err)
 {
     struct pulling *pulling = context;
-    const struct pull_watch *watch = &pulling->options->watch;
-    struct layer_queue_options options = { .loop = pulling->loop,
-                                           .progress = pulling->progress,
-                                           .context = pulling->context };
-    int r;
+    const struct layers_watch *watch = pulling->watch;
+    struct layer_queue_options options = { .loop = pulling->loop, .watch = *watch };
 
-    r = layer_queue_open(pulling->engine, layers, diff_ids, &options, &pulling->queue, err);
-    if (r == 0 && watch->begins != NULL)
-        r = watch->begins(watch->context, layers, diff_ids, err);
-    return r;
+    if (watch->begins != NULL)
+        watch->begins(layers, watch->context);
+    return layer_queue_open(pulling->engine, layers, diff_ids, &options, &pulling->queue, err);
+}
+
+static void tell(const struct pulling *pulling, const struct pull_layer *layer)
+{
+    static const enum layer_step steps[] = {
+        [PULL_EXISTS] = LAYER_DOWNLOADED,
+        [PULL_WAITING] = LAYER_WAITING,
+        [PULL_ARRIVES] = LAYER_DOWNLOADING,
+        [PULL_DONE] = LAYER_DOWNLOADED,
+    };
+    struct layer_progress progress = { .index = layer->index,
+                                       .step = steps[layer->step],
+                                       .done = layer->bytes,
+                                       .total = layer->descriptor->size };
+
+    if (pulling->watch->layer != NULL)
+        pulling->watch->layer(&progress, pulling->watch->context);
 }
 
 static int pull_layer(void *context, const struct pull_layer *layer, struct error *err)
 {
     struct pulling *pulling = context;
-    const struct pull_watch *watch = &pulling->options->watch;
-    int r = 0;
 
+    tell(pulling, layer);
     switch (layer->step) {
     case PULL_ARRIVES:
-        r = layer_queue_feed(pulling->queue, layer->index, layer->fd, layer->bytes, err);
-        break;
+        return layer_queue_feed(pulling->queue, layer->index, layer->fd, layer->bytes, err);
     case PULL_EXISTS:
     case PULL_DONE:
-        r = layer_queue_verify(pulling->queue, layer->index, err);
-        break;
+        return layer_queue_verify(pulling->queue, layer->index, err);
     case PULL_WAITING:
-        break;
+        return 0;
     }
-    return r < 0 || watch->layer == NULL ? r : watch->layer(watch->context, layer, err);
+    return 0;
 }
 
 static int publish(struct pulling *pulling, const struct reference *reference,
@@ -88,14 +96,11 @@ static int publish(struct pulling *pulling, const struct reference *reference,
 
 static int pull(struct engine *engine, const struct registries *registries,
                 const struct reference *reference, const struct pull_options *options,
-                engine_progress *progress, void *context, struct pull_outcome *outcome,
-                struct error *err)
+                const struct layers_watch *watch, struct pull_outcome *outcome, struct error *err)
 {
     auto_close int lock_fd = -1; /* given up after the queue has let go of its layers */
     AUTO_CLEAR(pulling)
-    struct pulling pulling = {
-        .engine = engine, .options = options, .progress = progress, .context = context
-    };
+    struct pulling pulling = { .engine = engine, .watch = watch };
     struct image_store *store = engine_images(engine);
     struct pull_options watched = *options;
     struct pulled pulled;
@@ -118,7 +123,7 @@ static int pull(struct engine *engine, const struct registries *registries,
 
 int engine_pull(struct engine *engine, const struct registries *registries,
                 const struct reference *reference, const struct pull_options *options,
-                engine_progress *progress, void *context, struct pull_outcome *ret_outcome,
+                const struct layers_watch *watch, struct pull_outcome *ret_outcome,
                 struct error *err)
 {
     struct pull_outcome outcome = { 0 };
@@ -126,11 +131,12 @@ int engine_pull(struct engine *engine, const struct registries *registries,
 
     assert(engine != NULL);
     assert(reference != NULL);
+    assert(watch != NULL);
     assert(ret_outcome != NULL);
 
     r = engine_need_images(engine, err);
     if (r == 0)
-        r = pull(engine, registries, reference, options, progress, context, &outcome, err);
+        r = pull(engine, registries, reference, options, watch, &outcome, err);
     if (r < 0) {
         image_store_end_write(engine_images(engine));
         if (r == -ENOSPC || r == -EDQUOT)

@@ -53,6 +53,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_login.c \
 	cli/image_push.c \
 	cli/image_search.c \
+	cli/layer_table.c cli/layer_table.h \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
@@ -91,7 +92,7 @@ tests_unit_test_http_challenge_SOURCES = tests/unit/test_http_challenge.c
 tests_unit_test_http_challenge_LDADD = libimage.a libbase.a -lcmocka
 tests_unit_test_http_headers_SOURCES = tests/unit/test_http_headers.c
 tests_unit_test_http_headers_LDADD = libimage.a libbase.a -lcmocka
-tests_unit_test_progress_SOURCES = tests/unit/test_progress.c cli/progress.c
+tests_unit_test_progress_SOURCES = tests/unit/test_progress.c cli/layer_table.c cli/progress.c
 tests_unit_test_progress_LDADD = libbase.a -lcmocka
 tests_unit_test_apt_sources_SOURCES = tests/unit/test_apt_sources.c cli/apt_sources.c
 tests_unit_test_apt_sources_LDADD = libbase.a -lcmocka

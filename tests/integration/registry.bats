@@ -241,6 +241,26 @@ make_image_and_remove_it() {
     [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "3000000 /noise" ]
 }
 
+@test "at a terminal each layer has a line, with rate and time left; in a pipe there is none" {
+    serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(3000000))])]" stall=2000000
+    cat > lines.exp << END
+set timeout 20
+set env(TERM) xterm
+spawn sh -c "stty cols 100; exec berth pull $SERVER/a:1"
+expect -re {[0-9a-f]+: Downloading \[=+> +\]  66%  2MB/3MB}
+system touch go
+expect eof
+END
+    run -0 env NO_COLOR=1 expect lines.exp
+    [[ "$output" =~ [0-9a-f]{12}:\ Pull\ complete ]]
+    [[ "$output" != *$'\033[1m'* ]]
+    remove_images
+    run -0 --separate-stderr berth pull "$SERVER/a:1"
+    [ -z "$stderr" ]
+    expect_text "Status: Downloaded newer image"
+    [[ "$output" != *Downloading* ]]
+}
+
 @test "a layer that came with a wrong byte is fetched and unpacked once more" {
     serve "[busybox(), $NOISE]" spoilt=2
     run -0 berth pull -q "$SERVER/a:1"
