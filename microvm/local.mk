@@ -115,4 +115,48 @@ check_PROGRAMS += tests/unit/test_split
 tests_unit_test_split_SOURCES = tests/unit/test_split.c
 tests_unit_test_split_LDADD = $(MICROVM_TEST_LIBS)
 endif
+
+# The machine on KVM.
+libmicrovm_a_SOURCES += \
+	microvm/acpi.c microvm/acpi.h \
+	microvm/boot.c microvm/boot.h \
+	microvm/console_log.c microvm/console_log.h \
+	microvm/cpu_plan.c microvm/cpu_plan.h \
+	microvm/kernel_image.c microvm/kernel_image.h \
+	microvm/kvm_cpu.c \
+	microvm/kvm_devices.c microvm/kvm_devices.h \
+	microvm/kvm_machine.c microvm/kvm_machine.h \
+	microvm/layout.h \
+	microvm/platform.c microvm/platform.h \
+	microvm/serial.c microvm/serial.h \
+	microvm/vmm_sandbox.c microvm/vmm_sandbox.h
+
+# For tests: a machine without a container, and a guest without a kernel.
+noinst_PROGRAMS += tests/payload/machine_run tests/payload/guest tests/payload/guest_init
+tests_payload_machine_run_SOURCES = tests/payload/machine_run.c
+tests_payload_machine_run_LDADD = $(microvm_libs)
+tests_payload_machine_run_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+tests_payload_guest_init_SOURCES = tests/payload/guest_init.c
+tests_payload_guest_init_CFLAGS = -std=gnu17 -O1 -Wall -Wextra
+tests_payload_guest_init_LDFLAGS = -static
+tests_payload_guest_SOURCES = tests/payload/guest.c
+tests_payload_guest_CFLAGS = -std=gnu17 -O1 -Wall -Wextra -ffreestanding -fno-stack-protector \
+	-fcf-protection=none -fno-pie -mno-red-zone -mgeneral-regs-only -fno-builtin
+tests_payload_guest_LDFLAGS = -nostdlib -static -no-pie -Wl,-e,start -Wl,-Ttext-segment=0x200000 \
+	-Wl,--build-id=none -Wl,-z,noexecstack
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_acpi tests/unit/test_boot tests/unit/test_cpu_plan \
+	tests/unit/test_kernel_image tests/unit/test_platform
+tests_unit_test_acpi_SOURCES = tests/unit/test_acpi.c
+tests_unit_test_acpi_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_boot_SOURCES = tests/unit/test_boot.c
+tests_unit_test_boot_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_cpu_plan_SOURCES = tests/unit/test_cpu_plan.c
+tests_unit_test_cpu_plan_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_kernel_image_SOURCES = tests/unit/test_kernel_image.c
+tests_unit_test_kernel_image_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_platform_SOURCES = tests/unit/test_platform.c
+tests_unit_test_platform_LDADD = $(MICROVM_TEST_LIBS)
+endif
 endif

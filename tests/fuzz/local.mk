@@ -175,3 +175,15 @@ tests_fuzz_fuzz_user_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 EXTRA_DIST += tests/fuzz/corpus
+
+if MICROVM
+check_PROGRAMS += tests/fuzz/replay_kernel_image
+tests_fuzz_replay_kernel_image_SOURCES = tests/fuzz/fuzz_kernel_image.c tests/fuzz/replay_main.c
+tests_fuzz_replay_kernel_image_LDADD = libmicrovm.a libbase.a -ljansson
+if FUZZ
+noinst_PROGRAMS += tests/fuzz/fuzz_kernel_image
+tests_fuzz_fuzz_kernel_image_SOURCES = tests/fuzz/fuzz_kernel_image.c
+tests_fuzz_fuzz_kernel_image_LDADD = libmicrovm.a libbase.a -ljansson
+tests_fuzz_fuzz_kernel_image_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+endif

@@ -1,0 +1,50 @@
+#ifndef MICROVM_KVM_DEVICES_H
+#define MICROVM_KVM_DEVICES_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "microvm/acpi.h"
+#include "microvm/layout.h"
+
+/* The devices of a machine on KVM, and the thread in which they work. */
+
+struct event_loop;
+struct kvm_machine;
+struct machine_config;
+
+struct kvm_devices {
+    struct acpi_device acpi[LAYOUT_DEVICES_MAX]; /* where they are */
+    int irq_fds[LAYOUT_DEVICES_MAX];
+    size_t count;
+    struct event_loop *loop;
+    int stop_fd;
+    pthread_t thread;
+    bool has_thread;
+};
+
+/** Makes the devices that the config asks for, and maps their registers and interrupts. */
+int kvm_devices_open(struct kvm_machine *machine, const struct machine_config *config,
+                     struct error *err);
+int kvm_devices_start_thread(struct kvm_machine *machine, struct error *err);
+/** Ends the thread and waits for it. */
+void kvm_devices_stop_thread(struct kvm_devices *devices);
+/** Frees all; the thread has to be stopped. */
+void kvm_devices_close(struct kvm_devices *devices);
+
+/** An access to an address without memory; what nobody answers to reads as ones. */
+void kvm_devices_read(struct kvm_devices *devices, uint64_t address, uint8_t *bytes,
+                      uint32_t length);
+void kvm_devices_write(struct kvm_devices *devices, uint64_t address, const uint8_t *bytes,
+                       uint32_t length);
+
+/** An eventfd that raises an interrupt of the guest (irqfd). */
+int kvm_interrupt_open(int vm_fd, uint32_t gsi, int *ret_fd, struct error *err);
+/** Makes memory visible to the guest. */
+int kvm_memory_map(struct kvm_machine *machine, uint64_t address, void *host, uint64_t size,
+                   bool is_read_only, struct error *err);
+
+#endif

@@ -1,0 +1,436 @@
+#include "microvm/kvm_machine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "microvm/boot.h"
+#include "microvm/initrd.h"
+#include "microvm/layout.h"
+#include "microvm/vmm_sandbox.h"
+
+#define HUGE_PAGE (2ULL << 20)
+/* No kernel begins with less. */
+#define MEMORY_MIN_BYTES (16ULL << 20)
+#define KERNEL_FILE_MAX  (1LL << 30)
+/* A reset without reboot=t looks for a BIOS, for ever. Tests of the kernel's own ciphers take half
+ * of the boot. What else is not here is not searched for. Only a kernel that gives up says so: each
+ * byte on the serial line is an exit. */
+#define CMDLINE                                                                                    \
+    "reboot=t panic=-1 console=ttyS0 loglevel=1 8250.nr_uarts=1 cryptomgr.notests tsc=reliable "   \
+    "no_timer_check pci=off audit=0 "
+
+/* --- the virtual machine and its memory ------------------------------------------------------- */
+
+static int open_vm(struct kvm_machine *machine, struct error *err)
+{
+    const uint64_t identity_map = LAYOUT_IDENTITY_MAP;
+
+    machine->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (machine->kvm_fd < 0)
+        return error_errno(err, "open /dev/kvm");
+    if (ioctl(machine->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+        return error_set(err, ENOTSUP, "/dev/kvm is of another version than %d", KVM_API_VERSION);
+    machine->run_size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (machine->run_size < (int)sizeof(struct kvm_run))
+        return error_set(err, ENOTSUP, "/dev/kvm has a state of %d bytes", machine->run_size);
+    machine->vm_fd = ioctl(machine->kvm_fd, KVM_CREATE_VM, 0UL);
+    if (machine->vm_fd < 0)
+        return error_errno(err, "make a virtual machine");
+    /* For processors of Intel without "unrestricted guest"; others take no notice. */
+    if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0 ||
+        ioctl(machine->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+        return error_errno(err, "reserve the processor's pages");
+    /* Without a PIT, which Linux does not need here: its kernel thread would be nobody's. */
+    if (ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+        return error_errno(err, "make the interrupt controllers");
+    return kvm_interrupt_open(machine->vm_fd, LAYOUT_SERIAL_GSI, &machine->serial_irq_fd, err);
+}
+
+/* Aligned for huge pages: with small ones a boot comes out 17,000 times for its memory. */
+static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *err)
+{
+    const uint64_t room = bytes + HUGE_PAGE;
+    const uint64_t low = boot_low_memory(bytes);
+    const uint64_t high = boot_high_memory(bytes);
+    uint8_t *mapping = mmap(NULL, room, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t before;
+    int r;
+
+    if (mapping == MAP_FAILED)
+        return error_errno(err, "get %llu MiB of memory for the guest",
+                           (unsigned long long)bytes >> 20);
+    before = -(uintptr_t)mapping % HUGE_PAGE;
+    if (before != 0)
+        (void)munmap(mapping, before);
+    machine->ram = mapping + before;
+    machine->ram_bytes = bytes;
+    (void)munmap(machine->ram + bytes, HUGE_PAGE - before);
+    /* A kernel without huge pages refuses; the guest is only slower then. */
+    (void)madvise(machine->ram, bytes, MADV_HUGEPAGE);
+    (void)madvise(machine->ram, bytes, MADV_DONTDUMP);
+    r = kvm_memory_map(machine, 0, machine->ram, low, false, err);
+    if (r == 0 && high != 0)
+        r = kvm_memory_map(machine, LAYOUT_HOLE_END, machine->ram + low, high, false, err);
+    return r;
+}
+
+/* --- the kernel ------------------------------------------------------------------------------- */
+
+/* By reading rather than mapping: that fills huge pages at once. */
+static int read_segment(struct kvm_machine *machine, int fd, const struct kernel_segment *segment,
+                        struct error *err)
+{
+    uint8_t *to = guest_memory_writable(&machine->memory, segment->address, segment->memory_size);
+    uint64_t done = 0;
+
+    assert(to != NULL); /* boot_plan() has looked */
+    while (done < segment->file_size) {
+        const ssize_t count =
+            pread(fd, to + done, segment->file_size - done, (off_t)(segment->file_offset + done));
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_errno(err, "read the kernel");
+        if (count == 0)
+            return error_set(err, EIO, "read the kernel: it became shorter meanwhile");
+        done += (uint64_t)count;
+    }
+    return 0;
+}
+
+static int plan_kernel(int fd, struct kernel_image *ret_image, struct error *err)
+{
+    struct stat stat;
+    void *bytes;
+    int r;
+
+    if (fstat(fd, &stat) < 0)
+        return error_errno(err, "look at the kernel's file");
+    if (stat.st_size <= 0 || stat.st_size > KERNEL_FILE_MAX)
+        return error_set(err, EINVAL, "the kernel's file has %lld bytes", (long long)stat.st_size);
+    bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return error_errno(err, "map the kernel's file");
+    r = kernel_image_plan(bytes, (size_t)stat.st_size, ret_image, err);
+    (void)munmap(bytes, (size_t)stat.st_size);
+    return r;
+}
+
+static int load_kernel(struct kvm_machine *machine, const struct machine_config *config,
+                       const struct kernel_image *image, struct error *err)
+{
+    AUTO(initrd) struct initrd *initrd = NULL;
+    auto_free char *cmdline = xasprintf(CMDLINE "%s", config->cmdline);
+    uint8_t seed[BOOT_SEED_SIZE];
+    struct boot_plan plan;
+    int r;
+
+    r = initrd_open(config->agent_program_fd, config->modules_fd, &initrd, err);
+    if (r < 0)
+        return r;
+    r = boot_plan(image, machine->ram_bytes, cmdline, initrd_size(initrd), &plan, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < image->segment_count && r == 0; i++)
+        r = read_segment(machine, config->kernel_fd, &image->segments[i], err);
+    if (r == 0 && plan.initrd_size != 0)
+        r = initrd_read(initrd, machine->ram + plan.initrd_address, err);
+    if (r < 0)
+        return r;
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+        return error_errno(err, "get random bytes for the guest");
+    boot_write(&plan, seed, &machine->memory);
+    explicit_bzero(seed, sizeof(seed));
+    return 0;
+}
+
+static void write_acpi(struct kvm_machine *machine)
+{
+    const struct acpi_plan plan = {
+        .cpus = machine->cpu_count,
+        .devices = machine->devices.acpi,
+        .device_count = machine->devices.count,
+    };
+
+    (void)acpi_write(&plan, LAYOUT_ACPI, machine->ram + LAYOUT_ACPI, LAYOUT_ACPI_SIZE);
+}
+
+/* --- states ----------------------------------------------------------------------------------- */
+
+static void kick_all(struct kvm_machine *machine)
+{
+    for (uint32_t i = 0; i < machine->cpu_count; i++)
+        kvm_cpu_kick(&machine->cpus[i]);
+}
+
+/* Called with the mutex. */
+static void set_state(struct kvm_machine *machine, enum kvm_state state)
+{
+    machine->state = state;
+    (void)pthread_cond_broadcast(&machine->changed);
+}
+
+void kvm_machine_finish(struct kvm_machine *machine, enum machine_end end,
+                        const struct error *reason)
+{
+    const uint64_t one = 1;
+
+    (void)pthread_mutex_lock(&machine->mutex);
+    if (machine->state != KVM_ENDED) {
+        machine->end = end;
+        if (reason != NULL)
+            machine->end_error = *reason;
+        set_state(machine, KVM_ENDED);
+        kick_all(machine);
+        (void)!write(machine->end_fd, &one, sizeof(one));
+    }
+    (void)pthread_mutex_unlock(&machine->mutex);
+}
+
+void kvm_machine_ready(struct kvm_machine *machine, int r, const struct error *err)
+{
+    if (r < 0)
+        kvm_machine_finish(machine, MACHINE_FAILED, err);
+    (void)pthread_mutex_lock(&machine->mutex);
+    machine->ready++;
+    (void)pthread_cond_broadcast(&machine->changed);
+    (void)pthread_mutex_unlock(&machine->mutex);
+}
+
+bool kvm_machine_wait_to_run(struct kvm_machine *machine)
+{
+    bool is_running;
+
+    (void)pthread_mutex_lock(&machine->mutex);
+    machine->standing++;
+    (void)pthread_cond_broadcast(&machine->changed);
+    while (machine->state == KVM_PREPARING || machine->state == KVM_PAUSED)
+        (void)pthread_cond_wait(&machine->changed, &machine->mutex);
+    machine->standing--;
+    is_running = machine->state == KVM_RUNNING;
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return is_running;
+}
+
+/* Threads are locked in before the first CPU goes, the caller's as the last. */
+static int lock_in_and_go(struct kvm_machine *machine, struct error *err)
+{
+    const uint32_t threads = machine->cpu_count + 1;
+    int r;
+
+    r = machine->is_unconfined ? 0 : vmm_sandbox_drop(err);
+    if (r < 0)
+        return r;
+    /* Held, so that nobody kicks a CPU whose thread is just being made. */
+    (void)pthread_mutex_lock(&machine->mutex);
+    r = kvm_devices_start_thread(machine, err);
+    for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
+        r = kvm_cpu_start_thread(&machine->cpus[i], err);
+    while (r == 0 && machine->ready < threads)
+        (void)pthread_cond_wait(&machine->changed, &machine->mutex);
+    (void)pthread_mutex_unlock(&machine->mutex);
+    if (r < 0)
+        return r;
+    if (machine->end_error.code != 0)
+        return error_set(err, machine->end_error.code, "%s", machine->end_error.message);
+    if (!machine->is_unconfined)
+        r = vmm_sandbox_filter(VMM_THREAD_MAIN, err);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&machine->mutex);
+    set_state(machine, KVM_RUNNING);
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return 0;
+}
+
+/* --- the class -------------------------------------------------------------------------------- */
+
+static struct kvm_machine *of(struct machine *machine)
+{
+    return (struct kvm_machine *)(void *)machine;
+}
+
+static void kvm_free(struct machine *base)
+{
+    struct kvm_machine *machine = of(base);
+
+    kvm_machine_finish(machine, MACHINE_FAILED, NULL);
+    for (uint32_t i = 0; i < machine->cpu_count; i++)
+        kvm_cpu_close(&machine->cpus[i]);
+    kvm_devices_stop_thread(&machine->devices);
+    kvm_devices_close(&machine->devices);
+    auto_close_cleanup(&machine->serial_irq_fd);
+    auto_close_cleanup(&machine->vm_fd);
+    auto_close_cleanup(&machine->kvm_fd);
+    auto_close_cleanup(&machine->end_fd);
+    if (machine->ram != NULL)
+        (void)munmap(machine->ram, machine->ram_bytes);
+    auto_free_cleanup(&machine->cpus);
+    auto_free_cleanup(&machine);
+}
+
+static struct kvm_machine *machine_new(const struct machine_config *config)
+{
+    struct kvm_machine *machine = xcalloc(1, sizeof(*machine));
+
+    machine->machine.machine_class = &kvm_machine_class;
+    machine->kvm_fd = machine->vm_fd = machine->end_fd = machine->serial_irq_fd = -1;
+    machine->devices.stop_fd = -1;
+    machine->is_unconfined = config->is_unconfined;
+    machine->cpu_count = config->cpus;
+    machine->cpus = xcalloc(config->cpus, sizeof(machine->cpus[0]));
+    for (uint32_t i = 0; i < config->cpus; i++)
+        machine->cpus[i] = (struct kvm_cpu){ .machine = machine, .index = i, .fd = -1 };
+    (void)pthread_mutex_init(&machine->mutex, NULL);
+    (void)pthread_cond_init(&machine->changed, NULL);
+    return machine;
+}
+
+static int prepare(struct kvm_machine *machine, const struct machine_config *config,
+                   struct error *err)
+{
+    auto_free struct kvm_cpuid2 *supported = NULL;
+    struct kernel_image image;
+    int r;
+
+    r = plan_kernel(config->kernel_fd, &image, err);
+    if (r < 0)
+        return r;
+    machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (machine->end_fd < 0)
+        return error_errno(err, "make an eventfd for the machine's end");
+    r = open_vm(machine, err);
+    if (r == 0)
+        r = map_ram(machine, config->memory_bytes, err);
+    if (r == 0)
+        r = load_kernel(machine, config, &image, err);
+    if (r < 0)
+        return r;
+    platform_start(&machine->platform, config->console_fd, machine->serial_irq_fd);
+    r = kvm_devices_open(machine, config, err);
+    if (r < 0)
+        return r;
+    write_acpi(machine);
+    r = kvm_cpuid_supported(machine->kvm_fd, &supported, err);
+    for (uint32_t i = 0; i < config->cpus && r == 0; i++)
+        r = kvm_cpu_open(machine, i, supported, &image, err);
+    return r;
+}
+
+static int kvm_start(const struct machine_config *config, struct machine **ret_machine,
+                     struct error *err)
+{
+    AUTO(machine) struct machine *base = NULL;
+    struct kvm_machine *machine;
+    int r;
+
+    if (config->memory_bytes < MEMORY_MIN_BYTES)
+        return error_set(err, EINVAL, "a microVM needs %llu MiB of memory at least",
+                         MEMORY_MIN_BYTES >> 20);
+    machine = machine_new(config);
+    base = &machine->machine;
+    r = prepare(machine, config, err);
+    if (r == 0)
+        r = lock_in_and_go(machine, err);
+    if (r < 0)
+        return r;
+    *ret_machine = take_ptr(&base);
+    return 0;
+}
+
+static int kvm_end_fd(const struct machine *base)
+{
+    return ((const struct kvm_machine *)(const void *)base)->end_fd;
+}
+
+/* What the kernel said last tells a panic from a reset that was wanted. */
+static enum machine_end kvm_end(struct machine *base, struct error *err)
+{
+    struct kvm_machine *machine = of(base);
+    struct console_log *console = &machine->platform.console;
+    enum machine_end end;
+
+    (void)pthread_mutex_lock(&machine->platform.mutex);
+    console_log_flush(console);
+    (void)pthread_mutex_lock(&machine->mutex);
+    end = machine->end;
+    if (end == MACHINE_FAILED)
+        (void)error_set(err, machine->end_error.code, "%s", machine->end_error.message);
+    else if (console->panic[0] != '\0') {
+        end = MACHINE_PANIC;
+        (void)error_set(err, EIO, "the guest's kernel gave up: %s", console->panic);
+    }
+    (void)pthread_mutex_unlock(&machine->mutex);
+    (void)pthread_mutex_unlock(&machine->platform.mutex);
+    return end;
+}
+
+static int kvm_pause(struct machine *base, struct error *err)
+{
+    struct kvm_machine *machine = of(base);
+
+    (void)err;
+    (void)pthread_mutex_lock(&machine->mutex);
+    if (machine->state == KVM_RUNNING) {
+        set_state(machine, KVM_PAUSED);
+        kick_all(machine);
+    }
+    while (machine->state == KVM_PAUSED && machine->standing < machine->cpu_count)
+        (void)pthread_cond_wait(&machine->changed, &machine->mutex);
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return 0;
+}
+
+static int kvm_resume(struct machine *base, struct error *err)
+{
+    struct kvm_machine *machine = of(base);
+
+    (void)err;
+    (void)pthread_mutex_lock(&machine->mutex);
+    if (machine->state == KVM_PAUSED) {
+        for (uint32_t i = 0; i < machine->cpu_count; i++)
+            machine->cpus[i].run->immediate_exit = 0;
+        set_state(machine, KVM_RUNNING);
+    }
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return 0;
+}
+
+static int kvm_balloon(struct machine *base, uint64_t bytes, struct error *err)
+{
+    (void)base;
+    (void)bytes;
+    return error_set(err, ENOTSUP, "this microVM has no balloon");
+}
+
+uint64_t kvm_machine_exits(const struct machine *base)
+{
+    const struct kvm_machine *machine = (const struct kvm_machine *)(const void *)base;
+    uint64_t exits = 0;
+
+    for (uint32_t i = 0; i < machine->cpu_count; i++)
+        exits += atomic_load_explicit(&machine->cpus[i].exits, memory_order_relaxed);
+    return exits;
+}
+
+const struct machine_class kvm_machine_class = {
+    .name = "KVM",
+    .start = kvm_start,
+    .end_fd = kvm_end_fd,
+    .end = kvm_end,
+    .pause = kvm_pause,
+    .resume = kvm_resume,
+    .balloon = kvm_balloon,
+    .free = kvm_free,
+};

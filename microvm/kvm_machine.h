@@ -1,0 +1,96 @@
+#ifndef MICROVM_KVM_MACHINE_H
+#define MICROVM_KVM_MACHINE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "microvm/guest_memory.h"
+#include "microvm/kernel_image.h"
+#include "microvm/kvm_devices.h"
+#include "microvm/machine.h"
+#include "microvm/platform.h"
+
+/* A machine on /dev/kvm.
+ *
+ * Threads: the one that started it (main), one for the devices, one for each CPU. They are made
+ * while all is prepared, take their filters, and wait; only when the last one is locked in does the
+ * first CPU go. `state` says what CPUs do, and changes under `mutex`; a signal gets them out of
+ * KVM_RUN. Whoever sees the end first writes it down and signals `end_fd`. */
+
+enum kvm_state {
+    KVM_PREPARING,
+    KVM_RUNNING,
+    KVM_PAUSED,
+    KVM_ENDED,
+};
+
+struct kvm_cpu {
+    struct kvm_machine *machine;
+    uint32_t index;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool has_thread;
+    atomic_ullong exits; /* to this process */
+};
+
+struct kvm_machine {
+    struct machine machine; /* first */
+    int kvm_fd;
+    int vm_fd;
+    int end_fd;
+    int serial_irq_fd;
+    int run_size; /* of struct kvm_run */
+    bool is_unconfined;
+
+    uint8_t *ram;
+    uint64_t ram_bytes;
+    struct guest_memory memory;
+
+    struct kvm_devices devices;
+    struct platform platform;
+    struct kvm_cpu *cpus;
+    uint32_t cpu_count;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* `state`, `ready` or `standing` */
+    enum kvm_state state;
+    uint32_t ready;    /* threads that have locked themselves in */
+    uint32_t standing; /* CPUs that are not running */
+    enum machine_end end;
+    struct error end_error;
+};
+
+/** Notes how the machine ended, if it has not yet, and stops its CPUs. Any thread. */
+void kvm_machine_finish(struct kvm_machine *machine, enum machine_end end,
+                        const struct error *reason);
+
+/**
+ * Called by a thread that has locked itself in: waits until the CPUs may run.
+ *
+ * @r, @err  what its preparation came to; an error ends the machine
+ */
+void kvm_machine_ready(struct kvm_machine *machine, int r, const struct error *err);
+/** Waits while the machine is paused. False: it has ended. */
+bool kvm_machine_wait_to_run(struct kvm_machine *machine);
+
+/** How often CPUs came out to this process so far. */
+uint64_t kvm_machine_exits(const struct machine *machine);
+
+/* --- kvm_cpu.c -------------------------------------------------------------------------------- */
+
+/** Makes CPU @index, with its identity; the first one begins at the kernel's entry. */
+int kvm_cpu_open(struct kvm_machine *machine, uint32_t index, const struct kvm_cpuid2 *supported,
+                 const struct kernel_image *image, struct error *err);
+int kvm_cpu_start_thread(struct kvm_cpu *cpu, struct error *err);
+/** Gets the CPU out of KVM_RUN, now or as soon as it enters. */
+void kvm_cpu_kick(struct kvm_cpu *cpu);
+/** Waits for its thread, which has to be told before, and releases all. */
+void kvm_cpu_close(struct kvm_cpu *cpu);
+/** What KVM supports. Free it. */
+int kvm_cpuid_supported(int kvm_fd, struct kvm_cpuid2 **ret_cpuid, struct error *err);
+
+#endif

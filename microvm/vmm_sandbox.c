@@ -1,0 +1,286 @@
+#include "microvm/vmm_sandbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/kvm.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/log.h"
+
+/* --- filters ---------------------------------------------------------------------------------- */
+
+/* Nothing in these lists opens a file, makes a process, or maps code. Written by hand rather than
+ * by libseccomp: a few comparisons, none of which costs time or memory at the start of a machine.
+ */
+
+#define REQUESTS_MAX 6
+
+struct rule {
+    int number;
+    /* ioctl: these requests only. 0 ends the list; none: every call is allowed. */
+    uint32_t requests[REQUESTS_MAX];
+    bool is_without_code; /* mmap, mprotect: not with PROT_EXEC */
+};
+
+/* What the C library does in any thread. */
+static const struct rule common_rules[] = {
+    { .number = SYS_read },
+    { .number = SYS_write },
+    { .number = SYS_futex },
+    { .number = SYS_epoll_ctl },
+    { .number = SYS_poll },
+    { .number = SYS_clock_gettime },
+    { .number = SYS_rt_sigreturn },
+    { .number = SYS_rt_sigprocmask },
+    { .number = SYS_restart_syscall },
+    { .number = SYS_sched_yield },
+    { .number = SYS_madvise },
+    { .number = SYS_munmap },
+    { .number = SYS_mmap, .is_without_code = true },
+    { .number = SYS_mprotect, .is_without_code = true },
+    { .number = SYS_brk },
+    { .number = SYS_close },
+    /* To get a CPU out of KVM_RUN. */
+    { .number = SYS_getpid },
+    { .number = SYS_gettid },
+    { .number = SYS_tgkill },
+    { .number = SYS_exit },
+    { .number = SYS_exit_group },
+    { 0 },
+};
+
+static const struct rule cpu_rules[] = {
+    /* The first, since it is nearly all that the thread does. */
+    { .number = SYS_ioctl, .requests = { KVM_RUN } },
+    { 0 },
+};
+
+static const struct rule device_rules[] = {
+    { .number = SYS_epoll_wait },      { .number = SYS_epoll_pwait },
+    { .number = SYS_readv },           { .number = SYS_writev },
+    { .number = SYS_pread64 },         { .number = SYS_pwrite64 },
+    { .number = SYS_preadv },          { .number = SYS_pwritev },
+    { .number = SYS_recvmsg },         { .number = SYS_sendmsg },
+    { .number = SYS_recvfrom },        { .number = SYS_sendto },
+    { .number = SYS_fdatasync },       { .number = SYS_fallocate },
+    { .number = SYS_getrandom },       { .number = SYS_clock_nanosleep },
+    { .number = SYS_timerfd_settime }, { 0 },
+};
+
+static const struct rule main_rules[] = {
+    { .number = SYS_epoll_wait },
+    { .number = SYS_epoll_pwait },
+    { .number = SYS_readv },
+    { .number = SYS_writev },
+    { .number = SYS_recvmsg },
+    { .number = SYS_sendmsg },
+    { .number = SYS_recvfrom },
+    { .number = SYS_sendto },
+    { .number = SYS_accept4 },
+    { .number = SYS_shutdown },
+    { .number = SYS_fcntl },
+    { .number = SYS_fstat },
+    { .number = SYS_newfstatat },
+    { .number = SYS_lseek },
+    { .number = SYS_pread64 },
+    { .number = SYS_preadv2 },
+    { .number = SYS_pwritev2 },
+    { .number = SYS_unlinkat },
+    { .number = SYS_ioctl, .requests = { TIOCGWINSZ, TCGETS, TCSETS, TCSETSW, TCSETSF } },
+    { .number = SYS_ppoll },
+    { .number = SYS_timerfd_settime },
+    { .number = SYS_getrandom },
+    { .number = SYS_clock_nanosleep },
+    { .number = SYS_mremap },
+    { .number = SYS_rt_sigaction },
+    { .number = SYS_kill },
+    { .number = SYS_pidfd_send_signal },
+    { .number = SYS_wait4 },
+    { .number = SYS_waitid },
+    { 0 },
+};
+
+static const struct rule *const rules_of[VMM_THREADS] = {
+    [VMM_THREAD_MAIN] = main_rules,
+    [VMM_THREAD_DEVICES] = device_rules,
+    [VMM_THREAD_CPU] = cpu_rules,
+};
+
+struct filter {
+    struct sock_filter *instructions;
+    size_t count;
+};
+
+static void add(struct filter *filter, struct sock_filter instruction)
+{
+    assert(filter->count < VMM_SANDBOX_FILTER_MAX);
+    filter->instructions[filter->count++] = instruction;
+}
+
+static void add_load(struct filter *filter, size_t offset)
+{
+    add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void add_result(struct filter *filter, uint32_t result)
+{
+    add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, result));
+}
+
+/* With @value, the next instruction, otherwise the one after @skipped more. */
+static void add_unless_equal_skip(struct filter *filter, uint32_t value, uint8_t skipped)
+{
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped));
+}
+
+/* The low halves are enough: the kernel takes requests and protections as 32 bits. */
+static size_t low_half(unsigned argument)
+{
+    return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
+}
+
+static void add_requests(struct filter *filter, const struct rule *rule)
+{
+    uint8_t count = 0;
+
+    while (count < REQUESTS_MAX && rule->requests[count] != 0)
+        count++;
+    add_unless_equal_skip(filter, (uint32_t)rule->number, (uint8_t)(2 * count + 2));
+    add_load(filter, low_half(1));
+    for (uint8_t i = 0; i < count; i++) {
+        add_unless_equal_skip(filter, rule->requests[i], 1);
+        add_result(filter, SECCOMP_RET_ALLOW);
+    }
+    add_result(filter, SECCOMP_RET_KILL_PROCESS);
+}
+
+static void add_without_code(struct filter *filter, const struct rule *rule)
+{
+    add_unless_equal_skip(filter, (uint32_t)rule->number, 4);
+    add_load(filter, low_half(2));
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
+    add_result(filter, SECCOMP_RET_KILL_PROCESS);
+    add_result(filter, SECCOMP_RET_ALLOW);
+}
+
+/* SYS_read is 0, so a rule without anything is told apart from it by what stands before. */
+static void add_rules(struct filter *filter, const struct rule *rules)
+{
+    for (const struct rule *rule = rules; rule == rules || rule->number != 0; rule++) {
+        if (rule->requests[0] != 0) {
+            add_requests(filter, rule);
+        } else if (rule->is_without_code) {
+            add_without_code(filter, rule);
+        } else {
+            add_unless_equal_skip(filter, (uint32_t)rule->number, 1);
+            add_result(filter, SECCOMP_RET_ALLOW);
+        }
+    }
+}
+
+void vmm_sandbox_filter_plan(enum vmm_thread thread,
+                             struct sock_filter ret_filter[VMM_SANDBOX_FILTER_MAX],
+                             size_t *ret_count)
+{
+    struct filter filter = { ret_filter, 0 };
+
+    assert(thread < VMM_THREADS);
+    assert(ret_filter != NULL);
+    assert(ret_count != NULL);
+
+    add_load(&filter, offsetof(struct seccomp_data, arch));
+    add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
+    add_result(&filter, SECCOMP_RET_KILL_PROCESS);
+    add_load(&filter, offsetof(struct seccomp_data, nr));
+    add_rules(&filter, rules_of[thread]);
+    add_rules(&filter, common_rules);
+    /* Also the calls of the x32 ABI, whose numbers are others. */
+    add_result(&filter, SECCOMP_RET_KILL_PROCESS);
+    *ret_count = filter.count;
+}
+
+int vmm_sandbox_filter(enum vmm_thread thread, struct error *err)
+{
+    struct sock_filter instructions[VMM_SANDBOX_FILTER_MAX];
+    struct sock_fprog program = { .filter = instructions };
+    size_t count;
+
+    vmm_sandbox_filter_plan(thread, instructions, &count);
+    program.len = (unsigned short)count;
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+        return error_errno(err, "install the VMM's seccomp filter");
+    return 0;
+}
+
+/* --- rights ----------------------------------------------------------------------------------- */
+
+static int drop_files(struct error *err)
+{
+    /* All rights that the running kernel's version knows: a ruleset with one it does not is
+     * refused. */
+    static const uint64_t rights_of_version[] = {
+        [1] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1,
+        [2] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 2) - 1, /* refer */
+        [3] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 3) - 1, /* truncate */
+        [4] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 3) - 1,
+        [5] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 4) - 1, /* ioctl of devices */
+    };
+    const long version =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    struct landlock_ruleset_attr ruleset = { 0 };
+    auto_close int fd = -1;
+
+    if (version < 1) {
+        log_debug("no Landlock here: the VMM goes on with its seccomp filters alone");
+        return 0;
+    }
+    ruleset.handled_access_fs = rights_of_version[version > 5 ? 5 : version];
+    fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
+    if (fd < 0)
+        return error_errno(err, "make the VMM's Landlock ruleset");
+    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        return error_errno(err, "restrict the VMM by Landlock");
+    return 0;
+}
+
+static int drop_capabilities(struct error *err)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[2] = { 0 };
+
+    /* EINVAL: an old kernel without ambient capabilities has none to clear. */
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+        return error_errno(err, "clear the VMM's ambient capabilities");
+    if (syscall(SYS_capset, &header, none) < 0)
+        return error_errno(err, "drop the VMM's capabilities");
+    return 0;
+}
+
+int vmm_sandbox_drop(struct error *err)
+{
+    const struct rlimit no_core = { 0, 0 };
+    int r;
+
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return error_errno(err, "forbid the VMM core files");
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return error_errno(err, "make the VMM undumpable");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_errno(err, "forbid the VMM new privileges");
+    r = drop_files(err);
+    if (r < 0)
+        return r;
+    return drop_capabilities(err);
+}
