@@ -902,5 +902,18 @@ const struct command berth_commands[] = {
         .handler = command_image_program,
         .section = SYSTEM,
     },
+    {
+        .name = "vm kernel",
+        .usage = VM_KERNEL_USAGE,
+        .help = VM_KERNEL_HELP,
+        .description = VM_KERNEL_DESCRIPTION,
+        .examples = VM_KERNEL_EXAMPLES,
+        .options = vm_kernel_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_image_program,
+        .words_completion = "import|ls|rm",
+        .section = SYSTEM,
+    },
     { 0 },
 };

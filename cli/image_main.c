@@ -160,6 +160,16 @@ static const struct command commands[] = {
       .examples = SYSTEM_CHECK_EXAMPLES,
       .options = system_check_options,
       .handler = command_system_check },
+    { .name = "vm kernel",
+      .usage = VM_KERNEL_USAGE,
+      .help = VM_KERNEL_HELP,
+      .description = VM_KERNEL_DESCRIPTION,
+      .examples = VM_KERNEL_EXAMPLES,
+      .options = vm_kernel_options,
+      .min_words = 1,
+      .max_words = SIZE_MAX,
+      .handler = command_vm_kernel,
+      .words_completion = "import|ls|rm" },
     { 0 },
 };
 

@@ -63,3 +63,13 @@ const struct option system_check_options[] = {
     { "repair", 0, OPTION_FLAG, NULL, "Repair what can be repaired", NULL },
     { 0 },
 };
+
+const struct option vm_kernel_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT", "ls: table, json, or a template for each kernel",
+      "none" },
+    { "modules", 0, OPTION_TEXT, "DIR",
+      "import: where a bzImage's modules are; default: /lib/modules/RELEASE", "file" },
+    { "name", 0, OPTION_TEXT, "NAME", "import: name of the kernel; default: its release", "none" },
+    { "package", 0, OPTION_TEXT, "PACKAGE", "import: have apt-get download this package", "none" },
+    { 0 },
+};

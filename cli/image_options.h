@@ -14,6 +14,7 @@ extern const struct option image_import_options[];
 extern const struct option image_save_options[];
 extern const struct option image_make_options[];
 extern const struct option system_check_options[];
+extern const struct option vm_kernel_options[];
 
 #define IMAGE_COMMIT_USAGE "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]"
 #define IMAGE_COMMIT_HELP  "Make an image of a container's changes"
@@ -89,6 +90,18 @@ extern const struct option system_check_options[];
     "berth system check\n"                                                                         \
     "berth system check --deep            # unpacks each layer once more, and compares\n"          \
     "berth system check --repair"
+
+#define VM_KERNEL_USAGE "[OPTIONS] import FILE | import --package PACKAGE | ls | rm KERNEL..."
+#define VM_KERNEL_HELP  "Import, list and remove the kernels of microVMs"
+#define VM_KERNEL_DESCRIPTION                                                                      \
+    "import takes a Debian package with a kernel, or a bzImage whose modules are in "              \
+    "/lib/modules; --package has apt-get download one, and installs nothing. The kernel is "       \
+    "unpacked once, and the few modules that a guest needs are kept with it. MicroVMs that name "  \
+    "no kernel have the one that was imported last. rm leaves running ones alone."
+#define VM_KERNEL_EXAMPLES                                                                         \
+    "berth vm kernel import --package linux-image-cloud-amd64\n"                                   \
+    "berth vm kernel import /boot/vmlinuz-6.1.0-56-amd64 --name host\n"                            \
+    "berth vm kernel ls"
 
 #define IMAGE_MAKE_USAGE "[OPTIONS] busybox|debian"
 #define IMAGE_MAKE_HELP  "Make a base image from this machine's packages, without a registry"

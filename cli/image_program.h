@@ -29,6 +29,6 @@ command_handler command_image_commit, command_image_cp, command_image_export, co
 command_handler command_image_load, command_image_import, command_image_make;
 command_handler command_image_pull, command_image_push, command_image_login, command_image_logout,
     command_image_search, command_image_inspect_remote;
-command_handler command_system_check;
+command_handler command_system_check, command_vm_kernel;
 
 #endif

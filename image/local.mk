@@ -27,6 +27,9 @@ libimage_a_SOURCES = \
 	image/image_build.c \
 	image/image_inspect_fields.c \
 	image/image_store.c \
+	image/kernel.c image/kernel.h image/kernel_private.h \
+	image/kernel_fields.c image/kernel_fields.h \
+	image/kernel_files.c image/kernel_image.c image/kernel_modules.c \
 	image/layer_writer.c \
 	image/layout.c \
 	image/names.c \
@@ -44,6 +47,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_cp.c \
 	cli/image_check.c \
 	cli/image_files.c \
+	cli/image_kernel.c \
 	cli/image_make.c cli/image_make.h \
 	cli/image_make_busybox.c \
 	cli/image_make_debian.c \
@@ -75,7 +79,9 @@ check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_archive tests/unit/test_image_store tests/unit/test_progress \
 	tests/unit/test_apt_sources tests/unit/test_busybox_root \
 	tests/unit/test_credentials tests/unit/test_http_challenge tests/unit/test_http_headers \
-	tests/unit/test_registries
+	tests/unit/test_kernel tests/unit/test_registries
+tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c
+tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson -lcmocka
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
 tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c

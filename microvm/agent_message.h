@@ -63,9 +63,10 @@ struct agent_interfaces {
 };
 
 struct agent_setup {
-    uint64_t time_ns;  /* CLOCK_REALTIME */
-    char *seed;        /* hexadecimal digits of random bytes */
-    bool has_virtiofs; /* shares come by virtio-fs; else by ports from number 2 on */
+    uint64_t time_ns; /* CLOCK_REALTIME */
+    char *seed;       /* hexadecimal digits of random bytes */
+    bool is_emulated; /* by QEMU: the image is a disk, shares come by ports from number 2 on; else
+                       * the image is persistent memory, and shares come by virtio-fs */
     struct vm_root root;
     struct vm_shares shares;
     struct vm_files files;

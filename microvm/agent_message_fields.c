@@ -31,7 +31,7 @@ static const struct object interface_object = { interface_fields, sizeof(struct 
 static const struct field setup_fields[] = {
     FIELD_OF(struct agent_setup, time_ns, "time_ns", FIELD_U64, FIELD_REQUIRED),
     FIELD_OF(struct agent_setup, seed, "seed", FIELD_STRING, FIELD_REQUIRED),
-    FIELD_OF(struct agent_setup, has_virtiofs, "virtiofs", FIELD_BOOL, 0),
+    FIELD_OF(struct agent_setup, is_emulated, "emulated", FIELD_BOOL, 0),
     FIELD_OBJECT(struct agent_setup, root, "root", FIELD_STRUCT, &vm_root_object, FIELD_REQUIRED),
     FIELD_OBJECT(struct agent_setup, shares, "shares", FIELD_STRUCT, &vm_share_object, FIELD_ARRAY),
     FIELD_OBJECT(struct agent_setup, files, "files", FIELD_STRUCT, &vm_file_object, FIELD_ARRAY),

@@ -18,8 +18,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "microvm/fuse_relay.h"
 
-/* Under a port of the console; see fuse_relay.h. */
 #define FIRST_SHARE_PORT 2
 
 static int mount_at(const char *path, const char *type, const char *source, unsigned long flags,
@@ -105,6 +105,20 @@ static int write_files(const struct vm_files *files, struct error *err)
 /* --- shares --------------------------------------------------------------------------------------
  */
 
+/* An emulated machine has no virtio-fs: what the kernel asks goes through a port to berth-fs. */
+static int relay_share(const struct vm_share *share, const char *target, unsigned port,
+                       struct error *err)
+{
+    auto_close int fd = -1;
+    pid_t pid;
+    int r;
+
+    r = agent_open_port(port, &fd, err);
+    if (r == 0)
+        r = fuse_relay_start(fd, target, share->is_read_only, &pid, err);
+    return r < 0 ? error_prefix(err, r, "share '%s'", share->tag) : 0;
+}
+
 static int mount_shares(int initramfs_fd, const struct agent_setup *setup, struct error *err)
 {
     int r = 0;
@@ -117,11 +131,11 @@ static int mount_shares(int initramfs_fd, const struct agent_setup *setup, struc
 
         if (mkdir(target, 0755) < 0)
             return error_errno(err, "make directory '%s'", target);
-        if (!setup->has_virtiofs)
-            return error_set(err, ENOTSUP, "share '%s': not supported by this machine yet",
-                             share->tag);
-        r = mount_at(target, "virtiofs", share->tag,
-                     MS_NODEV | (share->is_read_only ? MS_RDONLY : 0), NULL, err);
+        if (setup->is_emulated)
+            r = relay_share(share, target, FIRST_SHARE_PORT + (unsigned)i, err);
+        else
+            r = mount_at(target, "virtiofs", share->tag,
+                         MS_NODEV | (share->is_read_only ? MS_RDONLY : 0), NULL, err);
     }
     return r;
 }
@@ -162,8 +176,9 @@ static int make_directories(const char *const *paths, size_t count, struct error
     return 0;
 }
 
-static int mount_root(int initramfs_fd, const struct vm_root *root, struct error *err)
+static int mount_root(int initramfs_fd, const struct agent_setup *setup, struct error *err)
 {
+    const struct vm_root *root = &setup->root;
     static const char *const places[] = { "/layers/image", "/layers/upper" };
     static const char *const uppers[] = { "/layers/upper/upper", "/layers/upper/work" };
     auto_free char *share = NULL;
@@ -173,9 +188,13 @@ static int mount_root(int initramfs_fd, const struct vm_root *root, struct error
         share = xasprintf("/shares/%s", root->share);
         return mount_at(AGENT_ROOT, "none", share, MS_BIND | MS_REC, NULL, err);
     }
-    r = agent_load_modules(initramfs_fd, "root", err);
+    r = agent_load_modules(initramfs_fd, setup->is_emulated ? "blk" : "pmem", err);
+    if (r == 0)
+        r = agent_load_modules(initramfs_fd, "root", err);
     if (r == 0 && text_equal(root->upper, "disk"))
-        r = agent_load_modules(initramfs_fd, "disk", err);
+        r = agent_load_modules(initramfs_fd, "blk", err);
+    if (r == 0 && text_equal(root->upper, "disk"))
+        r = agent_load_modules(initramfs_fd, "ext4", err);
     if (r == 0)
         r = make_directories(places, ARRAY_SIZE(places), err);
     if (r == 0)
@@ -208,7 +227,7 @@ int agent_set_up(int initramfs_fd, const struct agent_setup *setup, struct error
     if (r == 0)
         r = mount_shares(initramfs_fd, setup, err);
     if (r == 0)
-        r = mount_root(initramfs_fd, &setup->root, err);
+        r = mount_root(initramfs_fd, setup, err);
     return r;
 }
 

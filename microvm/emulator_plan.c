@@ -116,8 +116,6 @@ void emulator_plan(const struct machine_config *config, const char *program, int
         add_disk(plan, "root", config->root_fd, true);
     if (config->disk_fd >= 0)
         add_disk(plan, "disk", config->disk_fd, false);
-    add(plan, "-device");
-    add(plan, "virtio-rng-device");
     for (size_t i = 0; i < config->tap_count; i++)
         add_tap(plan, i, &config->taps[i]);
     add(plan, "-device");

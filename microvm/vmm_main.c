@@ -154,7 +154,7 @@ static int run(struct error *err)
                            .listen_fd = -1,
                            .signal_fd = -1,
                            .oom_fd = -1 };
-    struct agent_setup setup = { 0 };
+    struct agent_setup setup = { .is_emulated = true };
     AUTO(machine) struct machine *machine = NULL;
     struct session_options options;
     int r;

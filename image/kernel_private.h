@@ -1,0 +1,71 @@
+#ifndef IMAGE_KERNEL_PRIVATE_H
+#define IMAGE_KERNEL_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "base/text.h"
+#include "image/kernel.h"
+
+/* What the files of the kernel import share. */
+
+#define KERNEL_IMAGE_MAX  (256u << 20) /* bytes of a bzImage, and of what is in it */
+#define KERNEL_MODULE_MAX (64u << 20)
+
+struct kernel_bytes {
+    char *data;
+    size_t length;
+};
+
+/* --- kernel_files.c: files of a package, or of folders */
+
+/** Called with each file whose path is wanted; may take the bytes. A negative result ends it. */
+typedef int kernel_visitor(const char *path, struct kernel_bytes *bytes, void *context,
+                           struct error *err);
+/** Visits /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst (unpacked, without that suffix) below
+ * /lib/modules of a package. */
+int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct error *err);
+/** The same for modules below a folder. */
+int kernel_visit_modules(const char *directory, kernel_visitor *visit, void *context,
+                         struct error *err);
+/** Unpacks a stream of any compression that libarchive knows. */
+int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_bytes *ret_bytes,
+                  struct error *err);
+
+/* --- kernel_image.c: pure */
+
+/** Where the compressed vmlinux is in a bzImage (kernel, arch/x86/boot.rst), without the four bytes
+ * behind it that tell its size. */
+int kernel_image_payload(const void *bytes, size_t length, size_t *ret_offset, size_t *ret_length,
+                         struct error *err);
+/** "6.1.0-56-cloud-amd64" */
+int kernel_image_release(const void *bytes, size_t length, char **ret_release, struct error *err);
+/** Whether it is an ELF executable of x86-64. */
+int kernel_image_check_elf(const void *bytes, size_t length, struct error *err);
+
+/* --- kernel_modules.c */
+
+struct kernel_module {
+    char *name; /* with '_' for '-' */
+    struct strings depends;
+    struct kernel_bytes bytes; /* of those that are wanted */
+};
+struct kernel_modules {
+    struct kernel_module *items;
+    size_t count;
+};
+void kernel_modules_clear(struct kernel_modules *modules);
+/** "virtio_rng" from "a/b/virtio-rng.ko". Caller frees. */
+char *kernel_module_name(const char *path);
+/** Reads the names of those that it needs from a module's section .modinfo. */
+int kernel_module_depends(const void *bytes, size_t length, struct strings *ret_names,
+                          struct error *err);
+/** Length without an appended signature. */
+size_t kernel_module_unsigned_length(const void *bytes, size_t length);
+/** The text of modules.list, and the names of all that it mentions; pure. Modules that are not
+ * there are built in, or not part of this kernel. */
+char *kernel_modules_plan(const struct kernel_modules *modules, struct strings *ret_names);
+/** modules.cpio: the list, and the modules of these names. */
+int kernel_modules_write(const struct kernel_modules *modules, const char *list,
+                         const struct strings *names, int fd, struct error *err);
+
+#endif
