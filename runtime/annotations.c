@@ -15,7 +15,8 @@
 static const struct {
     const char *name, *instead;
 } refused[] = {
-    { "run.oci.delegate-cgroup", "the container runs in linux.cgroupsPath itself" },
+    { "run.oci.delegate-cgroup",
+      "mount /sys/fs/cgroup without 'ro', and the container's own cgroup is given to it" },
     { "run.oci.handler", "only programs for this machine are run" },
     { "run.oci.seccomp.plugins", "use linux.seccomp.listenerPath" },
     { "run.oci.systemd.force_cgroup_v1", "the container sees the cgroups that the host has" },

@@ -88,8 +88,8 @@ static const struct {
     { MORE("\"hooks\":{\"createRuntime\":[{\"path\":\"/a\",\"env\":[\"x\"]}]}"),
       "hooks.createRuntime[0].env[0]: 'x' is not NAME=VALUE" },
     { MORE("\"annotations\":{\"a\":\"b\",\"run.oci.delegate-cgroup\":\"c\"}"),
-      "annotation run.oci.delegate-cgroup: is not supported: the container runs in "
-      "linux.cgroupsPath itself" },
+      "annotation run.oci.delegate-cgroup: is not supported: mount /sys/fs/cgroup without 'ro', "
+      "and the container's own cgroup is given to it" },
     { MORE("\"annotations\":{\"run.oci.systemd.force_cgroup_v1\":\"/sys/fs/cgroup\"}"),
       "annotation run.oci.systemd.force_cgroup_v1: is not supported: the container sees the "
       "cgroups that the host has" },
