@@ -17,17 +17,9 @@ libmicrovm_a_SOURCES = \
 	microvm/fuse_send.c microvm/fuse_send.h \
 	microvm/fuse_server.c microvm/fuse_server.h \
 	microvm/fuse_slots.c microvm/fuse_slots.h \
-	microvm/guest_bytes.c microvm/guest_bytes.h \
 	microvm/guest_memory.c microvm/guest_memory.h \
 	microvm/initrd.c microvm/initrd.h \
-	microvm/machine.c microvm/machine.h \
-	microvm/virtio_balloon.c microvm/virtio_balloon.h \
-	microvm/virtio_blk.c microvm/virtio_blk.h \
-	microvm/virtio_device.c microvm/virtio_device.h \
-	microvm/virtio_mmio.c microvm/virtio_mmio.h \
-	microvm/virtio_pmem.c microvm/virtio_pmem.h \
-	microvm/virtio_rng.c microvm/virtio_rng.h \
-	microvm/virtqueue.c microvm/virtqueue.h
+	microvm/machine.c microvm/machine.h
 
 # Serves one directory to the guest, in a sandbox.
 pkglibexec_PROGRAMS += berth-fs
@@ -47,16 +39,11 @@ MICROVM_TEST_LIBS = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.
 check_PROGRAMS += tests/unit/test_fuse_message
 tests_unit_test_fuse_message_SOURCES = tests/unit/test_fuse_message.c
 tests_unit_test_fuse_message_LDADD = libmicrovm.a libbase.a -lcmocka
-check_PROGRAMS += tests/unit/test_guest_memory tests/unit/test_initrd tests/unit/test_virtio_mmio \
-	tests/unit/test_virtqueue
+check_PROGRAMS += tests/unit/test_guest_memory tests/unit/test_initrd
 tests_unit_test_guest_memory_SOURCES = tests/unit/test_guest_memory.c
 tests_unit_test_guest_memory_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_initrd_SOURCES = tests/unit/test_initrd.c
 tests_unit_test_initrd_LDADD = $(MICROVM_TEST_LIBS)
-tests_unit_test_virtio_mmio_SOURCES = tests/unit/test_virtio_mmio.c tests/unit/virtio_driver.h
-tests_unit_test_virtio_mmio_LDADD = $(MICROVM_TEST_LIBS)
-tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
-tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
 # The guest's side, and berth-vmm's part of it.
@@ -158,5 +145,48 @@ tests_unit_test_kernel_image_SOURCES = tests/unit/test_kernel_image.c
 tests_unit_test_kernel_image_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_platform_SOURCES = tests/unit/test_platform.c
 tests_unit_test_platform_LDADD = $(MICROVM_TEST_LIBS)
+endif
+
+# The devices, driven by KVM, or by tests.
+libmicrovm_a_SOURCES += \
+	microvm/guest_bytes.c microvm/guest_bytes.h \
+	microvm/virtio_balloon.c microvm/virtio_balloon.h \
+	microvm/virtio_blk.c microvm/virtio_blk.h \
+	microvm/virtio_console.c microvm/virtio_console.h \
+	microvm/virtio_device.c microvm/virtio_device.h \
+	microvm/virtio_fs.c microvm/virtio_fs.h \
+	microvm/virtio_mmio.c microvm/virtio_mmio.h \
+	microvm/virtio_net.c microvm/virtio_net.h \
+	microvm/virtio_pmem.c microvm/virtio_pmem.h \
+	microvm/virtio_rng.c microvm/virtio_rng.h \
+	microvm/virtqueue.c microvm/virtqueue.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_virtio_balloon \
+	tests/unit/test_virtio_blk \
+	tests/unit/test_virtio_console \
+	tests/unit/test_virtio_fs \
+	tests/unit/test_virtio_mmio \
+	tests/unit/test_virtio_net \
+	tests/unit/test_virtio_pmem \
+	tests/unit/test_virtqueue
+tests_unit_test_virtio_balloon_SOURCES = tests/unit/test_virtio_balloon.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_balloon_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_blk_SOURCES = tests/unit/test_virtio_blk.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_blk_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_console_SOURCES = tests/unit/test_virtio_console.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_console_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_fs_SOURCES = tests/unit/test_virtio_fs.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_fs_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_mmio_SOURCES = tests/unit/test_virtio_mmio.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_mmio_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_net_SOURCES = tests/unit/test_virtio_net.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_net_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_net_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
+tests_unit_test_virtio_pmem_SOURCES = tests/unit/test_virtio_pmem.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_pmem_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
+tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
 endif
