@@ -189,4 +189,15 @@ tests_unit_test_virtio_pmem_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/replay_virtio
+tests_fuzz_replay_virtio_SOURCES = tests/fuzz/fuzz_virtio.c tests/fuzz/replay_main.c
+tests_fuzz_replay_virtio_LDADD = $(microvm_libs)
+tests_fuzz_replay_virtio_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
+if FUZZ
+noinst_PROGRAMS += tests/fuzz/fuzz_virtio
+tests_fuzz_fuzz_virtio_SOURCES = tests/fuzz/fuzz_virtio.c
+tests_fuzz_fuzz_virtio_LDADD = $(microvm_libs)
+tests_fuzz_fuzz_virtio_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=ioctl
+endif
 endif
