@@ -15,11 +15,19 @@
 struct event_loop;
 struct kvm_machine;
 struct machine_config;
+struct virtio_device;
+struct virtio_mmio;
 
 struct kvm_devices {
     struct acpi_device acpi[LAYOUT_DEVICES_MAX]; /* where they are */
     int irq_fds[LAYOUT_DEVICES_MAX];
+    struct virtio_mmio *mmio[LAYOUT_DEVICES_MAX];
     size_t count;
+    struct virtio_device *balloon; /* one of them */
+    int fds[LAYOUT_DEVICES_MAX];   /* what they work on */
+    size_t fd_count;
+    uint8_t *image; /* the root's file, mapped */
+    uint64_t image_bytes;
     struct event_loop *loop;
     int stop_fd;
     pthread_t thread;

@@ -15,6 +15,7 @@
 #include "microvm/boot.h"
 #include "microvm/initrd.h"
 #include "microvm/layout.h"
+#include "microvm/virtio_balloon.h"
 #include "microvm/vmm_sandbox.h"
 
 #define HUGE_PAGE (2ULL << 20)
@@ -409,9 +410,13 @@ static int kvm_resume(struct machine *base, struct error *err)
 
 static int kvm_balloon(struct machine *base, uint64_t bytes, struct error *err)
 {
-    (void)base;
-    (void)bytes;
-    return error_set(err, ENOTSUP, "this microVM has no balloon");
+    struct kvm_machine *machine = of(base);
+
+    if (bytes > machine->ram_bytes)
+        return error_set(err, EINVAL, "the microVM has %llu MiB of memory to give back",
+                         (unsigned long long)machine->ram_bytes >> 20);
+    virtio_balloon_set_target(machine->devices.balloon, bytes);
+    return 0;
 }
 
 uint64_t kvm_machine_exits(const struct machine *base)

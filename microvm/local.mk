@@ -116,6 +116,7 @@ libmicrovm_a_SOURCES += \
 	microvm/layout.h \
 	microvm/platform.c microvm/platform.h \
 	microvm/serial.c microvm/serial.h \
+	microvm/vmm_probe.c microvm/vmm_probe.h \
 	microvm/vmm_sandbox.c microvm/vmm_sandbox.h
 
 # For tests: a machine without a container, and a guest without a kernel.

@@ -15,11 +15,13 @@
 #include "base/wire.h"
 #include "microvm/control.h"
 #include "microvm/session.h"
+#include "microvm/vmm_probe.h"
 #include "runtime/spec.h"
 
 /* The process of a microVM's container, in its jail: starts the machine that /vm/config.json
  * describes, and ends as the container's process in the guest ends. `berth-vmm exec` is what an
- * exec in the jail runs: it asks the first one for a process in the guest. */
+ * exec in the jail runs: it asks the first one for a process in the guest. `berth-vmm probe` says
+ * whether KVM can be used. */
 
 #define CONFIG_PATH   "/vm/config.json"
 #define RUN_PATH      "/vm/run"
@@ -208,6 +210,8 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as EPIPE; cannot fail */
     if (r == 0 && argc == 1)
         r = run(&err);
+    else if (r == 0 && argc == 2 && strcmp(argv[1], "probe") == 0)
+        r = vmm_probe(&err);
     else if (r == 0 && argc == 2 && strcmp(argv[1], "exec") == 0)
         r = run_exec(&err);
     else if (r == 0)

@@ -3,21 +3,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/capability.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/auto.h"
-#include "base/log.h"
+#include "base/sandbox.h"
 
 /* --- filters ---------------------------------------------------------------------------------- */
 
@@ -217,6 +214,8 @@ int vmm_sandbox_filter(enum vmm_thread thread, struct error *err)
     struct sock_fprog program = { .filter = instructions };
     size_t count;
 
+    if (SANDBOX_HAS_SANITIZERS)
+        return 0;
     vmm_sandbox_filter_plan(thread, instructions, &count);
     program.len = (unsigned short)count;
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
@@ -226,61 +225,19 @@ int vmm_sandbox_filter(enum vmm_thread thread, struct error *err)
 
 /* --- rights ----------------------------------------------------------------------------------- */
 
-static int drop_files(struct error *err)
-{
-    /* All rights that the running kernel's version knows: a ruleset with one it does not is
-     * refused. */
-    static const uint64_t rights_of_version[] = {
-        [1] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1,
-        [2] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 2) - 1, /* refer */
-        [3] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 3) - 1, /* truncate */
-        [4] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 3) - 1,
-        [5] = (LANDLOCK_ACCESS_FS_MAKE_SYM << 4) - 1, /* ioctl of devices */
-    };
-    const long version =
-        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    struct landlock_ruleset_attr ruleset = { 0 };
-    auto_close int fd = -1;
-
-    if (version < 1) {
-        log_debug("no Landlock here: the VMM goes on with its seccomp filters alone");
-        return 0;
-    }
-    ruleset.handled_access_fs = rights_of_version[version > 5 ? 5 : version];
-    fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
-    if (fd < 0)
-        return error_errno(err, "make the VMM's Landlock ruleset");
-    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-        return error_errno(err, "restrict the VMM by Landlock");
-    return 0;
-}
-
-static int drop_capabilities(struct error *err)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct none[2] = { 0 };
-
-    /* EINVAL: an old kernel without ambient capabilities has none to clear. */
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
-        return error_errno(err, "clear the VMM's ambient capabilities");
-    if (syscall(SYS_capset, &header, none) < 0)
-        return error_errno(err, "drop the VMM's capabilities");
-    return 0;
-}
-
 int vmm_sandbox_drop(struct error *err)
 {
-    const struct rlimit no_core = { 0, 0 };
+    struct sandbox_paths paths;
     int r;
 
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
-        return error_errno(err, "forbid the VMM core files");
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return error_errno(err, "make the VMM undumpable");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_errno(err, "forbid the VMM new privileges");
-    r = drop_files(err);
-    if (r < 0)
-        return r;
-    return drop_capabilities(err);
+    r = sandbox_begin(err);
+    if (r == 0)
+        r = sandbox_limit(RLIMIT_CORE, "core", 0, err);
+    if (r == 0)
+        r = sandbox_paths_begin(&paths, 1, err);
+    if (r == 0)
+        r = sandbox_paths_enforce(&paths, err);
+    if (r == 0)
+        r = sandbox_keep_capabilities(0, err);
+    return r < 0 ? error_prefix(err, r, "lock in the VMM") : 0;
 }
