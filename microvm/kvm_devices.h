@@ -10,7 +10,9 @@
 #include "microvm/acpi.h"
 #include "microvm/layout.h"
 
-/* The devices of a machine on KVM, and the thread in which they work. */
+/* The devices of a machine on KVM, and the thread in which they work. They come in this order, each
+ * with the next window and interrupt (layout.h): console, root (pmem), disk, taps, shares, random
+ * numbers, balloon. */
 
 struct event_loop;
 struct kvm_machine;
