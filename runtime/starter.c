@@ -5,11 +5,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "base/wire.h"
 #include "runtime/hooks.h"
 #include "runtime/process_setup.h"
 
 /* The starter's side of a created container: START to the init, until its program runs. */
+
+/* How long an init that has told its last error is waited for. */
+#define INIT_END_MS 2000
 
 /* The container is "creating" in the document, as the specification's example, runc and crun have
  * it: agents know no other word for a first process. */
@@ -87,8 +91,13 @@ int container_start(struct container *container, struct error *err)
         return r;
     r = wait_started(container, spec, &agent_fd, err);
     (void)close(take_fd(&container->sync_fd));
-    if (r < 0)
+    if (r < 0) {
+        /* Who hears of the failure deletes the container next, which has to be stopped by then:
+         * containerd's shim asks no second time. Only the answer's time depends on it. */
+        if (container->pidfd >= 0)
+            (void)process_wait_end(container->pidfd, INIT_END_MS, NULL);
         return r;
+    }
 
     log_debug("start %s: the program runs", container->state.id);
     r = hooks_run(spec, HOOK_POSTSTART, &container->state, container->state.pid, NULL, err);

@@ -365,6 +365,19 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     expect_text "process.env[1]: 'lonely' is not NAME=VALUE"
 }
 
+@test "a start that fails ends when its container has stopped" {
+    printf 'nonsense' > "$BUNDLE/rootfs/nonsense"
+    chmod +x "$BUNDLE/rootfs/nonsense"
+    configure '.process.args = ["/nonsense"]'
+    for _ in $(seq 20); do
+        oci create -b "$BUNDLE" process-fails < /dev/null > /dev/null 2>&1
+        run -1 oci start process-fails
+        expect_text "exec /nonsense: exec format error"
+        [ "$(oci state process-fails | jq -r .status)" = stopped ]
+        oci delete process-fails
+    done
+}
+
 @test "exec fails with status 255 and the words that callers look for" {
     start process-words
     printf '#!/no/such/interpreter\n' > "$BUNDLE/rootfs/run.sh"

@@ -5,6 +5,7 @@ load peers
 
 setup_file() {
     peer_begin
+    export SHIMS="containerd-shim-runc-v2 .*-address $PEER/"
     cat > "$PEER/daemon.json" <<EOF
 {
     "data-root": "$PEER/root", "exec-root": "$PEER/exec", "pidfile": "$PEER/docker.pid",
@@ -21,13 +22,24 @@ EOF
 }
 
 teardown_file() {
+    local has_ended=yes
     remove_containers
     # The daemon ends its shims one after the other, and not any more when it is stopped.
-    wait_until 30 has_no_shims
+    wait_until 60 has_no_shims || { has_ended='' && tell_of_shims && pkill -KILL -f "$SHIMS"; }
     peer_server_stop
     umount "$PEER/exec/netns/default" || true # the network of the host, which it keeps
     remove_cgroups "$NAME"
-    peer_end
+    peer_end && [ -n "$has_ended" ]
+}
+
+# For each shim that is still there: whether its container is known to berth-oci, and what the daemon
+# and its containerd said of it.
+tell_of_shims() {
+    local id
+    for id in $(pgrep -af "$SHIMS" | sed 's/.* -id \([^ ]*\) .*/\1/'); do
+        find "$PEER/exec" -path "*berth*/$id" -type d
+        grep -F "${id::12}" "$PEER/server.log" | tail -n 12
+    done
 }
 
 docker() { BERTH_PEER_SERVER=$PEER command docker -H "unix://$PEER/docker.sock" "$@"; }
@@ -41,7 +53,7 @@ remove_containers() {
 
 teardown() { remove_containers; }
 
-has_no_shims() { ! pgrep -f "containerd-shim-runc-v2 .*-address $PEER/"; }
+has_no_shims() { ! pgrep -f "$SHIMS"; }
 quick() { docker run --rm --network none "$@"; }
 state() { docker inspect -f "{{.State.$2}}" "$1"; }
 is_healthy() { [ "$(state "$1" Health.Status)" = healthy ]; }
