@@ -48,7 +48,7 @@ static bool move_to_top(struct removal *removal, int dir_fd, const char *name)
     auto_free char *random = text_random_hex(16);
     auto_free char *moved = xasprintf(".removed-%s", random);
 
-    if (renameat(dir_fd, name, removal->top_fd, moved) < 0) {
+    if (renameat(dir_fd, name, removal->top_fd, moved) < 0 && errno != ENOENT) {
         note_failure(removal, errno, "remove the directory", name);
         return false;
     }
@@ -62,6 +62,8 @@ static bool remove_directory(struct removal *removal, int dir_fd, const char *na
     if (depth > DEPTH_MAX)
         return move_to_top(removal, dir_fd, name);
     fd = open_directory(dir_fd, name);
+    if (fd < 0 && errno == ENOENT)
+        return true; /* another process removes the same tree */
     if (fd < 0) {
         note_failure(removal, errno == EXDEV ? EBUSY : errno, "remove the directory", name);
         return false;

@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/path_walk.h"
 #include "tests/unit/base_test.h"
@@ -182,6 +183,26 @@ static void a_tree_of_any_depth_and_width_is_removed(void **state)
     if (path_remove_tree(dir_fd, "d", &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(fstatat(dir_fd, "d", &status, 0), -1);
+}
+
+static void two_may_remove_a_tree_at_once(void **state)
+{
+    int dir_fd = directory_of(state);
+    int status = -1;
+    pid_t pid;
+
+    for (int i = 0; i < 2000; i++) {
+        auto_free char *name = xasprintf("tree/%d/%d", i / 50, i);
+
+        path_make_directories(dir_fd, name, 0755, NULL, NULL);
+    }
+    pid = fork();
+    if (pid == 0)
+        _exit(path_remove_tree(dir_fd, "tree", NULL) < 0);
+    assert_true(pid > 0);
+    assert_int_equal(path_remove_tree(dir_fd, "tree", NULL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 static void paths_are_joined(void **state)
@@ -376,6 +397,7 @@ int main(void)
         IN_DIRECTORY(a_file_is_made_unless_something_is_there),
         IN_DIRECTORY(a_tree_is_removed_but_not_what_its_links_name),
         IN_DIRECTORY(a_tree_of_any_depth_and_width_is_removed),
+        IN_DIRECTORY(two_may_remove_a_tree_at_once),
         cmocka_unit_test(paths_are_joined),
         cmocka_unit_test(paths_are_cleaned),
         cmocka_unit_test(only_normal_paths_are_normal),
