@@ -1,6 +1,7 @@
 #include "unionfs/tree_compare.h"
 
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "base_test.h"
 
@@ -86,6 +87,21 @@ static void each_difference_is_named(void **state)
     close_trees(&trees);
 }
 
+static void the_time_of_a_whiteout_is_nobodys(void **state)
+{
+    struct error err = { 0 };
+    struct trees trees;
+
+    open_trees(directory_of(state), &trees);
+    assert_int_equal(mknodat(trees.a, "gone", S_IFCHR, makedev(0, 0)), 0);
+    assert_int_equal(mknodat(trees.b, "gone", S_IFCHR, makedev(0, 0)), 0);
+    stamp(trees.a, "gone");
+    stamp(trees.a, ".");
+    stamp(trees.b, ".");
+    assert_int_equal(tree_compare(trees.a, trees.b, &err), 0);
+    close_trees(&trees);
+}
+
 static void names_that_one_tree_lacks_are_named(void **state)
 {
     struct error err = { 0 };
@@ -106,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(equal_trees_are_equal),
         IN_DIRECTORY(each_difference_is_named),
+        IN_DIRECTORY(the_time_of_a_whiteout_is_nobodys),
         IN_DIRECTORY(names_that_one_tree_lacks_are_named),
     };
 
