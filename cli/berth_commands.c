@@ -867,7 +867,9 @@ const struct command berth_commands[] = {
         .description =
             "In allocated blocks, as du(1) counts them; what images share counts once. Images are "
             "their unpacked layers. Kept Blobs are manifests, configs and compressed layers as "
-            "they came, kept to be pushed, saved and checked. Leftovers are parts of downloads "
+            "they came, kept to be pushed, saved and checked. MicroVM Roots are images made one "
+            "file, "
+            "for microVMs to start from. Leftovers are parts of downloads "
             "and what killed commands left. RECLAIMABLE is what `system prune --all` and "
             "`volume prune --all` would free.",
         .examples = "berth system df\n"

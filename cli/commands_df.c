@@ -9,8 +9,8 @@
 #include "cli/listing.h"
 #include "cli/show.h"
 
-/* `system df`: docker's tables, and two rows of our own, since berth keeps compressed layers as
- * they came and parts of downloads that broke off. */
+/* `system df`: docker's tables, and three rows of our own, since berth keeps compressed layers as
+ * they came, what it made of layers for microVMs, and parts of downloads that broke off. */
 
 #define DF_TABLE "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}"
 #define IMAGES_TABLE                                                                               \
@@ -101,7 +101,7 @@ static int print_summary(const struct store_usage *usage, const char *format, st
     } rows[] = {
         { "Images", &usage->images },         { "Containers", &usage->containers },
         { "Local Volumes", &usage->volumes }, { "Kept Blobs", &usage->blobs },
-        { "Leftovers", &usage->leftovers },
+        { "MicroVM Roots", &usage->roots },   { "Leftovers", &usage->leftovers },
     };
     AUTO_CLEAR(listing) struct listing listing = { 0 };
     int r;
@@ -211,6 +211,7 @@ static int format_section(const struct section *section, const char *format,
 static int print_tables(const struct store_usage *usage, struct error *err)
 {
     auto_free char *blobs = text_format_size(usage->blobs.bytes);
+    auto_free char *roots = text_format_size(usage->roots.bytes);
     auto_free char *leftovers = text_format_size(usage->leftovers.bytes);
 
     for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
@@ -221,7 +222,8 @@ static int print_tables(const struct store_usage *usage, struct error *err)
             return r;
         printf("%s\n\n%s", sections[i].title, text);
     }
-    printf("\nKept blobs usage: %s\nLeftovers usage: %s\n", blobs, leftovers);
+    printf("\nKept blobs usage: %s\nMicroVM roots usage: %s\nLeftovers usage: %s\n", blobs, roots,
+           leftovers);
     return 0;
 }
 

@@ -30,5 +30,6 @@ command_handler command_image_load, command_image_import, command_image_make;
 command_handler command_image_pull, command_image_push, command_image_login, command_image_logout,
     command_image_search, command_image_inspect_remote;
 command_handler command_system_check, command_vm_kernel;
+command_handler command_image_flatten;
 
 #endif

@@ -14,12 +14,14 @@
 
 /* `system check`: from the bytes upwards. Blobs against their digests, images against their blobs,
  * layers against what was counted when they were made (or, deep, against the blob they came of),
- * containers against their layers, names against images; then what dead processes left.
+ * roots of microVMs and containers against their layers, names against images; then what dead
+ * processes left.
  *
  * Without repair the locks are shared, so only sweeps wait. Repair holds them alone. What it
  * changes: a damaged blob goes, since it would be taken for the whole one by the next pull; a
- * damaged or missing layer is unpacked anew from its blob, in one rename; lost names are dropped;
- * then a sweep. A container's own files are never touched. */
+ * damaged or missing layer is unpacked anew from its blob, in one rename; a damaged root of
+ * microVMs goes, since it is made when it is wanted; lost names are dropped; then a sweep. A
+ * container's own files are never touched. */
 
 #define LOCK_WAIT_MS 5000
 
@@ -138,7 +140,7 @@ static int claim_users(struct check *check, const char *key, struct strings *ids
         if (record_read(check->engine, all.items[i], &record, NULL) < 0)
             continue; /* said elsewhere; it cannot start either */
         for (size_t k = 0; k < record->layers.count && !is_user; k++) {
-            auto_free char *used = store_layer_key(record->layers.items[k]);
+            auto_free char *used = layer_key_from_path(record->layers.items[k]);
 
             is_user = text_equal(used, key);
         }
@@ -357,7 +359,7 @@ static void check_container(struct check *check, const char *id)
         return;
     }
     for (size_t i = record->layers.count; i > 0; i--) { /* lowest first */
-        auto_free char *key = store_layer_key(record->layers.items[i - 1]);
+        auto_free char *key = layer_key_from_path(record->layers.items[i - 1]);
 
         if (key != NULL && !layer_exists(check->engine->data_fd, key))
             tell_lost_layer(check, record, key);
@@ -387,6 +389,43 @@ static void check_kept_layers(struct check *check)
         if (layer_exists(check->engine->data_fd, keys.items[i]))
             check_layer(check, NULL, keys.items[i]);
     }
+}
+
+/* --- roots of microVMs ------------------------------------------------------------------------ */
+
+/* What was made of a damaged layer may be damaged, whether or not the layer is whole by now. */
+static void check_root(struct check *check, const char *key)
+{
+    int data_fd = check->engine->data_fd;
+    struct error why = { 0 };
+    int r;
+
+    r = erofs_check(data_fd, key, check->options->is_deep || check->has_rebuilt, &why);
+    if (r == -ENOENT)
+        check->result->unused_count++; /* its layers are gone, or another berth made it */
+    if (r >= 0 || r == -ENOENT)
+        return;
+    if (r == -EBADMSG && check->options->is_repairing) {
+        struct error reason = { 0 };
+
+        if (erofs_delete(data_fd, key, &reason) == 0) {
+            strings_addf(&check->result->repairs, "%s: removed; the next start makes it anew",
+                         why.message);
+            return;
+        }
+        (void)error_prefix(&why, r, "%s", reason.message);
+    }
+    add_defect(check, &why);
+}
+
+static int check_roots(struct check *check, struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings keys = { 0 };
+    int r = erofs_list(check->engine->data_fd, &keys, err);
+
+    for (size_t i = 0; r == 0 && i < keys.count; i++)
+        check_root(check, keys.items[i]);
+    return r;
 }
 
 /* --- what is left, and all of it -------------------------------------------------------------- */
@@ -440,6 +479,8 @@ static int check_all(struct check *check, struct error *err)
         r = check_names(check, err);
     if (r == 0)
         check_kept_layers(check);
+    if (r == 0)
+        r = check_roots(check, err);
     if (r == 0 && check->has_rebuilt)
         r = layers_sync(check->engine->data_fd, err);
     return r == 0 ? count_unused(check, err) : r;

@@ -497,6 +497,7 @@ struct store_usage {
     struct usage_kind containers;
     struct usage_kind volumes;
     struct usage_kind blobs;     /* manifests, configs and compressed layers as they came */
+    struct usage_kind roots;     /* of microVMs, made of images' layers */
     struct usage_kind leftovers; /* staging, trash, parts of downloads; active: at work just now */
     struct usage_image *image_items;
     size_t image_count;
@@ -563,6 +564,20 @@ void check_result_clear(struct check_result *result);
 int engine_check(struct engine *engine, const struct check_options *options,
                  engine_progress *progress, void *context, struct check_result *ret_result,
                  struct error *err);
+
+/**
+ * The root of an image for a microVM: one EROFS file, found at once where it was made before, else
+ * made by berth-image, which shows how far it is.
+ *
+ * @layers    as in a container's record: host paths, topmost first
+ * @ret_path  absolute; a multiple of 16 MiB long; the caller frees it
+ */
+int engine_flatten(struct engine *engine, const struct strings *layers, char **ret_path,
+                   struct error *err);
+/** The work itself, in berth-image. @keys: of the layers, topmost first; @ret_path: as above */
+int engine_flatten_here(struct engine *engine, const struct strings *keys,
+                        engine_progress *progress, void *context, char **ret_path,
+                        struct error *err);
 
 /** Makes sure that an image's layers are unpacked and describes the stack. */
 int engine_image_layers(struct engine *engine, const struct image *image,

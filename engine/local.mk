@@ -10,6 +10,7 @@ libengine_a_SOURCES = \
 	engine/bundle_mounts.c engine/bundle_security.c engine/claim.c engine/container_names.c \
 	engine/container_tree.c \
 	engine/create.c engine/detach_keys.c engine/engine.c engine/exec_session.c \
+	engine/flatten.c \
 	engine/group.c engine/group_change.c engine/group_fields.c engine/group_name.c engine/group_tree.c \
 	engine/host_facts.c engine/image_root.c engine/inspect_fields.c engine/local_terminal.c \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
@@ -28,6 +29,7 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/container_visit.c engine/container_visit.h \
 	engine/copy.c engine/copy_plan.c engine/copy_plan.h \
 	engine/export.c \
+	engine/flatten_here.c \
 	engine/image_removal.c \
 	engine/layer_queue.c engine/layer_queue.h \
 	engine/prune.c \

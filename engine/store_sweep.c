@@ -20,9 +20,19 @@
 
 /* --- marking ---------------------------------------------------------------------------------- */
 
+/* The key of the root that microVMs have of these layers, once it is made. @layers: topmost first
+ */
+static void mark_root(const struct strings *layers, struct strings *keys)
+{
+    if (layers->count > 0)
+        strings_take(keys, erofs_key(layers));
+}
+
 void store_mark_image(struct engine *engine, const struct strings *diff_ids, struct strings *keys)
 {
     AUTO_CLEAR(strings) struct strings below = { 0 };
+    AUTO_CLEAR(strings) struct strings layers = { 0 };
+    size_t first = keys->count;
 
     for (size_t i = 0; i < diff_ids->count; i++) {
         auto_free char *key = NULL;
@@ -33,19 +43,11 @@ void store_mark_image(struct engine *engine, const struct strings *diff_ids, str
             strings_take(keys, take_ptr(&key));
         strings_add(&below, diff_ids->items[i]);
     }
-}
-
-char *store_layer_key(const char *path)
-{
-    static const char suffix[] = "/fs";
-    auto_free char *directory = NULL;
-    const char *slash;
-
-    if (!text_ends(path, suffix))
-        return NULL;
-    directory = xstrndup(path, strlen(path) - strlen(suffix));
-    slash = strrchr(directory, '/');
-    return xstrdup(slash == NULL ? directory : slash + 1);
+    for (size_t i = keys->count; i > first; i--) { /* each once, as a container's record has them */
+        if (!strings_contains(&layers, keys->items[i - 1]))
+            strings_add(&layers, keys->items[i - 1]);
+    }
+    mark_root(&layers, keys);
 }
 
 int store_mark_containers(struct engine *engine, struct strings *keys, struct error *err)
@@ -55,15 +57,18 @@ int store_mark_containers(struct engine *engine, struct strings *keys, struct er
 
     r = engine_container_ids(engine, &ids, err);
     for (size_t i = 0; r == 0 && i < ids.count; i++) {
+        AUTO_CLEAR(strings) struct strings layers = { 0 };
         AUTO(record) struct record *record = NULL;
 
         r = record_read(engine, ids.items[i], &record, err);
         for (size_t j = 0; r == 0 && j < record->layers.count; j++) {
-            auto_free char *key = store_layer_key(record->layers.items[j]);
+            auto_free char *key = layer_key_from_path(record->layers.items[j]);
 
             if (key != NULL)
-                strings_take(keys, take_ptr(&key));
+                strings_take(&layers, take_ptr(&key));
         }
+        strings_add_all(keys, &layers);
+        mark_root(&layers, keys);
         if (r == -ENOENT)
             r = 0; /* being removed */
     }
@@ -87,25 +92,45 @@ static int mark_images(struct engine *engine, struct strings *keys, struct error
 
 /* --- sweeping --------------------------------------------------------------------------------- */
 
-static int sweep_marked(struct engine *engine, const struct strings *used, struct disk_usage *freed,
-                        struct error *err)
+/* Layers, and the roots that were made of them. */
+static const struct swept_kind {
+    int (*list)(int data_fd, struct strings *ret_keys, struct error *err);
+    int (*usage)(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err);
+    int (*delete)(int data_fd, const char *key, struct error *err);
+} swept_kinds[] = {
+    { layer_list, layer_usage, layer_delete },
+    { erofs_list, erofs_usage, erofs_delete },
+};
+
+static int sweep_kind(struct engine *engine, const struct swept_kind *kind,
+                      const struct strings *used, struct disk_usage *freed, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings keys = { 0 };
     int r;
 
-    r = layer_list(engine_data_fd(engine), &keys, err);
+    r = kind->list(engine_data_fd(engine), &keys, err);
     for (size_t i = 0; r == 0 && i < keys.count; i++) {
         struct disk_usage usage = { 0 };
 
         if (strings_contains(used, keys.items[i]))
             continue;
-        (void)layer_usage(engine_data_fd(engine), keys.items[i], &usage, NULL); /* only told */
-        r = layer_delete(engine_data_fd(engine), keys.items[i], err);
+        (void)kind->usage(engine_data_fd(engine), keys.items[i], &usage, NULL); /* only told */
+        r = kind->delete (engine_data_fd(engine), keys.items[i], err);
         if (r == 0) {
             freed->bytes += usage.bytes;
             freed->entries += usage.entries;
         }
     }
+    return r;
+}
+
+static int sweep_marked(struct engine *engine, const struct strings *used, struct disk_usage *freed,
+                        struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(swept_kinds); i++)
+        r = sweep_kind(engine, &swept_kinds[i], used, freed, err);
     return r;
 }
 

@@ -6,8 +6,9 @@
 
 #include "engine/engine.h"
 
-/* Mark and sweep of layers and blobs. Layers are marked from two sides: the images that are there,
- * and the records of containers, which name their layers by path. Nothing is counted in a file. */
+/* Mark and sweep of layers, roots made of them for microVMs, and blobs. Layers are marked from two
+ * sides: the images that are there, and the records of containers, which name their layers by path.
+ * Nothing is counted in a file. */
 
 struct sweep_options {
     uint32_t wait_ms;      /* for those who are adding layers */
@@ -15,7 +16,7 @@ struct sweep_options {
     bool is_in_foreground; /* return when the disk has its room back */
 };
 struct sweep_result {
-    struct disk_usage freed; /* layers, blobs and what was left half-made */
+    struct disk_usage freed; /* layers, roots, blobs and what was left half-made */
     bool is_partial;         /* others are adding images, so something stayed for the next sweep */
 };
 
@@ -23,12 +24,11 @@ struct sweep_result {
 int store_sweep(struct engine *engine, const struct sweep_options *options,
                 struct sweep_result *ret_result, struct error *err);
 
-/** Adds the keys of one image's layers that are there. @diff_ids: lowest first */
+/** Adds the keys of one image's layers that are there, and of the root made of them, if it was:
+ * erofs_key(). @diff_ids: lowest first */
 void store_mark_image(struct engine *engine, const struct strings *diff_ids, struct strings *keys);
-/** Adds the keys of layers that containers use. An unreadable record is an error: its layers are
+/** The same of layers that containers use. An unreadable record is an error: its layers are
  * not known. */
 int store_mark_containers(struct engine *engine, struct strings *keys, struct error *err);
-/** The key in "/var/lib/berth/layers/<key>/fs"; NULL: it is no such path. Caller frees. */
-char *store_layer_key(const char *path);
 
 #endif

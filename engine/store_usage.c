@@ -14,12 +14,13 @@
 /* `system df`: all is looked up, nothing is counted along. What images share, their layers and
  * blobs, is listed once, and each image says what it needs of it. */
 
-/* A layer or a blob. */
+/* A layer, a blob, or a microVM's root made of layers. */
+enum piece_kind { PIECE_LAYER, PIECE_BLOB, PIECE_ROOT };
 struct piece {
-    char *name; /* key of a layer, digest of a blob; the two look different */
+    char *name; /* key of a layer or root, digest of a blob; they look different */
     uint64_t bytes;
     size_t images; /* that need it */
-    bool is_blob;
+    enum piece_kind kind;
     bool is_kept; /* by a container, or by an image that containers were made of */
 };
 struct pieces {
@@ -49,34 +50,48 @@ static struct piece *pieces_find(const struct pieces *pieces, const char *name)
                                         sizeof(*pieces->items), compare_pieces);
 }
 
-static int pieces_list(struct engine *engine, struct pieces *pieces, struct error *err)
+static void pieces_add(struct pieces *pieces, enum piece_kind kind, const char *name,
+                       uint64_t bytes)
+{
+    pieces->items = xrealloc(pieces->items, pieces->count + 1, sizeof(*pieces->items));
+    pieces->items[pieces->count++] =
+        (struct piece){ .name = xstrdup(name), .bytes = bytes, .kind = kind };
+}
+
+static int pieces_add_keys(struct engine *engine, struct pieces *pieces, enum piece_kind kind,
+                           struct error *err)
 {
     AUTO_CLEAR(strings) struct strings keys = { 0 };
+    int data_fd = engine->data_fd;
+    int r;
+
+    r = kind == PIECE_LAYER ? layer_list(data_fd, &keys, err) : erofs_list(data_fd, &keys, err);
+    for (size_t i = 0; r == 0 && i < keys.count; i++) {
+        struct disk_usage usage = { 0 };
+
+        r = kind == PIECE_LAYER ? layer_usage(data_fd, keys.items[i], &usage, err)
+                                : erofs_usage(data_fd, keys.items[i], &usage, err);
+        pieces_add(pieces, kind, keys.items[i], usage.bytes);
+    }
+    return r;
+}
+
+static int pieces_list(struct engine *engine, struct pieces *pieces, struct error *err)
+{
     AUTO_CLEAR(image_blobs) struct image_blobs blobs = { 0 };
     int r;
 
-    r = layer_list(engine->data_fd, &keys, err);
+    r = pieces_add_keys(engine, pieces, PIECE_LAYER, err);
+    if (r == 0)
+        r = pieces_add_keys(engine, pieces, PIECE_ROOT, err);
     if (r == 0)
         r = image_blobs_list(engine_images(engine), &blobs, err);
     if (r < 0)
         return r;
-    pieces->items = xcalloc(keys.count + blobs.count + 1, sizeof(*pieces->items));
-    for (size_t i = 0; i < keys.count; i++) {
-        struct disk_usage usage = { 0 };
-
-        r = layer_usage(engine->data_fd, keys.items[i], &usage, err);
-        if (r < 0)
-            return r;
-        pieces->items[pieces->count++] =
-            (struct piece){ .name = xstrdup(keys.items[i]), .bytes = usage.bytes };
-    }
     for (size_t i = 0; i < blobs.count; i++)
-        pieces->items[pieces->count++] = (struct piece){
-            .name = xstrdup(blobs.items[i].digest.text),
-            .bytes = blobs.items[i].disk_bytes,
-            .is_blob = true,
-        };
-    qsort(pieces->items, pieces->count, sizeof(*pieces->items), compare_pieces);
+        pieces_add(pieces, PIECE_BLOB, blobs.items[i].digest.text, blobs.items[i].disk_bytes);
+    if (pieces->count > 1)
+        qsort(pieces->items, pieces->count, sizeof(*pieces->items), compare_pieces);
     return 0;
 }
 
@@ -137,7 +152,8 @@ static void add_image(const struct image_listing_item *item, const struct string
             continue;
         piece->images++;
         piece->is_kept = piece->is_kept || image->containers > 0;
-        *(piece->is_blob ? &image->blob_bytes : &image->layer_bytes) += piece->bytes;
+        if (piece->kind != PIECE_ROOT)
+            *(piece->kind == PIECE_BLOB ? &image->blob_bytes : &image->layer_bytes) += piece->bytes;
     }
 }
 
@@ -148,7 +164,7 @@ static void add_shared(struct usage_image *image, const struct strings *needed,
     for (size_t i = 0; i < needed->count; i++) {
         const struct piece *piece = pieces_find(pieces, needed->items[i]);
 
-        if (piece != NULL && !piece->is_blob && piece->images > 1)
+        if (piece != NULL && piece->kind == PIECE_LAYER && piece->images > 1)
             image->shared_bytes += piece->bytes;
     }
 }
@@ -196,17 +212,23 @@ static int keep_used(struct engine *engine, const struct pieces *pieces, struct 
 
 static void add_pieces(const struct pieces *pieces, struct store_usage *usage)
 {
+    struct usage_kind *const kinds[] = {
+        [PIECE_LAYER] = &usage->images,
+        [PIECE_BLOB] = &usage->blobs,
+        [PIECE_ROOT] = &usage->roots,
+    };
+
     for (size_t i = 0; i < pieces->count; i++) {
         const struct piece *piece = &pieces->items[i];
-        struct usage_kind *kind = piece->is_blob ? &usage->blobs : &usage->images;
+        struct usage_kind *kind = kinds[piece->kind];
 
         kind->bytes += piece->bytes;
         kind->reclaimable_bytes += piece->is_kept ? 0 : piece->bytes;
-        if (piece->is_blob) {
+        if (piece->kind != PIECE_LAYER) { /* else images are counted */
             kind->total++;
             kind->active += piece->is_kept;
-            usage->unused_blob_count += piece->images == 0;
         }
+        usage->unused_blob_count += piece->kind == PIECE_BLOB && piece->images == 0;
     }
 }
 

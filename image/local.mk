@@ -46,6 +46,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/apt_sources.c cli/apt_sources.h \
 	cli/image_cp.c \
 	cli/image_check.c \
+	cli/image_flatten.c \
 	cli/image_files.c \
 	cli/image_kernel.c \
 	cli/image_make.c cli/image_make.h \

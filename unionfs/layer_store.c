@@ -32,8 +32,8 @@ bool layer_exists(int data_fd, const char *key)
     return faccessat(data_fd, path, F_OK, 0) == 0;
 }
 
-/* Names in a directory but "." and "..", and those that begin with a dot. */
-static int list_names(int dir_fd, const char *name, struct strings *ret_names, struct error *err)
+int layer_store_list_names(int dir_fd, const char *name, struct strings *ret_names,
+                           struct error *err)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory;
@@ -105,6 +105,19 @@ static int find_placed(int data_fd, const struct digest *diff_id, const struct s
     return r < 0 ? r : error_set(err, ENOENT, "layer %s is not unpacked", diff_id->text);
 }
 
+char *layer_key_from_path(const char *path)
+{
+    static const char suffix[] = "/fs";
+    auto_free char *directory = NULL;
+    const char *slash;
+
+    if (!text_ends(path, suffix))
+        return NULL;
+    directory = xstrndup(path, strlen(path) - strlen(suffix));
+    slash = strrchr(directory, '/');
+    return xstrdup(slash == NULL ? directory : slash + 1);
+}
+
 int layer_find(int data_fd, const struct digest *diff_id, const struct strings *below,
                char **ret_key, struct error *err)
 {
@@ -121,7 +134,7 @@ int layer_list(int data_fd, struct strings *ret_keys, struct error *err)
 {
     assert(ret_keys != NULL);
 
-    return list_names(data_fd, LAYERS, ret_keys, err);
+    return layer_store_list_names(data_fd, LAYERS, ret_keys, err);
 }
 
 int layer_size(int data_fd, const char *key, uint64_t *ret_bytes, struct error *err)
@@ -217,7 +230,7 @@ int layers_sync(int data_fd, struct error *err)
     int r;
 
     /* Listed before the sync: what is renamed meanwhile belongs to another's sync. */
-    r = list_names(data_fd, LAYERS "/" UNSYNCED, &keys, err);
+    r = layer_store_list_names(data_fd, LAYERS "/" UNSYNCED, &keys, err);
     if (r < 0)
         return r;
     if (syncfs(data_fd) < 0)

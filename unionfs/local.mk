@@ -5,6 +5,11 @@ libunionfs_a_SOURCES = \
 	unionfs/blob_input.c unionfs/blob_input.h \
 	unionfs/changes.c \
 	unionfs/directory_table.c unionfs/directory_table.h \
+	unionfs/erofs_file.c unionfs/erofs_file.h \
+	unionfs/erofs_make.c \
+	unionfs/erofs_plan.c unionfs/erofs_image.h \
+	unionfs/erofs_store.c unionfs/erofs_store.h \
+	unionfs/erofs_tree.c unionfs/erofs_tree.h \
 	unionfs/extract.c \
 	unionfs/inflate.c unionfs/inflate.h \
 	unionfs/layer.c unionfs/unionfs.h \
@@ -14,7 +19,7 @@ libunionfs_a_SOURCES = \
 	unionfs/layer_store.c unionfs/layer_store.h \
 	unionfs/layer_view.c unionfs/layer_view.h \
 	unionfs/pack.c \
-	unionfs/snapshot.c \
+	unionfs/snapshot.c unionfs/snapshot_root.h \
 	unionfs/tree.c unionfs/tree.h \
 	unionfs/tree_compare.c unionfs/tree_compare.h \
 	unionfs/unpack.c \
@@ -49,8 +54,12 @@ tests_unit_test_unpack_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -l
 check_PROGRAMS += tests/unit/test_tree_compare
 tests_unit_test_tree_compare_SOURCES = tests/unit/test_tree_compare.c tests/unit/base_test.h
 tests_unit_test_tree_compare_LDADD = libunionfs.a libbase.a -lcmocka
+check_PROGRAMS += tests/unit/test_erofs
+tests_unit_test_erofs_SOURCES = tests/unit/test_erofs.c tests/unit/base_test.h
+tests_unit_test_erofs_LDADD = libunionfs.a libbase.a -ljansson -lcmocka
 tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c
 tests_unit_test_snapshot_LDADD = libunionfs.a libbase.a -lcmocka
 endif
 
-EXTRA_DIST += tests/integration/hostile_layers.py tests/integration/oci_image.py
+EXTRA_DIST += tests/integration/hostile_layers.py tests/integration/oci_image.py \
+	tests/integration/tree_list.py

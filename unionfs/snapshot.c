@@ -8,12 +8,11 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "unionfs/snapshot_root.h"
 
 /* The root directory of a container is its upper directory's, as overlayfs sees it. So the upper
  * gets mode, owner and times of the topmost layer whose tar had an entry for the root; a layer
  * without one has the times 0 there (tree.c), like most that `docker build` makes. */
-
-#define ROOT_MODE 0755
 
 void snapshot_clear(struct snapshot *snapshot)
 {
@@ -43,6 +42,12 @@ void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret
     strings_add(ret_options, "redirect_dir=nofollow");
 }
 
+bool snapshot_root_is_told(const struct stat *status)
+{
+    return status->st_mtim.tv_sec != 0 || status->st_mtim.tv_nsec != 0 || status->st_uid != 0 ||
+           status->st_gid != 0 || (status->st_mode & 07777) != SNAPSHOT_ROOT_MODE;
+}
+
 /* The topmost root with an entry of its own; an ordinary one when there is none. */
 static int find_root(const struct snapshot *snapshot, struct stat *ret_st, struct error *err)
 {
@@ -51,13 +56,12 @@ static int find_root(const struct snapshot *snapshot, struct stat *ret_st, struc
     for (size_t i = 0; i < snapshot->lower.count; i++) {
         if (stat(snapshot->lower.items[i], &st) < 0)
             return error_errno(err, "look at layer '%s'", snapshot->lower.items[i]);
-        if (st.st_mtim.tv_sec != 0 || st.st_mtim.tv_nsec != 0 || st.st_uid != 0 || st.st_gid != 0 ||
-            (st.st_mode & 07777) != ROOT_MODE) {
+        if (snapshot_root_is_told(&st)) {
             *ret_st = st;
             return 0;
         }
     }
-    *ret_st = (struct stat){ .st_mode = ROOT_MODE };
+    *ret_st = (struct stat){ .st_mode = SNAPSHOT_ROOT_MODE };
     return 0;
 }
 

@@ -101,6 +101,8 @@ int layer_compare(int data_fd, const char *key, const struct layer_source *sourc
  */
 int layer_rebuild(int data_fd, const char *key, const struct layer_source *source,
                   const struct strings *below, struct error *err);
+/** The key in "/var/lib/berth/layers/<key>/fs"; NULL: it is no such path. Pure. Caller frees. */
+char *layer_key_from_path(const char *path);
 /** Whether DATA/layers/<key>/fs is there. */
 bool layer_exists(int data_fd, const char *key);
 /** Moves it to the trash, which staging_clean() empties; the caller has made sure that nothing uses
@@ -139,6 +141,42 @@ void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret
 /** Makes upper/ and work/ below @container_fd with the root directory's mode and owner as in the
  * top layer. */
 int snapshot_create_upper(int container_fd, const struct snapshot *snapshot, struct error *err);
+
+/* --- roots: a stack of layers as one file -------------------------------------------------------
+ */
+
+/* DATA/erofs/<key>/{root.erofs,layers}: what the layers show, merged into one EROFS file for the
+ * guests of microVMs. The key is a hash of the layers' keys, which are written out in `layers` and
+ * compared, since the hash is not a strong one. Never changed once visible; what no image and no
+ * container's layers are named in is swept, and made again when it is wanted again. */
+
+struct erofs_watch {
+    void (*progress)(uint64_t bytes_done, uint64_t bytes_total, void *context); /* may be NULL */
+    void *context;
+};
+
+/** The key of what is made of these layers. @layers: their keys, topmost first. Caller frees. */
+char *erofs_key(const struct strings *layers);
+/** Whether it is there: 0, -ENOENT. @ret_path: of root.erofs below DATA; the caller frees it. */
+int erofs_find(int data_fd, const struct strings *layers, char **ret_path, struct error *err);
+/**
+ * Makes it unless it is there: in staging, synced, visible by one rename. Of two that want the same
+ * the second waits, and finds it. The caller holds layers_lock() shared.
+ */
+int erofs_ensure(int data_fd, const struct strings *layers, const struct erofs_watch *watch,
+                 char **ret_path, struct error *err);
+int erofs_list(int data_fd, struct strings *ret_keys, struct error *err);
+int erofs_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err);
+/**
+ * Compares it with its layers. The caller holds layers_lock().
+ *
+ * @with_contents  of files as well
+ *
+ * -EBADMSG: damaged.  -ENOENT: its layers are gone, or another berth made it.
+ */
+int erofs_check(int data_fd, const char *key, bool with_contents, struct error *err);
+/** Moves it to the trash. Machines that run with it keep it until they end. */
+int erofs_delete(int data_fd, const char *key, struct error *err);
 
 /* --- changes: what an upper directory says of the layers below -------------------------------- */
 
