@@ -65,15 +65,25 @@ static const struct rule cpu_rules[] = {
 };
 
 static const struct rule device_rules[] = {
-    { .number = SYS_epoll_wait },      { .number = SYS_epoll_pwait },
-    { .number = SYS_readv },           { .number = SYS_writev },
-    { .number = SYS_pread64 },         { .number = SYS_pwrite64 },
-    { .number = SYS_preadv },          { .number = SYS_pwritev },
-    { .number = SYS_recvmsg },         { .number = SYS_sendmsg },
-    { .number = SYS_recvfrom },        { .number = SYS_sendto },
-    { .number = SYS_fdatasync },       { .number = SYS_fallocate },
-    { .number = SYS_getrandom },       { .number = SYS_clock_nanosleep },
-    { .number = SYS_timerfd_settime }, { 0 },
+    { .number = SYS_ioctl, .requests = { TUNSETOFFLOAD } }, /* what the guest's driver can take */
+    { .number = SYS_epoll_wait },
+    { .number = SYS_epoll_pwait },
+    { .number = SYS_readv },
+    { .number = SYS_writev },
+    { .number = SYS_pread64 },
+    { .number = SYS_pwrite64 },
+    { .number = SYS_preadv },
+    { .number = SYS_pwritev },
+    { .number = SYS_recvmsg },
+    { .number = SYS_sendmsg },
+    { .number = SYS_recvfrom },
+    { .number = SYS_sendto },
+    { .number = SYS_fdatasync },
+    { .number = SYS_fallocate },
+    { .number = SYS_getrandom },
+    { .number = SYS_clock_nanosleep },
+    { .number = SYS_timerfd_settime },
+    { 0 },
 };
 
 static const struct rule main_rules[] = {

@@ -2,12 +2,8 @@
  * in long mode, does what the last word of the command line says, and writes what it saw to the
  * serial line. */
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long u64;
+#include "tests/payload/guest.h"
 
-#define PORT_SERIAL   0x3f8
 #define PORT_KEYBOARD 0x64
 #define PORT_SLEEP    0x600
 #define PORT_RESET    0x602
@@ -34,75 +30,6 @@ __asm__(".globl start\n"
         ".text\n");
 
 void run(const u8 *zero_page);
-
-static void out8(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
-static void out16(u16 port, u16 value)
-{
-    __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
-}
-static u8 in8(u16 port)
-{
-    u8 value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-static u32 in32(u16 port)
-{
-    u32 value;
-
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-static u32 read32(u64 address)
-{
-    return *(volatile u32 *)address;
-}
-static void write32(u64 address, u32 value)
-{
-    *(volatile u32 *)address = value;
-}
-
-static void put(const char *text)
-{
-    while (*text != '\0')
-        out8(PORT_SERIAL, (u8)*text++);
-}
-
-static void put_hex(u64 number)
-{
-    char text[17];
-
-    for (int i = 15; i >= 0; i--, number >>= 4)
-        text[i] = "0123456789abcdef"[number & 15];
-    text[16] = '\0';
-    put("0x");
-    for (int i = 0; i < 16; i++)
-        if (text[i] != '0' || i == 15) {
-            put(text + i);
-            return;
-        }
-}
-
-static void say(const char *what, u64 number)
-{
-    put(what);
-    put(" ");
-    put_hex(number);
-    put("\n");
-}
-
-static int is_equal(const char *left, const char *right)
-{
-    while (*left == *right && *left != '\0') {
-        left++;
-        right++;
-    }
-    return *left == *right;
-}
 
 /* --- what it can do --------------------------------------------------------------------------- */
 
@@ -281,6 +208,8 @@ static const struct {
 } commands[] = {
     { "arguments", arguments },
     { "device", device },
+    { "devices-abuse", devices_abuse },
+    { "devices-use", devices_use },
     { "flood", flood },
     { "interrupt", interrupt },
     { "nothing", nothing },

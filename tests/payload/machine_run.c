@@ -1,30 +1,97 @@
 /* Runs a machine from the command line, without a container around it:
  *
- *     machine_run KERNEL [--agent FILE] [--modules FILE] [--root FILE] [--memory MIB] [--cpus N]
- *                 [--unconfined] [--pause MS] [--statistics] CMDLINE
+ *     machine_run KERNEL [--agent FILE] [--modules FILE] [--root FILE] [--disk FILE] [--tap NAME]
+ *                 [--share SERVER DIRECTORY] [--echo] [--memory MIB] [--cpus N] [--unconfined]
+ *                 [--pause MS] [--statistics] CMDLINE
+ *
+ * The tap device NAME is made with the address 10.0.0.1/24 in this network namespace; SERVER is
+ * berth-fs; with --echo, what comes from the agent's port goes back there.
  *
  * The guest's early messages come on standard output, then one line: how it ended. With --pause it
  * is stopped after so long, for as long, and ended when it has gone on for as long. */
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "microvm/kvm_machine.h"
 
-static int open_file(const char *path)
+static int open_file(const char *path, int flags)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, flags | O_CLOEXEC);
 
     if (fd < 0) {
         perror(path);
         exit(125);
     }
     return fd;
+}
+
+/* A tap device whose host side is up. */
+static int open_tap(const char *name)
+{
+    const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+    auto_free char *command =
+        xasprintf("ip address add 10.0.0.1/24 dev %s && ip link set %s up", name, name);
+
+    (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 || system(command) != 0) {
+        perror(name);
+        exit(125);
+    }
+    return fd;
+}
+
+/* Starts berth-fs for a directory; returns our end of its socket. */
+static int open_share(const char *server, const char *directory)
+{
+    char number[16];
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        perror("socketpair");
+        exit(125);
+    }
+    (void)snprintf(number, sizeof(number), "%d", pair[1]);
+    if (fork() == 0) {
+        (void)fcntl(pair[1], F_SETFD, 0);
+        execl(server, server, "--socket-fd", number, "--root", directory, (char *)NULL);
+        perror(server);
+        _exit(125);
+    }
+    (void)close(pair[1]);
+    return pair[0];
+}
+
+/* A process that sends back what comes. */
+static int open_echo(void)
+{
+    char bytes[1 << 16];
+    int pair[2];
+    ssize_t count;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        perror("socketpair");
+        exit(125);
+    }
+    if (fork() == 0) {
+        (void)close(pair[0]);
+        while ((count = read(pair[1], bytes, sizeof(bytes))) > 0)
+            if (write(pair[1], bytes, (size_t)count) != count)
+                break;
+        _exit(0);
+    }
+    (void)close(pair[1]);
+    return pair[0];
 }
 
 static void wait_ms(int fd, int ms)
@@ -75,19 +142,30 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--statistics") == 0)
             has_statistics = true;
         else if (i + 1 < argc && strcmp(argv[i], "--agent") == 0)
-            config.agent_program_fd = open_file(argv[++i]);
+            config.agent_program_fd = open_file(argv[++i], O_RDONLY);
         else if (i + 1 < argc && strcmp(argv[i], "--modules") == 0)
-            config.modules_fd = open_file(argv[++i]);
+            config.modules_fd = open_file(argv[++i], O_RDONLY);
         else if (i + 1 < argc && strcmp(argv[i], "--root") == 0)
-            config.root_fd = open_file(argv[++i]);
-        else if (i + 1 < argc && strcmp(argv[i], "--memory") == 0)
+            config.root_fd = open_file(argv[++i], O_RDONLY);
+        else if (strcmp(argv[i], "--echo") == 0)
+            config.agent_fd = open_echo();
+        else if (i + 1 < argc && strcmp(argv[i], "--disk") == 0)
+            config.disk_fd = open_file(argv[++i], O_RDWR);
+        else if (i + 1 < argc && strcmp(argv[i], "--tap") == 0)
+            config.taps[config.tap_count++] =
+                (struct machine_tap){ open_tap(argv[++i]), { 2, 0, 0, 0, 0, 1 } };
+        else if (i + 2 < argc && strcmp(argv[i], "--share") == 0) {
+            config.shares[config.share_count++] =
+                (struct machine_share){ "share0", open_share(argv[i + 1], argv[i + 2]) };
+            i += 2;
+        } else if (i + 1 < argc && strcmp(argv[i], "--memory") == 0)
             config.memory_bytes = strtoull(argv[++i], NULL, 10) << 20;
         else if (i + 1 < argc && strcmp(argv[i], "--cpus") == 0)
             config.cpus = (uint32_t)strtoul(argv[++i], NULL, 10);
         else if (i + 1 < argc && strcmp(argv[i], "--pause") == 0)
             pause_ms = atoi(argv[++i]);
         else if (config.kernel_fd < 0)
-            config.kernel_fd = open_file(argv[i]);
+            config.kernel_fd = open_file(argv[i], O_RDONLY);
         else
             config.cmdline = argv[i];
     }

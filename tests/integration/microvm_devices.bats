@@ -1,0 +1,69 @@
+# The devices of a microVM, driven by a guest that is nothing but their drivers (tests/payload/
+# guest_virtio.c). It needs so little of a processor that it runs wherever /dev/kvm can be opened.
+load helper
+
+setup() {
+    needs_root "/dev/kvm and tap devices are root's"
+    [ -c /dev/kvm ] || skip "there is no /dev/kvm"
+    mkdir "$BATS_TEST_TMPDIR/share"
+    for name in root disk; do
+        printf 'sector 0' > "$BATS_TEST_TMPDIR/$name"
+        truncate -s 1M "$BATS_TEST_TMPDIR/$name"
+    done
+}
+
+# All devices, with a network of its own for the cable: run_guest COMMAND
+run_guest() {
+    run -0 timeout 120 unshare -n "$BERTH_BUILD/tests/payload/machine_run" \
+        "$BERTH_BUILD/tests/payload/guest" --echo --root "$BATS_TEST_TMPDIR/root" \
+        --disk "$BATS_TEST_TMPDIR/disk" --tap tap0 \
+        --share "$BERTH_BUILD/berth-fs" "$BATS_TEST_TMPDIR/share" "$1"
+    [[ "$output" != *WRONG* ]]
+    expect_text "end: power-off"
+}
+
+no_server() { ! pgrep -f "$BATS_TEST_TMPDIR/share"; }
+
+WHAT_DEVICES_DO="console send
+console echo
+pmem bytes
+pmem flush
+blk id
+blk read
+blk write
+blk flush
+blk end
+blk type
+net send
+net answer
+fs init
+fs length
+rng
+balloon report"
+
+# How often each device said that it did what it should: expect_each COUNT
+expect_each() {
+    while IFS= read -r what; do
+        [ "$(grep -cx "$what: ok" <<< "$output")" = "$1" ] || {
+            echo "not $1 times: $what"
+            echo "$output"
+            return 1
+        }
+    done <<< "$WHAT_DEVICES_DO"
+}
+
+@test "each device of a microVM serves its driver" {
+    run_guest devices-use
+    expect_each 1
+    expect_text "blk serial disk"
+    [ "$(head -c 526 "$BATS_TEST_TMPDIR/disk" | tail -c 14)" = "from the guest" ]
+    [ "$(head -c 8 "$BATS_TEST_TMPDIR/root")" = "sector 0" ]
+    wait_until 5 no_server
+}
+
+# After each wrong ring the driver begins anew; at last the device works as before.
+@test "a hostile driver breaks only its own device, until it resets it" {
+    run_guest devices-abuse
+    expect_each 2
+    wait_until 5 no_server
+}
