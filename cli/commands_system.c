@@ -114,6 +114,8 @@ struct info {
     uint64_t containers, running, paused, stopped, images, cpus, memory;
     char *version, *driver, *log_driver, *cgroup_driver, *cgroup_version, *cgroup_layout;
     char *kernel, *system, *os, *architecture, *name, *data_path, *run_path, *isolation;
+    char *vm_backend, *vm_reason; /* of microVMs: who runs them, and why not KVM */
+    struct strings vm_kernels;
     struct strings security, warnings;
     bool is_debug;
 };
@@ -131,6 +133,9 @@ static const struct field info_fields[] = {
     FIELD_OF(struct info, cgroup_version, "CgroupVersion", FIELD_STRING, 0),
     FIELD_OF(struct info, cgroup_layout, "CgroupLayout", FIELD_STRING, 0),
     FIELD_OF(struct info, isolation, "Isolation", FIELD_STRING, 0),
+    FIELD_OF(struct info, vm_backend, "MicroVMBackend", FIELD_STRING, 0),
+    FIELD_OF(struct info, vm_reason, "MicroVMReason", FIELD_STRING, 0),
+    FIELD_OF(struct info, vm_kernels, "MicroVMKernels", FIELD_STRINGS, 0),
     FIELD_OF(struct info, security, "SecurityOptions", FIELD_STRINGS, FIELD_KEEP_EMPTY),
     FIELD_OF(struct info, kernel, "KernelVersion", FIELD_STRING, 0),
     FIELD_OF(struct info, system, "OperatingSystem", FIELD_STRING, 0),
@@ -226,6 +231,37 @@ static void describe_machine(struct info *info)
     info->memory = (uint64_t)system.totalram * system.mem_unit;
 }
 
+/* Nothing is known of them is no reason not to tell the rest. */
+static void describe_microvms(struct engine *engine, struct info *info)
+{
+    const struct isolation *isolation = engine_isolation(engine);
+    AUTO_CLEAR(isolation_view) struct isolation_view view = { 0 };
+    struct error err = { 0 };
+
+    if (isolation == NULL)
+        (void)error_set(&err, EOPNOTSUPP, "berth was built without them");
+    else
+        (void)isolation->look(isolation, engine_run_path(engine), &view, &err);
+    info->vm_backend = xstrdup(view.backend != NULL ? view.backend : "none");
+    info->vm_reason = err.code != 0 ? xstrdup(err.message) : take_ptr(&view.reason);
+    strings_add_all(&info->vm_kernels, &view.kernels);
+}
+
+static void print_microvms(const struct info *info)
+{
+    auto_free char *kernels = strings_join(&info->vm_kernels, ", ");
+
+    if (info->vm_reason == NULL)
+        printf(" MicroVMs: by KVM\n");
+    else if (strcmp(info->vm_backend, "none") == 0)
+        printf(" MicroVMs: none, as %s\n", info->vm_reason);
+    else
+        printf(" MicroVMs: emulated by QEMU, which is slow and takes up to 256MiB more memory, as "
+               "%s\n",
+               info->vm_reason);
+    printf("  Kernels: %s\n", info->vm_kernels.count > 0 ? kernels : "none");
+}
+
 static int info_fill(struct berth *berth, struct info *info, struct error *err)
 {
     struct engine *engine = NULL;
@@ -244,6 +280,7 @@ static int info_fill(struct berth *berth, struct info *info, struct error *err)
     strings_add(&info->security, "name=seccomp,profile=builtin");
     describe_machine(info);
     describe_cgroups(info);
+    describe_microvms(engine, info);
     return count_objects(engine, info, err);
 }
 
@@ -261,6 +298,7 @@ static void info_print(const struct info *info)
            info->driver, info->log_driver);
     printf(" Cgroup Driver: %s\n Cgroup Version: %s\n Cgroup Layout: %s\n Isolation: %s\n",
            info->cgroup_driver, info->cgroup_version, info->cgroup_layout, info->isolation);
+    print_microvms(info);
     fputs(" Security Options:\n  seccomp\n   Profile: builtin\n", stdout);
     printf(" Kernel Version: %s\n Operating System: %s\n OSType: %s\n Architecture: %s\n",
            info->kernel, info->system, info->os, info->architecture);

@@ -437,6 +437,8 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
     r = bundle_plan_mounts(input, spec, err);
     if (r < 0)
         return r;
+    if (bundle_is_vm(settings))
+        bundle_plan_vm(settings, spec);
     *ret_spec = take_ptr(&spec);
     return 0;
 }

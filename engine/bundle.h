@@ -49,7 +49,9 @@ struct bundle_input {
     const struct host_facts *facts;
     const char *container_path; /* DATA/containers/<id> */
     const struct spec_user *user;
-    const char *home; /* of that user */
+    const char *home;       /* of that user */
+    const char *erofs_path; /* of a microVM: its root; NULL: none */
+    const char *disk_path;  /* what it writes to; NULL: its memory */
 };
 
 /**
@@ -69,6 +71,19 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
  */
 int bundle_merge(struct record *record, const struct image_config *image, const char *host_hostname,
                  struct error *err);
+
+/* --- bundle_vm.c ------------------------------------------------------------------------------ */
+
+/** Whether the container is a microVM. */
+bool bundle_is_vm(const struct settings *settings);
+/** Whether the settings of a microVM fit together, by the names of options. */
+int bundle_check_isolation(const struct settings *settings, struct error *err);
+/** -EOPNOTSUPP for a microVM, whose files this machine cannot see. */
+int bundle_refuse_vm_files(const struct settings *settings, struct error *err);
+/** The annotations that ask for it. */
+void bundle_plan_vm(const struct settings *settings, struct spec *spec);
+/** The first mount: the image at "/". */
+void bundle_add_vm_root(const struct bundle_input *input, struct spec *spec);
 
 #define BUNDLE_USER_RANGE 65536u
 

@@ -212,7 +212,8 @@ static int plan_devices(const struct bundle_input *input, struct spec *spec, str
     const struct settings *settings = &input->record->settings;
 
     if (settings->is_privileged) {
-        for (size_t i = 0; i < input->facts->devices.count; i++)
+        /* A microVM's kernel has its own devices, and no way to the others. */
+        for (size_t i = 0; !bundle_is_vm(settings) && i < input->facts->devices.count; i++)
             add_host_device(&input->facts->devices.items[i], input->facts->devices.items[i].path,
                             spec);
         (void)spec_add_device_rule(spec, true, "a", -1, -1, "rwm");
@@ -262,6 +263,9 @@ int bundle_plan_mounts(const struct bundle_input *input, struct spec *spec, stru
     if (settings->has_init)
         (void)spec_add_mount(spec, "/sbin/docker-init", "bind", input->facts->init_path,
                              init_options);
-    add_root(input, spec);
+    if (bundle_is_vm(settings))
+        bundle_add_vm_root(input, spec);
+    else
+        add_root(input, spec);
     return plan_devices(input, spec, err);
 }

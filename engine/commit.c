@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/staging.h"
+#include "engine/bundle.h"
 #include "engine/container_tree.h"
 #include "engine/engine_private.h"
 #include "engine/import_changes.h"
@@ -253,6 +254,8 @@ static int open_image(struct commit *commit, const char *id, struct error *err)
     int r;
 
     r = record_read(commit->engine, id, &commit->record, err);
+    if (r == 0)
+        r = bundle_refuse_vm_files(&commit->record->settings, err);
     if (r == 0)
         r = digest_parse(commit->record->image_manifest, &manifest, err);
     if (r == 0)

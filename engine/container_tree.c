@@ -124,6 +124,8 @@ int engine_changes(struct engine *engine, const char *id, change_function *funct
 
     r = record_read(engine, id, &record, err);
     if (r == 0)
+        r = bundle_refuse_vm_files(&record->settings, err);
+    if (r == 0)
         r = container_changes_open(engine, record, &changes, err);
     return r < 0 ? r : changes_walk(&changes.source, function, context, err);
 }

@@ -207,6 +207,8 @@ int container_visit(struct engine *engine, const char *id, enum visit_scope scop
 
     r = record_read(engine, id, &record, err);
     if (r == 0)
+        r = bundle_refuse_vm_files(&record->settings, err);
+    if (r == 0)
         r = engine_need_runtime(engine, err);
     if (r < 0)
         return r;

@@ -20,6 +20,7 @@
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
 #include "engine/record.h"
+#include "engine/vm_disk.h"
 #include "engine/volumes.h"
 
 #define CLAIM_WAIT_MS 10000
@@ -48,7 +49,8 @@ struct creation {
     struct spec_user user;
     char *home;
     char *container_path;
-    int groups_fd; /* lock, while the record does not name the group yet; -1 */
+    char *erofs_path, *disk_path; /* of a microVM */
+    int groups_fd;                /* lock, while the record does not name the group yet; -1 */
 };
 
 static void creation_clear(struct creation *creation)
@@ -62,6 +64,8 @@ static void creation_clear(struct creation *creation)
     free(creation->user.username);
     free(creation->home);
     free(creation->container_path);
+    free(creation->erofs_path);
+    free(creation->disk_path);
     if (creation->groups_fd >= 0)
         close(creation->groups_fd);
 }
@@ -187,10 +191,32 @@ static int resolve_mounts(struct engine *engine, struct settings *settings, stru
     return volumes_add_from(engine, settings, err);
 }
 
+/* So that what is missing is said now, not when the container starts. */
+static int prepare_vm(struct creation *creation, struct strings *ret_warnings, struct error *err)
+{
+    const struct settings *settings = &creation->record->settings;
+    AUTO_CLEAR(isolation_view) struct isolation_view view = { 0 };
+    int r;
+
+    if (!bundle_is_vm(settings))
+        return 0;
+    r = engine_look_at_isolation(creation->engine, settings->vm_kernel, &view, err);
+    if (r < 0)
+        return r;
+    strings_add_all(ret_warnings, &view.warnings);
+    if (!settings->is_removed)
+        creation->disk_path = path_join(creation->container_path, VM_DISK_FILE);
+    return engine_flatten(creation->engine, &creation->record->layers, &creation->erofs_path, err);
+}
+
 static int check_settings(const struct settings *settings, struct error *err)
 {
     int signal;
     int r;
+
+    r = bundle_check_isolation(settings, err);
+    if (r < 0)
+        return r;
 
     if (!text_is_empty(settings->stop_signal)) {
         r = process_parse_signal(settings->stop_signal, &signal, err);
@@ -324,6 +350,8 @@ static int plan(struct creation *creation, struct strings *ret_warnings, struct 
         .container_path = creation->container_path,
         .user = &creation->user,
         .home = creation->home == NULL ? "/" : creation->home,
+        .erofs_path = creation->erofs_path,
+        .disk_path = creation->disk_path,
     };
     return bundle_plan(&input, &creation->spec, ret_warnings, err);
 }
@@ -397,6 +425,14 @@ static int fill_directory(const struct creation *creation, int dir_fd, struct er
     r = file_create(dir_fd, "bundle/config.json", spec, strlen(spec), 0600, err);
     if (r < 0)
         return r;
+    if (creation->disk_path != NULL) {
+        auto_free char *path = xasprintf("%s/containers/.new-%s/" VM_DISK_FILE,
+                                         creation->engine->data_path, creation->record->id);
+
+        r = vm_disk_create(dir_fd, path, err);
+        if (r < 0)
+            return r;
+    }
     r = snapshot_create_upper(dir_fd, &creation->snapshot, err);
     return r < 0 ? r : shift_upper(creation, dir_fd, err);
 }
@@ -481,7 +517,9 @@ int engine_create(struct engine *engine, const struct settings *settings, char *
     r = resolve(&creation, settings, err);
     if (r < 0)
         return r;
-    r = plan(&creation, &warnings, err);
+    r = prepare_vm(&creation, &warnings, err);
+    if (r == 0)
+        r = plan(&creation, &warnings, err);
     if (r < 0)
         return r;
     /* The id is new, but a command that repairs may see the lock file before it is locked. */

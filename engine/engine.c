@@ -157,6 +157,34 @@ int engine_need_runtime(struct engine *engine, struct error *err)
     return r;
 }
 
+int engine_look_at_isolation(struct engine *engine, const char *kernel,
+                             struct isolation_view *ret_view, struct error *err)
+{
+    const struct isolation *isolation = engine_isolation(engine);
+    AUTO_CLEAR(isolation_view) struct isolation_view view = { 0 };
+    int r;
+
+    if (isolation == NULL)
+        return error_set(err, EOPNOTSUPP, "berth was built without microVMs");
+    r = isolation->look(isolation, engine->run_path, &view, err);
+    if (r < 0)
+        return r;
+    if (view.backend == NULL)
+        return error_set(err, EOPNOTSUPP, "no microVM can run here: %s", view.reason);
+    if (view.kernels.count == 0)
+        return error_set(err, ENOENT,
+                         "no kernel for microVMs was imported yet: get one by `berth vm kernel "
+                         "import --package linux-image-cloud-amd64`");
+    if (!text_is_empty(kernel) && !strings_contains(&view.kernels, kernel))
+        return error_set(err, EINVAL,
+                         "--kernel '%s' was not imported: `berth vm kernel ls` lists those that "
+                         "were",
+                         kernel);
+    *ret_view = view;
+    view = (struct isolation_view){ 0 };
+    return 0;
+}
+
 struct image_store *engine_images(struct engine *engine)
 {
     struct error err = { 0 };

@@ -32,6 +32,9 @@ struct engine {
 };
 
 int engine_need_images(struct engine *engine, struct error *err);
+/** Looks whether this machine can run the isolation with this kernel (NULL: the default). */
+int engine_look_at_isolation(struct engine *engine, const char *kernel,
+                             struct isolation_view *ret_view, struct error *err);
 int engine_need_runtime(struct engine *engine, struct error *err);
 
 /**

@@ -17,6 +17,7 @@
 #include "base/process.h"
 #include "engine/detach_keys.h"
 #include "engine/engine_private.h"
+#include "engine/image_root.h"
 #include "engine/local_terminal.h"
 #include "engine/record.h"
 
@@ -77,29 +78,42 @@ static void set_capabilities(const struct exec_settings *settings, struct spec_p
     }
 }
 
+/* Users are looked up in the files of the container as they are now; of a microVM, whose files are
+ * not seen here, in those of its image. */
+static int open_root(const struct container *container, const struct record *record,
+                     int *ret_root_fd, struct error *err)
+{
+    char path[64];
+
+    if (container_isolation(container) != NULL)
+        return image_root_open(&record->layers, ret_root_fd, err);
+    (void)snprintf(path, sizeof(path), "/proc/%d/root", container_pid(container));
+    *ret_root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret_root_fd < 0 ? error_errno(err, "open the container's root directory") : 0;
+}
+
 static int set_user(struct engine *engine, const char *id, const struct session *session,
                     struct spec_process *process, struct error *err)
 {
     AUTO(record) struct record *record = NULL;
     auto_free char *home = NULL;
     auto_close int root_fd = -1;
-    char path[64];
     int r;
 
     if (text_is_empty(session->settings->user))
         return 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/root", container_pid(session->container));
-    root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root_fd < 0)
-        return error_errno(err, "open the container's root directory");
+    r = record_read(engine, id, &record, err);
+    if (r == 0)
+        r = open_root(session->container, record, &root_fd, err);
+    if (r < 0)
+        return r;
     free(process->user.additional_gids.items);
     process->user.additional_gids = (struct u32_list){ 0 };
     r = user_resolve(root_fd, session->settings->user, &process->user, &home, err);
     if (r < 0)
         return r;
     /* HOME follows the user, unless the image or its user decided about it. */
-    if (record_read(engine, id, &record, NULL) == 0 &&
-        strings_variable(&record->env, "HOME") == NULL)
+    if (strings_variable(&record->env, "HOME") == NULL)
         strings_set_variable(&process->env, "HOME", home == NULL ? "/" : home);
     return 0;
 }

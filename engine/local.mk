@@ -18,6 +18,7 @@ libengine_a_SOURCES = \
 	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
 	engine/restart_policy.c engine/settings_limits.c engine/settings_limits.h \
 	engine/settings_update.c \
+	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
 
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/wire.h"
+#include "engine/bundle.h"
 #include "engine/engine_private.h"
 #include "engine/monitor_wire.h"
 #include "engine/record.h"
@@ -32,6 +33,7 @@
 struct launch {
     int program_fd, starter_fd, claim_fd;
     char *const *arguments;
+    char *libexec;     /* "BERTH_LIBEXEC=..." */
     char *inner_stack; /* top, for the grandchild */
     int error;         /* errno of a failed step; written by either child */
 };
@@ -60,7 +62,7 @@ static int run_monitor_child(void *context)
 {
     struct launch *launch = context;
     char variable[] = "BERTH_MONITOR_DEBUG=1";
-    char *environment[] = { log_is_debug() ? variable : NULL, NULL };
+    char *environment[] = { launch->libexec, log_is_debug() ? variable : NULL, NULL };
     sigset_t none;
     int program = place_descriptors_child(launch);
 
@@ -122,6 +124,7 @@ static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, 
                          struct error *err)
 {
     auto_free char *path = NULL;
+    auto_free char *variable = NULL;
     auto_close int program_fd = -1;
     struct launch launch = { .starter_fd = starter_fd, .claim_fd = claim_fd };
     int r;
@@ -133,6 +136,9 @@ static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, 
     if (r < 0)
         return r;
     launch.program_fd = program_fd;
+    /* Run from a descriptor, it could not see where the other programs are (a microVM's). */
+    variable = xasprintf("BERTH_LIBEXEC=%.*s", (int)(strrchr(path, '/') - path), path);
+    launch.libexec = variable;
     launch.arguments = (char *[]){ path, engine->data_path, engine->run_path, (char *)id, NULL };
     return spawn(&launch, err);
 }
@@ -176,6 +182,21 @@ static int claim_for_start(struct engine *engine, const char *id, int *ret_fd, s
     return r;
 }
 
+/* The image of the root may have been removed as unused, and the machine be another. */
+static int prepare_vm(struct engine *engine, const struct record *record, struct error *err)
+{
+    AUTO_CLEAR(isolation_view) struct isolation_view view = { 0 };
+    auto_free char *path = NULL;
+    int r;
+
+    r = engine_look_at_isolation(engine, record->settings.vm_kernel, &view, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < view.warnings.count; i++)
+        log_warning("%s", view.warnings.items[i]);
+    return engine_flatten(engine, &record->layers, &path, err);
+}
+
 /* Volumes that engine_create() made already are there when it is the one who reserved. */
 static int prepare(struct engine *engine, const char *id, struct error *err)
 {
@@ -183,6 +204,8 @@ static int prepare(struct engine *engine, const char *id, struct error *err)
     int r;
 
     r = record_read(engine, id, &record, err);
+    if (r == 0 && bundle_is_vm(&record->settings))
+        r = prepare_vm(engine, record, err);
     if (r < 0)
         return r;
     return volumes_ensure(engine, record, err);

@@ -20,9 +20,11 @@
  *   root/         becomes the jail's root
  *   run/          the socket of berth-vmm, and whether the guest was out of memory */
 
-#define VM_FOLDER         "vm"
-#define CONFIG_FILE       VM_FOLDER "/config.json"
-#define OOM_FILE          VM_FOLDER "/run/oom"
+#define VM_FOLDER   "vm"
+#define CONFIG_FILE VM_FOLDER "/config.json"
+#define OOM_FILE    VM_FOLDER "/run/oom"
+#define NO_BACKEND                                                                                 \
+    "%s, and QEMU, which could emulate one, is not installed (package qemu-system-x86)"
 #define EMULATION_WARNING "%s: the microVM is emulated by QEMU, which is slow"
 #define COPY_MAX          (256u << 10) /* bytes of a file that the guest gets a copy of */
 
@@ -112,9 +114,7 @@ static int find_backend(const struct isolation_input *input, struct findings *fi
     if (r < 0)
         return r;
     if (findings->backend.name == NULL)
-        return error_set(err, EOPNOTSUPP,
-                         "no microVM can run here: %s, and QEMU, which could emulate one, is not "
-                         "installed (package qemu-system-x86)",
+        return error_set(err, EOPNOTSUPP, "no microVM can run here: " NO_BACKEND,
                          findings->backend.reason);
     if (findings->backend.reason == NULL)
         return 0;
@@ -185,8 +185,13 @@ static int look(const struct isolation *isolation, const char *run_path,
         return r;
     view.backend = xstrdup(backend.name);
     view.reason = take_ptr(&backend.reason);
-    if (view.backend != NULL && view.reason != NULL)
+    if (view.backend == NULL) {
+        auto_free char *kvm = view.reason;
+
+        view.reason = xasprintf(NO_BACKEND, kvm);
+    } else if (view.reason != NULL) {
         strings_addf(&view.warnings, EMULATION_WARNING, view.reason);
+    }
     microvm_list_kernels(isolation->data_path, &view.kernels);
     *ret_view = view;
     return 0;

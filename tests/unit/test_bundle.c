@@ -79,6 +79,8 @@ static int plan(struct fixture *fixture)
         .container_path = "/data/containers/" ID,
         .user = &fixture->user,
         .home = "/root",
+        .erofs_path = "/data/erofs/x/root.erofs",
+        .disk_path = "/data/disk.img",
     };
     int r = merge(fixture);
 
@@ -330,6 +332,76 @@ static void hosts_have_the_added_names(void **state)
     assert_string_equal(fixture->err.message, "--add-host 'bad': give NAME:ADDRESS");
 }
 
+static void a_microvm_has_an_image_as_its_root_and_says_so_by_annotations(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings *settings = &fixture->record.settings;
+    const struct spec_mount *root;
+
+    settings->isolation = xstrdup("microvm");
+    settings->vm_kernel = xstrdup("new");
+    settings->vm_memory = 256 << 20;
+    settings->vm_cpus = 2;
+    settings->is_privileged = true;
+    assert_int_equal(plan(fixture), 0);
+    root = &fixture->spec->mounts.items[0];
+    assert_string_equal(root->destination, "/");
+    assert_string_equal(root->type, "erofs");
+    assert_string_equal(root->source, "/data/erofs/x/root.erofs");
+    assert_string_equal(root->options.items[0], "disk=/data/disk.img");
+    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.isolation"),
+                        "microvm");
+    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.memory"),
+                        "268435456");
+    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.cpus"), "2");
+    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.kernel"), "new");
+    assert_null(string_map_get(&fixture->spec->annotations, "run.berth.vm.console"));
+    assert_int_equal(fixture->spec->linux_.devices.count, 0);
+}
+
+static void an_image_has_no_say_about_the_microvm(void **state)
+{
+    struct fixture *fixture = *state;
+
+    string_map_set(&fixture->image.labels, "run.berth.isolation", "microvm");
+    string_map_set(&fixture->image.labels, "run.berth.vm.kernel", "evil");
+    strings_add(&fixture->image.env, "run.berth.isolation=microvm");
+    assert_int_equal(plan(fixture), 0);
+    assert_int_equal(fixture->spec->annotations.count, 0);
+    assert_string_equal(fixture->spec->mounts.items[0].type, "overlay");
+}
+
+static void what_a_microvm_cannot_have_is_refused_by_the_options_name(void **state)
+{
+    static const struct {
+        const char *isolation, *network, *pid, *userns, *kernel, *message;
+    } rows[] = {
+        { "vm", NULL, NULL, NULL, NULL, "--isolation 'vm': give none or microvm" },
+        { NULL, NULL, NULL, NULL, "k",
+          "--kernel, --vm-memory, --vm-cpus and --vm-console are for" },
+        { "microvm", "host", NULL, NULL, NULL, "--network host cannot be used together" },
+        { "microvm", NULL, "container:x", NULL, NULL, "--pid container:x cannot be used" },
+        { "microvm", NULL, NULL, "auto", NULL, "--userns auto is of no use" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct settings settings = {
+            .isolation = (char *)rows[i].isolation,
+            .network = (char *)rows[i].network,
+            .pid_mode = (char *)rows[i].pid,
+            .userns_mode = (char *)rows[i].userns,
+            .vm_kernel = (char *)rows[i].kernel,
+        };
+        struct error err = { 0 };
+
+        if (bundle_check_isolation(&settings, &err) >= 0)
+            fail_msg("row %zu is not refused", i);
+        if (strstr(err.message, rows[i].message) == NULL)
+            fail_msg("row %zu: %s", i, err.message);
+    }
+}
+
 static void namespace_modes_are_understood(void **state)
 {
     enum namespace_mode mode;
@@ -357,6 +429,9 @@ int main(void)
         TEST(an_image_without_a_program_needs_one),
         TEST(the_environment_is_built_from_nothing),
         TEST(the_overlay_is_the_first_mount),
+        TEST(a_microvm_has_an_image_as_its_root_and_says_so_by_annotations),
+        TEST(an_image_has_no_say_about_the_microvm),
+        TEST(what_a_microvm_cannot_have_is_refused_by_the_options_name),
         TEST(users_mounts_come_parents_first_and_replace_defaults),
         TEST(volumes_of_the_image_become_anonymous_unless_mounted),
         TEST(two_mounts_at_one_place_are_refused),

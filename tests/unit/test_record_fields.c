@@ -36,6 +36,8 @@ static const char whole[] =
     "\"cgroupParent\":\"/c\",\"capAdd\":[\"A\"],\"capDrop\":[\"B\"],\"securityOpt\":[\"C\"],"
     "\"privileged\":true,\"network\":\"host\",\"pidMode\":\"host\",\"ipcMode\":\"host\","
     "\"utsMode\":\"host\","
+    "\"isolation\":\"microvm\",\"vmKernel\":\"k\",\"vmMemory\":1,\"vmCpus\":2,"
+    "\"vmConsole\":\"log\","
     "\"usernsMode\":\"host\",\"sysctls\":{\"a\":\"b\"},\"addHosts\":[\"a:b\"],\"restart\":1,"
     "\"restartMax\":2,\"logDriver\":\"none\",\"logOptions\":{\"max-size\":\"1k\"},\"detachKeys\":"
     "\"a\"}";
