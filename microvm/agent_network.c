@@ -1,17 +1,110 @@
 #include "microvm/agent.h"
 
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "network/network.h"
 
+static const struct network_link *find_by_mac(const struct network_links *links, const char *mac)
+{
+    for (size_t i = 0; i < links->count; i++) {
+        const uint8_t *bytes = links->items[i].mac;
+        char text[18];
+
+        (void)snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", bytes[0], bytes[1],
+                       bytes[2], bytes[3], bytes[4], bytes[5]);
+        if (links->items[i].is_ethernet && strcmp(text, mac) == 0)
+            return &links->items[i];
+    }
+    return NULL;
+}
+
+static int add_address(int fd, int index, const char *text, struct error *err)
+{
+    struct network_address address;
+    int r;
+
+    r = network_address_parse(text, &address, err);
+    if (r < 0)
+        return r;
+    /* It has been checked on the host. */
+    if (address.family == AF_INET6)
+        address.flags = IFA_F_NODAD;
+    return network_address_add(fd, index, &address, err);
+}
+
+static int add_route(int fd, int index, const struct agent_route *route, struct error *err)
+{
+    struct network_address destination;
+    struct network_route added = { .metric = route->metric };
+    int r;
+
+    r = network_address_parse(route->destination, &destination, err);
+    if (r < 0)
+        return r;
+    added.family = destination.family;
+    added.size = destination.size;
+    added.prefix_length = destination.prefix_length;
+    memcpy(added.destination, destination.local, sizeof(added.destination));
+    added.has_gateway = route->gateway != NULL;
+    if (added.has_gateway && inet_pton(added.family, route->gateway, added.gateway) != 1)
+        return error_set(err, EINVAL, "'%s' is not an IP address", route->gateway);
+    r = network_route_add(fd, index, &added, err);
+    return r < 0 ? error_prefix(err, r, "route to %s", route->destination) : 0;
+}
+
+/* A route by way of a gateway can be set once the gateway is on the link, which another route may
+ * say. */
+static int add_routes(int fd, int index, const struct agent_routes *routes, struct error *err)
+{
+    int r = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < routes->count && r == 0; i++) {
+            if ((routes->items[i].gateway != NULL) == (pass == 1))
+                r = add_route(fd, index, &routes->items[i], err);
+        }
+    }
+    return r;
+}
+
+static int set_up(int fd, const struct network_links *links,
+                  const struct agent_interface *interface, struct error *err)
+{
+    const struct network_link *link = find_by_mac(links, interface->mac);
+    int r = 0;
+
+    if (link == NULL)
+        return error_set(err, ENODEV, "there is no network card %s", interface->mac);
+    if (strcmp(link->name, interface->name) != 0)
+        r = network_link_rename(fd, link->index, interface->name, err);
+    if (r == 0 && interface->mtu > 0 && interface->mtu != link->mtu)
+        r = network_link_set_mtu(fd, link->index, interface->mtu, err);
+    if (r == 0)
+        r = network_link_set_up(fd, link->index, true, err);
+    for (size_t i = 0; i < interface->addresses.count && r == 0; i++)
+        r = add_address(fd, link->index, interface->addresses.items[i], err);
+    if (r == 0)
+        r = add_routes(fd, link->index, &interface->routes, err);
+    return r < 0 ? error_prefix(err, r, "interface %s", interface->name) : 0;
+}
+
 int agent_set_up_network(const struct agent_interfaces *interfaces, struct error *err)
 {
+    struct network_links links = { 0 };
     auto_close int fd = -1;
     int r;
 
-    (void)interfaces;
     r = network_open(&fd, err);
-    if (r < 0)
-        return r;
-    return network_link_set_up(fd, 1, true, err); /* the loopback is always the first */
+    if (r == 0)
+        r = network_link_set_up(fd, 1, true, err); /* the loopback is always the first */
+    if (r == 0 && interfaces->count > 0)
+        r = network_links_list(fd, &links, err);
+    for (size_t i = 0; i < interfaces->count && r == 0; i++)
+        r = set_up(fd, &links, &interfaces->items[i], err);
+    network_links_clear(&links);
+    return r;
 }

@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "microvm/emulator_plan.h"
 #include "microvm/initrd.h"
+#include "microvm/vmm_sandbox.h"
 
 /* A machine that QEMU runs as a child, for hosts where KVM cannot be used. The child has no
  * capability and cannot get one, and QEMU's own seccomp filter; it ends with this process. It finds
@@ -187,6 +188,10 @@ static int emulator_start(const struct machine_config *config, struct machine **
         return r;
     emulator_plan(config, EMULATOR_PROGRAM, initrd_fd, measure_tsc_khz(), &plan);
     r = spawn(emulator, &plan, err);
+    if (r == 0 && !config->is_unconfined)
+        r = vmm_sandbox_drop(err);
+    if (r == 0 && !config->is_unconfined)
+        r = vmm_sandbox_filter(VMM_THREAD_MAIN, err);
     if (r < 0)
         return r;
     *ret_machine = take_ptr(&machine);

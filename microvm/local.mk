@@ -55,7 +55,8 @@ libmicrovm_a_SOURCES += \
 	microvm/pump.c microvm/pump.h \
 	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
 	microvm/terminal_mode.c microvm/terminal_mode.h \
-	microvm/vm_config.h microvm/vm_config_fields.c microvm/vm_config_objects.h
+	microvm/vm_config.h microvm/vm_config_fields.c microvm/vm_config_objects.h \
+	microvm/vmm_network.c microvm/vmm_network.h microvm/vmm_shares.c microvm/vmm_shares.h
 
 microvm_libs = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 

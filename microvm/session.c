@@ -43,6 +43,14 @@ static void send_signal(struct session *session, int signal)
                                            .process = AGENT_FIRST,
                                            .signal = signal };
 
+    /* Who asks for the end before anything runs gets it: the first process of a pid namespace would
+     * ignore these signals until it has handlers for them (pid_namespaces(7)). */
+    if (session->state < SESSION_RUNNING &&
+        (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT || signal == SIGHUP)) {
+        session->result = 128 + signal;
+        event_loop_stop(session->loop, 0);
+        return;
+    }
     if (session->state < SESSION_RUNNING) {
         (void)sigaddset(&session->early_signals, signal); /* a valid one, it came */
         return;
@@ -322,6 +330,8 @@ static int handle_started(struct session *session, const struct agent_message *m
         if (sigismember(&session->early_signals, i) == 1)
             send_signal(session, i);
     }
+    if (r == 0)
+        session_start_waiting(session);
     return r;
 }
 
@@ -466,7 +476,7 @@ static int handle_machine_end(struct event_source *source, uint32_t events, void
 
     (void)source;
     (void)events;
-    end = machine_end(session->options->machine, &reason);
+    end = machine_end(session->machine, &reason);
     if (session->state == SESSION_ENDING) {
         event_loop_stop(session->loop, 0);
         return 0;
@@ -494,81 +504,103 @@ static int handle_timer(struct event_source *source, uint32_t events, void *cont
     return 0;
 }
 
-static int watch_all(struct session *session, struct error *err)
+static int open_events(struct session *session, struct error *err)
 {
-    const struct session_options *options = session->options;
     int r;
 
     session->finish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (session->finish_fd < 0)
         return error_errno(err, "make an event");
-    r = event_loop_add(session->loop, session->finish_fd, EPOLLIN, handle_finish, session, NULL,
-                       err);
+    r = event_loop_open(&session->loop, err);
     if (r == 0)
         r = event_open_timer(&session->timer_fd, err);
-    if (r == 0)
-        r = event_set_timer(session->timer_fd, BOOT_TIMEOUT_MS, 0, err);
-    if (r == 0)
-        r = event_loop_add(session->loop, session->timer_fd, EPOLLIN, handle_timer, session, NULL,
-                           err);
-    if (r == 0)
-        r = event_loop_add(session->loop, options->agent_fd, EPOLLIN, handle_agent, session,
-                           &session->agent_source, err);
-    if (r == 0)
-        r = event_loop_add(session->loop, options->signal_fd, EPOLLIN, handle_signals, session,
-                           NULL, err);
-    if (r == 0)
-        r = event_loop_add(session->loop, options->listen_fd, EPOLLIN, session_accept, session,
-                           NULL, err);
-    if (r == 0)
-        r = event_loop_add(session->loop, machine_end_fd(options->machine), EPOLLIN,
-                           handle_machine_end, session, NULL, err);
     return r;
 }
 
-static void clear(struct session *session)
+static int watch_all(struct session *session, struct error *err)
+{
+    const struct session_options *options = session->options;
+    struct {
+        int fd;
+        event_handler *handler;
+    } const sources[] = {
+        { session->finish_fd, handle_finish },
+        { session->timer_fd, handle_timer },
+        { options->signal_fd, handle_signals },
+        { options->listen_fd, session_accept },
+        { machine_end_fd(session->machine), handle_machine_end },
+    };
+    int r;
+
+    r = event_loop_add(session->loop, options->agent_fd, EPOLLIN, handle_agent, session,
+                       &session->agent_source, err);
+    for (size_t i = 0; i < ARRAY_SIZE(sources) && r == 0; i++)
+        r = event_loop_add(session->loop, sources[i].fd, EPOLLIN, sources[i].handler, session, NULL,
+                           err);
+    return r == 0 ? event_set_timer(session->timer_fd, BOOT_TIMEOUT_MS, 0, err) : r;
+}
+
+int session_open(const struct session_options *options, struct session **ret_session,
+                 struct error *err)
+{
+    AUTO(session) struct session *session = xcalloc(1, sizeof(*session));
+    int r;
+
+    session->options = options;
+    session->timer_fd = session->finish_fd = -1;
+    session->next_number = AGENT_FIRST;
+    session->next_request = 1;
+    session->has_terminal = options->config->has_terminal;
+    (void)sigemptyset(&session->early_signals);
+    session->channel = channel_new(&handlers, session, AGENT_ANSWER_MAX, false);
+    r = open_events(session, err);
+    if (r < 0)
+        return r;
+    *ret_session = take_ptr(&session);
+    return 0;
+}
+
+/* Whoever waits for a process is told that it ended with its machine. */
+static void end_processes(struct session *session)
 {
     while (session->processes != NULL) {
         struct session_process *process = session->processes;
 
-        /* It ended with its machine. */
         process->status = 128 + SIGKILL;
         session_tell_exit(process);
         session_free_process(session, process);
     }
     while (session->clients != NULL)
         session_free_client(session->clients);
+}
+
+void session_free(struct session *session)
+{
+    if (session == NULL)
+        return;
     event_loop_free(session->loop);
     channel_free(session->channel);
     auto_close_cleanup(&session->timer_fd);
     auto_close_cleanup(&session->finish_fd);
+    free(session);
 }
 
-int session_run(const struct session_options *options, struct error *err)
+int session_run(struct session *session, struct machine *machine, struct error *err)
 {
-    struct session session = { .options = options,
-                               .timer_fd = -1,
-                               .finish_fd = -1,
-                               .has_terminal = options->config->has_terminal,
-                               .next_number = AGENT_FIRST,
-                               .next_request = 1 };
     int r;
 
-    (void)sigemptyset(&session.early_signals);
-    session.channel = channel_new(&handlers, &session, AGENT_ANSWER_MAX, false);
-    r = event_loop_open(&session.loop, err);
-    if (r == 0)
-        r = watch_all(&session, err);
+    session->machine = machine;
+    r = watch_all(session, err);
     if (r == 0) {
-        if (session.has_terminal)
-            terminal_mode_set_raw(&session.terminal, STDIN_FILENO);
-        r = event_loop_run(session.loop, err);
-        terminal_mode_restore(&session.terminal, STDIN_FILENO);
+        if (session->has_terminal)
+            terminal_mode_set_raw(&session->terminal, STDIN_FILENO);
+        r = event_loop_run(session->loop, err);
+        terminal_mode_restore(&session->terminal, STDIN_FILENO);
     }
-    clear(&session);
+    end_processes(session);
     if (r < 0)
         return r;
-    if (session.result < 0)
-        *err = session.error;
-    return session.result;
+    if (session->result < 0)
+        *err = session->error;
+    return session->result;
 }

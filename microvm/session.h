@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/auto.h"
 #include "microvm/agent_message.h"
 #include "microvm/machine.h"
 #include "microvm/vm_config.h"
@@ -14,18 +15,25 @@
 struct session_options {
     const struct vm_config *config;
     const struct agent_setup *setup; /* network, and how shares come; the rest is from the config */
-    struct machine *machine;
-    int agent_fd;  /* our end of the agent's stream; non-blocking */
-    int listen_fd; /* control.sock */
-    int signal_fd; /* of session_open_signals() */
-    int oom_fd;    /* a byte is written when the container ran out of memory; -1: nobody asks */
+    int agent_fd;                    /* our end of the agent's stream; non-blocking */
+    int listen_fd;                   /* control.sock */
+    int signal_fd;                   /* of session_open_signals() */
+    int oom_fd; /* a byte is written when the container ran out of memory; -1: nobody asks */
 };
 
 /** Blocks every signal that can be passed on, before threads exist. */
 int session_open_signals(int *ret_fd, struct error *err);
 
+struct session;
+/** Opens what the session needs; before the machine starts, which takes the right to open anything.
+ * @options are borrowed. */
+int session_open(const struct session_options *options, struct session **ret_session,
+                 struct error *err);
+void session_free(struct session *session);
+DEFINE_AUTO(session)
+
 /** Runs until the guest is over. Returns the exit status of the container's first process, or an
  * error. */
-int session_run(const struct session_options *options, struct error *err);
+int session_run(struct session *session, struct machine *machine, struct error *err);
 
 #endif

@@ -38,6 +38,9 @@ void session_free_client(struct session_client *client)
         if (!client->process->has_exited)
             signal_process(session, client->process->number, SIGKILL);
     }
+    if (client->waiting != NULL)
+        wire_message_close(client->waiting);
+    free(client->waiting);
     event_source_remove(client->source);
     (void)close(client->fd); /* a socket's close cannot fail */
     free(client);
@@ -211,6 +214,29 @@ static int take_request(struct session_client *client, struct wire_message *wire
     return error_set(err, EPROTO, "request %u is unknown", wire->type);
 }
 
+static void drop_client(struct session_client *client, const struct error *error)
+{
+    tell(client, CONTROL_FAILED, error, sizeof(*error));
+    session_free_client(client);
+}
+
+void session_start_waiting(struct session *session)
+{
+    struct session_client *next;
+
+    for (struct session_client *client = session->clients; client != NULL; client = next) {
+        auto_free struct wire_message *wire = take_ptr(&client->waiting);
+        struct error error = { 0 };
+        int r = wire != NULL ? take_request(client, wire, &error) : 0;
+
+        next = client->next;
+        if (wire != NULL)
+            wire_message_close(wire);
+        if (r < 0)
+            drop_client(client, &error);
+    }
+}
+
 static int handle_client(struct event_source *source, uint32_t events, void *context,
                          struct error *err)
 {
@@ -225,14 +251,23 @@ static int handle_client(struct event_source *source, uint32_t events, void *con
     r = wire_receive(client->fd, wire, &error);
     if (r == -EAGAIN)
         return 0;
-    if (r > 0) {
-        r = take_request(client, wire, &error);
-        wire_message_close(wire);
-        if (r == 0)
-            return 0;
-        tell(client, CONTROL_FAILED, &error, sizeof(error));
+    if (r <= 0) {
+        session_free_client(client);
+        return 0;
     }
-    session_free_client(client);
+    /* A guest that boots is no failure: what is asked of it waits. A second request before the
+     * first was taken is a signal to what does not run yet: it goes with its sender. */
+    if (client->session->state < SESSION_RUNNING) {
+        if (client->waiting == NULL)
+            client->waiting = take_ptr(&wire);
+        else
+            session_free_client(client);
+        return 0;
+    }
+    r = take_request(client, wire, &error);
+    wire_message_close(wire);
+    if (r < 0)
+        drop_client(client, &error);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #define MICROVM_SESSION_PRIVATE_H
 
 #include "base/event.h"
+#include "base/wire.h"
 #include "microvm/control.h"
 #include "microvm/pump.h"
 #include "microvm/session.h"
@@ -38,10 +39,12 @@ struct session_client {
     struct event_source *source;
     struct session_process *process; /* what it asked for */
     uint32_t request;                /* what it waits for an answer to; 0: nothing */
+    struct wire_message *waiting;    /* its request, when it came before the first process ran */
 };
 
 struct session {
     const struct session_options *options;
+    struct machine *machine;
     struct event_loop *loop;
     struct event_source *agent_source;
     bool waits_for_agent; /* to take more output */
@@ -75,6 +78,8 @@ int session_finish_process(struct session *session, struct session_process *proc
 /* --- session_clients.c */
 int session_accept(struct event_source *source, uint32_t events, void *session, struct error *err);
 void session_free_client(struct session_client *client);
+/** Takes the requests that came too early. */
+void session_start_waiting(struct session *session);
 void session_tell_started(struct session_process *process);
 void session_tell_failed(struct session_process *process, const struct agent_message *message);
 void session_tell_exit(struct session_process *process);

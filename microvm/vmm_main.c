@@ -15,7 +15,9 @@
 #include "base/wire.h"
 #include "microvm/control.h"
 #include "microvm/session.h"
+#include "microvm/vmm_network.h"
 #include "microvm/vmm_probe.h"
+#include "microvm/vmm_shares.h"
 #include "runtime/spec.h"
 
 /* The process of a microVM's container, in its jail: starts the machine that /vm/config.json
@@ -38,28 +40,42 @@
 /* What the machine is given, closed when it has its own copies. */
 struct parts {
     struct machine_config machine;
+    struct agent_setup setup;
     int agent_fd; /* our end */
     int run_fd, listen_fd, signal_fd, oom_fd;
     char *cmdline;
 };
 
+/* The machine has its own copies: that the other ends of its sockets close is seen. */
+static void machine_parts_close(struct machine_config *machine)
+{
+    int *const fds[] = { &machine->kernel_fd, &machine->agent_program_fd, &machine->modules_fd,
+                         &machine->root_fd,   &machine->disk_fd,          &machine->agent_fd,
+                         &machine->console_fd };
+
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        auto_close_cleanup(fds[i]);
+        *fds[i] = -1;
+    }
+    for (size_t i = 0; i < MACHINE_TAPS_MAX; i++) {
+        auto_close_cleanup(&machine->taps[i].fd);
+        machine->taps[i].fd = -1;
+    }
+    for (size_t i = 0; i < MACHINE_SHARES_MAX; i++) {
+        auto_close_cleanup(&machine->shares[i].fd);
+        machine->shares[i].fd = -1;
+    }
+}
+
 static void parts_clear(struct parts *parts)
 {
-    int *const fds[] = { &parts->machine.kernel_fd,
-                         &parts->machine.agent_program_fd,
-                         &parts->machine.modules_fd,
-                         &parts->machine.root_fd,
-                         &parts->machine.disk_fd,
-                         &parts->machine.agent_fd,
-                         &parts->machine.console_fd,
-                         &parts->agent_fd,
-                         &parts->run_fd,
-                         &parts->listen_fd,
-                         &parts->signal_fd,
-                         &parts->oom_fd };
-
-    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-        auto_close_cleanup(fds[i]);
+    machine_parts_close(&parts->machine);
+    auto_close_cleanup(&parts->agent_fd);
+    auto_close_cleanup(&parts->run_fd);
+    auto_close_cleanup(&parts->listen_fd);
+    auto_close_cleanup(&parts->signal_fd);
+    auto_close_cleanup(&parts->oom_fd);
+    vmm_network_clear(&parts->setup.interfaces);
     free(parts->cmdline);
 }
 
@@ -136,6 +152,7 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
 
     parts->machine.memory_bytes = config->memory_bytes;
     parts->machine.cpus = config->cpus;
+    parts->setup.is_emulated = text_equal(config->backend, "qemu");
     parts->cmdline = xasprintf("%s loglevel=%d%s%s", CMDLINE,
                                text_equal(config->console, "log") ? LOGLEVEL_ALL : LOGLEVEL_PANIC,
                                config->cmdline != NULL ? " " : "",
@@ -146,6 +163,10 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
         r = open_sockets(parts, err);
     if (r == 0)
         r = open_console(config, parts, err);
+    if (r == 0)
+        r = vmm_network_open(&parts->machine, &parts->setup.interfaces, err);
+    if (r == 0)
+        r = vmm_shares_open(config, &parts->machine, err);
     if (r == 0)
         r = session_open_signals(&parts->signal_fd, err);
     return r;
@@ -166,28 +187,29 @@ static int run(struct error *err)
                            .listen_fd = -1,
                            .signal_fd = -1,
                            .oom_fd = -1 };
-    struct agent_setup setup = { .is_emulated = true };
     AUTO(machine) struct machine *machine = NULL;
+    AUTO(session) struct session *session = NULL;
     struct session_options options;
     int r;
 
     r = read_config(&config, err);
     if (r == 0)
         r = prepare(config, &parts, err);
-    if (r == 0)
-        r = machine_start(machine_class(config), &parts.machine, &machine, err);
     if (r < 0)
         return r;
-    /* Its end of the channel is the machine's alone, so that its death is seen. */
-    auto_close_cleanup(&parts.machine.agent_fd);
     options = (struct session_options){ .config = config,
-                                        .setup = &setup,
-                                        .machine = machine,
+                                        .setup = &parts.setup,
                                         .agent_fd = parts.agent_fd,
                                         .listen_fd = parts.listen_fd,
                                         .signal_fd = parts.signal_fd,
                                         .oom_fd = parts.oom_fd };
-    return session_run(&options, err);
+    r = session_open(&options, &session, err);
+    if (r == 0)
+        r = machine_start(machine_class(config), &parts.machine, &machine, err);
+    if (r < 0)
+        return r;
+    machine_parts_close(&parts.machine);
+    return session_run(session, machine, err);
 }
 
 static int run_exec(struct error *err)

@@ -1,10 +1,13 @@
 #include "network/network.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <linux/if_addr.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "network/netlink.h"
 
 struct listing {
@@ -106,4 +109,31 @@ int network_address_add(int fd, int index, const struct network_address *address
         netlink_add(&request, IFA_BROADCAST, address->broadcast, address->size);
     netlink_add(&request, IFA_FLAGS, &flags, sizeof(flags));
     return netlink_call(fd, &request, NULL, NULL, err);
+}
+
+char *network_address_format(const struct network_address *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    (void)inet_ntop(address->family, address->local, text, sizeof(text)); /* it has room */
+    return xasprintf("%s/%u", text, address->prefix_length);
+}
+
+int network_address_parse(const char *text, struct network_address *ret_address, struct error *err)
+{
+    struct network_address address = { .family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET };
+    const char *slash = strchr(text, '/');
+    auto_free char *host = slash != NULL ? xstrndup(text, (size_t)(slash - text)) : xstrdup(text);
+    uint64_t length;
+
+    address.size = (uint8_t)address_size(address.family);
+    length = (uint64_t)address.size * 8;
+    if (inet_pton(address.family, host, address.local) != 1)
+        return error_set(err, EINVAL, "'%s' is not an IP address", text);
+    if (slash != NULL && text_parse_u64(slash + 1, "prefix", length, &length, err) < 0)
+        return error_prefix(err, -EINVAL, "'%s'", text);
+    address.prefix_length = (uint8_t)length;
+    memcpy(address.address, address.local, sizeof(address.address));
+    *ret_address = address;
+    return 0;
 }

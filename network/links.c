@@ -1,6 +1,7 @@
 #include "network/network.h"
 
 #include <errno.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static int add_link(const struct nlmsghdr *message, void *context)
     const char *name = netlink_text(message, sizeof(*info), IFLA_IFNAME);
     struct network_links *links = context;
     struct network_link *link;
+    const void *mac, *mtu;
 
     if (message->nlmsg_type != RTM_NEWLINK || info == NULL || name == NULL ||
         strlen(name) >= IFNAMSIZ)
@@ -24,6 +26,13 @@ static int add_link(const struct nlmsghdr *message, void *context)
         .is_up = (info->ifi_flags & IFF_UP) != 0,
     };
     (void)strcpy(link->name, name);
+    mac = netlink_attribute(message, sizeof(*info), IFLA_ADDRESS, sizeof(link->mac));
+    link->is_ethernet = info->ifi_type == ARPHRD_ETHER && mac != NULL;
+    if (link->is_ethernet)
+        memcpy(link->mac, mac, sizeof(link->mac));
+    mtu = netlink_attribute(message, sizeof(*info), IFLA_MTU, sizeof(link->mtu));
+    if (mtu != NULL)
+        memcpy(&link->mtu, mtu, sizeof(link->mtu));
     return 0;
 }
 
@@ -94,6 +103,26 @@ int network_link_set_up(int fd, int index, bool is_up, struct error *err)
     struct netlink_request request;
 
     netlink_begin(&request, RTM_NEWLINK, NLM_F_ACK, &info, sizeof(info));
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
+int network_link_set_mtu(int fd, int index, uint32_t mtu, struct error *err)
+{
+    const struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWLINK, NLM_F_ACK, &info, sizeof(info));
+    netlink_add(&request, IFLA_MTU, &mtu, sizeof(mtu));
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
+int network_link_rename(int fd, int index, const char *name, struct error *err)
+{
+    const struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWLINK, NLM_F_ACK, &info, sizeof(info));
+    netlink_add(&request, IFLA_IFNAME, name, strlen(name) + 1);
     return netlink_call(fd, &request, NULL, NULL, err);
 }
 

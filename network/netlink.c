@@ -53,8 +53,24 @@ void netlink_add(struct netlink_request *request, uint16_t attribute, const void
     assert(request->length + RTA_SPACE(length) <= sizeof(request->bytes));
 
     memcpy(request->bytes + request->length, &header, sizeof(header));
-    memcpy(request->bytes + request->length + RTA_LENGTH(0), value, length);
+    if (length > 0)
+        memcpy(request->bytes + request->length + RTA_LENGTH(0), value, length);
     request->length += RTA_SPACE(length);
+}
+
+size_t netlink_nest_begin(struct netlink_request *request, uint16_t attribute)
+{
+    size_t start = request->length;
+
+    netlink_add(request, attribute, NULL, 0);
+    return start;
+}
+
+void netlink_nest_end(struct netlink_request *request, size_t start)
+{
+    unsigned short length = (unsigned short)(request->length - start);
+
+    memcpy(request->bytes + start + offsetof(struct rtattr, rta_len), &length, sizeof(length));
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */

@@ -24,6 +24,11 @@ void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flag
 void netlink_add(struct netlink_request *request, uint16_t attribute, const void *value,
                  size_t length);
 
+/** Begins an attribute that holds others; they are added until netlink_nest_end(). Returns its
+ * place, for that. */
+size_t netlink_nest_begin(struct netlink_request *request, uint16_t attribute);
+void netlink_nest_end(struct netlink_request *request, size_t start);
+
 /** Called for each message of an answer; @length counts its header. A negative result ends it. */
 typedef int netlink_visitor(const struct nlmsghdr *message, void *context);
 

@@ -20,7 +20,10 @@ int network_open(int *ret_fd, struct error *err);
 struct network_link {
     int index;
     bool is_up;
+    bool is_ethernet;
     char name[IFNAMSIZ];
+    uint8_t mac[6]; /* of Ethernet */
+    uint32_t mtu;
 };
 struct network_links {
     struct network_link *items;
@@ -45,6 +48,9 @@ int network_links_name(const struct network_links *links, const char *name, char
                        struct error *err);
 
 int network_link_set_up(int fd, int index, bool is_up, struct error *err);
+int network_link_set_mtu(int fd, int index, uint32_t mtu, struct error *err);
+/** Gives an interface that is down another name. */
+int network_link_rename(int fd, int index, const char *name, struct error *err);
 
 /**
  * Moves an interface into another network namespace under a name there. Its addresses are lost,
@@ -82,5 +88,49 @@ void network_addresses_clear(struct network_addresses *addresses);
 /** Gives an interface one more address. */
 int network_address_add(int fd, int index, const struct network_address *address,
                         struct error *err);
+/** "10.1.2.3/24", "fd00::1/64". Caller frees. */
+char *network_address_format(const struct network_address *address);
+/** -EINVAL names the text. */
+int network_address_parse(const char *text, struct network_address *ret_address, struct error *err);
+
+/* --- routes.c --------------------------------------------------------------------------------- */
+
+/* A route of the main table by way of one interface. */
+struct network_route {
+    uint8_t family, prefix_length;
+    uint8_t size;            /* bytes of each address */
+    uint8_t destination[16]; /* all zero with a prefix_length of 0: the default */
+    bool has_gateway;
+    uint8_t gateway[16];
+    uint32_t metric;
+};
+struct network_routes {
+    struct network_route *items;
+    size_t count;
+};
+
+/**
+ * Routes of one interface that somebody set; not those that the kernel made for its addresses, nor
+ * to many destinations at once. Release with network_routes_clear().
+ */
+int network_routes_list(int fd, int index, struct network_routes *ret_routes, struct error *err);
+void network_routes_clear(struct network_routes *routes);
+int network_route_add(int fd, int index, const struct network_route *route, struct error *err);
+
+/* --- tap.c ------------------------------------------------------------------------------------ */
+
+/**
+ * Makes a tap in the caller's network namespace, for a virtual machine: packets with the header of
+ * virtio (IFF_VNET_HDR). It is gone with the descriptor.
+ *
+ * @name  of the interface
+ */
+int network_tap_open(const char *name, int *ret_fd, struct error *err);
+
+/**
+ * Sends all that an interface receives out at another one, before the kernel looks at it
+ * (tc-mirred(8), ingress).
+ */
+int network_redirect(int fd, int from_index, int to_index, struct error *err);
 
 #endif

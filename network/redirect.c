@@ -1,0 +1,72 @@
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "network/netlink.h"
+#include "network/network.h"
+
+#define INGRESS  0xffff0000u /* the handle that an ingress queue always has */
+#define PRIORITY 1
+
+static int add_ingress(int fd, int index, struct error *err)
+{
+    const struct tcmsg info = { .tcm_family = AF_UNSPEC,
+                                .tcm_ifindex = index,
+                                .tcm_handle = INGRESS,
+                                .tcm_parent = TC_H_INGRESS };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &info,
+                  sizeof(info));
+    netlink_add(&request, TCA_KIND, "ingress", sizeof("ingress"));
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
+/* A filter that looks at no bit of a packet. The classifier "matchall" would say so, but not every
+ * kernel has it. */
+static int add_filter(int fd, int from_index, int to_index, struct error *err)
+{
+    const struct tcmsg info = { .tcm_family = AF_UNSPEC,
+                                .tcm_ifindex = from_index,
+                                .tcm_parent = INGRESS,
+                                .tcm_info = TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL)) };
+    const struct tc_mirred mirred = { .action = TC_ACT_STOLEN,
+                                      .eaction = TCA_EGRESS_REDIR,
+                                      .ifindex = (uint32_t)to_index };
+    struct {
+        struct tc_u32_sel selector;
+        struct tc_u32_key key;
+    } any = { .selector = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
+    struct netlink_request request;
+    size_t options, actions, action, parameters;
+
+    netlink_begin(&request, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &info,
+                  sizeof(info));
+    netlink_add(&request, TCA_KIND, "u32", sizeof("u32"));
+    options = netlink_nest_begin(&request, TCA_OPTIONS);
+    actions = netlink_nest_begin(&request, TCA_U32_ACT);
+    action = netlink_nest_begin(&request, 1);
+    netlink_add(&request, TCA_ACT_KIND, "mirred", sizeof("mirred"));
+    parameters = netlink_nest_begin(&request, TCA_ACT_OPTIONS | NLA_F_NESTED);
+    netlink_add(&request, TCA_MIRRED_PARMS, &mirred, sizeof(mirred));
+    netlink_nest_end(&request, parameters);
+    netlink_nest_end(&request, action);
+    netlink_nest_end(&request, actions);
+    netlink_add(&request, TCA_U32_SEL, &any, sizeof(any));
+    netlink_nest_end(&request, options);
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
+int network_redirect(int fd, int from_index, int to_index, struct error *err)
+{
+    int r;
+
+    r = add_ingress(fd, from_index, err);
+    if (r < 0)
+        return error_prefix(err, r, "make an ingress queue (sch_ingress)");
+    r = add_filter(fd, from_index, to_index, err);
+    return r < 0 ? error_prefix(err, r, "redirect packets (cls_u32, act_mirred)") : 0;
+}
