@@ -4,7 +4,7 @@
 #   store_faults.sh DIRECTORY
 #
 # STORE_KILLS says how often (default 200), STORE_SEED where chance begins. The kills are spread over
-# load, import, commit, pull, rmi and prune. After each kill a small load and its rmi take the rest
+# load, import, commit, pull, rmi, prune and flatten. After each kill a small load and its rmi take the rest
 # away, as the next commands of a user would; then every visible image has to be whole, and nothing of
 # the killed command may be left in staging or trash. Prints a line for each violation, then how many
 # points were tried; the status tells whether there was a violation.
@@ -56,6 +56,7 @@ prepare() {
     load | pull) berth rmi -f victim:1 "$remote" > /dev/null 2>&1 ;;
     rmi | prune) berth load -qi victim.tar > /dev/null || violation "$1: prepare: load failed" ;;
     import | commit) berth rmi -f made:1 > /dev/null 2>&1 ;;
+    flatten) rm -rf "$BERTH_DATA/erofs" ;;
     esac
     [ "$1" != prune ] || berth import root.tar > /dev/null
     [ "$1" != commit ] || berth image inspect victim:1 > /dev/null 2>&1 || berth load -qi victim.tar > /dev/null
@@ -69,23 +70,33 @@ arguments() {
     commit) line=(commit changed made:1) ;;
     rmi) line=(rmi -f victim:1) ;;
     prune) line=(image prune -f) ;;
+    flatten) mapfile -t line < <(jq -r '"flatten", (.layers[] | split("/")[-2])' "$BERTH_DATA"/containers/*/container.json) ;;
     esac
 }
 
+# What is visible of an EROFS file is whole, and so is what is made where nothing was visible.
+look_at_root() {
+    local sum
+    sum=$(sha256sum < "$(berth-image "${line[@]}")")
+    [ "${whole:=$sum}" = "$sum" ] || violation "flatten at $point us: the file is another"
+}
+
 declare -A took
-verbs=(load pull import commit rmi prune)
+verbs=(load pull import commit rmi prune flatten)
 for ((i = 0; i < kills; i++)); do
     verb=${verbs[i % ${#verbs[@]}]}
     prepare "$verb"
     arguments "$verb"
+    program=berth
+    [ "$verb" != flatten ] || program=berth-image
     if [ -z "${took[$verb]:-}" ]; then # how long it takes when nothing happens
         start=$(date +%s%N)
-        berth "${line[@]}" > "$output" 2>&1 || violation "$verb: $(cat "$output")"
+        $program "${line[@]}" > "$output" 2>&1 || violation "$verb: $(cat "$output")"
         took[$verb]=$((($(date +%s%N) - start) / 1000))
         prepare "$verb"
     fi
     point=$((took[$verb] * (RANDOM % 1000) / 1000))
-    setsid berth "${line[@]}" > /dev/null 2>&1 &
+    setsid $program "${line[@]}" > /dev/null 2>&1 &
     victim=$!
     sleep "$((point / 1000000)).$(printf '%06d' $((point % 1000000)))"
     kill -KILL -- -$victim 2> /dev/null || survived=$((survived + 1))
@@ -94,13 +105,14 @@ for ((i = 0; i < kills; i++)); do
     berth load -qi small.tar > /dev/null || violation "$verb at $point us: the next load failed"
     berth rmi small:1 > /dev/null || violation "$verb at $point us: the next rmi failed"
     berth system check -q > "$output" || violation "$verb at $point us: $(cat "$output")"
+    [ "$verb" != flatten ] || look_at_root
 done
 
 berth rm changed > /dev/null
 berth system prune -af > /dev/null
 berth system check --deep -q > "$output" || violation "in the end: $(cat "$output")"
 [ -z "$(berth images -q)" ] || violation "images are left"
-[ -z "$(find "$BERTH_DATA"/{layers,staging,trash,ingest,names,images} -mindepth 1 ! -name .unsynced)" ] ||
-    violation "files are left: $(find "$BERTH_DATA"/{layers,staging,trash,ingest,names,images} -mindepth 1 | head -5)"
+[ -z "$(find "$BERTH_DATA"/{layers,erofs,staging,trash,ingest,names,images} -mindepth 1 ! -name .unsynced)" ] ||
+    violation "files are left: $(find "$BERTH_DATA"/{layers,erofs,staging,trash,ingest,names,images} -mindepth 1 | head -5)"
 echo "$kills kills, $survived came too late, $violations violations"
 [ $violations = 0 ]
