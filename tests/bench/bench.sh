@@ -32,6 +32,7 @@ BERTH_BUILD=$build tests/integration/in_view.sh $view \
     python3 tests/bench/bench_oci.py "$build" "$work/bundle" "$work" "$runs"
 
 python3 tests/bench/bench_pull.py "$build" 3
+python3 tests/bench/bench_erofs.py "$build" 5
 
 python3 - "$build" "$work" "$runs" << 'PY'
 import glob, os, resource, shutil, statistics, subprocess, sys, time
