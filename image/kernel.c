@@ -1,6 +1,7 @@
 #include "image/kernel.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -175,19 +176,32 @@ static int publish(int data_fd, struct staging *staging, const char *name, struc
     return 0;
 }
 
+/* "6.12.117+deb12-cloud-amd64": what a name cannot have becomes a dot. */
+static char *name_of_release(const char *release)
+{
+    char *name = xstrdup(release);
+
+    for (char *at = name; *at != '\0'; at++) {
+        if (!isalnum((unsigned char)*at) && strchr("_.-", *at) == NULL)
+            *at = '.';
+    }
+    return name;
+}
+
 static int import_all(int data_fd, struct import *import, const char *name, const char *source,
                       char **ret_name, struct error *err)
 {
     AUTO(staging) struct staging *staging = NULL;
     auto_free char *release = NULL;
+    auto_free char *folder = NULL;
     auto_close int dir_fd = -1;
     int r;
 
     r = kernel_image_release(import->image.data, import->image.length, &release, err);
     if (r < 0)
         return r;
-    if (name == NULL)
-        name = release;
+    folder = name != NULL ? xstrdup(name) : name_of_release(release);
+    name = folder;
     r = text_check_name("kernel", name, err);
     if (r == 0)
         r = staging_create(data_fd, &staging, err);

@@ -81,4 +81,15 @@ int agent_stream_data(struct agent *agent, uint32_t stream, const void *bytes, s
 int agent_stream_end(struct agent *agent, uint32_t stream, struct error *err);
 int agent_stream_room(struct agent *agent, uint32_t stream, struct error *err);
 
+/* --- agent_answer.c --------------------------------------------------------------------------- */
+
+/** Answers to berth-vmm's questions; @ret_text is the caller's to free. */
+typedef int agent_answer(struct agent *agent, const struct agent_message *message, char **ret_text,
+                         struct error *err);
+/** A line for each process: "PID UID COMMAND...", as the container sees them. */
+agent_answer agent_answer_processes;
+/** JSON: cpu_ns, memory_bytes, memory_inactive_file_bytes, pids, oom_kills of its cgroup. */
+agent_answer agent_answer_usage;
+agent_answer agent_answer_update, agent_answer_clock;
+
 #endif

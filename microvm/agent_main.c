@@ -50,19 +50,6 @@ void agent_flush(void *context)
 /* --- requests ------------------------------------------------------------------------------------
  */
 
-static void reply(struct agent *agent, const struct agent_message *request,
-                  const struct error *error, const char *text)
-{
-    const struct agent_message message = { .type = (char *)"reply",
-                                           .request = request->request,
-                                           .code = (uint32_t)error->code,
-                                           .text =
-                                               (char *)(error->code != 0 ? error->message : text) };
-
-    agent_message_send(agent->channel, &message);
-    agent_flush(agent);
-}
-
 static void do_signal(struct agent *agent, const struct agent_message *message)
 {
     const struct agent_process *process = agent_find_process(agent, message->process);
@@ -92,12 +79,31 @@ static void do_power_off(struct agent *agent, const struct agent_message *messag
     agent_power_off();
 }
 
-static void do_clock(struct agent *agent, const struct agent_message *message)
-{
-    struct error err = { 0 };
+static const struct {
+    const char *type;
+    agent_answer *answer;
+} questions[] = {
+    { "processes", agent_answer_processes },
+    { "usage", agent_answer_usage },
+    { "update", agent_answer_update },
+    { "clock", agent_answer_clock },
+};
 
-    (void)agent_set_time(message->time_ns, &err);
-    reply(agent, message, &err, NULL);
+static void do_answer(struct agent *agent, const struct agent_message *request,
+                      agent_answer *answer)
+{
+    auto_free char *text = NULL;
+    struct error error = { 0 };
+    struct agent_message message = { .type = (char *)"reply", .request = request->request };
+
+    if (answer(agent, request, &text, &error) < 0) {
+        message.code = (uint32_t)error.code;
+        message.text = error.message;
+    } else {
+        message.text = text;
+    }
+    agent_message_send(agent->channel, &message);
+    agent_flush(agent);
 }
 
 static const struct {
@@ -108,7 +114,6 @@ static const struct {
     { "exec", agent_start_process },
     { "signal", do_signal },
     { "resize", do_resize },
-    { "clock", do_clock },
     { "power-off", do_power_off },
 };
 
@@ -123,6 +128,12 @@ static int take_message(void *context, const char *text, size_t length, struct e
     for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
         if (text_equal(requests[i].type, message->type)) {
             requests[i].handle(context, message);
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+        if (text_equal(questions[i].type, message->type)) {
+            do_answer(context, message, questions[i].answer);
             return 0;
         }
     }

@@ -86,7 +86,7 @@ struct agent_message {
     /* From the agent: */
     uint32_t code, status;
     bool is_oom;
-    char *text;
+    char *text; /* failed: a sentence; reply: the answer, or a sentence */
 };
 
 /** Decodes a message of any type; what its type needs is checked. */

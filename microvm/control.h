@@ -33,7 +33,7 @@ struct control_exec {
 };
 
 enum control_question_type {
-    CONTROL_PROCESSES, /* JSON: the guest's processes */
+    CONTROL_PROCESSES, /* a line for each process of the container: "PID UID COMMAND..." */
     CONTROL_USAGE,     /* JSON: what the guest's cgroup used */
     CONTROL_UPDATE,    /* with the new resources as JSON; answer: nothing */
     CONTROL_CLOCK,     /* sets the guest's clock; answer: nothing */

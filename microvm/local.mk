@@ -65,14 +65,17 @@ berth_vmm_SOURCES = microvm/vmm_main.c
 berth_vmm_LDADD = $(microvm_libs)
 berth_vmm_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 # Nothing else is in the guest's initramfs, so it works only where programs are static.
-berth_agent_SOURCES = microvm/agent.h microvm/agent_boot.c microvm/agent_main.c \
+berth_agent_SOURCES = microvm/agent.h microvm/agent_answer.c microvm/agent_boot.c microvm/agent_main.c \
 	microvm/agent_modules.c microvm/agent_network.c microvm/agent_process.c \
 	microvm/agent_setup.c
 berth_agent_LDADD = $(microvm_libs)
 berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_vm_config
+check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_session \
+	tests/unit/test_vm_config
+tests_unit_test_session_SOURCES = tests/unit/test_session.c
+tests_unit_test_session_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_channel_SOURCES = tests/unit/test_channel.c
 tests_unit_test_channel_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_emulator_plan_SOURCES = tests/unit/test_emulator_plan.c

@@ -158,6 +158,7 @@ static int watch(struct pump *pump, struct error *err)
 {
     bool is_wanted = pump->is_input ? channel_stream_room(pump->channel, pump->stream) > 0
                                     : pump->written < pump->waiting.length;
+    struct error refusal = { 0 };
     int r;
 
     if (pump->fd < 0 || pump->is_always_ready || is_wanted == (pump->source != NULL))
@@ -167,9 +168,11 @@ static int watch(struct pump *pump, struct error *err)
         return 0;
     }
     r = event_loop_add(pump->loop, pump->fd, pump->is_input ? EPOLLIN : EPOLLOUT, handle_ready,
-                       pump, &pump->source, err);
-    if (r != -EPERM)
-        return r;
+                       pump, &pump->source, &refusal);
+    if (r < 0 && r != -EPERM)
+        return error_set(err, -r, "%s", refusal.message);
+    if (r == 0)
+        return 0;
     pump->is_always_ready = true;
     return pump->is_input ? handle_input(pump, err) : handle_output(pump, err);
 }

@@ -177,6 +177,12 @@ static const struct machine_class *machine_class(const struct vm_config *config)
     return strcmp(config->backend, "kvm") == 0 ? &kvm_machine_class : &emulator_machine_class;
 }
 
+/* What is missing here is not the program that is to run in the guest. */
+static int failed_before(int r)
+{
+    return r == -ENOENT || r == -EACCES ? -EIO : r;
+}
+
 static int run(struct error *err)
 {
     AUTO(vm_config) struct vm_config *config = NULL;
@@ -196,7 +202,7 @@ static int run(struct error *err)
     if (r == 0)
         r = prepare(config, &parts, err);
     if (r < 0)
-        return r;
+        return failed_before(r);
     options = (struct session_options){ .config = config,
                                         .setup = &parts.setup,
                                         .agent_fd = parts.agent_fd,
@@ -207,7 +213,7 @@ static int run(struct error *err)
     if (r == 0)
         r = machine_start(machine_class(config), &parts.machine, &machine, err);
     if (r < 0)
-        return r;
+        return failed_before(r);
     machine_parts_close(&parts.machine);
     return session_run(session, machine, err);
 }
@@ -226,6 +232,39 @@ static int run_exec(struct error *err)
     return control_exec_run(json, process->terminal, err);
 }
 
+static int run_processes(struct error *err)
+{
+    auto_close int dir_fd = open(RUN_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_free char *text = NULL;
+    int r;
+
+    if (dir_fd < 0)
+        return error_errno(err, "open '%s'", RUN_PATH);
+    r = control_ask(dir_fd, CONTROL_PROCESSES, NULL, &text, err);
+    if (r < 0)
+        return r;
+    return fd_write_all(STDOUT_FILENO, text, strlen(text), "standard output", err);
+}
+
+static const struct {
+    const char *word; /* NULL: without a word */
+    int (*run)(struct error *err);
+} commands[] = {
+    { NULL, run },
+    { "exec", run_exec },
+    { "probe", vmm_probe },
+    { "processes", run_processes },
+};
+
+static int run_command(const char *word, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (text_equal(commands[i].word, word))
+            return commands[i].run(err);
+    }
+    return error_set(err, EINVAL, "'%s' is not a command of berth-vmm", word);
+}
+
 /* As an engine tells them apart: the program is not there, cannot be executed, anything else. */
 static int failure_status(int r)
 {
@@ -240,14 +279,8 @@ int main(int argc, char **argv)
     log_configure("berth-vmm", -1, LOG_PLAIN, false);
     r = fd_open_standard(&err);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as EPIPE; cannot fail */
-    if (r == 0 && argc == 1)
-        r = run(&err);
-    else if (r == 0 && argc == 2 && strcmp(argv[1], "probe") == 0)
-        r = vmm_probe(&err);
-    else if (r == 0 && argc == 2 && strcmp(argv[1], "exec") == 0)
-        r = run_exec(&err);
-    else if (r == 0)
-        r = error_set(&err, EINVAL, "'%s' is not a command of berth-vmm", argv[1]);
+    if (r == 0)
+        r = run_command(argc > 1 ? argv[1] : NULL, &err);
     if (r >= 0)
         return r;
     log_error("%s", err.message);
