@@ -479,10 +479,11 @@ struct cgroup_io {
  * bytes. A has_ flag is false, and what it is about 0, where this layout or kernel cannot tell. */
 struct cgroup_usage {
     bool has_cpu, has_memory, has_pids, has_io, has_memory_peak, has_throttling;
-    bool has_memory_kernel; /* on v2 since Linux 5.18 */
-    bool has_swap;          /* swap is counted */
-    bool has_swap_peak;     /* v2, since Linux 6.5 */
-    bool has_pids_peak;     /* newer kernels */
+    bool has_memory_kernel;  /* on v2 since Linux 5.18 */
+    bool has_swap;           /* swap is counted */
+    bool has_swap_peak;      /* v2, since Linux 6.5 */
+    bool has_pids_peak;      /* newer kernels */
+    bool has_past_oom_kills; /* v2: also those of cgroups below that are gone, which v1 forgets */
     uint64_t cpu_ns, cpu_user_ns, cpu_system_ns;
     uint64_t throttled_ns, throttled_periods, periods;
     uint64_t memory_bytes; /* current, with page cache */

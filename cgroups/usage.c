@@ -152,7 +152,7 @@ static void read_memory_v2(const struct reader *reader, const char *stat)
     usage->has_memory_kernel = cgroup_text_u64(stat, "kernel", &usage->memory_kernel_bytes);
     if (events != NULL) {
         (void)cgroup_text_u64(events, "max", &usage->memory_limit_hits); /* absent: none */
-        (void)cgroup_text_u64(events, "oom_kill", &usage->oom_kills);
+        usage->has_past_oom_kills = cgroup_text_u64(events, "oom_kill", &usage->oom_kills);
     }
     usage->has_swap = read_number(reader, "memory.swap.current", &usage->swap_bytes);
     usage->has_swap_peak = read_number(reader, "memory.swap.peak", &usage->swap_peak_bytes);

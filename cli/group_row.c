@@ -177,11 +177,14 @@ static void add_pids(const struct group_node *node, struct string_map *fields)
 static void add_oom_kills(const struct group_node *node, const struct group_style *style,
                           struct string_map *fields)
 {
-    bool is_red = style->has_color && node->usage.oom_kills > 0;
-    auto_free char *text = !node->usage.has_memory
-                               ? xstrdup(NONE)
-                               : xasprintf("%s%" PRIu64 "%s", is_red ? RED : "",
-                                           node->usage.oom_kills, is_red ? PLAIN : "");
+    const struct cgroup_usage *usage = &node->usage;
+    bool is_red = style->has_color && usage->oom_kills > 0;
+    /* Of a group, none may mean that they are forgotten. */
+    bool is_known = usage->has_memory &&
+                    (node->id != NULL || usage->has_past_oom_kills || usage->oom_kills > 0);
+    auto_free char *text = is_known ? xasprintf("%s%" PRIu64 "%s", is_red ? RED : "",
+                                                usage->oom_kills, is_red ? PLAIN : "")
+                                    : xstrdup(NONE);
 
     string_map_set(fields, "OOMKills", text);
 }

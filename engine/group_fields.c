@@ -69,7 +69,7 @@ static const struct field usage_fields[] = {
     USED_IF(has_memory, memory_inactive_file_bytes, "MemoryInactiveFileBytes"),
     USED_IF(has_memory_kernel, memory_kernel_bytes, "MemoryKernelBytes"),
     USED_IF(has_memory, memory_limit_hits, "MemoryLimitHits"),
-    USED_IF(has_memory, oom_kills, "OomKills"),
+    USED_IF(has_past_oom_kills, oom_kills, "OomKills"),
     USED_IF(has_swap, swap_bytes, "SwapBytes"),
     USED_IF(has_swap_peak, swap_peak_bytes, "SwapPeakBytes"),
     USED_IF(has_pids, pids, "Pids"),

@@ -178,6 +178,37 @@ static void a_container_shows_what_it_uses_at_its_place(void **state)
     expect_field(&fields, "ID", "0123456789abcdef");
 }
 
+static void a_group_tells_no_number_of_killed_processes_where_they_may_be_forgotten(void **state)
+{
+    static const struct {
+        bool is_container, has_past;
+        uint64_t kills;
+        const char *shown;
+    } rows[] = {
+        { false, false, 0, "-" }, { false, false, 2, "2" }, { false, true, 0, "0" },
+        { false, true, 2, "2" },  { true, false, 0, "0" },
+    };
+    struct group_style style = { .has_color = false };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO_CLEAR(string_map) struct string_map fields = { 0 };
+        struct group_node node = {
+            .name = (char *)"dev",
+            .id = rows[i].is_container ? (char *)"0123456789abcdef" : NULL,
+            .parent = GROUP_NO_PARENT,
+            .usage = { .has_memory = true,
+                       .has_past_oom_kills = rows[i].has_past,
+                       .oom_kills = rows[i].kills },
+        };
+        struct group_nodes one = { &node, 1 };
+
+        print_message("row %zu\n", i);
+        group_row_format(&one, 0, &style, &fields);
+        expect_field(&fields, "OOMKills", rows[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +218,7 @@ int main(void)
         cmocka_unit_test(each_column_has_its_field),
         cmocka_unit_test(a_group_that_the_kernel_has_not_shows_its_limits_alone),
         cmocka_unit_test(a_container_shows_what_it_uses_at_its_place),
+        cmocka_unit_test(a_group_tells_no_number_of_killed_processes_where_they_may_be_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
