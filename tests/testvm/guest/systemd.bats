@@ -181,6 +181,25 @@ has_no_scope() { [ -z "$(scopes)" ]; }
     has_no_scope
 }
 
+@test "a scope whose cgroup is mounted for writing belongs to the user of its process" {
+    is_root && is_v2 || skip "root gives cgroups away on v2"
+    local group
+    configure '.linux.namespaces += [{type: "user"}, {type: "cgroup"}] | .process.user.uid = 7
+        | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings
+        | (.mounts[] | select(.destination == "/sys/fs/cgroup") | .options) |= map(select(. != "ro"))
+        | .process.args = ["sh", "-c", "mkdir /sys/fs/cgroup/leaf && echo 1 > /sys/fs/cgroup/leaf/cgroup.procs && exec sleep 1000"]'
+    start fourteen
+    group=/sys/fs/cgroup$(cgroup_of fourteen)
+    wait_for grep -q '[0-9]' "$group/leaf/cgroup.procs"
+    systemctl daemon-reload
+    [ "$(stat -c %u "$group" "$group"/cgroup.{procs,threads,subtree_control} "$group/leaf" | sort -u)" = 100007 ]
+    [ "$(stat -c %u "$group"/{memory.max,pids.max} | sort -u)" = 0 ]
+    run -0 oci exec fourteen cat /proc/self/cgroup
+    has_text "0::/"
+    oci delete -f fourteen
+    has_no_scope
+}
+
 @test "a creator that is killed at any moment leaves a container that delete --force removes whole" {
     local delay
     for delay in 0.02 0.04 0.06 0.08 0.1 0.12 0.14 0.17 0.2 0.3; do
