@@ -208,23 +208,69 @@ static int print_ps(const struct pids *pids, const char *const *options, struct 
     return 0;
 }
 
+/* What a microVM says of the processes in it: a line is what the guest wrote. */
+static void print_inner_processes(const char *lines)
+{
+    AUTO_CLEAR(strings) struct strings rows = { 0 };
+    struct text table = { 0 };
+    auto_free char *aligned = NULL;
+
+    strings_split(&rows, lines, '\n');
+    text_add(&table, "PID\tUID\tCMD\n");
+    for (size_t i = 0; i < rows.count; i++) {
+        char *row = rows.items[i], *uid = strchr(row, ' ');
+        char *command = uid != NULL ? strchr(uid + 1, ' ') : NULL;
+
+        if (command == NULL)
+            continue;
+        for (char *byte = row; *byte != '\0'; byte++)
+            if ((unsigned char)*byte < ' ' || *byte == 0x7f)
+                *byte = '?';
+        *uid = *command = '\t';
+        text_addf(&table, "%s\n", row);
+    }
+    aligned = table_format(table.data);
+    text_clear(&table);
+    fputs(aligned, stdout);
+}
+
+static int top_processes(struct berth *berth, const char *id, const struct arguments *arguments,
+                         struct error *err)
+{
+    const char *name = arguments->words[0];
+    auto_free char *inner = NULL;
+    struct pids pids = { 0 };
+    int r;
+
+    r = engine_pids(berth->engine, id, &pids.items, &pids.count, err);
+    if (r == 0 && pids.count == 0)
+        r = error_set(err, EINVAL, "container '%s' is not running", name);
+    if (r == 0)
+        r = engine_inner_processes(berth->engine, id, &inner, err);
+    if (r == 0 && inner != NULL && arguments->word_count > 1)
+        r = error_set(err, EOPNOTSUPP,
+                      "options of ps are for processes of this machine, and those of microVM '%s' "
+                      "are not: use `berth exec %s ps`",
+                      name, name);
+    else if (r == 0 && inner != NULL)
+        print_inner_processes(inner);
+    else if (r == 0 && arguments->word_count > 1)
+        r = print_ps(&pids, arguments->words + 1, err);
+    else if (r == 0)
+        r = print_processes(&pids);
+    free(pids.items);
+    return r;
+}
+
 int command_top(const struct arguments *arguments, void *context)
 {
     struct berth *berth = context;
     auto_free char *id = NULL;
-    struct pids pids = { 0 };
     struct error err = { 0 };
     int r;
 
     r = berth_find(berth, arguments->words[0], &id, &err);
     if (r == 0)
-        r = engine_pids(berth->engine, id, &pids.items, &pids.count, &err);
-    if (r == 0 && pids.count == 0)
-        r = error_set(&err, EINVAL, "container '%s' is not running", arguments->words[0]);
-    if (r == 0 && arguments->word_count > 1)
-        r = print_ps(&pids, arguments->words + 1, &err);
-    else if (r == 0)
-        r = print_processes(&pids);
-    free(pids.items);
+        r = top_processes(berth, id, arguments, &err);
     return r < 0 ? berth_failed(&err, STATUS_FAILED) : 0;
 }

@@ -313,6 +313,10 @@ int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret
 /** The same and more, pressure for one; release with cgroup_details_clear(). */
 int engine_details(struct engine *engine, const char *id, struct cgroup_details *ret_details,
                    struct error *err);
+/** Processes of a microVM: lines of pid, user id and command, as they are inside; NULL: it is none.
+ * Caller frees. */
+int engine_inner_processes(struct engine *engine, const char *id, char **ret_lines,
+                           struct error *err);
 /** Processes as host pids. Caller frees. */
 int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
                 struct error *err);

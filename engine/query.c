@@ -429,6 +429,20 @@ int engine_details(struct engine *engine, const char *id, struct cgroup_details 
     return r < 0 ? r : cgroup_details(cgroup, ret_details, err);
 }
 
+int engine_inner_processes(struct engine *engine, const char *id, char **ret_lines,
+                           struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    int r;
+
+    assert(ret_lines != NULL);
+
+    r = engine_need_runtime(engine, err);
+    if (r == 0)
+        r = container_open(engine->runtime, id, &container, err);
+    return r < 0 ? r : container_inner_processes(container, ret_lines, err);
+}
+
 int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t *ret_count,
                 struct error *err)
 {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "microvm/control.h"
 #include "microvm/microvm.h"
 #include "microvm/split.h"
 #include "microvm/vm_config.h"
@@ -22,7 +23,8 @@
 
 #define VM_FOLDER   "vm"
 #define CONFIG_FILE VM_FOLDER "/config.json"
-#define OOM_FILE    VM_FOLDER "/run/oom"
+#define RUN_FOLDER  VM_FOLDER "/run"
+#define OOM_FILE    RUN_FOLDER "/oom"
 #define NO_BACKEND                                                                                 \
     "%s, and QEMU, which could emulate one, is not installed (package qemu-system-x86)"
 #define EMULATION_WARNING "%s: the microVM is emulated by QEMU, which is slow"
@@ -233,7 +235,7 @@ static int plan(const struct isolation *isolation, const struct isolation_input 
 
 static int prepare(int dir_fd, const struct isolation_plan *plan, struct error *err)
 {
-    static const char *const folders[] = { VM_FOLDER, VM_FOLDER "/root", VM_FOLDER "/run" };
+    static const char *const folders[] = { VM_FOLDER, VM_FOLDER "/root", RUN_FOLDER };
 
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
         if (mkdirat(dir_fd, folders[i], 0700) < 0)
@@ -269,6 +271,15 @@ static bool was_oom_killed(int dir_fd)
     return fstatat(dir_fd, OOM_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
 }
 
+static int list_processes(int dir_fd, char **ret_lines, struct error *err)
+{
+    auto_close int run_fd = -1;
+    int r;
+
+    r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
+    return r < 0 ? r : control_ask(run_fd, CONTROL_PROCESSES, NULL, ret_lines, err);
+}
+
 struct isolation microvm_isolation(const char *data_path)
 {
     return (struct isolation){
@@ -281,6 +292,7 @@ struct isolation microvm_isolation(const char *data_path)
         .find_process = find_process,
         .check_update = vm_check_update,
         .was_oom_killed = was_oom_killed,
+        .list_processes = list_processes,
         .data_path = data_path,
     };
 }

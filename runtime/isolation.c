@@ -123,6 +123,20 @@ bool container_was_oom_killed(struct container *container)
            isolation->was_oom_killed(container->dir_fd);
 }
 
+int container_inner_processes(struct container *container, char **ret_lines, struct error *err)
+{
+    const struct isolation *isolation = NULL;
+    int r;
+
+    *ret_lines = NULL;
+    r = container_find_isolation(container, &isolation, err);
+    if (r < 0 || isolation == NULL)
+        return r;
+    if (container_pid(container) == 0)
+        return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    return isolation->list_processes(container->dir_fd, ret_lines, err);
+}
+
 int container_refuse_isolation(const struct container *container, const char *what,
                                struct error *err)
 {

@@ -56,6 +56,9 @@ struct isolation {
     /** Whether a process of the container was killed for want of memory, where the host's cgroup
      * does not tell. */
     bool (*was_oom_killed)(int dir_fd);
+    /** What runs where the host does not see it: lines of pid, user id and command. Caller frees.
+     */
+    int (*list_processes)(int dir_fd, char **ret_lines, struct error *err);
     const char *data_path; /* for plan(): where kernels and the like are kept */
 };
 

@@ -99,6 +99,13 @@ const struct timespec *container_created_at(const struct container *container);
 const struct string_map *container_annotations(const struct container *container);
 /** Name of its isolation, borrowed; NULL: none, its process is the program itself. */
 const char *container_isolation(const struct container *container);
+/**
+ * Processes of a container whose isolation hides them from this machine: lines of pid, user id and
+ * command, as they are inside. Caller frees.
+ *
+ * @ret_lines  NULL: it has no isolation, container_pids() tells
+ */
+int container_inner_processes(struct container *container, char **ret_lines, struct error *err);
 /** Whether the kernel killed one of its processes for want of memory, since it was created. */
 bool container_was_oom_killed(struct container *container);
 uint32_t container_owner_uid(const struct container *container);

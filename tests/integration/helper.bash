@@ -39,7 +39,10 @@ needs_root() { [ "$(id -u)" = 0 ] || skip "$1"; }
 
 # Waits until a condition holds: wait_until SECONDS COMMAND...
 wait_until() {
-    local end=$((SECONDS + $1))
+    # A microVM may be emulated, and takes that much longer to start.
+    local slower=1
+    [ -z "${BERTH_ISOLATION:-}" ] || slower=6
+    local end=$((SECONDS + $1 * slower))
     shift
     until "$@" > /dev/null 2>&1; do
         [ $SECONDS -lt $end ] || {

@@ -213,7 +213,8 @@ teardown() { remove_all; }
     run -0 berth exec host1 sh -c 'tr "\0" " " < /proc/1/cmdline; echo; echo $X; readlink /proc/self/ns/pid'
     [[ "${lines[0]}" == "sleep 60"* ]]
     [ "${lines[1]}" = inherited ]
-    [ "${lines[2]}" = "$(readlink /proc/"$(field host1 .State.Pid)"/ns/pid)" ]
+    # The guest's kernel has other numbers.
+    [ -n "${BERTH_ISOLATION:-}" ] || [ "${lines[2]}" = "$(readlink /proc/"$(field host1 .State.Pid)"/ns/pid)" ]
     run -3 berth exec host1 sh -c 'exit 3'
     run -127 berth exec host1 no-such-program
     run -126 berth exec host1 /etc
