@@ -35,9 +35,10 @@ int fuse_call_getattr(struct fuse_server *server, const struct fuse_request *req
     return fd < 0 ? fd : attributes_reply(server, inode, fd, reply);
 }
 
-static int size_set(struct fuse_server *server, const struct fuse_setattr_in *in,
+static int size_set(struct fuse_server *server, const struct fuse_request *request,
                     struct fuse_inode *inode)
 {
+    const struct fuse_setattr_in *in = &request->in.setattr;
     struct fuse_file *file = NULL;
     bool is_opened = (in->valid & FATTR_FH) == 0;
     int r;
@@ -53,7 +54,7 @@ static int size_set(struct fuse_server *server, const struct fuse_setattr_in *in
     }
     r = in->size > INT64_MAX ? -EFBIG : 0;
     if (r == 0)
-        r = fuse_identity_kill_set_id(&server->identity, (in->valid & FATTR_KILL_SUIDGID) != 0);
+        r = fuse_identity_without_set_id(server, request, (in->valid & FATTR_KILL_SUIDGID) != 0);
     if (r == 0 && ftruncate(file->fd, (off_t)in->size) < 0)
         r = -errno;
     fuse_identity_leave(&server->identity);
@@ -101,7 +102,7 @@ int fuse_call_setattr(struct fuse_server *server, const struct fuse_request *req
     int r = 0;
 
     if ((in->valid & FATTR_SIZE) != 0)
-        r = size_set(server, in, inode);
+        r = size_set(server, request, inode);
     if (r == 0) {
         fd = fuse_inodes_descriptor(&server->inodes, inode);
         r = fd < 0 ? fd : 0;
@@ -222,8 +223,8 @@ int fuse_call_setxattr(struct fuse_server *server, const struct fuse_request *re
         return r;
     if (in->size > XATTR_SIZE_MAX)
         return -E2BIG;
-    r = fuse_identity_kill_set_id(&server->identity,
-                                  (in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0);
+    r = fuse_identity_without_set_id(server, request,
+                                     (in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0);
     if (r == 0 && setxattr(path, request->names[0], request->data, in->size, (int)in->flags) < 0)
         r = -errno;
     fuse_identity_leave(&server->identity);

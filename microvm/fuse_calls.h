@@ -104,8 +104,11 @@ int fuse_entry_add(struct fuse_server *server, int fd, struct fuse_inode *parent
                    struct fuse_entry_out *ret_entry, struct fuse_inode **ret_inode);
 /** Opens a name for fuse_entry_add(): O_PATH, no links followed. Returns a negative errno value. */
 int fuse_name_open(int directory_fd, const char *name);
-/** fuse_identity_enter() as the one who asks. */
+/** Acts as the one who asks, until fuse_identity_leave(): for what makes a file. */
 int fuse_identity_of(struct fuse_server *server, const struct fuse_request *request, mode_t umask);
+/** The same for what changes a file, if the guest's kernel says that it removes set-id bits. */
+int fuse_identity_without_set_id(struct fuse_server *server, const struct fuse_request *request,
+                                 bool kills_set_id);
 
 /** Opens the file behind a number: regular files and directories only. @flags as in open(2). */
 int fuse_file_open(struct fuse_server *server, struct fuse_inode *inode, int flags,

@@ -103,11 +103,6 @@ static void open_reply(const struct fuse_server *server, const struct fuse_file 
         ret_out->open_flags = FOPEN_KEEP_CACHE;
 }
 
-static bool kills_set_id(const struct fuse_open_in *in)
-{
-    return (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
-}
-
 int fuse_call_open(struct fuse_server *server, const struct fuse_request *request,
                    struct fuse_inode *inode, uint8_t *reply)
 {
@@ -117,7 +112,8 @@ int fuse_call_open(struct fuse_server *server, const struct fuse_request *reques
 
     if (!S_ISREG(inode->type))
         return S_ISDIR(inode->type) ? -EISDIR : -EOPNOTSUPP;
-    r = fuse_identity_kill_set_id(&server->identity, kills_set_id(in));
+    r = fuse_identity_without_set_id(server, request,
+                                     (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0);
     if (r == 0)
         r = fuse_file_open(server, inode, (int)in->flags, &file);
     fuse_identity_leave(&server->identity);
@@ -271,8 +267,8 @@ int fuse_call_write(struct fuse_server *server, const struct fuse_request *reque
         return -EBADF;
     if (in->offset > INT64_MAX)
         return -EFBIG;
-    r = fuse_identity_kill_set_id(&server->identity,
-                                  (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0);
+    r = fuse_identity_without_set_id(server, request,
+                                     (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0);
     if (r < 0)
         return r;
     length = pwritev2(file->fd, &bytes, 1, (off_t)in->offset,

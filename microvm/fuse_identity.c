@@ -46,36 +46,34 @@ int fuse_identity_open(struct fuse_identity *identity)
     return effective_set(identity->capabilities, identity->capabilities);
 }
 
-/* A thread that becomes root, or stops to be it, gains or loses capabilities about files. */
+/* Returns 1 when it was another one. */
 static int ids_set(struct fuse_identity *identity, uid_t uid, gid_t gid)
 {
-    bool is_changed = false;
+    bool is_changed = identity->gid != gid || identity->uid != uid;
 
     if (identity->gid != gid) {
         (void)setfsgid(gid); /* returns the old one in any case */
-        is_changed = true;
         if ((gid_t)setfsgid((gid_t)-1) != gid)
             return -EPERM;
         identity->gid = gid;
     }
     if (identity->uid != uid) {
         (void)setfsuid(uid);
-        is_changed = true;
         if ((uid_t)setfsuid((uid_t)-1) != uid)
             return -EPERM;
         identity->uid = uid;
     }
-    if (!is_changed)
-        return 0;
-    return effective_set(identity->capabilities,
-                         identity->capabilities & ~(identity->lacks_fsetid ? FSETID_BIT : 0));
+    return is_changed;
 }
 
-int fuse_identity_kill_set_id(struct fuse_identity *identity, bool lacks_fsetid)
+static int identity_set(struct fuse_identity *identity, uid_t uid, gid_t gid, bool lacks_fsetid)
 {
-    int r;
+    int r = ids_set(identity, uid, gid);
 
-    if (identity->lacks_fsetid == lacks_fsetid)
+    if (r < 0)
+        return r;
+    /* A thread that becomes root, or stops to be it, gains or loses capabilities about files. */
+    if (r == 0 && identity->lacks_fsetid == lacks_fsetid)
         return 0;
     r = effective_set(identity->capabilities,
                       identity->capabilities & ~(lacks_fsetid ? FSETID_BIT : 0));
@@ -87,10 +85,8 @@ int fuse_identity_kill_set_id(struct fuse_identity *identity, bool lacks_fsetid)
 int fuse_identity_enter(struct fuse_identity *identity, uid_t uid, gid_t gid, mode_t mask,
                         bool lacks_fsetid)
 {
-    int r = ids_set(identity, uid, gid);
+    int r = identity_set(identity, uid, gid, lacks_fsetid);
 
-    if (r == 0)
-        r = fuse_identity_kill_set_id(identity, lacks_fsetid);
     if (r < 0) {
         fuse_identity_leave(identity);
         return r;
@@ -104,10 +100,8 @@ int fuse_identity_enter(struct fuse_identity *identity, uid_t uid, gid_t gid, mo
 
 void fuse_identity_leave(struct fuse_identity *identity)
 {
-    int r = ids_set(identity, geteuid(), getegid());
+    int r = identity_set(identity, geteuid(), getegid(), false);
 
-    if (r == 0)
-        r = fuse_identity_kill_set_id(identity, false);
     /* It has been that before. */
     assert(r == 0);
 }

@@ -30,8 +30,6 @@ int fuse_identity_open(struct fuse_identity *identity);
  */
 int fuse_identity_enter(struct fuse_identity *identity, uid_t uid, gid_t gid, mode_t umask,
                         bool lacks_fsetid);
-/** Only the last of it: for what changes a file and makes none. */
-int fuse_identity_kill_set_id(struct fuse_identity *identity, bool lacks_fsetid);
 /** Back to root with all that it has. */
 void fuse_identity_leave(struct fuse_identity *identity);
 

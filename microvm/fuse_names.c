@@ -26,6 +26,16 @@ int fuse_identity_of(struct fuse_server *server, const struct fuse_request *requ
                                request->header.uid != 0);
 }
 
+int fuse_identity_without_set_id(struct fuse_server *server, const struct fuse_request *request,
+                                 bool kills_set_id)
+{
+    const struct fuse_in_header *caller = &request->header;
+
+    if (!kills_set_id)
+        return 0;
+    return fuse_identity_enter(&server->identity, caller->uid, caller->gid, 0, true);
+}
+
 /* --- entries ---------------------------------------------------------------------------------- */
 
 uint64_t fuse_cache_seconds(const struct fuse_server *server)

@@ -37,6 +37,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(symlinkat),
     SCMP_SYS(linkat),
     SCMP_SYS(unlinkat),
+    SCMP_SYS(renameat),
     SCMP_SYS(renameat2),
     SCMP_SYS(readlinkat),
     SCMP_SYS(getdents64),

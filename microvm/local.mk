@@ -4,41 +4,13 @@
 if MICROVM
 noinst_LIBRARIES += libmicrovm.a
 libmicrovm_a_SOURCES = \
-	microvm/fuse_attributes.c microvm/fuse_calls.h \
-	microvm/fuse_directories.c \
-	microvm/fuse_files.c \
-	microvm/fuse_identity.c microvm/fuse_identity.h \
-	microvm/fuse_inodes.c microvm/fuse_inodes.h \
-	microvm/fuse_locks.c microvm/fuse_locks.h \
-	microvm/fuse_message.c microvm/fuse_message.h \
-	microvm/fuse_names.c \
-	microvm/fuse_relay.c microvm/fuse_relay.h \
-	microvm/fuse_sandbox.c microvm/fuse_sandbox.h \
-	microvm/fuse_send.c microvm/fuse_send.h \
-	microvm/fuse_server.c microvm/fuse_server.h \
-	microvm/fuse_slots.c microvm/fuse_slots.h \
 	microvm/guest_memory.c microvm/guest_memory.h \
 	microvm/initrd.c microvm/initrd.h \
 	microvm/machine.c microvm/machine.h
 
-# Serves one directory to the guest, in a sandbox.
-pkglibexec_PROGRAMS += berth-fs
-berth_fs_SOURCES = microvm/fs_main.c
-berth_fs_LDADD = libmicrovm.a libbase.a -lseccomp -ljansson
-berth_fs_CFLAGS = $(BERTH_CFLAGS) $(BERTH_PROGRAM_CFLAGS)
-berth_fs_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
-
-# Mounts what berth-fs serves without a guest, for its tests.
-noinst_PROGRAMS += tests/payload/fs_mount
-tests_payload_fs_mount_SOURCES = tests/payload/fs_mount.c
-tests_payload_fs_mount_LDADD = libmicrovm.a libbase.a -ljansson
-
 if HAVE_CMOCKA
 MICROVM_TEST_LIBS = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap \
 	-ljansson -lcmocka
-check_PROGRAMS += tests/unit/test_fuse_message
-tests_unit_test_fuse_message_SOURCES = tests/unit/test_fuse_message.c
-tests_unit_test_fuse_message_LDADD = libmicrovm.a libbase.a -lcmocka
 check_PROGRAMS += tests/unit/test_guest_memory tests/unit/test_initrd
 tests_unit_test_guest_memory_SOURCES = tests/unit/test_guest_memory.c
 tests_unit_test_guest_memory_LDADD = $(MICROVM_TEST_LIBS)
@@ -93,6 +65,53 @@ tests_fuzz_fuzz_channel_SOURCES = tests/fuzz/fuzz_channel.c
 tests_fuzz_fuzz_channel_LDADD = $(microvm_libs)
 tests_fuzz_fuzz_channel_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
+
+# Serves one directory to the guest, in a sandbox; and mounts it where there is no virtio-fs device.
+libmicrovm_a_SOURCES += \
+	microvm/fuse_attributes.c microvm/fuse_calls.h \
+	microvm/fuse_directories.c \
+	microvm/fuse_files.c \
+	microvm/fuse_identity.c microvm/fuse_identity.h \
+	microvm/fuse_inodes.c microvm/fuse_inodes.h \
+	microvm/fuse_locks.c microvm/fuse_locks.h \
+	microvm/fuse_message.c microvm/fuse_message.h \
+	microvm/fuse_names.c \
+	microvm/fuse_relay.c microvm/fuse_relay.h \
+	microvm/fuse_sandbox.c microvm/fuse_sandbox.h \
+	microvm/fuse_send.c microvm/fuse_send.h \
+	microvm/fuse_server.c microvm/fuse_server.h \
+	microvm/fuse_slots.c microvm/fuse_slots.h
+
+pkglibexec_PROGRAMS += berth-fs
+berth_fs_SOURCES = microvm/fs_main.c
+berth_fs_LDADD = libmicrovm.a libbase.a -lseccomp -ljansson
+berth_fs_CFLAGS = $(BERTH_CFLAGS) $(BERTH_PROGRAM_CFLAGS)
+berth_fs_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
+# Mounts what berth-fs serves without a guest, for its tests.
+noinst_PROGRAMS += tests/payload/fs_mount
+tests_payload_fs_mount_SOURCES = tests/payload/fs_mount.c
+tests_payload_fs_mount_LDADD = libmicrovm.a libbase.a -ljansson
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_fuse_message tests/unit/test_fuse_server
+tests_unit_test_fuse_message_SOURCES = tests/unit/test_fuse_message.c
+tests_unit_test_fuse_message_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_fuse_server_SOURCES = tests/unit/test_fuse_server.c
+tests_unit_test_fuse_server_LDADD = $(MICROVM_TEST_LIBS)
+endif
+
+check_PROGRAMS += tests/fuzz/replay_fuse_server
+tests_fuzz_replay_fuse_server_SOURCES = tests/fuzz/fuzz_fuse_server.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuse_server_LDADD = $(microvm_libs)
+if FUZZ
+noinst_PROGRAMS += tests/fuzz/fuzz_fuse_server
+tests_fuzz_fuzz_fuse_server_SOURCES = tests/fuzz/fuzz_fuse_server.c
+tests_fuzz_fuzz_fuse_server_LDADD = $(microvm_libs)
+tests_fuzz_fuzz_fuse_server_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
+EXTRA_DIST += tests/integration/fs_compare.py
 
 # The isolation: linked into the programs that make containers.
 libmicrovm_a_SOURCES += \
