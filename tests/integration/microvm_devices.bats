@@ -4,7 +4,8 @@ load helper
 
 setup() {
     needs_root "/dev/kvm and tap devices are root's"
-    [ -c /dev/kvm ] || skip "there is no /dev/kvm"
+    [ -x "$BERTH_BUILD/berth-vmm" ] || skip "this build has no microVMs"
+    [ -c /dev/kvm ] || skip "this machine has no /dev/kvm"
     mkdir "$BATS_TEST_TMPDIR/share"
     for name in root disk; do
         printf 'sector 0' > "$BATS_TEST_TMPDIR/$name"
@@ -66,4 +67,54 @@ expect_each() {
     run_guest devices-abuse
     expect_each 2
     wait_until 5 no_server
+}
+
+WHAT_A_KERNEL_DOES="port echo
+root mount
+root file
+disk write
+disk read
+disk discard
+disk zeroes
+net up
+net answer
+share mount
+share file
+share write
+share unmount
+share again
+balloon"
+
+# boot KERNEL CPUS: all devices for a stock kernel, once more when it hangs, as emulated processors do
+# at times.
+boot() {
+    local command=(timeout 120 unshare -n "$BERTH_BUILD/tests/payload/machine_run" "$1/vmlinux"
+        --modules "$1/modules.cpio" --agent "$BERTH_BUILD/tests/payload/guest_init" --echo
+        --root "$BATS_TEST_TMPDIR/image" --disk "$BATS_TEST_TMPDIR/disk" --tap tap0
+        --share "$BERTH_BUILD/berth-fs" "$BATS_TEST_TMPDIR/share" --memory 256 --cpus "$2"
+        --statistics "cryptomgr.notests panic=-1 quiet -- devices")
+    rm -f "$BATS_TEST_TMPDIR/share/made"
+    run "${command[@]}"
+    [ "$status" != 124 ] || run "${command[@]}"
+    output=${output//$'\r'/}
+    echo "# $(basename "$1"), $2 CPUs: $(grep -a '^exits' <<< "$output")" >&3
+}
+
+@test "stock kernels use all devices of a microVM" {
+    berth-vmm probe 2> /dev/null || skip "this machine's KVM does not run stock kernels"
+    compgen -G "$BERTH_DATA/kernels/*/vmlinux" > /dev/null || skip "no kernel is imported"
+    mkdir "$BATS_TEST_TMPDIR/tree"
+    printf 'from the image' > "$BATS_TEST_TMPDIR/tree/file"
+    mkfs.erofs "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/tree" > /dev/null
+    printf 'from the host' > "$BATS_TEST_TMPDIR/share/file"
+    truncate -s 64M "$BATS_TEST_TMPDIR/disk"
+    for kernel in "$BERTH_DATA"/kernels/*/; do
+        for cpus in 1 2; do
+            boot "$kernel" $cpus
+            [[ "$output" != *WRONG* ]]
+            WHAT_DEVICES_DO=$WHAT_A_KERNEL_DOES expect_each 1
+            expect_text "end: power-off"
+            [ "$(stat -c %s "$BATS_TEST_TMPDIR/share/made")" = 1048576 ]
+        done
+    done
 }
