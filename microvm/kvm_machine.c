@@ -272,6 +272,7 @@ static void kvm_free(struct machine *base)
     kvm_devices_stop_thread(&machine->devices);
     kvm_devices_close(&machine->devices);
     auto_close_cleanup(&machine->serial_irq_fd);
+    auto_close_cleanup(&machine->console_fd);
     auto_close_cleanup(&machine->vm_fd);
     auto_close_cleanup(&machine->kvm_fd);
     auto_close_cleanup(&machine->end_fd);
@@ -287,6 +288,7 @@ static struct kvm_machine *machine_new(const struct machine_config *config)
 
     machine->machine.machine_class = &kvm_machine_class;
     machine->kvm_fd = machine->vm_fd = machine->end_fd = machine->serial_irq_fd = -1;
+    machine->console_fd = -1;
     machine->devices.stop_fd = -1;
     machine->is_unconfined = config->is_unconfined;
     machine->cpu_count = config->cpus;
@@ -296,6 +298,17 @@ static struct kvm_machine *machine_new(const struct machine_config *config)
     (void)pthread_mutex_init(&machine->mutex, NULL);
     (void)pthread_cond_init(&machine->changed, NULL);
     return machine;
+}
+
+static int open_console(struct kvm_machine *machine, int fd, struct error *err)
+{
+    if (fd >= 0) {
+        machine->console_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (machine->console_fd < 0)
+            return error_errno(err, "duplicate the console's descriptor");
+    }
+    platform_start(&machine->platform, machine->console_fd, machine->serial_irq_fd);
+    return 0;
 }
 
 static int prepare(struct kvm_machine *machine, const struct machine_config *config,
@@ -318,8 +331,9 @@ static int prepare(struct kvm_machine *machine, const struct machine_config *con
         r = load_kernel(machine, config, &image, err);
     if (r < 0)
         return r;
-    platform_start(&machine->platform, config->console_fd, machine->serial_irq_fd);
-    r = kvm_devices_open(machine, config, err);
+    r = open_console(machine, config->console_fd, err);
+    if (r == 0)
+        r = kvm_devices_open(machine, config, err);
     if (r < 0)
         return r;
     write_acpi(machine);

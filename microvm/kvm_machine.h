@@ -43,6 +43,7 @@ struct kvm_machine {
     int vm_fd;
     int end_fd;
     int serial_irq_fd;
+    int console_fd;
     int run_size; /* of struct kvm_run */
     bool is_unconfined;
 

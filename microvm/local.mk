@@ -158,7 +158,7 @@ tests_payload_guest_LDFLAGS = -nostdlib -static -no-pie -Wl,-e,start -Wl,-Ttext-
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_acpi tests/unit/test_boot tests/unit/test_cpu_plan \
-	tests/unit/test_kernel_image tests/unit/test_platform
+	tests/unit/test_kernel_image tests/unit/test_platform tests/unit/test_vmm_sandbox
 tests_unit_test_acpi_SOURCES = tests/unit/test_acpi.c
 tests_unit_test_acpi_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_boot_SOURCES = tests/unit/test_boot.c
@@ -169,6 +169,8 @@ tests_unit_test_kernel_image_SOURCES = tests/unit/test_kernel_image.c
 tests_unit_test_kernel_image_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_platform_SOURCES = tests/unit/test_platform.c
 tests_unit_test_platform_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_vmm_sandbox_SOURCES = tests/unit/test_vmm_sandbox.c
+tests_unit_test_vmm_sandbox_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
 # The devices, driven by KVM, or by tests.

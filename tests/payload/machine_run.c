@@ -134,7 +134,7 @@ int main(int argc, char **argv)
 
     config.memory_bytes = 64 << 20;
     config.cpus = 1;
-    config.console_fd = STDOUT_FILENO;
+    config.console_fd = dup(STDOUT_FILENO); /* so that it can be closed below */
     config.cmdline = "";
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--unconfined") == 0)
@@ -173,6 +173,10 @@ int main(int argc, char **argv)
         printf("machine_run: %s\n", err.message);
         return 125;
     }
+    /* The machine has its own. */
+    auto_close_cleanup(&config.console_fd);
+    auto_close_cleanup(&config.root_fd);
+    auto_close_cleanup(&config.disk_fd);
     if (pause_ms != 0) {
         pause_for(machine, pause_ms);
         return 0;

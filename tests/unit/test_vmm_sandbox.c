@@ -1,0 +1,177 @@
+#include <linux/audit.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+#include "microvm/vmm_sandbox.h"
+
+/* Runs a filter as the kernel does (bpf(4)), so far as ours goes. */
+static uint32_t result_of(enum vmm_thread thread, const struct seccomp_data *data)
+{
+    struct sock_filter filter[VMM_SANDBOX_FILTER_MAX];
+    uint32_t accumulator = 0;
+    size_t count;
+
+    vmm_sandbox_filter_plan(thread, filter, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct sock_filter *step = &filter[i];
+
+        switch (step->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            assert_true(step->k + 4 <= sizeof(*data));
+            memcpy(&accumulator, (const uint8_t *)data + step->k, 4);
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            i += accumulator == step->k ? step->jt : step->jf;
+            break;
+        case BPF_JMP | BPF_JSET | BPF_K:
+            i += (accumulator & step->k) != 0 ? step->jt : step->jf;
+            break;
+        case BPF_RET | BPF_K:
+            return step->k;
+        default:
+            fail_msg("instruction 0x%x", step->code);
+        }
+    }
+    fail_msg("the filter has no end");
+    return 0;
+}
+
+static bool allows(enum vmm_thread thread, int number, uint64_t second, uint64_t third)
+{
+    const struct seccomp_data data = { .nr = number,
+                                       .arch = AUDIT_ARCH_X86_64,
+                                       .args = { 3, second, third } };
+    const uint32_t result = result_of(thread, &data);
+
+    assert_true(result == SECCOMP_RET_ALLOW || result == SECCOMP_RET_KILL_PROCESS);
+    return result == SECCOMP_RET_ALLOW;
+}
+
+static void nothing_opens_a_file_or_makes_a_process(void **state)
+{
+    static const int calls[] = {
+        SYS_open,
+        SYS_openat,
+        SYS_openat2,
+        SYS_creat,
+        SYS_execve,
+        SYS_execveat,
+        SYS_fork,
+        SYS_vfork,
+        SYS_clone,
+        SYS_clone3,
+        SYS_socket,
+        SYS_connect,
+        SYS_bind,
+        SYS_ptrace,
+        SYS_mount,
+        SYS_setns,
+        SYS_unshare,
+        SYS_bpf,
+        SYS_io_uring_setup,
+        SYS_prctl,
+        SYS_memfd_create,
+        SYS_userfaultfd,
+        SYS_mknodat,
+        SYS_process_vm_writev,
+        SYS_perf_event_open,
+        SYS_keyctl,
+        SYS_pidfd_getfd,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+        for (unsigned thread = 0; thread < VMM_THREADS; thread++)
+            if (allows(thread, calls[i], 0, 0))
+                fail_msg("thread %u may make call %d", thread, calls[i]);
+}
+
+static void a_request_belongs_to_one_kind_of_thread(void **state)
+{
+    static const struct {
+        uint32_t request;
+        bool is_allowed[VMM_THREADS]; /* main, devices, CPU */
+    } rows[] = {
+        { KVM_RUN, { false, false, true } },
+        { KVM_SET_USER_MEMORY_REGION, { false, false, false } },
+        { KVM_SET_SREGS, { false, false, false } },
+        { TCSETSW, { true, false, false } },
+        { TIOCGWINSZ, { true, false, false } },
+        { TIOCSTI, { false, false, false } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        for (unsigned thread = 0; thread < VMM_THREADS; thread++)
+            if (allows(thread, SYS_ioctl, rows[i].request, 0) != rows[i].is_allowed[thread])
+                fail_msg("row %zu, thread %u", i, thread);
+    /* The kernel looks at 32 bits, so the filter does, too. */
+    assert_true(allows(VMM_THREAD_CPU, SYS_ioctl, 1ULL << 32 | KVM_RUN, 0));
+}
+
+static void memory_is_never_code(void **state)
+{
+    (void)state;
+    for (unsigned thread = 0; thread < VMM_THREADS; thread++) {
+        assert_true(allows(thread, SYS_mmap, 4096, PROT_READ | PROT_WRITE));
+        assert_false(allows(thread, SYS_mmap, 4096, PROT_READ | PROT_EXEC));
+        assert_true(allows(thread, SYS_mprotect, 4096, PROT_READ));
+        assert_false(allows(thread, SYS_mprotect, 4096, PROT_EXEC));
+        assert_false(allows(thread, SYS_pkey_mprotect, 4096, PROT_READ));
+    }
+}
+
+static void calls_of_another_architecture_are_refused(void **state)
+{
+    const struct seccomp_data i386 = { .nr = SYS_read, .arch = AUDIT_ARCH_I386 };
+    const struct seccomp_data x32 = { .nr = 0x40000000 | SYS_read, .arch = AUDIT_ARCH_X86_64 };
+
+    (void)state;
+    for (unsigned thread = 0; thread < VMM_THREADS; thread++) {
+        assert_int_equal(result_of(thread, &i386), SECCOMP_RET_KILL_PROCESS);
+        assert_int_equal(result_of(thread, &x32), SECCOMP_RET_KILL_PROCESS);
+    }
+}
+
+static void each_thread_may_do_its_work(void **state)
+{
+    (void)state;
+    for (unsigned thread = 0; thread < VMM_THREADS; thread++) {
+        assert_true(allows(thread, SYS_read, 0, 0));
+        assert_true(allows(thread, SYS_write, 0, 0));
+        assert_true(allows(thread, SYS_futex, 0, 0));
+        assert_true(allows(thread, SYS_tgkill, 0, 0));
+        assert_true(allows(thread, SYS_exit, 0, 0));
+    }
+    assert_true(allows(VMM_THREAD_DEVICES, SYS_pwritev, 0, 0));
+    assert_true(allows(VMM_THREAD_DEVICES, SYS_epoll_wait, 0, 0));
+    assert_true(allows(VMM_THREAD_MAIN, SYS_accept4, 0, 0));
+    assert_false(allows(VMM_THREAD_CPU, SYS_sendmsg, 0, 0));
+    assert_false(allows(VMM_THREAD_DEVICES, SYS_accept4, 0, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_opens_a_file_or_makes_a_process),
+        cmocka_unit_test(a_request_belongs_to_one_kind_of_thread),
+        cmocka_unit_test(memory_is_never_code),
+        cmocka_unit_test(calls_of_another_architecture_are_refused),
+        cmocka_unit_test(each_thread_may_do_its_work),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
