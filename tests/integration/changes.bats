@@ -119,6 +119,7 @@ x = lambda name: os.getxattr(sys.argv[1] + "/f", name)
 print(sorted(os.listxattr(sys.argv[1] + "/f")))
 print(struct.unpack("<IIIII", x("security.capability")), struct.unpack("<HHI", x("system.posix_acl_access")[12:20]))
 PY
+    echo "$output"
     [ "$output" = "7 8 9
 ['security.capability', 'system.posix_acl_access', 'user.kept']
 (33554433, 1024, 0, 0, 0) (2, 4, 5)" ]

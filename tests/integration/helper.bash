@@ -38,10 +38,10 @@ picture() {
 needs_root() { [ "$(id -u)" = 0 ] || skip "$1"; }
 
 # Waits until a condition holds: wait_until SECONDS COMMAND...
+# Where a processor is emulated more patience is asked for: a test machine, or a microVM.
 wait_until() {
-    # A microVM may be emulated, and takes that much longer to start.
-    local slower=1
-    [ -z "${BERTH_ISOLATION:-}" ] || slower=6
+    local slower=${BERTH_TEST_PATIENCE:-1}
+    [ -z "${BERTH_ISOLATION:-}" ] || slower=$((slower * 6))
     local end=$((SECONDS + $1 * slower))
     shift
     until "$@" > /dev/null 2>&1; do

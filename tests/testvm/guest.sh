@@ -94,7 +94,22 @@ as_user() {
     fi
 }
 
+# Before a machine is ended from outside its processes are asked for: what they are, what they wait for
+# in the kernel, and what they have open.
+tell_when_asked() {
+    local job=/run/testvm/job pid
+    until [ -e $job/wanted ]; do sleep 3; done
+    {
+        ps --ppid 2 -p 2 --deselect -o pid,ppid,user,stat,wchan:24,args --forest --width 160
+        for pid in $(ps --ppid 2 -p 2 --deselect -o pid=); do
+            echo "$pid: $(readlink /proc/$pid/fd/* 2> /dev/null | sort | uniq -c | tr -s '\n ' ' ')"
+            head -n 4 /proc/$pid/stack 2> /dev/null
+        done
+    } > $job/processes 2>&1
+}
+
 [ "$systemd" = yes ] || set_up_without_systemd
+tell_when_asked < /dev/null > /dev/null 2>&1 &
 if [ -n "$terminal" ]; then
     read -r TERM rows columns <<< "$terminal"
     export TERM
