@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,13 +13,12 @@
 #include "base/auto.h"
 #include "microvm/boot.h"
 #include "microvm/cpu_plan.h"
-#include "microvm/guest_memory.h"
+#include "microvm/kvm_machine.h"
 #include "microvm/layout.h"
 
 #define PROBE_MEMORY (2ULL << 20)
 #define PROBE_CODE   LAYOUT_HIGH_START
 #define PROBE_PORT   0x500
-#define CPUID_ROOM   256
 /* Of the processor, so that a busy machine is not taken for a bad one; the second is for a guest
  * that never comes back without using any. */
 #define BUDGET_US     50000
@@ -186,13 +184,16 @@ static void write_guest(struct probe *probe)
 
 static int open_cpu(struct probe *probe, struct error *err)
 {
-    auto_free struct kvm_cpuid2 *cpuid =
-        xcalloc(1, sizeof(*cpuid) + CPUID_ROOM * sizeof(struct kvm_cpuid_entry2));
+    auto_free struct kvm_cpuid2 *cpuid = NULL;
     const int run_size = ioctl(probe->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     struct kvm_sregs sregs;
     struct kvm_regs regs;
     void *run;
+    int r;
 
+    r = kvm_cpuid_supported(probe->kvm_fd, &cpuid, err);
+    if (r < 0)
+        return r;
     probe->cpu_fd = ioctl(probe->vm_fd, KVM_CREATE_VCPU, 0UL);
     if (probe->cpu_fd < 0 || run_size < (int)sizeof(struct kvm_run))
         return error_errno(err, "make a virtual CPU");
@@ -201,10 +202,8 @@ static int open_cpu(struct probe *probe, struct error *err)
         return error_errno(err, "map the state of a virtual CPU");
     probe->run = run;
     probe->run_size = (size_t)run_size;
-    cpuid->nent = CPUID_ROOM;
     cpu_regs_plan(KERNEL_ENTRY_LINUX64, PROBE_CODE, &regs);
-    if (ioctl(probe->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 ||
-        ioctl(probe->cpu_fd, KVM_SET_CPUID2, cpuid) < 0 ||
+    if (ioctl(probe->cpu_fd, KVM_SET_CPUID2, cpuid) < 0 ||
         ioctl(probe->cpu_fd, KVM_GET_SREGS, &sregs) < 0)
         return error_errno(err, "set up a virtual CPU");
     cpu_sregs_plan(KERNEL_ENTRY_LINUX64, &sregs);
