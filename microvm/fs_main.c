@@ -112,7 +112,10 @@ int main(int count, char **arguments)
     struct error err = { 0 };
 
     log_configure("berth-fs", -1, LOG_PLAIN, false);
-    (void)signal(SIGPIPE, SIG_IGN); /* an error of write(2) says it */
+    /* Errors of write(2) say it: that the guest is gone, and that a limit of the container's is
+     * reached. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (fd_open_standard(&err) < 0 || serve(count, arguments, &err) < 0) {
         log_error("%s", err.message);
         return 1;

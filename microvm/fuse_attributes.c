@@ -231,44 +231,28 @@ int fuse_call_setxattr(struct fuse_server *server, const struct fuse_request *re
     return r;
 }
 
-/* The answer to "how large" is a struct, to "which" the bytes themselves. */
-static int xattr_reply(ssize_t length, uint32_t size, uint8_t *reply)
-{
-    if (length < 0)
-        return -errno;
-    if (size > 0)
-        return (int)length;
-    *(struct fuse_getxattr_out *)reply = (struct fuse_getxattr_out){ .size = (uint32_t)length };
-    return sizeof(struct fuse_getxattr_out);
-}
-
-static size_t xattr_room(uint32_t size)
-{
-    return size < XATTR_SIZE_MAX ? size : XATTR_SIZE_MAX;
-}
-
+/* Also for LISTXATTR, which has no name. */
 int fuse_call_getxattr(struct fuse_server *server, const struct fuse_request *request,
                        struct fuse_inode *inode, uint8_t *reply)
 {
     uint32_t size = request->in.getxattr.size;
+    size_t room = size < XATTR_SIZE_MAX ? size : XATTR_SIZE_MAX;
+    const char *name = request->names[0];
     char path[FD_PATH_MAX];
+    ssize_t length;
     int r = path_of(server, inode, path);
 
     if (r < 0)
         return r;
-    return xattr_reply(getxattr(path, request->names[0], reply, xattr_room(size)), size, reply);
-}
-
-int fuse_call_listxattr(struct fuse_server *server, const struct fuse_request *request,
-                        struct fuse_inode *inode, uint8_t *reply)
-{
-    uint32_t size = request->in.getxattr.size;
-    char path[FD_PATH_MAX];
-    int r = path_of(server, inode, path);
-
-    if (r < 0)
-        return r;
-    return xattr_reply(listxattr(path, (char *)reply, xattr_room(size)), size, reply);
+    length =
+        name != NULL ? getxattr(path, name, reply, room) : listxattr(path, (char *)reply, room);
+    if (length < 0)
+        return -errno;
+    if (size > 0)
+        return (int)length;
+    /* The answer to "how large" is a struct, to "which" the bytes themselves. */
+    *(struct fuse_getxattr_out *)reply = (struct fuse_getxattr_out){ .size = (uint32_t)length };
+    return sizeof(struct fuse_getxattr_out);
 }
 
 int fuse_call_removexattr(struct fuse_server *server, const struct fuse_request *request,

@@ -66,7 +66,6 @@ fuse_call fuse_call_access;
 fuse_call fuse_call_syncfs;
 fuse_call fuse_call_setxattr;
 fuse_call fuse_call_getxattr;
-fuse_call fuse_call_listxattr;
 fuse_call fuse_call_removexattr;
 
 /* fuse_files.c */

@@ -103,6 +103,20 @@ static void open_reply(const struct fuse_server *server, const struct fuse_file 
         ret_out->open_flags = FOPEN_KEEP_CACHE;
 }
 
+/* With O_TRUNC it may have to lose its set-id bits. */
+static int open_as_asked(struct fuse_server *server, const struct fuse_request *request,
+                         struct fuse_inode *inode, uint32_t fuse_flags, uint32_t flags,
+                         struct fuse_file **ret_file)
+{
+    int r =
+        fuse_identity_without_set_id(server, request, (fuse_flags & FUSE_OPEN_KILL_SUIDGID) != 0);
+
+    if (r == 0)
+        r = fuse_file_open(server, inode, (int)flags, ret_file);
+    fuse_identity_leave(&server->identity);
+    return r;
+}
+
 int fuse_call_open(struct fuse_server *server, const struct fuse_request *request,
                    struct fuse_inode *inode, uint8_t *reply)
 {
@@ -112,11 +126,7 @@ int fuse_call_open(struct fuse_server *server, const struct fuse_request *reques
 
     if (!S_ISREG(inode->type))
         return S_ISDIR(inode->type) ? -EISDIR : -EOPNOTSUPP;
-    r = fuse_identity_without_set_id(server, request,
-                                     (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0);
-    if (r == 0)
-        r = fuse_file_open(server, inode, (int)in->flags, &file);
-    fuse_identity_leave(&server->identity);
+    r = open_as_asked(server, request, inode, in->open_flags, in->flags, &file);
     if (r < 0)
         return r;
     open_reply(server, file, (struct fuse_open_out *)reply);
@@ -206,7 +216,9 @@ static int create_existing(struct fuse_server *server, const struct fuse_request
     r = fuse_entry_add(server, path_fd, directory, name, &reply->entry, &inode);
     if (r < 0)
         return r;
-    r = S_ISREG(inode->type) ? fuse_file_open(server, inode, (int)in->flags, &file) : -EEXIST;
+    r = S_ISREG(inode->type)
+            ? open_as_asked(server, request, inode, in->open_flags, in->flags, &file)
+            : -EEXIST;
     if (r < 0) {
         fuse_inodes_forget(&server->inodes, inode, 1);
         return r;

@@ -189,7 +189,7 @@ static const struct call calls[] = {
     { FUSE_FSYNCDIR, fuse_call_fsync, true },
     { FUSE_SETXATTR, fuse_call_setxattr, true },
     { FUSE_GETXATTR, fuse_call_getxattr, true },
-    { FUSE_LISTXATTR, fuse_call_listxattr, true },
+    { FUSE_LISTXATTR, fuse_call_getxattr, true },
     { FUSE_REMOVEXATTR, fuse_call_removexattr, true },
     { FUSE_GETLK, fuse_call_getlk, true },
     { FUSE_SETLK, fuse_call_setlk, true },
