@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "engine/bundle.h"
 #include "engine/engine_private.h"
 #include "engine/monitor_link.h"
 #include "engine/monitor_wire.h"
@@ -32,6 +33,16 @@ static void update_clear(struct update *update)
         close(update->dir_fd); /* and with it goes the lock */
 }
 
+/* Limits that a guest's kernel keeps cannot be changed while it runs, so none is written again that
+ * stays as it is. */
+static void leave_inner_limits(const struct cgroup_resources *old, struct cgroup_resources *limits)
+{
+    if (memcmp(&old->memory, &limits->memory, sizeof(old->memory)) == 0)
+        limits->memory = (struct cgroup_memory){ 0 };
+    if (memcmp(&old->pids, &limits->pids, sizeof(old->pids)) == 0)
+        limits->pids = (struct cgroup_pids){ 0 };
+}
+
 static int plan(struct update *update, settings_change *change, void *context,
                 struct strings *ret_warnings, struct error *err)
 {
@@ -54,6 +65,8 @@ static int plan(struct update *update, settings_change *change, void *context,
     settings_limits_release(
         &old, cgroup_system_layout(runtime_cgroups(update->engine->runtime)) == CGROUP_LAYOUT_V2,
         &update->limits);
+    if (bundle_is_vm(settings))
+        leave_inner_limits(&old, &update->limits);
     return 0;
 }
 

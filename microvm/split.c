@@ -211,6 +211,7 @@ static void split_annotations(struct split *split)
 
         string_map_set(is_guests ? &kept : &split->jail->annotations, pair->key, pair->value);
     }
+    string_map_set(&split->jail->annotations, VM_ANNOTATION_BACKEND, split->host->backend);
     /* The program of a raw filter is borrowed from the old ones, so they must not go before. */
     if (split->guest->linux_.seccomp != NULL)
         split->guest->linux_.seccomp->raw_filter = NULL;

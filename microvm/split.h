@@ -19,6 +19,9 @@
 #define VM_ANNOTATION_KERNEL  "run.berth.vm.kernel"  /* name of an imported one */
 #define VM_ANNOTATION_CONSOLE "run.berth.vm.console" /* "none", "log" */
 
+/* What runs it, said in the state: "kvm", "qemu". */
+#define VM_ANNOTATION_BACKEND "run.berth.vm.backend"
+
 #define VM_MEMORY_MIN     (128ull << 20) /* a stock kernel does not start with less */
 #define VM_MEMORY_DEFAULT (512ull << 20) /* when nothing limits the container's memory */
 #define VM_MEMORY_GUEST   (96ull << 20)  /* what the guest's kernel and agent take of it */

@@ -78,6 +78,10 @@ int creation_isolate(struct creation *creation, struct error *err)
     container->own_spec = take_ptr(&creation->isolation.jail);
     container->spec = container->own_spec;
     creation->spec = container->spec;
+    /* With what the isolation adds about itself. */
+    for (size_t i = 0; i < container->spec->annotations.count; i++)
+        string_map_set(&container->state.annotations, container->spec->annotations.items[i].key,
+                       container->spec->annotations.items[i].value);
     /* Later commands find the jail's spec, not the bundle's. */
     free(creation->config_json);
     creation->config_json = spec_encode(container->spec);

@@ -203,6 +203,8 @@ static void every_member_is_in_the_half_that_keeps_it(void **state)
     assert_int_equal(inner->unified.count, 0);
     assert_string_equal(string_map_get(&jail->annotations, "user"), "x");
 
+    assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_BACKEND), "kvm");
+
     /* both: the terminal goes through */
     assert_true(jail->process->terminal);
     assert_true(guest->process->terminal);

@@ -1,0 +1,113 @@
+load helper
+
+# What is special about microVMs. That all else is as in a container is tested by the containers' own
+# tests: scripts/check --microvm.
+
+setup() {
+    [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
+        skip "neither KVM nor QEMU runs a microVM here"
+}
+teardown() { remove_all; }
+
+needs_kernel() {
+    [ -z "$(berth vm kernel ls --format '{{.Name}}')" ] || return 0
+    berth vm kernel import --package linux-image-cloud-amd64 || skip "apt-get fetches no kernel here"
+}
+
+@test "a microVM has a kernel of its own, and is a container from outside" {
+    needs_kernel
+    before=$(picture)
+    run -0 berth run -d --isolation microvm --name guest -m 64m --vm-cpus 2 busybox \
+        sh -c 'trap "exit 7" TERM; echo up; while :; do sleep 0.1; done'
+    expect_text "$(berth ps -q)"
+    # It waits until the guest is there.
+    run -0 berth exec guest sh -c 'uname -r; nproc; cat /sys/fs/cgroup/memory.max'
+    [ "${lines[0]}" != "$(uname -r)" ]
+    [ "${lines[1]}" = 2 ]
+    [[ "${lines[2]}" =~ ^(67108864|max)$ ]]
+    run -3 berth exec guest sh -c 'exit 3'
+    run -127 berth exec guest no-such-program
+    [ "$(field guest .HostConfig.Isolation)" = microvm ]
+    run -0 berth top guest
+    expect_text "sleep 0.1"
+    # Beside its jail there is nothing of this machine: no network but its own, an empty root.
+    pid=$(field guest .State.Pid)
+    [ "$(ls "/proc/$pid/root")" = "$(printf 'bin\ndev\nlib\nlib64\nproc\nusr\nvm')" ] ||
+        [ "$(ls "/proc/$pid/root")" = "$(printf 'dev\nproc\nvm')" ]
+    [ "$(wc -l < "/proc/$pid/net/dev")" = 3 ]
+    berth update --cpus 0.5 guest
+    run -1 berth update -m 100m guest
+    expect_text "cannot be changed while a microVM runs"
+    for command in "diff guest" "cp guest:/etc/passwd $BATS_TEST_TMPDIR" "commit guest" "export guest"; do
+        # shellcheck disable=SC2086
+        run -1 berth $command
+        expect_text "seen by its own kernel only"
+    done
+    [ "$(berth logs guest)" = up ]
+    berth stop -t 60 guest
+    [ "$(field guest .State.ExitCode)" = 7 ]
+    berth rm guest
+    wait_until 20 trash_is_empty
+    [ "$(picture)" = "$before" ]
+}
+
+@test "a microVM keeps its files over stop and start, on a disk of its own" {
+    needs_kernel
+    berth create --isolation microvm --name keeper busybox \
+        sh -c 'cat /kept 2> /dev/null || echo written | tee /kept'
+    run -0 berth start -a keeper
+    expect_text written
+    [ "$(berth logs keeper)" = written ]
+    run -0 berth start -a keeper
+    [ "$(berth logs keeper | wc -l)" = 2 ]
+    # Sparse: what was not written takes no room.
+    disk=$BERTH_DATA/containers/$(field keeper .Id)/disk.img
+    [ "$(stat -c %s "$disk")" -gt $((1 << 30)) ]
+    [ "$(du -k "$disk" | cut -f1)" -lt 200000 ]
+}
+
+@test "out of memory in a microVM is seen from outside" {
+    needs_kernel
+    run berth run --name full --isolation microvm -m 32m busybox tail /dev/zero
+    expect_status 137
+    [ "$(field full .State.OOMKilled)" = true ]
+}
+
+@test "what ties to this machine's kernel is refused by the option's name" {
+    needs_kernel
+    for option in "--network host" "--pid host" "--ipc host" "--uts host" "--userns auto" "--device /dev/null"; do
+        # shellcheck disable=SC2086
+        run -125 berth run --rm --isolation microvm $option busybox true
+        expect_text "${option%% *}"
+        expect_text microVM
+    done
+    run -125 berth run --rm --isolation vm busybox true
+    expect_text "give none or microvm"
+    run -125 berth run --rm --vm-memory 1g busybox true
+    expect_text "are for --isolation microvm"
+    run -125 berth run --rm --isolation microvm --kernel no-such busybox true
+    expect_text "berth vm kernel ls"
+    [ -z "$(berth ps -aq)" ]
+}
+
+@test "berth-oci runs a bundle with the annotation, and features names it" {
+    needs_kernel
+    [ "$(berth-oci features | jq -r '.annotations["run.berth.isolation"]')" = microvm ]
+    mkdir -p "$BATS_TEST_TMPDIR/bundle/rootfs/bin"
+    cp /bin/busybox "$BATS_TEST_TMPDIR/bundle/rootfs/bin/sh"
+    cd "$BATS_TEST_TMPDIR/bundle"
+    berth-oci spec
+    jq '.process.terminal = false | .process.args = ["sh", "-c", "read -r a b c d < /proc/version; echo $c; echo x > /made; exit 5"]
+        | .root.readonly = false | .annotations = {"run.berth.isolation": "microvm"}' config.json > new
+    mv new config.json
+    run -5 --separate-stderr berth-oci --root "$BATS_TEST_TMPDIR/run" run vm < /dev/null
+    [ "$output" != "$(uname -r)" ]
+    [[ "$output" == [0-9]* ]]
+    # The bundle's own root is shared with the guest.
+    [ "$(cat rootfs/made)" = x ]
+    jq '.linux.devices = [{"type": "c", "path": "/dev/x", "major": 1, "minor": 3}]' config.json > new
+    mv new config.json
+    run -1 berth-oci --root "$BATS_TEST_TMPDIR/run" run vm < /dev/null
+    expect_text "linux.devices[0]: '/dev/x' is a device of this machine"
+    [ -z "$(berth-oci --root "$BATS_TEST_TMPDIR/run" list -q)" ]
+}
