@@ -33,6 +33,7 @@ BERTH_BUILD=$build tests/integration/in_view.sh $view \
 
 python3 tests/bench/bench_pull.py "$build" 3
 python3 tests/bench/bench_erofs.py "$build" 5
+python3 tests/bench/bench_store.py "$build" "$runs"
 
 python3 - "$build" "$work" "$runs" << 'PY'
 import glob, os, resource, shutil, statistics, subprocess, sys, time
