@@ -20,6 +20,10 @@
 
 #define BUFFER_BYTES        (256u << 10)
 #define ATTRIBUTE_NAMES_MAX 65536 /* XATTR_LIST_MAX */
+/* Four bytes, and eight for each entry (linux/posix_acl_xattr.h). Before Linux 6.2 the room has to
+ * be such a length too: else the ids are shown without the mount's id map. */
+#define ACL_PREFIX "system.posix_acl_"
+#define ACL_ROOM   (4 + 8 * 8191)
 
 struct pack {
     const struct pack_options *options;
@@ -183,7 +187,8 @@ static int read_attribute(int fd, const char *name, struct attributes *attribute
                           struct error *err)
 {
     auto_free char *value = xcalloc(1, UNPACK_ATTRIBUTE_MAX);
-    ssize_t length = fgetxattr(fd, name, value, UNPACK_ATTRIBUTE_MAX);
+    size_t room = text_starts(name, ACL_PREFIX) ? ACL_ROOM : UNPACK_ATTRIBUTE_MAX;
+    ssize_t length = fgetxattr(fd, name, value, room);
 
     if (length < 0 && (errno == ENODATA || errno == ENOTSUP))
         return 0; /* removed just now */
