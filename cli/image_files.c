@@ -82,7 +82,8 @@ static int save(struct image_program *program, const struct arguments *arguments
         return error_set(err, EINVAL, "--format '%s': give docker or oci", format);
     r = image_program_engine(program, &engine, err);
     for (size_t i = 0; r == 0 && i < arguments->word_count; i++)
-        r = image_archive_add(engine_images(engine), arguments->words[i], &archive, err);
+        r = image_archive_add(engine_images(engine), arguments->words[i],
+                              arguments_flag(arguments, "all-platforms"), &archive, err);
     if (r == 0)
         r = image_output_open(arguments_text(arguments, "output"), &output, err);
     if (r == 0)

@@ -302,7 +302,8 @@ static int load(struct image_program *program, const struct arguments *arguments
     if (r < 0)
         return r;
     input.progress = progress_open(arguments_flag(arguments, "quiet") || program->is_debug);
-    r = engine_load(engine, input.fd, input.is_directory, show_progress, &input, lines, err);
+    r = engine_load(engine, input.fd, input.is_directory,
+                    arguments_flag(arguments, "all-platforms"), show_progress, &input, lines, err);
     if (r < 0)
         return error_prefix(err, r, "%s", path != NULL ? path : "standard input");
     return 0;

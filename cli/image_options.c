@@ -24,6 +24,8 @@ const struct option image_export_options[] = {
 };
 
 const struct option image_load_options[] = {
+    { "all-platforms", 0, OPTION_FLAG, NULL,
+      "Keep the images of all platforms, so that they can be pushed", NULL },
     { "input", 'i', OPTION_TEXT, "FILE", "Archive or directory; default: standard input", "file" },
     { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },
     { 0 },
@@ -39,10 +41,11 @@ const struct option image_import_options[] = {
 };
 
 const struct option image_save_options[] = {
+    { "all-platforms", 0, OPTION_FLAG, NULL, "The index of all platforms as it was pulled", NULL },
     { "format", 0, OPTION_TEXT, "FORMAT",
       "docker (default; every docker, podman and skopeo reads it) or oci", "docker|oci" },
     { "output", 'o', OPTION_TEXT, "FILE", "Where to write it; default: standard output", "file" },
-    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
+    { "platform", 0, OPTION_REFUSED, NULL, "one platform of several is not picked out", NULL },
     { 0 },
 };
 

@@ -124,6 +124,7 @@ static int skips_pull(struct image_program *program, const char *policy,
 static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
 {
     struct pull_options options = { .platform = arguments_text(arguments, "platform"),
+                                    .all_platforms = arguments_flag(arguments, "all-platforms"),
                                     .registry = registry_options(arguments) };
     AUTO(registries) struct registries *registries = NULL;
     AUTO_CLEAR(strings) struct strings names = { 0 };

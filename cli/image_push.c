@@ -15,8 +15,7 @@
 struct pushing {
     struct progress *progress;
     bool is_quiet;
-    uint64_t *layers; /* bytes that the registry has of each */
-    const struct image *image;
+    uint64_t *layers, *sizes; /* bytes that the registry has of each; and all of them */
 };
 
 static void push_layer(void *context, const struct push_layer *layer)
@@ -24,9 +23,14 @@ static void push_layer(void *context, const struct push_layer *layer)
     struct pushing *pushing = context;
     uint64_t total = 0, sent = 0;
 
+    if (pushing->layers == NULL) {
+        pushing->layers = xcalloc(layer->count, sizeof(*pushing->layers));
+        pushing->sizes = xcalloc(layer->count, sizeof(*pushing->sizes));
+    }
     pushing->layers[layer->index] = layer->bytes;
+    pushing->sizes[layer->index] = layer->descriptor->size;
     for (size_t i = 0; i < layer->count; i++) {
-        total += pushing->image->layers.items[i].size;
+        total += pushing->sizes[i];
         sent += pushing->layers[i];
     }
     if (layer->step != PUSH_SENDS && !pushing->is_quiet) {
@@ -45,6 +49,7 @@ static void pushing_clear(struct pushing *pushing)
 {
     progress_free(pushing->progress);
     free(pushing->layers);
+    free(pushing->sizes);
 }
 
 static int push_one(struct image_program *program, const struct registries *registries,
@@ -52,24 +57,24 @@ static int push_one(struct image_program *program, const struct registries *regi
                     const struct arguments *arguments, struct error *err)
 {
     AUTO_CLEAR(pushing)
-    struct pushing pushing = { .image = image, .is_quiet = arguments_flag(arguments, "quiet") };
+    struct pushing pushing = { .is_quiet = arguments_flag(arguments, "quiet") };
     struct push_options options = { .registry = registry_options(arguments),
+                                    .all_platforms = arguments_flag(arguments, "all-platforms"),
                                     .layer = push_layer,
                                     .context = &pushing };
-    const struct digest *digest = &image->manifest_digest;
     struct reference repository = { .registry = destination->registry,
                                     .repository = destination->repository };
     auto_free char *name = reference_format(&repository);
     auto_free char *whole = reference_format_familiar(destination);
+    struct digest digest;
     uint64_t size;
     int r;
 
     if (!pushing.is_quiet)
         (void)printf("The push refers to repository [%s]\n", name);
     pushing.progress = progress_open(pushing.is_quiet || program->is_debug);
-    pushing.layers = xcalloc(image->layers.count + 1, sizeof(*pushing.layers));
-    r = image_push(engine_images(program->engine), registries, digest, destination, &options, &size,
-                   err);
+    r = image_push(engine_images(program->engine), registries, &image->manifest_digest, destination,
+                   &options, &digest, &size, err);
     if (r < 0)
         return error_prefix(err, r, "%s", whole);
     progress_hide(pushing.progress);
@@ -77,7 +82,7 @@ static int push_one(struct image_program *program, const struct registries *regi
         (void)printf("%s\n", whole);
     else
         (void)printf("%s: digest: %s size: %llu\n",
-                     destination->tag != NULL ? destination->tag : digest->text, digest->text,
+                     destination->tag != NULL ? destination->tag : digest.text, digest.text,
                      (unsigned long long)size);
     return 0;
 }

@@ -1,6 +1,8 @@
 #include "cli/registry_options.h"
 
 const struct option image_pull_options[] = {
+    { "all-platforms", 0, OPTION_FLAG, NULL,
+      "Keep the images of all platforms, so that they can be pushed", NULL },
     { "all-tags", 'a', OPTION_FLAG, NULL, "All tags that the repository has there", NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     { "platform", 0, OPTION_TEXT, "PLATFORM", "As linux/arm64; default: this machine's", "none" },
@@ -12,6 +14,7 @@ const struct option image_pull_options[] = {
 };
 
 const struct option image_push_options[] = {
+    { "all-platforms", 0, OPTION_FLAG, NULL, "The index of all platforms as it was pulled", NULL },
     { "all-tags", 'a', OPTION_FLAG, NULL, "All tags that the repository has here", NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     TLS_VERIFY_OPTION,

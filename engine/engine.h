@@ -379,8 +379,9 @@ typedef void engine_progress(const char *step, uint64_t done, uint64_t total, vo
 
 /** `load`: from an archive or layout directory. @ret_lines as docker prints: "Loaded image:
  * busybox:latest". */
-int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
-                void *context, struct strings *ret_lines, struct error *err);
+int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
+                engine_progress *progress, void *context, struct strings *ret_lines,
+                struct error *err);
 /* What a pull came to. */
 struct pull_outcome {
     struct digest digest; /* of what the name stands for at the registry */

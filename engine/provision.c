@@ -9,6 +9,7 @@
 #include "base/staging.h"
 #include "engine/engine_private.h"
 #include "engine/layer_queue.h"
+#include "image/registry.h"
 #include "unionfs/unionfs.h"
 
 /* From archive to image, in an order that leaves nothing half-visible: blobs, layers, one sync for
@@ -171,7 +172,12 @@ static int publish_item(struct engine *engine, const struct image_archive_item *
         auto_free char *familiar = NULL;
 
         r = reference_parse(item->names.items[i], &reference, err);
-        if (r == 0)
+        if (r == 0 && item->has_index)
+            r = image_name_pulled(
+                store, reference,
+                &(struct pulled){ .digest = item->index, .manifest_digest = item->manifest_digest },
+                err);
+        else if (r == 0)
             r = image_tag(store, &item->manifest_digest, reference, err);
         if (r < 0)
             return error_prefix(err, r, "name '%s' in the archive", item->names.items[i]);
@@ -203,8 +209,9 @@ static int load_archive(struct engine *engine, const struct image_archive *archi
     return r;
 }
 
-static int load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
-                void *context, struct strings *ret_lines, struct error *err)
+static int load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
+                engine_progress *progress, void *context, struct strings *ret_lines,
+                struct error *err)
 {
     AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
     struct provision_progress reading = { .function = progress,
@@ -219,15 +226,23 @@ static int load(struct engine *engine, int fd, bool is_directory, engine_progres
     (void)staging_clean(engine_data_fd(engine),
                         NULL); /* of dead ones; the next one does it otherwise */
     image_store_watch(engine_images(engine), provision_report, &reading);
-    r = image_archive_read(engine_images(engine), fd, is_directory, &archive, err);
+    r = image_archive_read(engine_images(engine), fd, is_directory, all_platforms, &archive, err);
     image_store_watch(engine_images(engine), NULL, NULL);
+    for (size_t i = 0; r == 0 && i < archive.count; i++) {
+        if (archive.items[i].has_index && archive.items[i].names.count == 0)
+            r = error_set(err, EINVAL,
+                          "index %s has no name in it, by which all platforms could be kept; load "
+                          "this machine's without --all-platforms",
+                          archive.items[i].index.text);
+    }
     if (r == 0)
         r = load_archive(engine, &archive, progress, context, ret_lines, err);
     return r;
 }
 
-int engine_load(struct engine *engine, int fd, bool is_directory, engine_progress *progress,
-                void *context, struct strings *ret_lines, struct error *err)
+int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
+                engine_progress *progress, void *context, struct strings *ret_lines,
+                struct error *err)
 {
     AUTO_CLEAR(strings) struct strings lines = { 0 };
     int r;
@@ -238,7 +253,7 @@ int engine_load(struct engine *engine, int fd, bool is_directory, engine_progres
     r = engine_need_images(engine, err);
     if (r < 0)
         return r;
-    r = load(engine, fd, is_directory, progress, context, &lines, err);
+    r = load(engine, fd, is_directory, all_platforms, progress, context, &lines, err);
     if (r < 0) {
         provision_discard(engine, r);
         return r;

@@ -118,6 +118,9 @@ static int list_needed(struct engine *engine, const struct image_listing_item *i
         for (size_t j = 0; j < image->layers.count; j++)
             strings_add(&all, image->layers.items[j].digest.text);
         store_mark_image(engine, &image->config.diff_ids, &all);
+        r = image_index_blobs(engine_images(engine), &digest, &all, err);
+        if (r < 0)
+            return r;
     }
     strings_sort(&all);
     for (size_t i = 0; i < all.count; i++) {

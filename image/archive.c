@@ -48,11 +48,11 @@ void archive_item_name(struct image_archive_item *item, const char *text)
         strings_add(&item->names, familiar);
 }
 
-static int read_spooled(struct image_store *store, struct spool *spool,
+static int read_spooled(struct image_store *store, struct spool *spool, bool all_platforms,
                         struct image_archive *archive, struct error *err)
 {
     if (spool_has(spool, "index.json"))
-        return layout_read(store, spool, archive, err);
+        return layout_read(store, spool, all_platforms, archive, err);
     if (spool_has(spool, "version") && spool_has(spool, "manifest.json"))
         return error_set(err, ENOTSUP,
                          "is of skopeo's 'dir:' form; copy it to 'oci:' or "
@@ -68,7 +68,7 @@ static int read_spooled(struct image_store *store, struct spool *spool,
                      "save); a root file system is taken by `berth import`");
 }
 
-int image_archive_read(struct image_store *store, int fd, bool is_directory,
+int image_archive_read(struct image_store *store, int fd, bool is_directory, bool all_platforms,
                        struct image_archive *ret_archive, struct error *err)
 {
     AUTO(spool) struct spool *spool = NULL;
@@ -85,7 +85,7 @@ int image_archive_read(struct image_store *store, int fd, bool is_directory,
         r = spool_read_archive(store, fd, &spool, err);
     if (r < 0)
         return r;
-    r = read_spooled(store, spool, &archive, err);
+    r = read_spooled(store, spool, all_platforms, &archive, err);
     if (r < 0)
         return r;
     *ret_archive = archive;

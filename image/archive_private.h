@@ -7,8 +7,8 @@
 /* The two forms of archive, behind image_archive_read(). */
 
 /** An OCI image layout (image-layout.md): index.json, blobs/. */
-int layout_read(struct image_store *store, struct spool *spool, struct image_archive *ret_archive,
-                struct error *err);
+int layout_read(struct image_store *store, struct spool *spool, bool all_platforms,
+                struct image_archive *ret_archive, struct error *err);
 
 #define ANNOTATION_REF_NAME   "org.opencontainers.image.ref.name"
 #define ANNOTATION_IMAGE_NAME "io.containerd.image.name" /* docker's full name */

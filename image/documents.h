@@ -44,6 +44,9 @@ struct document {
  */
 int document_decode(const char *json, size_t length, const char *media_type,
                     struct document *ret_document, struct error *err);
+/** The same of what need not be an image: an artifact's config and layers may be of any type. */
+int document_decode_any(const char *json, size_t length, const char *media_type,
+                        struct document *ret_document, struct error *err);
 void document_clear(struct document *document);
 
 /** A manifest in its OCI form. Caller frees. */

@@ -233,24 +233,23 @@ static int check_layer_types(const struct image_descriptors *layers, struct erro
     return 0;
 }
 
-static int take_manifest(struct document_text *text, struct document *document, struct error *err)
+static int take_manifest(struct document_text *text, bool is_image, struct document *document,
+                         struct error *err)
 {
     int r = take_descriptor(text->config, &document->config, err);
 
     if (r < 0)
         return error_prefix(err, r, "config");
-    if (!word_is_one_of(document->config.media_type, config_types))
+    if (is_image && !word_is_one_of(document->config.media_type, config_types))
         return error_set(err, ENOTSUP, "is an artifact of type '%s', not an image",
                          text->artifact_type != NULL ? text->artifact_type
                                                      : document->config.media_type);
     r = take_descriptors(&text->layers, "layers", IMAGE_LAYERS_MAX, &document->layers, err);
-    if (r < 0)
-        return r;
-    return check_layer_types(&document->layers, err);
+    return r < 0 || !is_image ? r : check_layer_types(&document->layers, err);
 }
 
-int document_decode(const char *json, size_t length, const char *media_type,
-                    struct document *ret_document, struct error *err)
+static int decode_document(const char *json, size_t length, const char *media_type, bool is_image,
+                           struct document *ret_document, struct error *err)
 {
     AUTO_CLEAR(document_text) struct document_text text = { 0 };
     AUTO_CLEAR(document) struct document document = { 0 };
@@ -272,13 +271,25 @@ int document_decode(const char *json, size_t length, const char *media_type,
         r = take_descriptors(&text.manifests, "manifests", IMAGE_INDEX_ENTRIES_MAX,
                              &document.manifests, err);
     else
-        r = take_manifest(&text, &document, err);
+        r = take_manifest(&text, is_image, &document, err);
     if (r < 0)
         return r;
     document.media_type = take_ptr(&text.media_type);
     *ret_document = document;
     document = (struct document){ 0 };
     return 0;
+}
+
+int document_decode(const char *json, size_t length, const char *media_type,
+                    struct document *ret_document, struct error *err)
+{
+    return decode_document(json, length, media_type, true, ret_document, err);
+}
+
+int document_decode_any(const char *json, size_t length, const char *media_type,
+                        struct document *ret_document, struct error *err)
+{
+    return decode_document(json, length, media_type, false, ret_document, err);
 }
 
 void document_clear(struct document *document)

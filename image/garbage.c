@@ -11,12 +11,40 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "image/document_tree.h"
 
 #define PARTIAL_KEPT_S 86400
 
-/* Mark and sweep. Marked is what a published image refers to: its manifest, its config, its layers.
+/* Mark and sweep. Marked is what a published image refers to: its manifest, its config, its layers;
+ * and what is here of an index by which one was pulled, as long as it has that name.
  * Whoever adds blobs holds the lock shared until they are published, so nothing that is about to
  * get a record is seen as garbage here. */
+
+static void mark_all(const struct image_descriptors *list, struct strings *marked)
+{
+    for (size_t i = 0; i < list->count; i++)
+        strings_add(marked, list->items[i].digest.text);
+}
+
+int image_index_blobs(struct image_store *store, const struct digest *manifest_digest,
+                      struct strings *digests, struct error *err)
+{
+    AUTO_CLEAR(names) struct names names = { 0 };
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    int r;
+
+    r = names_list(store, &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        struct digest digest;
+
+        if ((manifest_digest == NULL || digest_equal(&names.items[i].digest, manifest_digest)) &&
+            name_index(store, &names.items[i], &digest))
+            r = store_collect(store, &digest, true, &tree, err);
+    }
+    mark_all(&tree.documents, digests);
+    mark_all(&tree.blobs, digests);
+    return r;
+}
 
 static int mark(struct image_store *store, struct strings *marked, struct error *err)
 {
@@ -39,8 +67,9 @@ static int mark(struct image_store *store, struct strings *marked, struct error 
         for (size_t j = 0; j < document.layers.count; j++)
             strings_add(marked, document.layers.items[j].digest.text);
     }
+    r = image_index_blobs(store, NULL, marked, err);
     strings_sort(marked);
-    return 0;
+    return r;
 }
 
 static int compare_texts(const void *a, const void *b)

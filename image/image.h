@@ -156,6 +156,21 @@ int image_tag(struct image_store *store, const struct digest *manifest_digest,
  */
 int image_remove(struct image_store *store, const char *text, bool is_forced,
                  struct strings *ret_removed, struct error *err);
+/**
+ * The index by which an image was pulled. What is here of it, mostly this image alone, stays as
+ * long as the image has the name REPOSITORY@DIGEST of it.
+ *
+ * -ENOENT: there is none.
+ */
+int image_find_index(struct image_store *store, const struct digest *manifest_digest,
+                     struct digest *ret_digest, struct error *err);
+/**
+ * Digests of what the indexes by which an image was pulled refer to; some of it may not be here.
+ *
+ * @manifest_digest  NULL: of all images
+ */
+int image_index_blobs(struct image_store *store, const struct digest *manifest_digest,
+                      struct strings *digests, struct error *err);
 /** Diff ids of each image in the store as one text "sha256:a sha256:b", lowest first. */
 int image_chains(struct image_store *store, struct strings *ret_chains, struct error *err);
 /**
@@ -287,6 +302,8 @@ int image_drop_name(struct image_store *store, const char *name, struct error *e
 struct image_archive_item {
     struct digest manifest_digest; /* its blobs are in the store now, verified */
     struct strings names;          /* references in the archive; may be empty */
+    bool has_index;
+    struct digest index; /* with all that it names, of other platforms too */
 };
 struct image_archive {
     struct image_archive_item *items;
@@ -298,14 +315,19 @@ void image_archive_clear(struct image_archive *archive);
  * Reads a directory (OCI layout) or an archive (OCI layout or `docker save`; plain, gzip or zstd;
  * pipes too) and copies its blobs into the store: every digest and size is verified. Images of a
  * docker archive get an OCI manifest of ours. Picks this machine's platform from an index.
+ *
+ * @all_platforms  an image's index is taken too, with all that it names
  */
-int image_archive_read(struct image_store *store, int fd, bool is_directory,
+int image_archive_read(struct image_store *store, int fd, bool is_directory, bool all_platforms,
                        struct image_archive *ret_archive, struct error *err);
 
-/** Adds an image to what image_archive_write() shall write: by name, which is saved with it, or id.
+/**
+ * Adds an image to what image_archive_write() shall write: by name, which is saved with it, or id.
+ *
+ * @all_platforms  the index by which it was pulled, with all that it names
  */
-int image_archive_add(struct image_store *store, const char *text, struct image_archive *archive,
-                      struct error *err);
+int image_archive_add(struct image_store *store, const char *text, bool all_platforms,
+                      struct image_archive *archive, struct error *err);
 
 enum archive_format { ARCHIVE_DOCKER /* an OCI layout with docker's manifest.json */, ARCHIVE_OCI };
 /**

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "image/documents.h"
+#include "image/document_tree.h"
 #include "image/platform.h"
 #include "image/store_private.h"
 
@@ -21,6 +21,7 @@ struct layout {
     struct image_store *store;
     struct spool *spool;
     size_t documents;
+    bool all_platforms;
 };
 
 char *layout_blob_name(const struct digest *digest)
@@ -198,6 +199,27 @@ static void name_from_docker(struct layout *layout, struct image_archive_item *i
     docker_images_clear(&images);
 }
 
+static int layout_document(const struct image_descriptor *descriptor, void *context,
+                           char **ret_json, size_t *ret_length, struct error *err)
+{
+    return read_document(context, descriptor, ret_json, ret_length, err);
+}
+
+/* The other platforms' images, and what else the index names. */
+static int take_index(struct layout *layout, const struct image_descriptor *index,
+                      struct error *err)
+{
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    int r;
+
+    r = document_tree_collect(index, layout_document, layout, false, &tree, err);
+    for (size_t i = 0; r == 0 && i < tree.blobs.count; i++)
+        r = take_blob(layout, &tree.blobs.items[i], err);
+    for (size_t i = 0; r == 0 && i < tree.documents.count; i++)
+        r = take_blob(layout, &tree.documents.items[i], err);
+    return r < 0 ? error_prefix(err, r, "index %s", index->digest.text) : 0;
+}
+
 static int read_entry(struct layout *layout, const struct image_descriptor *entry,
                       struct image_archive *archive, struct error *err)
 {
@@ -213,6 +235,13 @@ static int read_entry(struct layout *layout, const struct image_descriptor *entr
     if (r < 0)
         return error_prefix(err, r, "image %s", manifest.digest.text);
     item = archive_item(archive, &manifest.digest);
+    if (layout->all_platforms && !digest_equal(&entry->digest, &manifest.digest)) {
+        r = take_index(layout, entry, err);
+        if (r < 0)
+            return r;
+        item->has_index = true;
+        item->index = entry->digest;
+    }
     name_from_annotations(item, entry);
     name_from_docker(layout, item, &document.config.digest);
     return 0;
@@ -235,10 +264,10 @@ static bool has_own_entry(const struct image_descriptors *entries, size_t *ret_i
     return found;
 }
 
-int layout_read(struct image_store *store, struct spool *spool, struct image_archive *ret_archive,
-                struct error *err)
+int layout_read(struct image_store *store, struct spool *spool, bool all_platforms,
+                struct image_archive *ret_archive, struct error *err)
 {
-    struct layout layout = { .store = store, .spool = spool };
+    struct layout layout = { .store = store, .spool = spool, .all_platforms = all_platforms };
     AUTO_CLEAR(document) struct document index = { 0 };
     auto_free char *text = NULL;
     size_t length, images;

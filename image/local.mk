@@ -22,6 +22,7 @@ libimage_a_SOURCES = \
 	image/registries.c image/registries.h \
 	image/registry_ask.c \
 	image/registry_answers_fields.c image/registry_answers.h \
+	image/document_tree.c image/document_tree.h \
 	image/documents_fields.c image/documents.h \
 	image/garbage.c \
 	image/image_build.c \

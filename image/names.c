@@ -120,6 +120,36 @@ const struct name *names_find_digest(const struct names *names, const struct ref
     return NULL;
 }
 
+bool name_index(struct image_store *store, const struct name *name, struct digest *ret_digest)
+{
+    struct digest digest;
+
+    if (name->reference->digest == NULL ||
+        digest_parse(name->reference->digest, &digest, NULL) < 0 ||
+        digest_equal(&digest, &name->digest) || !blob_is_there(store, &digest, UINT64_MAX))
+        return false;
+    *ret_digest = digest;
+    return true;
+}
+
+int image_find_index(struct image_store *store, const struct digest *manifest_digest,
+                     struct digest *ret_digest, struct error *err)
+{
+    AUTO_CLEAR(names) struct names names = { 0 };
+    int r;
+
+    r = names_list(store, &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        if (digest_equal(&names.items[i].digest, manifest_digest) &&
+            name_index(store, &names.items[i], ret_digest))
+            return 0;
+    }
+    return r < 0 ? r
+                 : error_set(err, ENOENT,
+                             "it did not come with an index of several platforms; pull or load it "
+                             "with --all-platforms");
+}
+
 int name_delete(struct image_store *store, const struct reference *reference, struct error *err)
 {
     auto_free char *file_name = NULL;

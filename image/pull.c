@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "image/document_tree.h"
 #include "image/partial_blob.h"
 #include "image/platform.h"
 #include "image/registry_session.h"
@@ -18,7 +19,7 @@
 struct download {
     struct pull *pull;
     const struct image_descriptor *layer;
-    size_t index;
+    size_t index; /* SIZE_MAX: of no layer of the image */
     struct partial_blob *blob;
     unsigned tries;
     bool is_done;
@@ -35,12 +36,19 @@ struct pull {
     bool has_busy;
 };
 
-static void pull_clear(struct pull *pull)
+static void drop_downloads(struct pull *pull)
 {
-    registry_session_clear(&pull->session); /* first: it calls back no more then */
     for (size_t i = 0; i < pull->count; i++)
         partial_blob_free(pull->downloads[i].blob);
     free(pull->downloads);
+    pull->downloads = NULL;
+    pull->count = pull->next = 0;
+}
+
+static void pull_clear(struct pull *pull)
+{
+    registry_session_clear(&pull->session); /* first: it calls back no more then */
+    drop_downloads(pull);
     registry_image_clear(&pull->image);
 }
 
@@ -120,7 +128,17 @@ static int tell(const struct download *download, enum pull_step step, struct err
         .fd = download->blob != NULL ? partial_blob_fd(download->blob) : -1,
     };
 
-    return watch->layer == NULL ? 0 : watch->layer(watch->context, &layer, err);
+    return watch->layer == NULL || download->index == SIZE_MAX
+               ? 0
+               : watch->layer(watch->context, &layer, err);
+}
+
+static int download_failed(const struct download *download, int r, struct error *err)
+{
+    if (download->index == SIZE_MAX)
+        return error_prefix(err, r, "blob %s", download->layer->digest.text);
+    return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
+                        download->pull->image.document.layers.count);
 }
 
 static int start_download(struct download *download, struct error *err);
@@ -139,8 +157,7 @@ static int finish_download(struct download *download, struct error *err)
     int r = partial_blob_finish(download->blob, err);
 
     if (r == -EBADMSG && ++download->tries < DIGEST_TRIES) {
-        log_debug("layer %zu: %s; once more from the start", download->index + 1,
-                  err != NULL ? err->message : "");
+        log_debug("%s; once more from the start", err != NULL ? err->message : "");
         return start_download(download, err);
     }
     if (r < 0)
@@ -163,10 +180,7 @@ static int layer_done(void *context, const struct fetch_result *result, int r,
         r = error_set(err, -r, "%s", failure->message);
     else
         r = finish_download(download, err);
-    if (r < 0)
-        return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                            pull->image.document.layers.count);
-    return start_downloads(pull, err);
+    return r < 0 ? download_failed(download, r, err) : start_downloads(pull, err);
 }
 
 static int start_download(struct download *download, struct error *err)
@@ -222,8 +236,7 @@ static int start_downloads(struct pull *pull, struct error *err)
         int r = begin_layer(download, false, err);
 
         if (r < 0 && r != -EAGAIN)
-            return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                                pull->image.document.layers.count);
+            return download_failed(download, r, err);
     }
     return 0;
 }
@@ -241,8 +254,7 @@ static int wait_for_others(struct pull *pull, struct error *err)
         if (r == 0)
             r = fetch_run(pull->session.fetch, err);
         if (r < 0)
-            return error_prefix(err, r, "layer %zu of %zu", download->index + 1,
-                                pull->image.document.layers.count);
+            return download_failed(download, r, err);
     }
     return 0;
 }
@@ -265,22 +277,78 @@ static bool is_repeated(const struct image_descriptors *layers, size_t index)
     return false;
 }
 
-static int get_layers(struct pull *pull, struct error *err)
+/* @are_layers: of the image that is asked for */
+static int get_blobs(struct pull *pull, const struct image_descriptors *blobs, bool are_layers,
+                     struct error *err)
 {
-    const struct image_descriptors *layers = &pull->image.document.layers;
     int r;
 
-    pull->downloads = xcalloc(layers->count + 1, sizeof(*pull->downloads));
-    for (size_t i = 0; i < layers->count; i++) {
-        if (!is_repeated(layers, i))
-            pull->downloads[pull->count++] =
-                (struct download){ .pull = pull, .layer = &layers->items[i], .index = i };
+    drop_downloads(pull);
+    pull->downloads = xcalloc(blobs->count + 1, sizeof(*pull->downloads));
+    for (size_t i = 0; i < blobs->count; i++) {
+        if (!is_repeated(blobs, i))
+            pull->downloads[pull->count++] = (struct download){
+                .pull = pull, .layer = &blobs->items[i], .index = are_layers ? i : SIZE_MAX
+            };
     }
     qsort(pull->downloads, pull->count, sizeof(*pull->downloads), compare_downloads);
     r = start_downloads(pull, err);
     if (r == 0)
         r = fetch_run(pull->session.fetch, err);
     return r < 0 ? r : wait_for_others(pull, err);
+}
+
+/* --- the other platforms ---------------------------------------------------------------------- */
+
+/* From the store, else from the registry, and kept. */
+static int get_document(const struct image_descriptor *descriptor, void *context, char **ret_json,
+                        size_t *ret_length, struct error *err)
+{
+    struct pull *pull = context;
+    AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
+    int r;
+
+    r = store_document(descriptor, pull->store, ret_json, ret_length, NULL);
+    if (r == 0)
+        return 0;
+    r = registry_get_manifest(&pull->session, NULL, &descriptor->digest, &manifest, err);
+    if (r == 0 && descriptor->size != UINT64_MAX && manifest.length != descriptor->size)
+        r = error_set(err, EBADMSG, "document %s has %zu bytes, its index says %llu",
+                      descriptor->digest.text, manifest.length,
+                      (unsigned long long)descriptor->size);
+    if (r == 0)
+        r = keep_document(pull, &descriptor->digest, manifest.json, manifest.length, err);
+    if (r < 0)
+        return r;
+    *ret_json = take_ptr(&manifest.json);
+    *ret_length = manifest.length;
+    return 0;
+}
+
+static int get_index(struct pull *pull, struct error *err)
+{
+    const struct image_descriptor top = { .digest = pull->image.digest, .size = UINT64_MAX };
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    int r;
+
+    r = document_tree_collect(&top, get_document, pull, false, &tree, err);
+    if (r == 0)
+        r = get_blobs(pull, &tree.blobs, false, err);
+    drop_downloads(pull); /* they name the tree's blobs */
+    return r < 0 ? error_prefix(err, r, "index %s", pull->image.digest.text) : 0;
+}
+
+static int keep_manifests(struct pull *pull, struct error *err)
+{
+    const struct registry_image *image = &pull->image;
+    int r;
+
+    r = keep_document(pull, &image->manifest.digest, image->manifest.json, image->manifest.length,
+                      err);
+    for (size_t i = 0; r == 0 && i < image->index_count; i++)
+        r = keep_document(pull, &image->indexes[i].digest, image->indexes[i].json,
+                          image->indexes[i].length, err);
+    return r;
 }
 
 int image_pull(struct image_store *store, const struct registries *registries,
@@ -303,13 +371,14 @@ int image_pull(struct image_store *store, const struct registries *registries,
     if (r == 0)
         r = registry_resolve(&pull.session, reference, options->platform, &pull.image, err);
     if (r == 0)
-        r = keep_document(&pull, &pull.image.manifest.digest, pull.image.manifest.json,
-                          pull.image.manifest.length, err);
+        r = keep_manifests(&pull, err);
     if (r == 0)
         r = check_config(&pull, err);
     if (r < 0)
         return r;
-    r = get_layers(&pull, err);
+    r = get_blobs(&pull, &pull.image.document.layers, true, err);
+    if (r == 0 && options->all_platforms)
+        r = get_index(&pull, err);
     if (r < 0)
         return r;
     pulled.digest = pull.image.digest;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "image/document_tree.h"
 #include "image/registry_session.h"
 #include "image/store_private.h"
 
@@ -15,7 +16,7 @@
 struct upload {
     struct push *push;
     const struct image_descriptor *blob;
-    size_t index; /* of the layer; SIZE_MAX: the config */
+    size_t index; /* of the layer; SIZE_MAX: a config */
     char *mount_from;
     int fd;
     bool is_asking; /* HEAD: whether it is there */
@@ -25,9 +26,9 @@ struct push {
     struct image_store *store;
     const struct push_options *options;
     struct registry_session session;
-    struct document document;
+    struct document_tree tree;
     struct upload *uploads;
-    size_t count, next, running;
+    size_t count, layer_count, next, running;
     const struct reference *destination;
     struct names names; /* of the store: where else a layer may be */
 };
@@ -41,7 +42,7 @@ static void push_clear(struct push *push)
         free(push->uploads[i].mount_from);
     }
     free(push->uploads);
-    document_clear(&push->document);
+    document_tree_clear(&push->tree);
     names_clear(&push->names);
 }
 
@@ -51,7 +52,7 @@ static void tell(const struct upload *upload, enum push_step step, uint64_t byte
     struct push_layer layer = {
         .descriptor = upload->blob,
         .index = upload->index,
-        .count = upload->push->document.layers.count,
+        .count = upload->push->layer_count,
         .step = step,
         .bytes = bytes,
         .mount_from = upload->mount_from,
@@ -116,8 +117,7 @@ static int upload_done(void *context, const struct fetch_result *result, int r,
         r = error_set(err, -r, "%s", failure->message);
         return upload->index == SIZE_MAX
                    ? error_prefix(err, r, "config")
-                   : error_prefix(err, r, "layer %zu of %zu", upload->index + 1,
-                                  push->document.layers.count);
+                   : error_prefix(err, r, "layer %zu of %zu", upload->index + 1, push->layer_count);
     }
     tell(upload,
          upload->is_asking     ? PUSH_EXISTED
@@ -178,38 +178,38 @@ static int start_uploads(struct push *push, struct error *err)
     return r;
 }
 
-static void add_upload(struct push *push, const struct image_descriptor *blob, size_t index)
+static bool is_config(const struct image_descriptor *blob)
 {
-    for (size_t i = 0; i < push->count; i++) {
-        if (digest_equal(&push->uploads[i].blob->digest, &blob->digest))
-            return; /* a layer that the image has twice */
-    }
-    push->uploads[push->count++] =
-        (struct upload){ .push = push, .blob = blob, .index = index, .fd = -1 };
+    return text_equal(blob->media_type, MEDIA_OCI_CONFIG) ||
+           text_equal(blob->media_type, MEDIA_DOCKER_CONFIG);
 }
 
 static int send_blobs(struct push *push, struct error *err)
 {
-    const struct image_descriptors *layers = &push->document.layers;
+    const struct image_descriptors *blobs = &push->tree.blobs;
     int r;
 
-    push->uploads = xcalloc(layers->count + 1, sizeof(*push->uploads));
-    for (size_t i = 0; i < layers->count; i++)
-        add_upload(push, &layers->items[i], i);
-    add_upload(push, &push->document.config, SIZE_MAX);
+    push->uploads = xcalloc(blobs->count + 1, sizeof(*push->uploads));
+    for (size_t i = 0; i < blobs->count; i++)
+        push->uploads[push->count++] = (struct upload){
+            .push = push,
+            .blob = &blobs->items[i],
+            .index = is_config(&blobs->items[i]) ? SIZE_MAX : push->layer_count++,
+            .fd = -1,
+        };
     r = start_uploads(push, err);
     return r < 0 ? r : fetch_run(push->session.fetch, err);
 }
 
-static int send_manifest(struct push *push, const struct digest *digest, uint64_t *ret_size,
-                         struct error *err)
+/* @tag: NULL: it is only known by its digest */
+static int send_document(struct push *push, const struct image_descriptor *document,
+                         const char *tag, struct error *err)
 {
     AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
     AUTO_CLEAR(fetch_result) struct fetch_result result = { 0 };
-    const char *name = push->destination->tag != NULL ? push->destination->tag : digest->text;
-    auto_free char *path = xasprintf("manifests/%s", name);
+    const struct digest *digest = &document->digest;
+    auto_free char *path = xasprintf("manifests/%s", tag != NULL ? tag : digest->text);
     auto_close int fd = -1;
-    off_t size;
     int r;
 
     r = blob_open(push->store, digest, &fd, err);
@@ -217,36 +217,61 @@ static int send_manifest(struct push *push, const struct digest *digest, uint64_
         r = registry_request(&push->session, FETCH_PUT, path, &request, err);
     if (r < 0)
         return r;
-    size = lseek(fd, 0, SEEK_END);
-    if (size < 0)
-        return error_errno(err, "read blob %s", digest->text);
-    request.content_type =
-        xstrdup(push->document.media_type != NULL ? push->document.media_type : MEDIA_OCI_MANIFEST);
+    request.content_type = xstrdup(document->media_type);
     r = fetch_call(push->session.fetch, &request, fd, &result, err);
     if (r < 0)
-        return error_prefix(err, r, "manifest");
+        return error_prefix(err, r, "manifest %s", digest->text);
     if (result.digest != NULL && strcmp(result.digest, digest->text) != 0 &&
         text_starts(result.digest, digest_algorithm(digest)))
         return error_set(err, EBADMSG, "%s has taken the manifest as %.200s, not as %s",
                          registry_session_endpoint(&push->session)->host, result.digest,
                          digest->text);
-    *ret_size = (uint64_t)size;
     return 0;
+}
+
+/* What is referred to goes before what refers to it; the last one gets the tag. */
+static int send_documents(struct push *push, struct error *err)
+{
+    const struct image_descriptors *documents = &push->tree.documents;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < documents->count; i++)
+        r = send_document(push, &documents->items[i],
+                          i + 1 == documents->count ? push->destination->tag : NULL, err);
+    return r;
+}
+
+static int collect(struct push *push, const struct digest *manifest_digest, struct error *err)
+{
+    struct digest top = *manifest_digest;
+    int r = 0;
+
+    if (push->options->all_platforms)
+        r = image_find_index(push->store, manifest_digest, &top, err);
+    if (r == 0)
+        r = store_collect(push->store, &top, false, &push->tree, err);
+    if (r == -ENOENT && !digest_equal(&top, manifest_digest))
+        return error_set(err, ENOENT,
+                         "not all that index %s names is here; pull it with --all-platforms",
+                         top.text);
+    return r;
 }
 
 int image_push(struct image_store *store, const struct registries *registries,
                const struct digest *manifest_digest, const struct reference *destination,
-               const struct push_options *options, uint64_t *ret_size, struct error *err)
+               const struct push_options *options, struct digest *ret_digest, uint64_t *ret_size,
+               struct error *err)
 {
     AUTO_CLEAR(push)
     struct push push = { .store = store, .options = options, .destination = destination };
+    const struct image_descriptor *top;
     int r;
 
     assert(store != NULL);
     assert(destination != NULL);
     assert(ret_size != NULL);
 
-    r = store_read_manifest(store, manifest_digest, &push.document, err);
+    r = collect(&push, manifest_digest, err);
     if (r == 0)
         r = names_list(store, &push.names, err);
     if (r == 0)
@@ -255,6 +280,11 @@ int image_push(struct image_store *store, const struct registries *registries,
     if (r == 0)
         r = send_blobs(&push, err);
     if (r == 0)
-        r = send_manifest(&push, manifest_digest, ret_size, err);
-    return r;
+        r = send_documents(&push, err);
+    if (r < 0)
+        return r;
+    top = &push.tree.documents.items[push.tree.documents.count - 1];
+    *ret_digest = top->digest;
+    *ret_size = top->size;
+    return 0;
 }

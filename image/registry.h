@@ -60,6 +60,7 @@ struct pull_watch {
 struct pull_options {
     struct registry_options registry;
     const char *platform; /* "linux/arm64/v8"; NULL: this machine's */
+    bool all_platforms;   /* also all else that the index names, which only lies there then */
     struct pull_watch watch;
     struct event_loop *loop; /* runs meanwhile, with whatever else is in it; borrowed; NULL */
 };
@@ -101,6 +102,7 @@ struct push_layer {
 
 struct push_options {
     struct registry_options registry;
+    bool all_platforms; /* the index by which the image was pulled, with all that it names */
     /** May be NULL. */
     void (*layer)(void *context, const struct push_layer *layer);
     void *context;
@@ -108,14 +110,15 @@ struct push_options {
 
 /**
  * Sends an image: its layers and config where the registry has not got them, then its manifest,
- * byte by byte as it is in the store.
+ * byte by byte as it is in the store; or an index, after all that it names.
  *
  * @destination  repository and tag; without a tag it is only known by its digest there
- * @ret_size     bytes of the manifest
+ * @ret_digest, @ret_size  of the manifest or the index
  */
 int image_push(struct image_store *store, const struct registries *registries,
                const struct digest *manifest_digest, const struct reference *destination,
-               const struct push_options *options, uint64_t *ret_size, struct error *err);
+               const struct push_options *options, struct digest *ret_digest, uint64_t *ret_size,
+               struct error *err);
 
 /* --- asking ----------------------------------------------------------------------------------- */
 

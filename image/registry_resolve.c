@@ -7,10 +7,11 @@
 #include "image/platform.h"
 #include "image/registry_session.h"
 
-#define INDEX_DEPTH_MAX 4
-
 void registry_image_clear(struct registry_image *image)
 {
+    for (size_t i = 0; i < image->index_count; i++)
+        registry_manifest_clear(&image->indexes[i]);
+    image->index_count = 0;
     registry_manifest_clear(&image->manifest);
     document_clear(&image->document);
 }
@@ -72,14 +73,19 @@ int registry_resolve(struct registry_session *session, const struct reference *r
         AUTO_CLEAR(registry_image) struct registry_image next = { .digest = image.digest };
         const struct image_descriptor *entry = NULL;
 
-        if (depth == INDEX_DEPTH_MAX)
+        if (depth == REGISTRY_INDEX_DEPTH_MAX)
             return error_set(err, EINVAL, "its indexes are nested more than %d deep",
-                             INDEX_DEPTH_MAX);
+                             REGISTRY_INDEX_DEPTH_MAX);
         r = choose_entry(&image.document, platform, &entry, err);
         if (r == 0)
             r = get_step(session, reference, entry, &next, err);
         if (r < 0)
             return r;
+        for (size_t i = 0; i < image.index_count; i++)
+            next.indexes[next.index_count++] = image.indexes[i];
+        image.index_count = 0;
+        next.indexes[next.index_count++] = image.manifest;
+        image.manifest = (struct registry_manifest){ 0 };
         registry_image_clear(&image);
         image = next;
         next = (struct registry_image){ 0 };

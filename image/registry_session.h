@@ -54,8 +54,13 @@ int registry_get_manifest(struct registry_session *session, const char *tag,
 /* --- registry_resolve.c ----------------------------------------------------------------------- */
 
 /* What a name stands for, for one platform. */
+#define REGISTRY_INDEX_DEPTH_MAX 4
+
 struct registry_image {
     struct digest digest; /* of the manifest or the index that the name stands for */
+    struct registry_manifest
+        indexes[REGISTRY_INDEX_DEPTH_MAX]; /* on the way, the first one first */
+    size_t index_count;
     struct registry_manifest manifest;
     struct document document; /* the manifest, decoded */
 };

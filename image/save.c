@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/tar_writer.h"
 #include "image/archive_private.h"
+#include "image/document_tree.h"
 #include "image/store_private.h"
 
 /* An archive is an OCI layout (image-layout.md) in a tar: the blobs as they are in the store, so
@@ -92,9 +93,10 @@ static void add_descriptor(struct save *save, const struct digest *digest, const
     string_map_set(&descriptor->annotations, ANNOTATION_REF_NAME, name);
 }
 
+/* @top: the manifest, or the index */
 static int plan_names(struct save *save, const struct image_archive_item *item,
-                      const char *media_type, uint64_t size, struct docker_image *docker,
-                      struct error *err)
+                      const struct digest *top, const char *media_type, uint64_t size,
+                      struct docker_image *docker, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
 
@@ -108,13 +110,39 @@ static int plan_names(struct save *save, const struct image_archive_item *item,
         if (r < 0)
             return r;
         full = reference_format(reference);
-        add_descriptor(save, &item->manifest_digest, media_type, size, full);
+        add_descriptor(save, top, media_type, size, full);
         /* In full: podman takes a short one for its own machine's. */
         strings_add(&docker->repo_tags, full);
     }
     if (names.count == 0)
-        add_descriptor(save, &item->manifest_digest, media_type, size, NULL);
+        add_descriptor(save, top, media_type, size, NULL);
     return 0;
+}
+
+static int plan_index(struct save *save, const struct image_archive_item *item,
+                      struct docker_image *docker, struct error *err)
+{
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    const struct image_descriptor *top;
+    int r;
+
+    r = store_collect(save->store, &item->index, false, &tree, err);
+    for (size_t i = 0; r == 0 && i < tree.blobs.count; i++) {
+        if (!blob_is_there(save->store, &tree.blobs.items[i].digest, UINT64_MAX))
+            r = -ENOENT;
+    }
+    if (r == -ENOENT)
+        return error_set(err, ENOENT,
+                         "not all that index %s names is here; pull it with --all-platforms",
+                         item->index.text);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < tree.documents.count; i++)
+        add_blob(save, &tree.documents.items[i].digest);
+    for (size_t i = 0; i < tree.blobs.count; i++)
+        add_blob(save, &tree.blobs.items[i].digest);
+    top = &tree.documents.items[tree.documents.count - 1];
+    return plan_names(save, item, &item->index, top->media_type, top->size, docker, err);
 }
 
 static int plan_item(struct save *save, const struct image_archive_item *item, struct error *err)
@@ -140,7 +168,9 @@ static int plan_item(struct save *save, const struct image_archive_item *item, s
         add_blob(save, &image->layers.items[i].digest);
         strings_take(&docker->layers, layout_blob_name(&image->layers.items[i].digest));
     }
-    return plan_names(save, item, media_type, size, docker, err);
+    return item->has_index
+               ? plan_index(save, item, docker, err)
+               : plan_names(save, item, &item->manifest_digest, media_type, size, docker, err);
 }
 
 static int plan(struct save *save, const struct image_archive *archive, struct error *err)
@@ -301,8 +331,8 @@ int image_archive_write(struct image_store *store, const struct image_archive *a
     return write_all(&save, format, err);
 }
 
-int image_archive_add(struct image_store *store, const char *text, struct image_archive *archive,
-                      struct error *err)
+int image_archive_add(struct image_store *store, const char *text, bool all_platforms,
+                      struct image_archive *archive, struct error *err)
 {
     AUTO(reference) struct reference *reference = NULL;
     AUTO(image) struct image *image = NULL;
@@ -316,6 +346,12 @@ int image_archive_add(struct image_store *store, const char *text, struct image_
     if (r < 0)
         return r;
     item = archive_item(archive, &image->manifest_digest);
+    if (all_platforms) {
+        r = image_find_index(store, &image->manifest_digest, &item->index, err);
+        if (r < 0)
+            return error_prefix(err, r, "image '%s'", text);
+        item->has_index = true;
+    }
     /* A name is saved with it, an id is not one. */
     if (reference_parse(text, &reference, NULL) == 0 && reference->digest == NULL &&
         name_read(store, reference, &digest, NULL) == 0 &&

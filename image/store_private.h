@@ -77,6 +77,8 @@ struct names {
 /** All names, sorted by their familiar form. Files that are no names are left out. */
 int names_list(struct image_store *store, struct names *ret_names, struct error *err);
 void names_clear(struct names *names);
+/** Whether a name is REPOSITORY@DIGEST of an index that is in the store. */
+bool name_index(struct image_store *store, const struct name *name, struct digest *ret_digest);
 /** The digest by which an image was pulled from the repository of @reference; NULL. */
 const struct name *names_find_digest(const struct names *names, const struct reference *reference,
                                      const struct digest *manifest_digest);

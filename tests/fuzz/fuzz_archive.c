@@ -22,7 +22,7 @@ static void read_archive(int data_fd, int fd)
     struct error err = { 0 };
 
     assert(image_store_open(data_fd, &store, NULL) == 0);
-    if (image_archive_read(store, fd, false, &archive, &err) < 0) {
+    if (image_archive_read(store, fd, false, true, &archive, &err) < 0) {
         assert(err.message[0] != '\0');
         return;
     }

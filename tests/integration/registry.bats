@@ -162,6 +162,84 @@ Status: Downloaded newer image for $REGISTRY/ran:1" ]
     remove_images
 }
 
+# --- several platforms ---
+
+# An OCI layout "many" with an index "1" of this machine's image, one for s390x and an artifact, and
+# the same as many.tar.
+make_index() {
+    python3 -c "
+from oci_image import *
+l = Layout()
+mine = l.image('', [busybox(), tar([file('who', 'mine')])], form='gzip')
+other = l.image('', [tar([file('who', 'other')])], form='zstd')
+mine['platform'] = {'os': 'linux', 'architecture': MACHINE}
+other['platform'] = {'os': 'linux', 'architecture': 's390x'}
+for d in mine, other: del d['annotations']
+artifact = l.document({'schemaVersion': 2, 'mediaType': KIND + 'manifest.v1+json', 'artifactType': 'text/x-note',
+    'config': l.blob(b'{}', 'application/vnd.oci.empty.v1+json'), 'layers': [l.blob(b'a note', 'text/plain')]}, 'manifest.v1+json')
+artifact['platform'] = {'os': 'unknown', 'architecture': 'unknown'}
+index = l.document({'schemaVersion': 2, 'mediaType': KIND + 'index.v1+json', 'manifests': [other, mine, artifact]}, 'index.v1+json')
+index['annotations'] = {'org.opencontainers.image.ref.name': '${1:-1}'}
+l.entries = [index]
+l.write_directory('many')
+l.write('many.tar')
+print(index['digest'])"
+}
+
+@test "all platforms: an index is pulled, pushed, saved and loaded as it is" {
+    index=$(make_index)
+    start_server many many
+    run -0 berth pull --all-platforms "$SERVER/many:1"
+    expect_text "Digest: $index"
+    [ "$(berth run --rm "$SERVER/many:1" cat /who)" = mine ]
+    [ "$(berth images -q | wc -l)" = 1 ]
+    [ "$(find "$BERTH_DATA"/blobs/sha256 -type f | wc -l)" = 11 ] # as in the layout
+    run -0 berth image prune -f # all of it is needed
+    [ "$(find "$BERTH_DATA"/blobs/sha256 -type f | wc -l)" = 11 ]
+    berth system check --deep
+    berth tag "$SERVER/many:1" "$REGISTRY/moved:2"
+    run -0 berth push --all-platforms "$REGISTRY/moved:2"
+    expect_text "2: digest: $index size: "
+    [ "$(skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/moved:2" | sha256sum)" = "${index#sha256:}  -" ]
+    skopeo copy -q --all --insecure-policy --src-tls-verify=false "docker://$REGISTRY/moved:2" oci:read:1
+    diff <(ls many/blobs/sha256) <(ls read/blobs/sha256)
+    berth save --all-platforms -o saved.tar "$REGISTRY/moved:2"
+    remove_images
+    [ -z "$(store)" ]
+    run -0 berth load --all-platforms -i saved.tar
+    expect_text "Loaded image: $REGISTRY/moved:2"
+    run -0 berth push --all-platforms "$REGISTRY/moved:2" "$REGISTRY/moved:2"
+    expect_text "2: digest: $index size: "
+    berth save --all-platforms -o again.tar "$REGISTRY/moved:2"
+    cmp saved.tar again.tar
+    remove_images
+    [ -z "$(store)" ]
+}
+
+@test "all platforms: what is not here is said, and an ordinary pull takes one platform" {
+    index=$(make_index many:1)
+    sed -i 's/"many:1"/"1"/' many/index.json # many.tar has the whole name
+    start_server many many
+    berth pull -q "$SERVER/many:1"
+    [ "$(find "$BERTH_DATA"/blobs/sha256 -type f | wc -l)" = 5 ] # index, manifest, config, two layers
+    run -1 berth push --all-platforms "$SERVER/many:1"
+    expect_text "not all that index $index names is here; pull it with --all-platforms"
+    run -1 berth save --all-platforms -o no.tar "$SERVER/many:1"
+    expect_text "not all that index $index names is here"
+    berth push -q "$SERVER/many:1" "$SERVER/many:single"
+    put lone:1 "[busybox()]" > /dev/null
+    berth pull -q "$REGISTRY/lone:1"
+    run -1 berth push --all-platforms "$REGISTRY/lone:1"
+    expect_text "it did not come with an index of several platforms"
+    # What was pulled of one platform becomes whole.
+    berth pull -q --all-platforms "$SERVER/many:1"
+    berth push -q --all-platforms "$SERVER/many:1"
+    remove_images
+    berth load -q --all-platforms -i many.tar
+    [ "$(berth run --rm many:1 cat /who)" = mine ]
+    [ "$(find "$BERTH_DATA"/blobs/sha256 -type f | wc -l)" = 11 ]
+}
+
 # --- what goes wrong on the way ---
 
 @test "a connection that is cut is gone on with, from the byte where it was" {

@@ -103,7 +103,7 @@ static int read_files(struct fixture *fixture, const struct file *files, int fil
                       struct image_archive *ret_archive, struct error *err)
 {
     int fd = make_archive(files, filter);
-    int r = image_archive_read(fixture->store, fd, false, ret_archive, err);
+    int r = image_archive_read(fixture->store, fd, false, false, ret_archive, err);
 
     (void)close(fd);
     return r;
@@ -186,7 +186,7 @@ static void a_layout_directory_is_read(void **state)
                          strlen(files[i].content));
         (void)close(file);
     }
-    if (image_archive_read(fixture->store, fd, true, &archive, &err) < 0)
+    if (image_archive_read(fixture->store, fd, true, false, &archive, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(archive.count, 1);
     assert_int_equal(archive.items[0].names.count, 0);
@@ -196,7 +196,7 @@ static void a_layout_directory_is_read(void **state)
     assert_int_equal(unlinkat(fd, layout.layer_name, 0), 0);
     assert_int_equal(symlinkat("/etc/hostname", fd, layout.layer_name), 0);
     image_archive_clear(&archive);
-    assert_true(image_archive_read(fixture->store, fd, true, &archive, &err) < 0);
+    assert_true(image_archive_read(fixture->store, fd, true, false, &archive, &err) < 0);
     (void)close(fd);
 }
 
@@ -466,7 +466,7 @@ static void what_is_no_image_archive_is_explained(void **state)
         "is of skopeo's 'dir:' form");
     assert_int_equal(fputs("this is no archive at all, whatever its name says", file) < 0, 0);
     rewind(file);
-    assert_int_equal(image_archive_read(fixture->store, fileno(file), false, &archive, &err),
+    assert_int_equal(image_archive_read(fixture->store, fileno(file), false, false, &archive, &err),
                      -EINVAL);
     assert_memory_equal(err.message, "read the archive: ", 18);
     (void)fclose(file);
