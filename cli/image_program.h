@@ -28,7 +28,7 @@ int image_program_printed(void);
 command_handler command_image_commit, command_image_cp, command_image_export, command_image_save;
 command_handler command_image_load, command_image_import, command_image_make;
 command_handler command_image_pull, command_image_push, command_image_login, command_image_logout,
-    command_image_search, command_image_inspect_remote;
+    command_image_search, command_image_inspect_remote, command_image_copy, command_image_referrers;
 command_handler command_system_check, command_vm_kernel;
 command_handler command_image_flatten;
 

@@ -22,6 +22,18 @@ const struct option image_push_options[] = {
     { 0 },
 };
 
+const struct option image_copy_options[] = {
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print the digest only", NULL },
+    TLS_VERIFY_OPTION,
+    { 0 },
+};
+
+const struct option image_referrers_options[] = {
+    { "format", 0, OPTION_TEXT, "FORMAT", "table, json or a Go template; default: table", "none" },
+    TLS_VERIFY_OPTION,
+    { 0 },
+};
+
 const struct option image_login_options[] = {
     { "username", 'u', OPTION_TEXT, "NAME", "User's name; default: asked for", "none" },
     { "password", 'p', OPTION_TEXT, "PASSWORD", "Password; others can see it here", "none" },

@@ -17,7 +17,8 @@
 struct registry_options registry_options(const struct arguments *arguments);
 
 extern const struct option image_pull_options[], image_push_options[], image_login_options[],
-    image_search_options[], image_inspect_options[];
+    image_search_options[], image_inspect_options[], image_copy_options[],
+    image_referrers_options[];
 
 #define IMAGE_PULL_USAGE "[OPTIONS] NAME[:TAG|@DIGEST]"
 #define IMAGE_PULL_HELP  "Download an image from a registry"
@@ -38,6 +39,22 @@ extern const struct option image_pull_options[], image_push_options[], image_log
 #define IMAGE_PUSH_EXAMPLES                                                                        \
     "berth push registry.example.org/team/app:1.2\n"                                               \
     "berth push app registry.example.org/team/app:1.3"
+
+#define IMAGE_COPY_USAGE "[OPTIONS] SOURCE DESTINATION"
+#define IMAGE_COPY_HELP  "Copy an image from registry to registry"
+#define IMAGE_COPY_DESCRIPTION                                                                     \
+    "Byte by byte: the images of all platforms when SOURCE has several, and what refers to them, " \
+    "such as signatures. No image appears here. Prints the digest, which stays as it is."
+#define IMAGE_COPY_EXAMPLES                                                                        \
+    "berth image copy alpine registry.example.org/mirror/alpine:latest\n"                          \
+    "berth image copy --tls-verify=false localhost:5000/app:1 localhost:5000/app:stable"
+
+#define IMAGE_REFERRERS_USAGE "[OPTIONS] NAME[:TAG|@DIGEST]"
+#define IMAGE_REFERRERS_HELP  "List what refers to an image at its registry"
+#define IMAGE_REFERRERS_DESCRIPTION                                                                \
+    "Signatures, attestations and the like: by the registry's referrers API, by the tag that "     \
+    "stands in for it, and by the tags of cosign. Nothing of it is verified but its digests."
+#define IMAGE_REFERRERS_EXAMPLES "berth image referrers registry.example.org/team/app:1.2"
 
 #define IMAGE_LOGIN_USAGE "[OPTIONS] [SERVER]"
 #define IMAGE_LOGIN_HELP  "Log in to a registry"

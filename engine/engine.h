@@ -415,6 +415,14 @@ int engine_pull(struct engine *engine, const struct registries *registries,
                 const struct reference *reference, const struct pull_options *options,
                 const struct layers_watch *watch, struct pull_outcome *ret_outcome,
                 struct error *err);
+/** `image copy`: image_copy(), and what it left in the store is removed. @options: image/registry.h
+ */
+struct push_options;
+struct copied;
+int engine_copy_image(struct engine *engine, const struct registries *registries,
+                      const struct reference *source, const struct reference *destination,
+                      const struct push_options *options, struct copied *ret_copied,
+                      struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
 int engine_import(struct engine *engine, int fd, const char *reference,

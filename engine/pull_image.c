@@ -146,3 +146,24 @@ int engine_pull(struct engine *engine, const struct registries *registries,
     *ret_outcome = outcome;
     return 0;
 }
+
+int engine_copy_image(struct engine *engine, const struct registries *registries,
+                      const struct reference *source, const struct reference *destination,
+                      const struct push_options *options, struct copied *ret_copied,
+                      struct error *err)
+{
+    int r;
+
+    assert(engine != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r < 0)
+        return r;
+    r = image_copy(engine_images(engine), registries, source, destination, options, ret_copied,
+                   err);
+    if (r == 0 || r == -ENOSPC || r == -EDQUOT)
+        provision_discard(engine, r);
+    else
+        image_store_end_write(engine_images(engine));
+    return r;
+}

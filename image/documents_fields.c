@@ -22,7 +22,7 @@ static const struct field platform_fields[] = {
 static const struct object platform_object = { platform_fields, sizeof(struct platform_names), 0 };
 
 struct descriptor_text {
-    char *media_type, *digest;
+    char *media_type, *digest, *artifact_type;
     uint64_t size;
     struct string_map annotations;
     struct platform_names platform;
@@ -32,6 +32,7 @@ static const struct field descriptor_fields[] = {
     FIELD_OF(struct descriptor_text, media_type, "mediaType", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct descriptor_text, digest, "digest", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct descriptor_text, size, "size", FIELD_U64, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
+    FIELD_OF(struct descriptor_text, artifact_type, "artifactType", FIELD_STRING, 0),
     FIELD_OF(struct descriptor_text, annotations, "annotations", FIELD_MAP, 0),
     FIELD_OBJECT(struct descriptor_text, platform, "platform", FIELD_STRUCT, &platform_object, 0),
     { 0 },
@@ -43,6 +44,7 @@ void image_descriptor_clear(struct image_descriptor *descriptor)
 {
     free(descriptor->media_type);
     free(descriptor->digest_text);
+    free(descriptor->artifact_type);
     string_map_clear(&descriptor->annotations);
     free(descriptor->platform_os);
     free(descriptor->platform_architecture);
@@ -71,6 +73,7 @@ void image_descriptor_copy(struct image_descriptor *to, const struct image_descr
     to->digest = from->digest;
     to->digest_text = xstrdup(from->digest_text);
     to->size = from->size;
+    to->artifact_type = xstrdup(from->artifact_type);
     for (size_t i = 0; i < from->annotations.count; i++)
         string_map_set(&to->annotations, from->annotations.items[i].key,
                        from->annotations.items[i].value);
@@ -92,6 +95,7 @@ static int take_descriptor(struct descriptor_text *from, struct image_descriptor
     to->digest_text = take_ptr(&from->digest);
     to->media_type = take_ptr(&from->media_type);
     to->size = from->size;
+    to->artifact_type = take_ptr(&from->artifact_type);
     to->annotations = from->annotations;
     from->annotations = (struct string_map){ 0 };
     to->platform_os = take_ptr(&from->platform.os);
@@ -307,6 +311,7 @@ static struct descriptor_text view_descriptor(const struct image_descriptor *des
         .media_type = descriptor->media_type,
         .digest = (char *)descriptor->digest.text,
         .size = descriptor->size,
+        .artifact_type = descriptor->artifact_type,
         .annotations = descriptor->annotations,
     };
 }
@@ -315,6 +320,7 @@ static const struct field plain_descriptor_fields[] = {
     FIELD_OF(struct descriptor_text, media_type, "mediaType", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct descriptor_text, digest, "digest", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct descriptor_text, size, "size", FIELD_U64, FIELD_REQUIRED | FIELD_KEEP_EMPTY),
+    FIELD_OF(struct descriptor_text, artifact_type, "artifactType", FIELD_STRING, 0),
     FIELD_OF(struct descriptor_text, annotations, "annotations", FIELD_MAP, 0),
     { 0 },
 };

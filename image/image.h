@@ -50,6 +50,7 @@ struct image_descriptor {
     char *digest_text; /* as in the document, checked into digest */
     uint64_t size;
     struct string_map annotations;
+    char *artifact_type; /* of a referrer; NULL */
     char *platform_os, *platform_architecture, *platform_variant;
 };
 struct image_descriptors {

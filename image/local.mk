@@ -15,6 +15,7 @@ libimage_a_SOURCES = \
 	image/partial_blob.c image/partial_blob.h \
 	image/pull.c image/registry.h \
 	image/push.c \
+	image/registry_copy.c image/registry_copy.h \
 	image/registry_files.c image/registry_files.h \
 	image/registry_plan.c image/registry_plan.h \
 	image/registry_resolve.c \
@@ -55,6 +56,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_make_debian.c \
 	cli/image_options.c cli/image_options.h \
 	cli/image_output.c cli/image_output.h \
+	cli/image_copy.c \
 	cli/image_pull.c \
 	cli/image_login.c \
 	cli/image_push.c \
@@ -77,6 +79,9 @@ berth_fetch_SOURCES = image/fetch_main.c image/fetcher.h \
 berth_fetch_LDADD = libimage.a libbase.a -lcurl -lseccomp -ljansson
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_document_tree
+tests_unit_test_document_tree_SOURCES = tests/unit/test_document_tree.c
+tests_unit_test_document_tree_LDADD = libimage.a libbase.a -lcrypto -ljansson -lcmocka
 check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_archive tests/unit/test_image_store tests/unit/test_progress \
 	tests/unit/test_apt_sources tests/unit/test_busybox_root \

@@ -7,6 +7,7 @@
 #include "image/document_tree.h"
 #include "image/partial_blob.h"
 #include "image/platform.h"
+#include "image/registry_copy.h"
 #include "image/registry_session.h"
 #include "image/store_private.h"
 
@@ -52,13 +53,13 @@ static void pull_clear(struct pull *pull)
     registry_image_clear(&pull->image);
 }
 
-static int keep_document(struct pull *pull, const struct digest *digest, const char *json,
+static int keep_document(struct image_store *store, const struct digest *digest, const char *json,
                          size_t length, struct error *err)
 {
     AUTO(blob_writer) struct blob_writer *writer = NULL;
     int r;
 
-    r = blob_writer_open(pull->store, digest_algorithm(digest), &writer, err);
+    r = blob_writer_open(store, digest_algorithm(digest), &writer, err);
     if (r == 0)
         r = blob_writer_add(writer, json, length, err);
     return r < 0 ? r : blob_writer_finish(writer, digest, NULL, NULL, err);
@@ -74,7 +75,7 @@ static int get_config(struct pull *pull, char **ret_json, size_t *ret_length, st
     if (blob_is_there(pull->store, &config->digest, config->size))
         return blob_read(pull->store, &config->digest, ret_json, ret_length, err);
     r = registry_get_config(&pull->session, config, ret_json, ret_length, err);
-    return r < 0 ? r : keep_document(pull, &config->digest, *ret_json, *ret_length, err);
+    return r < 0 ? r : keep_document(pull->store, &config->digest, *ret_json, *ret_length, err);
 }
 
 /* An image that comes without an index is taken for what it says. This machine may run others by
@@ -300,24 +301,23 @@ static int get_blobs(struct pull *pull, const struct image_descriptors *blobs, b
 
 /* --- the other platforms ---------------------------------------------------------------------- */
 
-/* From the store, else from the registry, and kept. */
-static int get_document(const struct image_descriptor *descriptor, void *context, char **ret_json,
-                        size_t *ret_length, struct error *err)
+int registry_document(const struct image_descriptor *descriptor, void *context, char **ret_json,
+                      size_t *ret_length, struct error *err)
 {
-    struct pull *pull = context;
+    const struct tree_source *source = context;
     AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
     int r;
 
-    r = store_document(descriptor, pull->store, ret_json, ret_length, NULL);
+    r = store_document(descriptor, source->store, ret_json, ret_length, NULL);
     if (r == 0)
         return 0;
-    r = registry_get_manifest(&pull->session, NULL, &descriptor->digest, &manifest, err);
+    r = registry_get_manifest(source->session, NULL, &descriptor->digest, &manifest, err);
     if (r == 0 && descriptor->size != UINT64_MAX && manifest.length != descriptor->size)
         r = error_set(err, EBADMSG, "document %s has %zu bytes, its index says %llu",
                       descriptor->digest.text, manifest.length,
                       (unsigned long long)descriptor->size);
     if (r == 0)
-        r = keep_document(pull, &descriptor->digest, manifest.json, manifest.length, err);
+        r = keep_document(source->store, &descriptor->digest, manifest.json, manifest.length, err);
     if (r < 0)
         return r;
     *ret_json = take_ptr(&manifest.json);
@@ -328,14 +328,27 @@ static int get_document(const struct image_descriptor *descriptor, void *context
 static int get_index(struct pull *pull, struct error *err)
 {
     const struct image_descriptor top = { .digest = pull->image.digest, .size = UINT64_MAX };
+    struct tree_source source = { .store = pull->store, .session = &pull->session };
     AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
     int r;
 
-    r = document_tree_collect(&top, get_document, pull, false, &tree, err);
+    r = document_tree_collect(&top, registry_document, &source, false, &tree, err);
     if (r == 0)
         r = get_blobs(pull, &tree.blobs, false, err);
     drop_downloads(pull); /* they name the tree's blobs */
     return r < 0 ? error_prefix(err, r, "index %s", pull->image.digest.text) : 0;
+}
+
+int pull_blobs(struct image_store *store, struct registry_session *session,
+               const struct image_descriptors *blobs, struct error *err)
+{
+    static const struct pull_options options;
+    struct pull pull = { .store = store, .options = &options, .session = *session };
+    int r = get_blobs(&pull, blobs, false, err);
+
+    drop_downloads(&pull);
+    *session = pull.session; /* it is the caller's */
+    return r;
 }
 
 static int keep_manifests(struct pull *pull, struct error *err)
@@ -343,10 +356,10 @@ static int keep_manifests(struct pull *pull, struct error *err)
     const struct registry_image *image = &pull->image;
     int r;
 
-    r = keep_document(pull, &image->manifest.digest, image->manifest.json, image->manifest.length,
-                      err);
+    r = keep_document(pull->store, &image->manifest.digest, image->manifest.json,
+                      image->manifest.length, err);
     for (size_t i = 0; r == 0 && i < image->index_count; i++)
-        r = keep_document(pull, &image->indexes[i].digest, image->indexes[i].json,
+        r = keep_document(pull->store, &image->indexes[i].digest, image->indexes[i].json,
                           image->indexes[i].length, err);
     return r;
 }

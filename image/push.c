@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "image/document_tree.h"
+#include "image/registry_copy.h"
 #include "image/registry_session.h"
 #include "image/store_private.h"
 
@@ -25,24 +26,25 @@ struct upload {
 struct push {
     struct image_store *store;
     const struct push_options *options;
-    struct registry_session session;
-    struct document_tree tree;
+    struct registry_session *session; /* borrowed, as what follows */
+    const struct document_tree *tree;
+    const struct string_map *tags;
+    const char *mount_from;
     struct upload *uploads;
     size_t count, layer_count, next, running;
     const struct reference *destination;
-    struct names names; /* of the store: where else a layer may be */
+    bool keeps_referrers; /* the registry */
+    struct names names;   /* of the store: where else a layer may be */
 };
 
 static void push_clear(struct push *push)
 {
-    registry_session_clear(&push->session); /* first: it calls back no more then */
     for (size_t i = 0; i < push->count; i++) {
         if (push->uploads[i].fd >= 0)
             (void)close(push->uploads[i].fd); /* only read */
         free(push->uploads[i].mount_from);
     }
     free(push->uploads);
-    document_tree_clear(&push->tree);
     names_clear(&push->names);
 }
 
@@ -80,6 +82,8 @@ static bool has_layer(struct push *push, const struct digest *manifest, const st
  */
 static char *find_mount(struct push *push, const struct image_descriptor *blob)
 {
+    if (push->mount_from != NULL)
+        return xstrdup(push->mount_from);
     for (size_t i = 0; i < push->names.count; i++) {
         const struct name *name = &push->names.items[i];
 
@@ -136,11 +140,11 @@ static int upload_ask(struct upload *upload, struct error *err)
     auto_free char *path = xasprintf("blobs/%s", upload->blob->digest.text);
     int r;
 
-    r = registry_request(&push->session, FETCH_HEAD, path, &request, err);
+    r = registry_request(push->session, FETCH_HEAD, path, &request, err);
     if (r < 0)
         return r;
     upload->is_asking = true;
-    r = fetch_start(push->session.fetch, &request, -1, &upload_handlers, upload, err);
+    r = fetch_start(push->session->fetch, &request, -1, &upload_handlers, upload, err);
     if (r == 0)
         push->running++;
     return r;
@@ -154,7 +158,7 @@ static int upload_start(struct upload *upload, struct error *err)
 
     r = blob_open(push->store, &upload->blob->digest, &upload->fd, err);
     if (r == 0)
-        r = registry_request(&push->session, FETCH_UPLOAD, "blobs/uploads/", &request, err);
+        r = registry_request(push->session, FETCH_UPLOAD, "blobs/uploads/", &request, err);
     if (r < 0)
         return r;
     request.digest = xstrdup(upload->blob->digest.text);
@@ -163,7 +167,7 @@ static int upload_start(struct upload *upload, struct error *err)
     if (upload->mount_from != NULL)
         strings_addf(&request.scopes, "repository:%s:pull", upload->mount_from);
     tell(upload, PUSH_SENDS, 0);
-    r = fetch_start(push->session.fetch, &request, upload->fd, &upload_handlers, upload, err);
+    r = fetch_start(push->session->fetch, &request, upload->fd, &upload_handlers, upload, err);
     if (r == 0)
         push->running++;
     return r;
@@ -186,7 +190,7 @@ static bool is_config(const struct image_descriptor *blob)
 
 static int send_blobs(struct push *push, struct error *err)
 {
-    const struct image_descriptors *blobs = &push->tree.blobs;
+    const struct image_descriptors *blobs = &push->tree->blobs;
     int r;
 
     push->uploads = xcalloc(blobs->count + 1, sizeof(*push->uploads));
@@ -198,7 +202,7 @@ static int send_blobs(struct push *push, struct error *err)
             .fd = -1,
         };
     r = start_uploads(push, err);
-    return r < 0 ? r : fetch_run(push->session.fetch, err);
+    return r < 0 ? r : fetch_run(push->session->fetch, err);
 }
 
 /* @tag: NULL: it is only known by its digest */
@@ -214,42 +218,69 @@ static int send_document(struct push *push, const struct image_descriptor *docum
 
     r = blob_open(push->store, digest, &fd, err);
     if (r == 0)
-        r = registry_request(&push->session, FETCH_PUT, path, &request, err);
+        r = registry_request(push->session, FETCH_PUT, path, &request, err);
     if (r < 0)
         return r;
     request.content_type = xstrdup(document->media_type);
-    r = fetch_call(push->session.fetch, &request, fd, &result, err);
+    r = fetch_call(push->session->fetch, &request, fd, &result, err);
     if (r < 0)
         return error_prefix(err, r, "manifest %s", digest->text);
     if (result.digest != NULL && strcmp(result.digest, digest->text) != 0 &&
         text_starts(result.digest, digest_algorithm(digest)))
         return error_set(err, EBADMSG, "%s has taken the manifest as %.200s, not as %s",
-                         registry_session_endpoint(&push->session)->host, result.digest,
+                         registry_session_endpoint(push->session)->host, result.digest,
                          digest->text);
+    push->keeps_referrers = push->keeps_referrers || result.subject != NULL;
     return 0;
 }
 
-/* What is referred to goes before what refers to it; the last one gets the tag. */
+/* What is referred to goes before what refers to it. */
 static int send_documents(struct push *push, struct error *err)
 {
-    const struct image_descriptors *documents = &push->tree.documents;
+    const struct image_descriptors *documents = &push->tree->documents;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < documents->count; i++)
         r = send_document(push, &documents->items[i],
-                          i + 1 == documents->count ? push->destination->tag : NULL, err);
+                          string_map_get(push->tags, documents->items[i].digest.text), err);
     return r;
 }
 
-static int collect(struct push *push, const struct digest *manifest_digest, struct error *err)
+int push_tree(struct image_store *store, struct registry_session *session,
+              const struct push_job *job, bool *ret_keeps_referrers, struct error *err)
+{
+    AUTO_CLEAR(push)
+    struct push push = {
+        .store = store,
+        .options = job->options,
+        .destination = job->destination,
+        .session = session,
+        .tree = job->tree,
+        .tags = job->tags,
+        .mount_from = job->mount_from,
+    };
+    int r;
+
+    r = names_list(store, &push.names, err);
+    if (r == 0)
+        r = send_blobs(&push, err);
+    if (r == 0)
+        r = send_documents(&push, err);
+    if (r == 0)
+        *ret_keeps_referrers = push.keeps_referrers;
+    return r;
+}
+
+static int collect(struct image_store *store, const struct digest *manifest_digest,
+                   bool all_platforms, struct document_tree *tree, struct error *err)
 {
     struct digest top = *manifest_digest;
     int r = 0;
 
-    if (push->options->all_platforms)
-        r = image_find_index(push->store, manifest_digest, &top, err);
+    if (all_platforms)
+        r = image_find_index(store, manifest_digest, &top, err);
     if (r == 0)
-        r = store_collect(push->store, &top, false, &push->tree, err);
+        r = store_collect(store, &top, false, tree, err);
     if (r == -ENOENT && !digest_equal(&top, manifest_digest))
         return error_set(err, ENOENT,
                          "not all that index %s names is here; pull it with --all-platforms",
@@ -262,28 +293,32 @@ int image_push(struct image_store *store, const struct registries *registries,
                const struct push_options *options, struct digest *ret_digest, uint64_t *ret_size,
                struct error *err)
 {
-    AUTO_CLEAR(push)
-    struct push push = { .store = store, .options = options, .destination = destination };
+    AUTO_CLEAR(registry_session) struct registry_session session = { 0 };
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    AUTO_CLEAR(string_map) struct string_map tags = { 0 };
+    struct push_job job = {
+        .tree = &tree, .tags = &tags, .options = options, .destination = destination
+    };
     const struct image_descriptor *top;
+    bool keeps_referrers;
     int r;
 
     assert(store != NULL);
     assert(destination != NULL);
     assert(ret_size != NULL);
 
-    r = collect(&push, manifest_digest, err);
+    r = collect(store, manifest_digest, options->all_platforms, &tree, err);
     if (r == 0)
-        r = names_list(store, &push.names, err);
-    if (r == 0)
-        r = registry_session_open(registries, destination, &options->registry, true, NULL,
-                                  &push.session, err);
-    if (r == 0)
-        r = send_blobs(&push, err);
-    if (r == 0)
-        r = send_documents(&push, err);
+        r = registry_session_open(registries, destination, &options->registry, true, NULL, &session,
+                                  err);
     if (r < 0)
         return r;
-    top = &push.tree.documents.items[push.tree.documents.count - 1];
+    top = &tree.documents.items[tree.documents.count - 1];
+    if (destination->tag != NULL)
+        string_map_set(&tags, top->digest.text, destination->tag);
+    r = push_tree(store, &session, &job, &keeps_referrers, err);
+    if (r < 0)
+        return r;
     *ret_digest = top->digest;
     *ret_size = top->size;
     return 0;

@@ -120,6 +120,28 @@ int image_push(struct image_store *store, const struct registries *registries,
                const struct push_options *options, struct digest *ret_digest, uint64_t *ret_size,
                struct error *err);
 
+/* --- copying ---------------------------------------------------------------------------------- */
+
+struct copied {
+    struct digest digest;
+    uint64_t documents, blobs; /* at the destination now */
+    uint64_t referrers;        /* among the documents */
+};
+/**
+ * Copies what a name stands for from registry to registry, byte by byte: an index with the images
+ * of all platforms, or a manifest, and what refers to them (signatures, attestations). What is
+ * fetched on the way lies in the store without a record or a name, so that a copy that was
+ * interrupted goes on where it was; the next sweep takes it.
+ */
+int image_copy(struct image_store *store, const struct registries *registries,
+               const struct reference *source, const struct reference *destination,
+               const struct push_options *options, struct copied *ret_copied, struct error *err);
+
+/** What refers to the manifest or the index that a name stands for, and its digest. */
+int registry_referrers(const struct registries *registries, const struct reference *reference,
+                       const struct registry_options *options, struct digest *ret_digest,
+                       struct image_descriptors *ret_referrers, struct error *err);
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /**

@@ -240,6 +240,78 @@ print(index['digest'])"
     [ "$(find "$BERTH_DATA"/blobs/sha256 -type f | wc -l)" = 11 ]
 }
 
+# add_artifact TEXT SUBJECT-DIGEST: to the layout "many"; prints its descriptor
+add_artifact() {
+    python3 - "$@" << 'END'
+import hashlib, json, os, sys
+from oci_image import KIND
+text, subject = sys.argv[1:3]
+def blob(data, kind):
+    name = hashlib.sha256(data).hexdigest()
+    with open("many/blobs/sha256/" + name, "wb") as file:
+        file.write(data)
+    return {"mediaType": kind, "digest": "sha256:" + name, "size": len(data)}
+size = os.path.getsize("many/blobs/" + subject.replace(":", "/"))
+manifest = {"schemaVersion": 2, "mediaType": KIND + "manifest.v1+json", "artifactType": "text/x-signature",
+            "config": blob(b"{}", "application/vnd.oci.empty.v1+json"), "layers": [blob(text.encode(), "text/plain")],
+            "subject": {"mediaType": KIND + "index.v1+json", "digest": subject, "size": size}}
+print(json.dumps(dict(blob(json.dumps(manifest).encode(), KIND + "manifest.v1+json"), artifactType="text/x-signature")))
+END
+}
+
+digest_in() { python3 -c 'import json, sys; print(json.loads(sys.argv[1])["digest"])' "$1"; }
+
+@test "image copy: all platforms and what refers to them, and nothing of it stays here" {
+    index=$(make_index)
+    first=$(digest_in "$(add_artifact one "$index")")
+    second=$(digest_in "$(add_artifact two "$index")")
+    third=$(digest_in "$(add_artifact three "$first")") # a signature of a signature
+    start_server many many referrers=1
+    run -0 berth image referrers "$SERVER/many:1"
+    expect_text "ARTIFACT TYPE "
+    expect_text "text/x-signature "
+    expect_text "$first"
+    expect_text "$second"
+    [ ${#lines[@]} = 3 ]
+    # To a registry without the API: a tag stands in for it.
+    run -0 berth image copy "$SERVER/many:1" "$REGISTRY/copied:3"
+    [ "$output" = "Copied 7 manifests, of them 3 that refer to others, and 10 blobs
+$index" ]
+    [ "$(skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/copied:3" | sha256sum)" = "${index#sha256:}  -" ]
+    run -0 berth image referrers --format '{{.Digest}}' "$REGISTRY/copied:3"
+    [ "$(sort <<< "$output")" = "$(printf '%s\n' "$first" "$second" | sort)" ]
+    run -0 berth image referrers --format '{{.Digest}}' "$REGISTRY/copied@$first"
+    [ "$output" = "$third" ]
+    run -0 berth images -q
+    [ -z "$output" ]
+    wait_until 20 trash_is_empty
+    [ -z "$(store)" ]
+    # Within a registry nothing is fetched but documents; the tag is merged, not replaced.
+    run -0 berth image copy -q "$REGISTRY/copied:3" "$REGISTRY/copied:4"
+    [ "$output" = "$index" ]
+    run -0 berth image referrers --format '{{.Digest}}' "$REGISTRY/copied:4"
+    [ ${#lines[@]} = 2 ]
+    # Back to one with the API, which needs no such tag.
+    mkdir empty && cp -r many/oci-layout empty/ && mkdir -p empty/blobs && echo '{"schemaVersion": 2, "manifests": []}' > empty/index.json
+    start_server empty empty referrers=1
+    run -0 berth image copy -q "$REGISTRY/copied:3" "$SERVER/back:1"
+    run ! grep 'PUT /v2/back/manifests/sha256-' "$SERVER_LOG"
+    run -0 berth image referrers --format '{{.Digest}}' "$SERVER/back:1"
+    [ ${#lines[@]} = 2 ]
+    berth pull -q --all-platforms "$SERVER/back:1"
+    [ "$(berth run --rm "$SERVER/back:1" cat /who)" = mine ]
+}
+
+@test "image copy: what it cannot do is said" {
+    put there:1 "[busybox()]" > /dev/null
+    run -1 berth image copy "$REGISTRY/there:2" "$REGISTRY/there:3"
+    expect_text "berth: image copy: $REGISTRY answers 404: manifest unknown"
+    run -1 berth image copy "oci:dir:1" "$REGISTRY/there:3"
+    expect_text "only registries are copied from and to"
+    run -0 berth image referrers "$REGISTRY/there:1"
+    [ "$output" = "ARTIFACT TYPE   DIGEST    SIZE" ]
+}
+
 # --- what goes wrong on the way ---
 
 @test "a connection that is cut is gone on with, from the byte where it was" {

@@ -24,6 +24,7 @@ first word, Host. Behaviours:
     nomonolith=1        refuse a PUT with a body
     nomount=1           mounts are not taken
     hide=REPOSITORY     HEAD finds no layer there
+    referrers=1         the referrers API, in pages of one
 """
 
 import base64
@@ -223,6 +224,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, json.dumps({"repositories": ["one", "two"]}).encode())
         elif parts[-2:] == ["tags", "list"]:
             self.tags(sorted(name for name in MANIFESTS if ":" not in name), query)
+        elif parts[-2] == "referrers" and OPTIONS.get("referrers"):
+            self.referrers(parts[-1], query)
         elif parts[-2] == "manifests":
             name, kind = MANIFESTS.get(parts[-1], (parts[-1], None))
             if name not in BLOBS:
@@ -243,6 +246,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(204, Location=self.path, Range=f"0-{max(0, len(UPLOADS[parts[-1]]) - 1)}")
         else:
             self.refuse(404, "BLOB_UNKNOWN")
+
+    def referrers(self, subject, query):
+        entries = []
+        for name, data in sorted(BLOBS.items()):
+            document = json.loads(data) if data[:1] == b"{" else {}
+            if document.get("subject", {}).get("digest") == subject:
+                entries.append({"mediaType": document["mediaType"], "digest": name, "size": len(data),
+                                "artifactType": document.get("artifactType", "")})
+        page = int(query.get("page", ["0"])[0])
+        headers = {}
+        if page + 1 < len(entries):
+            headers["Link"] = f'<{self.path.split("?")[0]}?page={page + 1}>; rel="next"'
+        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+                 "manifests": entries[page:page + 1]}
+        self.answer(200, json.dumps(index).encode(),
+                    Content_Type="application/vnd.oci.image.index.v1+json", **headers)
 
     def tags(self, tags, query):
         last = query.get("last", [""])[0]
@@ -310,7 +329,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             name = digest(data)
             BLOBS[name] = data
             MANIFESTS[parts[-1]] = name, self.headers.get("Content-Type")
-            self.answer(201, Location=self.path, Docker_Content_Digest=name)
+            headers = {}
+            if OPTIONS.get("referrers") and "subject" in json.loads(data):
+                headers["OCI_Subject"] = json.loads(data)["subject"]["digest"]
+            self.answer(201, Location=self.path, Docker_Content_Digest=name, **headers)
             return
         if query.get("state") != ["kept"] or (data and OPTIONS.get("nomonolith")):
             self.refuse(400, "BLOB_UPLOAD_INVALID")
