@@ -24,8 +24,9 @@ extern const struct option image_pull_options[], image_push_options[], image_log
 #define IMAGE_PULL_HELP  "Download an image from a registry"
 #define IMAGE_PULL_DESCRIPTION                                                                     \
     "Names are those of docker: alpine is docker.io/library/alpine:latest. Every byte is "         \
-    "verified "                                                                                    \
-    "against its digest. A pull that was interrupted goes on where it was."
+    "verified against its digest. A pull that was interrupted goes on where it was. What is "      \
+    "here already is not read again: berth system check finds what the disk has damaged, and "     \
+    "with --repair drops it, so that the next pull brings it anew."
 #define IMAGE_PULL_EXAMPLES                                                                        \
     "berth pull alpine\n"                                                                          \
     "berth pull registry.example.org/team/app:1.2\n"                                               \

@@ -312,6 +312,43 @@ $index" ]
     [ "$output" = "ARTIFACT TYPE   DIGEST    SIZE" ]
 }
 
+@test "a blob that the disk has damaged is dropped by check --repair and pulled anew" {
+    serve "[busybox(), $NOISE]"
+    berth pull -q "$SERVER/a:1"
+    blob=$(find "$BERTH_DATA/blobs/sha256" -type f -size +500 | head -1)
+    printf XX | dd of="$blob" bs=1 seek=200 conv=notrunc status=none
+    run -1 berth system check --repair -q
+    expect_text "is damaged: its content has the digest"
+    berth pull -q "$SERVER/a:1"
+    berth system check -q --deep
+}
+
+@test "layers with sha512 digests are pulled and verified by them" {
+    python3 -c "
+from oci_image import *
+def change(manifest):
+    for layer in manifest['layers']:
+        data = l.files.pop('blobs/' + layer['digest'].replace(':', '/'))
+        layer['digest'] = 'sha512:' + hashlib.sha512(data).hexdigest()
+        l.files['blobs/' + layer['digest'].replace(':', '/')] = data
+l = Layout()
+l.image('1', [busybox(), tar([file('a', b'content')])], form='gzip', change=change)
+l.write_directory('strong')"
+    start_server strong strong
+    berth pull -q "$SERVER/strong:1"
+    [ "$(berth run --rm "$SERVER/strong:1" cat /a)" = content ]
+    [ "$(find "$BERTH_DATA/blobs/sha512" -type f | wc -l)" = 2 ]
+    berth system check --deep
+    remove_images
+    blob=$(find strong/blobs/sha512 -type f -size -2)
+    printf x | dd of="$blob" bs=1 seek=20 conv=notrunc status=none
+    start_server weak strong
+    run -1 berth pull -q "$SERVER/strong:1"
+    expect_text "content of sha512:$(basename "$blob") has the digest sha512:"
+    rm -rf "${BERTH_DATA:?}"/ingest/*
+    make_image_and_remove_it
+}
+
 # --- what goes wrong on the way ---
 
 @test "a connection that is cut is gone on with, from the byte where it was" {
