@@ -36,6 +36,19 @@ static int take_failure(const struct wire_message *message, struct error *err)
     return error_set(err, error.code > 0 ? error.code : EIO, "%s", error.message);
 }
 
+/* The next message that is no failure. */
+static int receive(int fd, struct wire_message *message, struct error *err)
+{
+    int r = wire_receive(fd, message, err);
+
+    if (r == 0)
+        return error_set(err, ECONNRESET, "berth-vmm ended");
+    if (r < 0)
+        return r;
+    wire_message_close(message);
+    return message->type == CONTROL_FAILED ? take_failure(message, err) : 0;
+}
+
 /* --- exec ----------------------------------------------------------------------------------------
  */
 
@@ -78,15 +91,10 @@ static int pass_signals(int signal_fd, int fd, struct error *err)
 static int take_news(int fd, uint32_t *ret_status, struct error *err)
 {
     auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
-    int r = wire_receive(fd, message, err);
+    int r = receive(fd, message, err);
 
-    if (r == 0)
-        return error_set(err, ECONNRESET, "berth-vmm ended");
     if (r < 0)
         return r;
-    wire_message_close(message);
-    if (message->type == CONTROL_FAILED)
-        return take_failure(message, err);
     if (message->type != CONTROL_EXITED || message->length != sizeof(*ret_status))
         return 0;
     memcpy(ret_status, message->payload, sizeof(*ret_status));
@@ -159,14 +167,9 @@ int control_ask(int dir_fd, enum control_question_type type, const char *text, c
         memcpy(message->payload + sizeof(question), text, length);
     r = wire_send(fd, CONTROL_ASK, message->payload, sizeof(question) + length, NULL, 0, err);
     if (r == 0)
-        r = wire_receive(fd, message, err);
-    if (r == 0)
-        return error_set(err, ECONNRESET, "berth-vmm ended");
+        r = receive(fd, message, err);
     if (r < 0)
         return r;
-    wire_message_close(message);
-    if (message->type == CONTROL_FAILED)
-        return take_failure(message, err);
     *ret_answer = xstrndup(message->payload, message->length);
     return 0;
 }

@@ -56,6 +56,12 @@ tests_unit_test_vm_config_SOURCES = tests/unit/test_vm_config.c
 tests_unit_test_vm_config_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
+noinst_PROGRAMS += tests/payload/agent_liar
+tests_payload_agent_liar_SOURCES = tests/payload/agent_liar.c microvm/agent.h microvm/agent_boot.c \
+	microvm/agent_modules.c
+tests_payload_agent_liar_LDADD = $(microvm_libs)
+tests_payload_agent_liar_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+
 check_PROGRAMS += tests/fuzz/replay_channel
 tests_fuzz_replay_channel_SOURCES = tests/fuzz/fuzz_channel.c tests/fuzz/replay_main.c
 tests_fuzz_replay_channel_LDADD = $(microvm_libs)
