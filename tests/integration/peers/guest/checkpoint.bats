@@ -219,6 +219,30 @@ EOF
     grep -q '0 *100000 *65536' "/proc/$(oci state one | jq .pid)/uid_map"
 }
 
+@test "root of a restored user namespace cannot undo the flags of the host's mounts" {
+    ln -s busybox "$BUNDLE/rootfs/bin/mount"
+    mkdir "$BUNDLE/locked"
+    mount -t tmpfs -o ro,nosuid,nodev tmpfs "$BUNDLE/locked"
+    configure '.linux.namespaces += [{ type: "user" }] | .mounts += [{ destination: "/locked", type: "bind", source: "locked", options: ["bind"] }]
+        | .process.capabilities |= with_entries(.value = ["CAP_SYS_ADMIN"])
+        | .linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 1000 }] | .linux.gidMappings = .linux.uidMappings'
+    chown -R 100000:100000 "$BUNDLE/rootfs" "$VOLUME"
+    chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR" "$BUNDLE"
+    touch "$OUT"
+    chmod 666 "$OUT"
+    start one
+    counts_on
+    run oci exec one mount -o remount,bind,rw,nosuid,nodev none /locked
+    expect_text "permission denied"
+    oci checkpoint --image-path "$BATS_TEST_TMPDIR/image" one
+    restore --image-path "$BATS_TEST_TMPDIR/image" one
+    counts_on
+    run oci exec one mount -o remount,bind,rw,nosuid,nodev none /locked
+    expect_text "permission denied"
+    oci delete -f one
+    umount "$BUNDLE/locked"
+}
+
 @test "podman checkpoints, restores, exports and imports" {
     cat > "$BATS_TEST_TMPDIR/containers.conf" <<EOF
 [containers]
