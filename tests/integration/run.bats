@@ -164,8 +164,8 @@ teardown() { remove_all; }
 }
 
 @test "stop sends the stop signal, then kills" {
-    berth run -d --name polite busybox sh -c 'trap "echo bye; exit 9" USR1; while :; do sleep 0.1; done' > /dev/null
-    wait_until 20 is_running polite
+    berth run -d --name polite busybox sh -c 'trap "echo bye; exit 9" USR1; echo up; while :; do sleep 0.1; done' > /dev/null
+    wait_until 20 bash -c 'berth logs polite | grep -q up'
     berth kill -s USR1 polite
     [ "$(berth wait polite)" = 9 ]
     berth run -d --name signalled --stop-signal USR2 busybox sh -c 'trap "exit 8" USR2; echo up; while :; do sleep 0.1; done' > /dev/null

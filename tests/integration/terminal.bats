@@ -3,7 +3,12 @@ load helper
 teardown() { remove_all; }
 
 # Types into a terminal session and prints what appears: session COMMAND... < expect script
-session() { expect -c "set timeout 10; log_user 1; spawn -noecho $1; $2"; }
+session() {
+    local seconds=10
+    # A microVM may be emulated.
+    [ -z "${BERTH_ISOLATION:-}" ] || seconds=60
+    expect -c "set timeout $seconds; log_user 1; spawn -noecho $1; $2"
+}
 
 @test "-it gives a terminal that echoes, resizes and ends with the program's status" {
     run -6 session "berth run --rm -it busybox sh" '
