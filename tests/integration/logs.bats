@@ -51,6 +51,7 @@ out2" ]
 
 @test "attach sees further output; detaching leaves the program running" {
     berth run -d --name ticker busybox sh -c 'while :; do echo tick; sleep 0.1; done' > /dev/null
+    wait_until 20 bash -c 'berth logs ticker | grep -q tick'
     run -124 timeout 1 berth attach --no-stdin --sig-proxy=false ticker
     expect_text tick
     is_running ticker
