@@ -155,12 +155,32 @@ static int find_kernel(const struct isolation *isolation, const struct isolation
     return 0;
 }
 
+/* A guest takes over all interfaces of its network namespace: the caller would be cut off. */
+static int check_network(const struct spec *spec, struct error *err)
+{
+    const struct spec_namespace *network = spec_find_namespace(spec, "network");
+    struct stat theirs, own;
+
+    if (network == NULL || network->path == NULL)
+        return 0;
+    if (stat(network->path, &theirs) < 0 || stat("/proc/self/ns/net", &own) < 0)
+        return error_errno(err, "look at the network namespace '%s'", network->path);
+    if (theirs.st_dev != own.st_dev || theirs.st_ino != own.st_ino)
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+                     "linux.namespaces: the network namespace '%s' is this machine's own, which a "
+                     "microVM would take away from it",
+                     network->path);
+}
+
 static int find_all(const struct isolation *isolation, const struct isolation_input *input,
                     struct findings *findings, struct error *err)
 {
     int r;
 
-    r = find_backend(input, findings, err);
+    r = check_network(input->spec, err);
+    if (r == 0)
+        r = find_backend(input, findings, err);
     if (r == 0)
         r = find_kernel(isolation, input, findings, err);
     if (r == 0)

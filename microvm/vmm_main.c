@@ -198,6 +198,11 @@ static int run(struct error *err)
     struct session_options options;
     int r;
 
+    /* It takes over the interfaces that it finds: nothing for a network that is in use. */
+    if (getpid() != 1)
+        return error_set(err, EPERM,
+                         "berth-vmm is the first process of a microVM's jail, which berth and "
+                         "berth-oci make");
     r = read_config(&config, err);
     if (r == 0)
         r = prepare(config, &parts, err);

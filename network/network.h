@@ -129,7 +129,7 @@ int network_tap_open(const char *name, int *ret_fd, struct error *err);
 
 /**
  * Sends all that an interface receives out at another one, before the kernel looks at it
- * (tc-mirred(8), ingress).
+ * (tc-mirred(8), ingress). It takes the place of an earlier redirection, whose target may be gone.
  */
 int network_redirect(int fd, int from_index, int to_index, struct error *err);
 

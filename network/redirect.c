@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -8,8 +9,9 @@
 #include "network/netlink.h"
 #include "network/network.h"
 
-#define INGRESS  0xffff0000u /* the handle that an ingress queue always has */
-#define PRIORITY 1
+#define INGRESS     0xffff0000u /* the handle that an ingress queue always has */
+#define PRIORITY    1
+#define FILTER_INFO TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL))
 
 static int add_ingress(int fd, int index, struct error *err)
 {
@@ -25,6 +27,19 @@ static int add_ingress(int fd, int index, struct error *err)
     return netlink_call(fd, &request, NULL, NULL, err);
 }
 
+/* A filter outlives the interface to which it redirects, and then drops everything. */
+static void remove_filter(int fd, int from_index)
+{
+    const struct tcmsg info = { .tcm_family = AF_UNSPEC,
+                                .tcm_ifindex = from_index,
+                                .tcm_parent = INGRESS,
+                                .tcm_info = FILTER_INFO };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_DELTFILTER, NLM_F_ACK, &info, sizeof(info));
+    (void)netlink_call(fd, &request, NULL, NULL, NULL); /* mostly there is none */
+}
+
 /* A filter that looks at no bit of a packet. The classifier "matchall" would say so, but not every
  * kernel has it. */
 static int add_filter(int fd, int from_index, int to_index, struct error *err)
@@ -32,7 +47,7 @@ static int add_filter(int fd, int from_index, int to_index, struct error *err)
     const struct tcmsg info = { .tcm_family = AF_UNSPEC,
                                 .tcm_ifindex = from_index,
                                 .tcm_parent = INGRESS,
-                                .tcm_info = TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL)) };
+                                .tcm_info = FILTER_INFO };
     const struct tc_mirred mirred = { .action = TC_ACT_STOLEN,
                                       .eaction = TCA_EGRESS_REDIR,
                                       .ifindex = (uint32_t)to_index };
@@ -65,8 +80,10 @@ int network_redirect(int fd, int from_index, int to_index, struct error *err)
     int r;
 
     r = add_ingress(fd, from_index, err);
-    if (r < 0)
+    if (r < 0 && r != -EEXIST)
         return error_prefix(err, r, "make an ingress queue (sch_ingress)");
+    if (r == -EEXIST)
+        remove_filter(fd, from_index);
     r = add_filter(fd, from_index, to_index, err);
     return r < 0 ? error_prefix(err, r, "redirect packets (cls_u32, act_mirred)") : 0;
 }

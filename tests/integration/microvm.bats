@@ -7,11 +7,13 @@ setup() {
     [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
         skip "neither KVM nor QEMU runs a microVM here"
 }
-teardown() { remove_all; }
+teardown() {
+    [ -z "${NETWORK:-}" ] || ip netns delete "$NETWORK"
+    remove_all
+}
 
 needs_kernel() {
-    [ -z "$(berth vm kernel ls --format '{{.Name}}')" ] || return 0
-    berth vm kernel import --package linux-image-cloud-amd64 || skip "apt-get fetches no kernel here"
+    [ -n "$(berth vm kernel ls --format '{{.Name}}')" ] || skip "apt-get fetched no kernel here"
 }
 
 @test "a microVM has a kernel of its own, and is a container from outside" {
@@ -88,6 +90,44 @@ needs_kernel() {
     run -125 berth run --rm --isolation microvm --kernel no-such busybox true
     expect_text "berth vm kernel ls"
     [ -z "$(berth ps -aq)" ]
+}
+
+# A network of two interfaces, one of which the guest is to take over: network_bundle
+network_bundle() {
+    NETWORK=berth-vm-$$
+    ip netns add "$NETWORK"
+    ip -n "$NETWORK" link add inside type veth peer name outside
+    ip -n "$NETWORK" address add 10.77.0.2/24 dev inside
+    ip -n "$NETWORK" link set inside up
+    ip -n "$NETWORK" link set outside up
+    mkdir -p "$BATS_TEST_TMPDIR/bundle/rootfs/bin"
+    cp /bin/busybox "$BATS_TEST_TMPDIR/bundle/rootfs/bin/sh"
+    cd "$BATS_TEST_TMPDIR/bundle"
+    berth-oci spec
+    join_network "/run/netns/$NETWORK"
+}
+
+join_network() {
+    jq --arg path "$1" '.process.terminal = false | .annotations = {"run.berth.isolation": "microvm"}
+        | .process.args = ["sh", "-c", "ip -4 address show dev inside"]
+        | (.linux.namespaces[] | select(.type == "network")).path = $path' config.json > new
+    mv new config.json
+}
+
+@test "a guest takes over a network, again and again, but never this machine's" {
+    needs_kernel
+    network_bundle
+    for _ in 1 2; do
+        run -0 --separate-stderr berth-oci --root "$BATS_TEST_TMPDIR/run" run vm < /dev/null
+        expect_text "inet 10.77.0.2/24"
+        [ "$(ip netns exec "$NETWORK" tc filter show dev inside parent ffff: | grep -c mirred)" = 1 ]
+    done
+    join_network /proc/self/ns/net
+    run -1 berth-oci --root "$BATS_TEST_TMPDIR/run" run vm < /dev/null
+    expect_text "is this machine's own, which a microVM would take away from it"
+    # By hand, without a jail, its monitor does nothing at all.
+    run -125 "$BERTH_BUILD/berth-vmm"
+    expect_text "the first process of a microVM's jail"
 }
 
 @test "berth-oci runs a bundle with the annotation, and features names it" {
