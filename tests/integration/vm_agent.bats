@@ -2,17 +2,9 @@
 # berth-oci, with the bundle's own root as a share, on whatever runs machines here.
 load helper
 
-# Kept for the next run: fetching one takes longer than all tests.
-setup_file() {
-    [ "$(id -u)" = 0 ] || return 0
-    [ -n "$(ls "$BERTH_DATA/kernels" 2> /dev/null)" ] ||
-        # Of the network settings, setup_suite's are for registries.
-        env -u https_proxy -u no_proxy berth vm kernel import --package linux-image-cloud-amd64 > /dev/null || true
-}
-
 setup() {
     needs_root "microVMs need root"
-    [ -n "$(ls "$BERTH_DATA/kernels" 2> /dev/null)" ] || skip "no kernel could be fetched by apt"
+    [ -n "$(berth vm kernel ls --format "{{.Name}}")" ] || skip "no kernel could be fetched by apt"
     make_bundle sh cat echo true sleep stty tty kill head wc ps dd ls
     configure '.annotations = {"run.berth.isolation": "microvm", "run.berth.vm.memory": "192m"}
         | .root.readonly = false'
