@@ -150,6 +150,16 @@ const char *text_nearest(const char *const *words, const char *typed)
     return nearest;
 }
 
+uint64_t text_hash(const void *bytes, size_t length)
+{
+    const uint8_t *byte = bytes;
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ byte[i]) * 0x100000001b3u;
+    return hash;
+}
+
 char *text_random_hex(size_t length)
 {
     static const char digits[] = "0123456789abcdef";

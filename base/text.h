@@ -116,6 +116,10 @@ int text_parse_time(const char *text, int64_t *ret_seconds, uint32_t *ret_nanose
 /** @length random digits 0-9a-f from getrandom(2), without which the process ends. Caller frees. */
 char *text_random_hex(size_t length);
 
+/** A number for bytes, to find them again by (FNV-1a of 64 bits). Others can make bytes with the
+ * same one: what it finds is compared before it is believed. */
+uint64_t text_hash(const void *bytes, size_t length);
+
 /** Bytes of the UTF-8 sequence that @text begins with, strictly (RFC 3629); 0: there is none. */
 size_t text_utf8_length(const char *text);
 

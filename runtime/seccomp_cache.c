@@ -34,17 +34,6 @@ struct cache_header {
     uint64_t checksum; /* of the program */
 };
 
-/* FNV-1a with 64 bits. */
-static uint64_t hash_bytes64(const void *bytes, size_t length)
-{
-    const unsigned char *byte = bytes;
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ byte[i]) * 0x100000001b3u;
-    return hash;
-}
-
 /* Each text with its zero byte, each list with its length before it: two different profiles never
  * give the same bytes. */
 static void add_string(struct text *text, const char *string)
@@ -112,8 +101,7 @@ static bool is_trusted(int cache_fd)
 
 static void name_of(const struct text *text, char ret_name[NAME_LENGTH + 1])
 {
-    (void)snprintf(ret_name, NAME_LENGTH + 1, "%016" PRIx64,
-                   hash_bytes64(text->data, text->length));
+    (void)snprintf(ret_name, NAME_LENGTH + 1, "%016" PRIx64, text_hash(text->data, text->length));
 }
 
 static bool is_valid(const char *file, size_t length, const struct text *text,
@@ -136,7 +124,7 @@ static bool is_valid(const char *file, size_t length, const struct text *text,
     program = file + sizeof(header) + header.text_length;
     *ret_header = header;
     return memcmp(file + sizeof(header), text->data, text->length) == 0 &&
-           hash_bytes64(program, program_bytes) == header.checksum;
+           text_hash(program, program_bytes) == header.checksum;
 }
 
 int seccomp_cache_find(int cache_fd, const struct text *text, struct seccomp_program *ret_program)
@@ -194,7 +182,7 @@ void seccomp_cache_store(int cache_fd, const struct text *text,
         .architecture = seccomp_arch_native(),
         .text_length = (uint32_t)text->length,
         .count = (uint32_t)program->count,
-        .checksum = hash_bytes64(program->items, program_bytes),
+        .checksum = text_hash(program->items, program_bytes),
     };
     char name[NAME_LENGTH + 1];
     struct text file = { 0 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,11 +29,8 @@ char *erofs_layers_format(const struct strings *layers)
 char *erofs_key(const struct strings *layers)
 {
     auto_free char *text = erofs_layers_format(layers);
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
 
-    for (const char *c = text; *c != '\0'; c++)
-        hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
-    return xasprintf("%016llx", (unsigned long long)hash);
+    return xasprintf("%016llx", (unsigned long long)text_hash(text, strlen(text)));
 }
 
 int erofs_find(int data_fd, const struct strings *layers, char **ret_path, struct error *err)

@@ -114,10 +114,19 @@ static void names_are_checked(void **state)
                         "0-9, '_', '.' and '-', the first a letter or digit");
 }
 
+static void a_hash_is_that_of_fnv(void **state)
+{
+    (void)state;
+    assert_true(text_hash("", 0) == 0xcbf29ce484222325u);
+    assert_true(text_hash("a", 1) == 0xaf63dc4c8601ec8cu);
+    assert_true(text_hash("foobar", 6) == 0x85944171f73967e8u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_grows),
+        cmocka_unit_test(a_hash_is_that_of_fnv),
         cmocka_unit_test(a_text_without_anything_is_the_empty_string),
         cmocka_unit_test(texts_are_compared),
         cmocka_unit_test(the_nearest_word_is_found),
