@@ -180,6 +180,8 @@ static int emulator_start(const struct machine_config *config, struct machine **
 
     emulator->machine.machine_class = &emulator_machine_class;
     emulator->pidfd = emulator->complaint_fd = -1;
+    if (config->saved_state_fd >= 0)
+        return error_set(err, EOPNOTSUPP, "an emulated machine cannot be started from a saved one");
     if (access(EMULATOR_PROGRAM, X_OK) < 0)
         return error_errno(err, "find the emulator %s; it is in the package qemu-system-x86",
                            EMULATOR_PROGRAM);
@@ -259,6 +261,21 @@ static int emulator_balloon(struct machine *machine, uint64_t bytes, struct erro
     return error_set(err, EOPNOTSUPP, "an emulated machine does not give memory back");
 }
 
+static int emulator_save(struct machine *machine, int state_fd, int memory_fd, struct error *err)
+{
+    (void)machine;
+    (void)state_fd;
+    (void)memory_fd;
+    return error_set(err, EOPNOTSUPP, "an emulated machine cannot be saved");
+}
+
+static int emulator_forbid_save(struct machine *machine, struct error *err)
+{
+    (void)machine;
+    (void)err;
+    return 0;
+}
+
 const struct machine_class emulator_machine_class = {
     .name = "qemu",
     .start = emulator_start,
@@ -267,5 +284,7 @@ const struct machine_class emulator_machine_class = {
     .pause = emulator_pause,
     .resume = emulator_resume,
     .balloon = emulator_balloon,
+    .save = emulator_save,
+    .forbid_save = emulator_forbid_save,
     .free = emulator_free,
 };

@@ -350,6 +350,8 @@ static int kvm_start(const struct machine_config *config, struct machine **ret_m
     struct kvm_machine *machine;
     int r;
 
+    if (config->saved_state_fd >= 0)
+        return error_set(err, EOPNOTSUPP, "a machine on KVM cannot be started from a saved one");
     if (config->memory_bytes < MEMORY_MIN_BYTES)
         return error_set(err, EINVAL, "a microVM needs %llu MiB of memory at least",
                          MEMORY_MIN_BYTES >> 20);
@@ -433,6 +435,21 @@ static int kvm_balloon(struct machine *base, uint64_t bytes, struct error *err)
     return 0;
 }
 
+static int kvm_save(struct machine *base, int state_fd, int memory_fd, struct error *err)
+{
+    (void)base;
+    (void)state_fd;
+    (void)memory_fd;
+    return error_set(err, EOPNOTSUPP, "a machine on KVM cannot be saved");
+}
+
+static int kvm_forbid_save(struct machine *base, struct error *err)
+{
+    (void)base;
+    (void)err;
+    return 0;
+}
+
 uint64_t kvm_machine_exits(const struct machine *base)
 {
     const struct kvm_machine *machine = (const struct kvm_machine *)(const void *)base;
@@ -451,5 +468,7 @@ const struct machine_class kvm_machine_class = {
     .pause = kvm_pause,
     .resume = kvm_resume,
     .balloon = kvm_balloon,
+    .save = kvm_save,
+    .forbid_save = kvm_forbid_save,
     .free = kvm_free,
 };

@@ -13,6 +13,8 @@ struct machine_config machine_config_empty(void)
         .disk_fd = -1,
         .agent_fd = -1,
         .console_fd = -1,
+        .saved_state_fd = -1,
+        .saved_memory_fd = -1,
     };
 
     for (size_t i = 0; i < MACHINE_TAPS_MAX; i++)
@@ -38,6 +40,8 @@ int machine_start(const struct machine_class *machine_class, const struct machin
     if (config->tap_count > MACHINE_TAPS_MAX || config->share_count > MACHINE_SHARES_MAX)
         return error_set(err, EINVAL, "a microVM has at most %d interfaces and %d shares",
                          MACHINE_TAPS_MAX, MACHINE_SHARES_MAX);
+    if ((config->saved_state_fd < 0) != (config->saved_memory_fd < 0))
+        return error_set(err, EINVAL, "a saved microVM is a state and a memory");
     return machine_class->start(config, ret_machine, err);
 }
 
@@ -69,6 +73,19 @@ int machine_balloon(struct machine *machine, uint64_t bytes, struct error *err)
 {
     assert(machine != NULL);
     return machine->machine_class->balloon(machine, bytes, err);
+}
+
+int machine_save(struct machine *machine, int state_fd, int memory_fd, struct error *err)
+{
+    assert(machine != NULL);
+    assert(state_fd >= 0 && memory_fd >= 0);
+    return machine->machine_class->save(machine, state_fd, memory_fd, err);
+}
+
+int machine_forbid_save(struct machine *machine, struct error *err)
+{
+    assert(machine != NULL);
+    return machine->machine_class->forbid_save(machine, err);
 }
 
 void machine_free(struct machine *machine)

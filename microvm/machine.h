@@ -45,6 +45,12 @@ struct machine_config {
     size_t tap_count;
     struct machine_share shares[MACHINE_SHARES_MAX];
     size_t share_count;
+    /* What machine_save() wrote; -1: the kernel boots. The memory is mapped copy-on-write and its
+     * file may not change while the machine is there. Kernel, agent's program and modules are not
+     * needed then; the devices have to be the same in number, order, kind and size. */
+    int saved_state_fd;
+    int saved_memory_fd;
+    bool is_savable;    /* machine_save() may be called; costs a wider filter for its thread */
     bool is_unconfined; /* for tests: keeps the process's rights and installs no filter */
 };
 
@@ -71,6 +77,8 @@ struct machine_class {
     int (*pause)(struct machine *machine, struct error *err);
     int (*resume)(struct machine *machine, struct error *err);
     int (*balloon)(struct machine *machine, uint64_t bytes, struct error *err);
+    int (*save)(struct machine *machine, int state_fd, int memory_fd, struct error *err);
+    int (*forbid_save)(struct machine *machine, struct error *err);
     void (*free)(struct machine *machine);
 };
 
@@ -100,6 +108,23 @@ int machine_pause(struct machine *machine, struct error *err);
 int machine_resume(struct machine *machine, struct error *err);
 /** Asks the guest to give @bytes of its memory back. */
 int machine_balloon(struct machine *machine, uint64_t bytes, struct error *err);
+/**
+ * Writes all that the machine is to files, for the saved_..._fd of another machine's config. It
+ * stays paused and can go on, or end.
+ *
+ * Bytes that the host's ends of its sockets were sent and have not read are in no file: the agent
+ * has to be silent, and all it said read.
+ *
+ * @machine    paused, and started with is_savable
+ * @state_fd   empty and writable: processors and devices, some 100 KiB
+ * @memory_fd  empty and writable: as long as the guest's memory, pages of zeros are holes
+ *
+ * -EBUSY: a device is in the middle of something that cannot be saved: a share that is in use, or
+ * bytes of the agent that nobody has read.
+ */
+int machine_save(struct machine *machine, int state_fd, int memory_fd, struct error *err);
+/** Takes the rights to save away again, for ever. */
+int machine_forbid_save(struct machine *machine, struct error *err);
 /** Ends the machine at once, whatever it does, and frees it. NULL is fine. */
 void machine_free(struct machine *machine);
 DEFINE_AUTO(machine)
