@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -60,12 +61,9 @@ static int open_vm(struct kvm_machine *machine, struct error *err)
 static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *err)
 {
     const uint64_t room = bytes + HUGE_PAGE;
-    const uint64_t low = boot_low_memory(bytes);
-    const uint64_t high = boot_high_memory(bytes);
     uint8_t *mapping = mmap(NULL, room, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint64_t before;
-    int r;
 
     if (mapping == MAP_FAILED)
         return error_errno(err, "get %llu MiB of memory for the guest",
@@ -79,6 +77,15 @@ static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *er
     /* A kernel without huge pages refuses; the guest is only slower then. */
     (void)madvise(machine->ram, bytes, MADV_HUGEPAGE);
     (void)madvise(machine->ram, bytes, MADV_DONTDUMP);
+    return 0;
+}
+
+static int give_ram(struct kvm_machine *machine, struct error *err)
+{
+    const uint64_t low = boot_low_memory(machine->ram_bytes);
+    const uint64_t high = boot_high_memory(machine->ram_bytes);
+    int r;
+
     r = kvm_memory_map(machine, 0, machine->ram, low, false, err);
     if (r == 0 && high != 0)
         r = kvm_memory_map(machine, LAYOUT_HOLE_END, machine->ram + low, high, false, err);
@@ -88,10 +95,10 @@ static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *er
 /* --- the kernel ------------------------------------------------------------------------------- */
 
 /* By reading rather than mapping: that fills huge pages at once. */
-static int read_segment(struct kvm_machine *machine, int fd, const struct kernel_segment *segment,
-                        struct error *err)
+static int read_segment(const struct guest_memory *memory, int fd,
+                        const struct kernel_segment *segment, struct error *err)
 {
-    uint8_t *to = guest_memory_writable(&machine->memory, segment->address, segment->memory_size);
+    uint8_t *to = guest_memory_writable(memory, segment->address, segment->memory_size);
     uint64_t done = 0;
 
     assert(to != NULL); /* boot_plan() has looked */
@@ -128,32 +135,91 @@ static int plan_kernel(int fd, struct kernel_image *ret_image, struct error *err
     return r;
 }
 
-static int load_kernel(struct kvm_machine *machine, const struct machine_config *config,
-                       const struct kernel_image *image, struct error *err)
-{
-    AUTO(initrd) struct initrd *initrd = NULL;
-    auto_free char *cmdline = xasprintf(CMDLINE "%s", config->cmdline);
-    uint8_t seed[BOOT_SEED_SIZE];
+/* Brings the kernel and its initrd into the memory. In a thread of its own, since meanwhile KVM
+ * waits for milliseconds, without using a processor, for each slot of memory that it is given. It
+ * allocates nothing: a second thread's heap would be the machine's for ever. */
+struct loading {
+    struct kvm_machine *machine;
+    const struct machine_config *config;
+    const struct kernel_image *image;
+    struct initrd *initrd;
+    char *cmdline;
     struct boot_plan plan;
-    int r;
+    struct guest_memory memory; /* of its own: the machine's is still being put together */
+    pthread_t thread;
+    bool has_thread;
+    int result;
+    struct error err;
+};
 
-    r = initrd_open(config->agent_program_fd, config->modules_fd, &initrd, err);
-    if (r < 0)
-        return r;
-    r = boot_plan(image, machine->ram_bytes, cmdline, initrd_size(initrd), &plan, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < image->segment_count && r == 0; i++)
-        r = read_segment(machine, config->kernel_fd, &image->segments[i], err);
-    if (r == 0 && plan.initrd_size != 0)
-        r = initrd_read(initrd, machine->ram + plan.initrd_address, err);
+static int load_kernel(struct loading *loading, struct error *err)
+{
+    const struct boot_plan *plan = &loading->plan;
+    uint8_t seed[BOOT_SEED_SIZE];
+    int r = 0;
+
+    for (size_t i = 0; i < loading->image->segment_count && r == 0; i++)
+        r = read_segment(&loading->memory, loading->config->kernel_fd, &loading->image->segments[i],
+                         err);
+    if (r == 0 && plan->initrd_size != 0)
+        r = initrd_read(loading->initrd, loading->machine->ram + plan->initrd_address, err);
     if (r < 0)
         return r;
     if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
         return error_errno(err, "get random bytes for the guest");
-    boot_write(&plan, seed, &machine->memory);
+    boot_write(plan, seed, &loading->memory);
     explicit_bzero(seed, sizeof(seed));
     return 0;
+}
+
+static void *loading_thread(void *context)
+{
+    struct loading *loading = context;
+
+    loading->result = load_kernel(loading, &loading->err);
+    return NULL;
+}
+
+static int loading_begin(struct loading *loading, struct kvm_machine *machine,
+                         const struct machine_config *config, const struct kernel_image *image,
+                         struct error *err)
+{
+    int r;
+
+    *loading = (struct loading){ .machine = machine, .config = config, .image = image };
+    loading->cmdline = xasprintf(CMDLINE "%s", config->cmdline);
+    r = initrd_open(config->agent_program_fd, config->modules_fd, &loading->initrd, err);
+    if (r == 0)
+        r = boot_plan(image, machine->ram_bytes, loading->cmdline, initrd_size(loading->initrd),
+                      &loading->plan, err);
+    if (r == 0)
+        r = guest_memory_add(
+            &loading->memory,
+            &(struct guest_region){ 0, boot_low_memory(machine->ram_bytes), machine->ram, false },
+            err);
+    if (r < 0)
+        return r;
+    r = pthread_create(&loading->thread, NULL, loading_thread, loading);
+    if (r != 0)
+        return error_set(err, r, "start the thread that loads the kernel: %s", strerror(r));
+    loading->has_thread = true;
+    return 0;
+}
+
+/* Waits until all is loaded. */
+static int loading_finish(struct loading *loading, struct error *err)
+{
+    if (loading->has_thread)
+        (void)pthread_join(loading->thread, NULL); /* it is there, and not ours */
+    loading->has_thread = false;
+    return loading->result < 0 ? error_set(err, loading->err.code, "%s", loading->err.message) : 0;
+}
+
+static void loading_clear(struct loading *loading)
+{
+    (void)loading_finish(loading, NULL); /* what it came to is told, or of no use any more */
+    initrd_free(loading->initrd);
+    free(loading->cmdline);
 }
 
 static void write_acpi(struct kvm_machine *machine)
@@ -311,36 +377,50 @@ static int open_console(struct kvm_machine *machine, int fd, struct error *err)
     return 0;
 }
 
-static int prepare(struct kvm_machine *machine, const struct machine_config *config,
-                   struct error *err)
+/* All but what is loaded into the memory. */
+static int prepare_parts(struct kvm_machine *machine, const struct machine_config *config,
+                         const struct kernel_image *image, struct error *err)
 {
     auto_free struct kvm_cpuid2 *supported = NULL;
-    struct kernel_image image;
     int r;
 
-    r = plan_kernel(config->kernel_fd, &image, err);
-    if (r < 0)
-        return r;
     machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (machine->end_fd < 0)
         return error_errno(err, "make an eventfd for the machine's end");
     r = open_vm(machine, err);
     if (r == 0)
-        r = map_ram(machine, config->memory_bytes, err);
+        r = give_ram(machine, err);
     if (r == 0)
-        r = load_kernel(machine, config, &image, err);
-    if (r < 0)
-        return r;
-    r = open_console(machine, config->console_fd, err);
+        r = open_console(machine, config->console_fd, err);
     if (r == 0)
         r = kvm_devices_open(machine, config, err);
+    if (r == 0)
+        r = kvm_cpuid_supported(machine->kvm_fd, &supported, err);
+    for (uint32_t i = 0; i < config->cpus && r == 0; i++)
+        r = kvm_cpu_open(machine, i, supported, image, err);
+    return r;
+}
+
+static int prepare(struct kvm_machine *machine, const struct machine_config *config,
+                   struct error *err)
+{
+    AUTO_CLEAR(loading) struct loading loading = { 0 };
+    struct kernel_image image;
+    int r;
+
+    r = plan_kernel(config->kernel_fd, &image, err);
+    if (r == 0)
+        r = map_ram(machine, config->memory_bytes, err);
+    if (r == 0)
+        r = loading_begin(&loading, machine, config, &image, err);
+    if (r == 0)
+        r = prepare_parts(machine, config, &image, err);
+    if (r == 0)
+        r = loading_finish(&loading, err);
     if (r < 0)
         return r;
     write_acpi(machine);
-    r = kvm_cpuid_supported(machine->kvm_fd, &supported, err);
-    for (uint32_t i = 0; i < config->cpus && r == 0; i++)
-        r = kvm_cpu_open(machine, i, supported, &image, err);
-    return r;
+    return 0;
 }
 
 static int kvm_start(const struct machine_config *config, struct machine **ret_machine,

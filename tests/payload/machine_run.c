@@ -2,13 +2,15 @@
  *
  *     machine_run KERNEL [--agent FILE] [--modules FILE] [--root FILE] [--disk FILE] [--tap NAME]
  *                 [--share SERVER DIRECTORY] [--echo] [--memory MIB] [--cpus N] [--unconfined]
- *                 [--pause MS] [--statistics] CMDLINE
+ *                 [--pause MS] [--statistics] [--since NS] CMDLINE
  *
  * The tap device NAME is made with the address 10.0.0.1/24 in this network namespace; SERVER is
  * berth-fs; with --echo, what comes from the agent's port goes back there.
  *
  * The guest's early messages come on standard output, then one line: how it ended. With --pause it
- * is stopped after so long, for as long, and ended when it has gone on for as long. */
+ * is stopped after so long, for as long, and ended when it has gone on for as long. With --since, a
+ * time of CLOCK_MONOTONIC, it only says how long after that the first CPU went, and what processor
+ * time that took. */
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -117,6 +119,14 @@ static void pause_for(struct machine *machine, int ms)
     fflush(stdout);
 }
 
+static double milliseconds(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const ends[] = {
@@ -130,6 +140,7 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     enum machine_end end;
     bool has_statistics = false;
+    double since_ms = 0;
     int pause_ms = 0;
 
     config.memory_bytes = 64 << 20;
@@ -164,6 +175,8 @@ int main(int argc, char **argv)
             config.cpus = (uint32_t)strtoul(argv[++i], NULL, 10);
         else if (i + 1 < argc && strcmp(argv[i], "--pause") == 0)
             pause_ms = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--since") == 0)
+            since_ms = atof(argv[++i]) / 1e6;
         else if (config.kernel_fd < 0)
             config.kernel_fd = open_file(argv[i], O_RDONLY);
         else
@@ -172,6 +185,11 @@ int main(int argc, char **argv)
     if (machine_start(&kvm_machine_class, &config, &machine, &err) < 0) {
         printf("machine_run: %s\n", err.message);
         return 125;
+    }
+    if (since_ms != 0) {
+        printf("started: %.2f ms, %.2f ms of processor time\n",
+               milliseconds(CLOCK_MONOTONIC) - since_ms, milliseconds(CLOCK_PROCESS_CPUTIME_ID));
+        return 0;
     }
     /* The machine has its own. */
     auto_close_cleanup(&config.console_fd);
