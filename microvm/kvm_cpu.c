@@ -1,11 +1,14 @@
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include "base/auto.h"
+#include "base/text.h"
 #include "microvm/cpu_plan.h"
 #include "microvm/kvm_machine.h"
 #include "microvm/vmm_sandbox.h"
@@ -47,12 +50,35 @@ int kvm_cpuid_supported(int kvm_fd, struct kvm_cpuid2 **ret_cpuid, struct error 
 
 static int set_cpuid(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported, struct error *err)
 {
-    auto_free struct kvm_cpuid2 *own =
-        xmemdup(supported, sizeof(*own) + supported->nent * sizeof(own->entries[0]));
-
-    cpu_cpuid_plan(own->entries, own->nent, cpu->index, cpu->machine->cpu_count);
-    if (ioctl(cpu->fd, KVM_SET_CPUID2, own) < 0)
+    cpu->cpuid =
+        xmemdup(supported, sizeof(*supported) + supported->nent * sizeof(supported->entries[0]));
+    cpu_cpuid_plan(cpu->cpuid->entries, cpu->cpuid->nent, cpu->index, cpu->machine->cpu_count);
+    if (ioctl(cpu->fd, KVM_SET_CPUID2, cpu->cpuid) < 0)
         return error_errno(err, "tell CPU %u its features", cpu->index);
+    return 0;
+}
+
+int kvm_machine_identity(uint32_t cpus, char **ret_text, struct error *err)
+{
+    auto_close int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    auto_free struct kvm_cpuid2 *cpuid = NULL;
+    struct utsname host;
+    uint64_t hash;
+    int r;
+
+    assert(ret_text != NULL);
+
+    if (kvm_fd < 0)
+        return error_errno(err, "open /dev/kvm");
+    if (uname(&host) < 0)
+        return error_errno(err, "find out the kernel's version");
+    r = kvm_cpuid_supported(kvm_fd, &cpuid, err);
+    if (r < 0)
+        return r;
+    cpu_cpuid_plan(cpuid->entries, cpuid->nent, 0, cpus);
+    hash = text_hash(cpuid->entries, cpuid->nent * sizeof(cpuid->entries[0]));
+    *ret_text = xasprintf("kvm %u %016llx %s %s", MACHINE_STATE_VERSION, (unsigned long long)hash,
+                          host.release, host.version);
     return 0;
 }
 
@@ -119,8 +145,9 @@ int kvm_cpu_open(struct kvm_machine *machine, uint32_t index, const struct kvm_c
     cpu->run = run;
     /* The features decide which registers there are. */
     r = set_cpuid(cpu, supported, err);
-    if (r == 0)
-        r = set_msrs(cpu, err);
+    if (r < 0 || image == NULL)
+        return r;
+    r = set_msrs(cpu, err);
     if (r == 0)
         r = set_lapic(cpu, err);
     if (r == 0 && index == 0)
@@ -279,5 +306,6 @@ void kvm_cpu_close(struct kvm_cpu *cpu)
     if (cpu->run != NULL)
         (void)munmap(cpu->run, (size_t)cpu->machine->run_size);
     cpu->run = NULL;
+    auto_free_cleanup(&cpu->cpuid);
     auto_close_cleanup(&cpu->fd);
 }

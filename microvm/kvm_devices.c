@@ -332,6 +332,56 @@ void kvm_devices_close(struct kvm_devices *devices)
     *devices = (struct kvm_devices){ .stop_fd = -1 };
 }
 
+/* --- save and restore ------------------------------------------------------------------------- */
+
+void kvm_devices_lock(struct kvm_devices *devices)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        virtio_mmio_lock(devices->mmio[i]);
+}
+
+void kvm_devices_unlock(struct kvm_devices *devices)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        virtio_mmio_unlock(devices->mmio[i]);
+}
+
+int kvm_devices_save(struct kvm_devices *devices, struct state_writer *writer, struct error *err)
+{
+    const uint32_t count = (uint32_t)devices->count;
+    int r = 0;
+
+    state_put_mark(writer, "devs");
+    state_put(writer, &count, sizeof(count));
+    for (size_t i = 0; i < devices->count && r == 0; i++)
+        r = virtio_mmio_save(devices->mmio[i], writer, err);
+    return r;
+}
+
+int kvm_devices_restore(struct kvm_devices *devices, struct state_reader *reader, struct error *err)
+{
+    uint32_t count;
+    int r;
+
+    r = state_take_mark(reader, "devs", err);
+    if (r == 0)
+        r = state_take(reader, &count, sizeof(count), err);
+    if (r < 0)
+        return r;
+    if (count != devices->count)
+        return error_set(err, EXDEV, "the saved machine had %u devices, this one has %zu", count,
+                         devices->count);
+    for (size_t i = 0; i < devices->count && r == 0; i++)
+        r = virtio_mmio_restore(devices->mmio[i], reader, err);
+    return r;
+}
+
+void kvm_devices_resume(struct kvm_devices *devices)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        virtio_mmio_resume(devices->mmio[i]);
+}
+
 /* --- accesses --------------------------------------------------------------------------------- */
 
 /* The device at @address; NULL when there is none, or the access goes beyond its window. */

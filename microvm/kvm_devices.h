@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "microvm/acpi.h"
 #include "microvm/layout.h"
+#include "microvm/machine_state.h"
 
 /* The devices of a machine on KVM, and the thread in which they work. They come in this order, each
  * with the next window and interrupt (layout.h): console, root (pmem), disk, taps, shares, random
@@ -44,6 +45,16 @@ int kvm_devices_start_thread(struct kvm_machine *machine, struct error *err);
 void kvm_devices_stop_thread(struct kvm_devices *devices);
 /** Frees all; the thread has to be stopped. */
 void kvm_devices_close(struct kvm_devices *devices);
+
+/** Nothing happens in any device between the two. */
+void kvm_devices_lock(struct kvm_devices *devices);
+void kvm_devices_unlock(struct kvm_devices *devices);
+/** Puts all devices, which are locked; or takes them into devices that were just opened. */
+int kvm_devices_save(struct kvm_devices *devices, struct state_writer *writer, struct error *err);
+int kvm_devices_restore(struct kvm_devices *devices, struct state_reader *reader,
+                        struct error *err);
+/** After a restore, of the interrupt controllers too: nothing that waits is forgotten. */
+void kvm_devices_resume(struct kvm_devices *devices);
 
 /** An access to an address without memory; what nobody answers to reads as ones. */
 void kvm_devices_read(struct kvm_devices *devices, uint64_t address, uint8_t *bytes,

@@ -57,13 +57,31 @@ static int open_vm(struct kvm_machine *machine, struct error *err)
     return kvm_interrupt_open(machine->vm_fd, LAYOUT_SERIAL_GSI, &machine->serial_irq_fd, err);
 }
 
+/* A saved machine's: read as it is touched, and written to copies. What a balloon gives back comes
+ * from the file again, which is no secret to this guest. */
+static int map_saved(struct kvm_machine *machine, int fd, struct error *err)
+{
+    struct stat stat;
+
+    if (fstat(fd, &stat) < 0)
+        return error_errno(err, "look at the memory of the saved machine");
+    if ((uint64_t)stat.st_size != machine->ram_bytes)
+        return error_set(err, EXDEV, "the saved machine had %lld MiB of memory",
+                         (long long)stat.st_size >> 20);
+    if (mmap(machine->ram, machine->ram_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
+        return error_errno(err, "map the memory of the saved machine");
+    return 0;
+}
+
 /* Aligned for huge pages: with small ones a boot comes out 17,000 times for its memory. */
-static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *err)
+static int map_ram(struct kvm_machine *machine, uint64_t bytes, int saved_fd, struct error *err)
 {
     const uint64_t room = bytes + HUGE_PAGE;
     uint8_t *mapping = mmap(NULL, room, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint64_t before;
+    int r;
 
     if (mapping == MAP_FAILED)
         return error_errno(err, "get %llu MiB of memory for the guest",
@@ -76,8 +94,9 @@ static int map_ram(struct kvm_machine *machine, uint64_t bytes, struct error *er
     (void)munmap(machine->ram + bytes, HUGE_PAGE - before);
     /* A kernel without huge pages refuses; the guest is only slower then. */
     (void)madvise(machine->ram, bytes, MADV_HUGEPAGE);
+    r = saved_fd >= 0 ? map_saved(machine, saved_fd, err) : 0;
     (void)madvise(machine->ram, bytes, MADV_DONTDUMP);
-    return 0;
+    return r;
 }
 
 static int give_ram(struct kvm_machine *machine, struct error *err)
@@ -312,7 +331,7 @@ static int lock_in_and_go(struct kvm_machine *machine, struct error *err)
     if (machine->end_error.code != 0)
         return error_set(err, machine->end_error.code, "%s", machine->end_error.message);
     if (!machine->is_unconfined)
-        r = vmm_sandbox_filter(VMM_THREAD_MAIN, err);
+        r = vmm_sandbox_filter(machine->is_savable ? VMM_THREAD_SAVABLE : VMM_THREAD_MAIN, err);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&machine->mutex);
@@ -344,6 +363,7 @@ static void kvm_free(struct machine *base)
     auto_close_cleanup(&machine->end_fd);
     if (machine->ram != NULL)
         (void)munmap(machine->ram, machine->ram_bytes);
+    auto_free_cleanup(&machine->msrs);
     auto_free_cleanup(&machine->cpus);
     auto_free_cleanup(&machine);
 }
@@ -357,6 +377,7 @@ static struct kvm_machine *machine_new(const struct machine_config *config)
     machine->console_fd = -1;
     machine->devices.stop_fd = -1;
     machine->is_unconfined = config->is_unconfined;
+    machine->is_savable = config->is_savable;
     machine->cpu_count = config->cpus;
     machine->cpus = xcalloc(config->cpus, sizeof(machine->cpus[0]));
     for (uint32_t i = 0; i < config->cpus; i++)
@@ -377,7 +398,7 @@ static int open_console(struct kvm_machine *machine, int fd, struct error *err)
     return 0;
 }
 
-/* All but what is loaded into the memory. */
+/* All but what is in the memory. @image  NULL for a saved machine */
 static int prepare_parts(struct kvm_machine *machine, const struct machine_config *config,
                          const struct kernel_image *image, struct error *err)
 {
@@ -401,8 +422,8 @@ static int prepare_parts(struct kvm_machine *machine, const struct machine_confi
     return r;
 }
 
-static int prepare(struct kvm_machine *machine, const struct machine_config *config,
-                   struct error *err)
+static int prepare_new(struct kvm_machine *machine, const struct machine_config *config,
+                       struct error *err)
 {
     AUTO_CLEAR(loading) struct loading loading = { 0 };
     struct kernel_image image;
@@ -410,7 +431,7 @@ static int prepare(struct kvm_machine *machine, const struct machine_config *con
 
     r = plan_kernel(config->kernel_fd, &image, err);
     if (r == 0)
-        r = map_ram(machine, config->memory_bytes, err);
+        r = map_ram(machine, config->memory_bytes, -1, err);
     if (r == 0)
         r = loading_begin(&loading, machine, config, &image, err);
     if (r == 0)
@@ -420,7 +441,21 @@ static int prepare(struct kvm_machine *machine, const struct machine_config *con
     if (r < 0)
         return r;
     write_acpi(machine);
-    return 0;
+    return config->is_savable ? kvm_state_prepare(machine, err) : 0;
+}
+
+/* All that the kernel was handed is in the memory. */
+static int prepare_saved(struct kvm_machine *machine, const struct machine_config *config,
+                         struct error *err)
+{
+    int r;
+
+    r = map_ram(machine, config->memory_bytes, config->saved_memory_fd, err);
+    if (r == 0)
+        r = prepare_parts(machine, config, NULL, err);
+    if (r == 0)
+        r = kvm_state_prepare(machine, err);
+    return r < 0 ? r : kvm_state_restore(machine, config->saved_state_fd, err);
 }
 
 static int kvm_start(const struct machine_config *config, struct machine **ret_machine,
@@ -430,14 +465,13 @@ static int kvm_start(const struct machine_config *config, struct machine **ret_m
     struct kvm_machine *machine;
     int r;
 
-    if (config->saved_state_fd >= 0)
-        return error_set(err, EOPNOTSUPP, "a machine on KVM cannot be started from a saved one");
     if (config->memory_bytes < MEMORY_MIN_BYTES)
         return error_set(err, EINVAL, "a microVM needs %llu MiB of memory at least",
                          MEMORY_MIN_BYTES >> 20);
     machine = machine_new(config);
     base = &machine->machine;
-    r = prepare(machine, config, err);
+    r = config->saved_state_fd >= 0 ? prepare_saved(machine, config, err)
+                                    : prepare_new(machine, config, err);
     if (r == 0)
         r = lock_in_and_go(machine, err);
     if (r < 0)
@@ -515,19 +549,44 @@ static int kvm_balloon(struct machine *base, uint64_t bytes, struct error *err)
     return 0;
 }
 
+static bool stands(struct kvm_machine *machine)
+{
+    bool result;
+
+    (void)pthread_mutex_lock(&machine->mutex);
+    result = machine->state == KVM_PAUSED && machine->standing == machine->cpu_count;
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return result;
+}
+
+/* The devices stand as well, whatever comes for them: their work waits for their locks. */
 static int kvm_save(struct machine *base, int state_fd, int memory_fd, struct error *err)
 {
-    (void)base;
-    (void)state_fd;
-    (void)memory_fd;
-    return error_set(err, EOPNOTSUPP, "a machine on KVM cannot be saved");
+    struct kvm_machine *machine = of(base);
+    int r;
+
+    if (!machine->is_savable)
+        return error_set(err, EPERM, "the machine was started without the right to be saved");
+    if (!stands(machine))
+        return error_set(err, EBUSY,
+                         "the machine runs, or has ended: only one that is paused can "
+                         "be saved");
+    kvm_devices_lock(&machine->devices);
+    r = kvm_state_save(machine, state_fd, err);
+    if (r == 0)
+        r = state_write_memory(machine->ram, machine->ram_bytes, memory_fd, err);
+    kvm_devices_unlock(&machine->devices);
+    return r;
 }
 
 static int kvm_forbid_save(struct machine *base, struct error *err)
 {
-    (void)base;
-    (void)err;
-    return 0;
+    struct kvm_machine *machine = of(base);
+
+    if (!machine->is_savable)
+        return 0;
+    machine->is_savable = false;
+    return machine->is_unconfined ? 0 : vmm_sandbox_filter(VMM_THREAD_MAIN, err);
 }
 
 uint64_t kvm_machine_exits(const struct machine *base)

@@ -34,7 +34,9 @@ struct kvm_cpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread;
-    atomic_ullong exits; /* to this process */
+    atomic_ullong exits;      /* to this process */
+    struct kvm_cpuid2 *cpuid; /* its identity, as it was told */
+    uint32_t tsc_khz;         /* 0: KVM does not say */
 };
 
 struct kvm_machine {
@@ -46,6 +48,9 @@ struct kvm_machine {
     int console_fd;
     int run_size; /* of struct kvm_run */
     bool is_unconfined;
+    bool is_savable;
+    struct kvm_msr_list *msrs; /* what belongs to the state of a CPU */
+    uint32_t xsave_bytes;
 
     uint8_t *ram;
     uint64_t ram_bytes;
@@ -83,7 +88,11 @@ uint64_t kvm_machine_exits(const struct machine *machine);
 
 /* --- kvm_cpu.c -------------------------------------------------------------------------------- */
 
-/** Makes CPU @index, with its identity; the first one begins at the kernel's entry. */
+/**
+ * Makes CPU @index, with its identity; the first one begins at the kernel's entry.
+ *
+ * @image  NULL: the rest of it comes from a saved machine
+ */
 int kvm_cpu_open(struct kvm_machine *machine, uint32_t index, const struct kvm_cpuid2 *supported,
                  const struct kernel_image *image, struct error *err);
 int kvm_cpu_start_thread(struct kvm_cpu *cpu, struct error *err);
@@ -93,5 +102,24 @@ void kvm_cpu_kick(struct kvm_cpu *cpu);
 void kvm_cpu_close(struct kvm_cpu *cpu);
 /** What KVM supports. Free it. */
 int kvm_cpuid_supported(int kvm_fd, struct kvm_cpuid2 **ret_cpuid, struct error *err);
+/**
+ * A line that is the same wherever a saved machine with so many CPUs can go on: what its processors
+ * can do, and the host's kernel.
+ *
+ * @ret_text  free it
+ */
+int kvm_machine_identity(uint32_t cpus, char **ret_text, struct error *err);
+
+/* --- kvm_state.c ------------------------------------------------------------------------------ */
+
+/** Finds out what the state of the CPUs is on this host; they are there. */
+int kvm_state_prepare(struct kvm_machine *machine, struct error *err);
+/** Writes the state of CPUs, interrupt controllers and devices; nothing of it may run. */
+int kvm_state_save(struct kvm_machine *machine, int fd, struct error *err);
+/** Takes it into a machine that was just made; its memory is there. */
+int kvm_state_restore(struct kvm_machine *machine, int fd, struct error *err);
+/** Puts the registers of model @entries in the order in which they are set, with nothing lost by
+ * it. Pure. */
+void kvm_msrs_plan(struct kvm_msr_entry *entries, size_t count);
 
 #endif

@@ -142,7 +142,9 @@ libmicrovm_a_SOURCES += \
 	microvm/kvm_cpu.c \
 	microvm/kvm_devices.c microvm/kvm_devices.h \
 	microvm/kvm_machine.c microvm/kvm_machine.h \
+	microvm/kvm_state.c \
 	microvm/layout.h \
+	microvm/machine_state.c microvm/machine_state.h \
 	microvm/platform.c microvm/platform.h \
 	microvm/serial.c microvm/serial.h \
 	microvm/vmm_probe.c microvm/vmm_probe.h \
@@ -164,7 +166,8 @@ tests_payload_guest_LDFLAGS = -nostdlib -static -no-pie -Wl,-e,start -Wl,-Ttext-
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_acpi tests/unit/test_boot tests/unit/test_cpu_plan \
-	tests/unit/test_kernel_image tests/unit/test_platform tests/unit/test_vmm_sandbox
+	tests/unit/test_kernel_image tests/unit/test_machine_state tests/unit/test_platform \
+	tests/unit/test_vmm_sandbox
 tests_unit_test_acpi_SOURCES = tests/unit/test_acpi.c
 tests_unit_test_acpi_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_boot_SOURCES = tests/unit/test_boot.c
@@ -173,6 +176,8 @@ tests_unit_test_cpu_plan_SOURCES = tests/unit/test_cpu_plan.c
 tests_unit_test_cpu_plan_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_kernel_image_SOURCES = tests/unit/test_kernel_image.c
 tests_unit_test_kernel_image_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_machine_state_SOURCES = tests/unit/test_machine_state.c
+tests_unit_test_machine_state_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_platform_SOURCES = tests/unit/test_platform.c
 tests_unit_test_platform_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_vmm_sandbox_SOURCES = tests/unit/test_vmm_sandbox.c

@@ -20,6 +20,64 @@ void platform_start(struct platform *platform, int console_fd, int serial_irq_fd
     console_log_start(&platform->console, console_fd);
 }
 
+/* The registers as they stand in a file. */
+struct saved_serial {
+    uint8_t interrupt_enable;
+    uint8_t line_control;
+    uint8_t modem_control;
+    uint8_t scratch;
+    uint16_t divisor;
+    uint8_t has_fifo;
+    uint8_t is_interrupt_pending;
+};
+
+void platform_save(struct platform *platform, struct state_writer *writer)
+{
+    const struct serial *serial = &platform->serial;
+    struct saved_serial saved;
+
+    (void)pthread_mutex_lock(&platform->mutex);
+    saved = (struct saved_serial){ .interrupt_enable = serial->interrupt_enable,
+                                   .line_control = serial->line_control,
+                                   .modem_control = serial->modem_control,
+                                   .scratch = serial->scratch,
+                                   .divisor = serial->divisor,
+                                   .has_fifo = serial->has_fifo,
+                                   .is_interrupt_pending = serial->is_interrupt_pending };
+    (void)pthread_mutex_unlock(&platform->mutex);
+    state_put_mark(writer, "uart");
+    state_put(writer, &saved, sizeof(saved));
+}
+
+/* All values of these registers are possible ones. */
+int platform_restore(struct platform *platform, struct state_reader *reader, struct error *err)
+{
+    struct saved_serial saved;
+    int r;
+
+    r = state_take_mark(reader, "uart", err);
+    if (r == 0)
+        r = state_take(reader, &saved, sizeof(saved), err);
+    if (r == 0)
+        platform->serial =
+            (struct serial){ .interrupt_enable = saved.interrupt_enable,
+                             .line_control = saved.line_control,
+                             .modem_control = saved.modem_control,
+                             .scratch = saved.scratch,
+                             .divisor = saved.divisor,
+                             .has_fifo = saved.has_fifo != 0,
+                             .is_interrupt_pending = saved.is_interrupt_pending != 0 };
+    return r;
+}
+
+void platform_resume(struct platform *platform)
+{
+    const uint64_t one = 1;
+
+    if (platform->serial.is_interrupt_pending && platform->serial_irq_fd >= 0)
+        (void)!write(platform->serial_irq_fd, &one, sizeof(one)); /* as in write_serial() */
+}
+
 static bool is_serial(uint16_t port)
 {
     return port >= LAYOUT_PORT_SERIAL && port < LAYOUT_PORT_SERIAL + SERIAL_REGISTERS;

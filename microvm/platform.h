@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "microvm/console_log.h"
+#include "microvm/machine_state.h"
 #include "microvm/serial.h"
 
 /* What answers at the guest's ports: the serial line, and the registers by which it turns itself
@@ -27,6 +28,12 @@ struct platform {
 
 /** @console_fd, @serial_irq_fd  borrowed; may be -1 */
 void platform_start(struct platform *platform, int console_fd, int serial_irq_fd);
+
+/** Puts the serial line's registers, or takes them. */
+void platform_save(struct platform *platform, struct state_writer *writer);
+int platform_restore(struct platform *platform, struct state_reader *reader, struct error *err);
+/** After a restore: raises the serial line's interrupt once more if the driver has not seen it. */
+void platform_resume(struct platform *platform);
 
 /** An `out` of @size bytes (1, 2 or 4). */
 enum platform_request platform_write(struct platform *platform, uint16_t port, const uint8_t *bytes,

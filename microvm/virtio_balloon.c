@@ -75,6 +75,21 @@ static void balloon_notify(struct virtio_device *device, unsigned queue)
     virtio_device_serve(device, queue, serve);
 }
 
+/* What the guest was asked for; what it gave is in the part that it writes. */
+static int balloon_save(const struct virtio_device *device, struct state_writer *writer,
+                        struct error *err)
+{
+    (void)err;
+    state_put(writer, device->config, sizeof(struct virtio_balloon_config));
+    return 0;
+}
+
+static int balloon_restore(struct virtio_device *device, struct state_reader *reader,
+                           struct error *err)
+{
+    return state_take(reader, device->config, sizeof(struct virtio_balloon_config), err);
+}
+
 static void balloon_free(struct virtio_device *device)
 {
     free(device);
@@ -84,6 +99,9 @@ static const struct virtio_class balloon_class = {
     .name = "balloon",
     .id = VIRTIO_ID_BALLOON,
     .notify = balloon_notify,
+    .save = balloon_save,
+    .restore = balloon_restore,
+    .has_own_config = true,
     .free = balloon_free,
 };
 

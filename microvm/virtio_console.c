@@ -306,6 +306,62 @@ static void console_reset(struct virtio_device *device)
     }
 }
 
+/* A port as it stands in a file. */
+struct saved_port {
+    uint32_t to_tell;
+    uint8_t is_added;
+    uint8_t is_guest_open;
+    uint8_t is_host_closed;
+    uint8_t unused;
+};
+
+static int console_save(const struct virtio_device *device, struct state_writer *writer,
+                        struct error *err)
+{
+    const struct virtio_console *console = (const struct virtio_console *)device;
+
+    for (size_t i = 0; i < VIRTIO_CONSOLE_PORTS_MAX; i++) {
+        const struct port *port = &console->ports[i];
+        const struct saved_port saved = { .to_tell = port->to_tell,
+                                          .is_added = port->is_added,
+                                          .is_guest_open = port->is_guest_open,
+                                          .is_host_closed = port->is_host_closed };
+
+        if (port->is_sending)
+            return error_set(err, EBUSY, "the guest's bytes for port '%s' are not read yet",
+                             port->config.name);
+        state_put(writer, &saved, sizeof(saved));
+    }
+    return 0;
+}
+
+/* The host's side is another one now, and open. */
+static int console_restore(struct virtio_device *device, struct state_reader *reader,
+                           struct error *err)
+{
+    struct virtio_console *console = (struct virtio_console *)device;
+
+    for (size_t i = 0; i < VIRTIO_CONSOLE_PORTS_MAX; i++) {
+        struct port *port = &console->ports[i];
+        struct saved_port saved;
+        int r;
+
+        r = state_take(reader, &saved, sizeof(saved), err);
+        if (r < 0)
+            return r;
+        if (saved.to_tell >= 1u << TELL_COUNT)
+            return error_set(err, EBADMSG, "a port was saved in an impossible state");
+        if (saved.is_added != 0 && !is_present(port))
+            return error_set(err, EXDEV, "the saved machine had a port '%s'", port->config.name);
+        port->to_tell = saved.to_tell;
+        port->is_added = saved.is_added != 0;
+        port->is_guest_open = saved.is_guest_open != 0;
+        if (saved.is_host_closed != 0 && port->is_added)
+            port->to_tell |= 1u << TELL_OPEN;
+    }
+    return 0;
+}
+
 static void console_free(struct virtio_device *device)
 {
     free(device);
@@ -317,6 +373,8 @@ static const struct virtio_class console_class = {
     .notify = console_notify,
     .io = console_io,
     .reset = console_reset,
+    .save = console_save,
+    .restore = console_restore,
     .free = console_free,
 };
 

@@ -9,6 +9,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/event.h"
+#include "microvm/machine_state.h"
 #include "microvm/virtqueue.h"
 
 /* What all virtio devices have in common, whatever the bus that the driver reaches them by.
@@ -38,6 +39,13 @@ struct virtio_class {
     void (*io)(struct virtio_device *device, unsigned stream, uint32_t events);
     /* Forgets everything of the driver's; makes no system call. May be NULL. */
     void (*reset)(struct virtio_device *device);
+    /* Puts what the device knows besides its queues, or takes it into a device that was just made,
+     * and set up if the saved one was. Both may be NULL. -EBUSY: it is in the middle of something
+     * that only its other side knows. */
+    int (*save)(const struct virtio_device *device, struct state_writer *writer, struct error *err);
+    int (*restore)(struct virtio_device *device, struct state_reader *reader, struct error *err);
+    /* The configuration of a saved device may be another one: it is not compared. */
+    bool has_own_config;
     void (*free)(struct virtio_device *device);
 };
 

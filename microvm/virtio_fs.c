@@ -59,6 +59,7 @@ struct virtio_fs {
     struct virtio_device device;
     int fd;
     bool is_dead; /* the server is gone, or broke the rules */
+    bool is_used; /* the server knows files by numbers that it gave to the guest */
     struct sending sending;
     struct receiving receiving;
     struct slot slots[SLOTS];
@@ -240,6 +241,7 @@ static bool start_request(struct virtio_fs *fs, unsigned queue)
         header->unique = slot_unique(fs, slot);
         fs->sending.header_done = 0;
         fs->sending.slot = slot;
+        fs->is_used = true;
     }
     return true;
 }
@@ -401,6 +403,19 @@ static void fs_reset(struct virtio_device *device)
     }
 }
 
+/* What a guest knows of files is worth nothing to another server. */
+static int fs_save(const struct virtio_device *device, struct state_writer *writer,
+                   struct error *err)
+{
+    const struct virtio_fs *fs = (const struct virtio_fs *)device;
+
+    (void)writer;
+    return fs->is_used ? error_set(err, EBUSY,
+                                   "a share of the guest is in use: its files are the "
+                                   "server's, and cannot be saved with the machine")
+                       : 0;
+}
+
 static void fs_free(struct virtio_device *device)
 {
     free(device);
@@ -413,6 +428,7 @@ static const struct virtio_class fs_class = {
     .notify = fs_notify,
     .io = fs_io,
     .reset = fs_reset,
+    .save = fs_save,
     .free = fs_free,
 };
 

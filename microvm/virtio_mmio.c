@@ -1,6 +1,7 @@
 #include "microvm/virtio_mmio.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <stdatomic.h>
@@ -210,6 +211,182 @@ int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, unsigned queue)
     assert(queue < mmio->device->queue_count);
 
     return mmio->queues[queue].notify_fd;
+}
+
+/* --- save and restore ------------------------------------------------------------------------- */
+
+/* Both as they stand in a file, without gaps. */
+struct saved_mmio {
+    uint32_t id;
+    uint32_t queue_count;
+    uint64_t offered;
+    uint64_t driver_features;
+    uint32_t status;
+    uint32_t generation;
+    uint32_t device_features_select;
+    uint32_t driver_features_select;
+    uint32_t queue_select;
+    uint32_t interrupt_status;
+    uint32_t is_active;
+    uint32_t config_length;
+    uint8_t config[VIRTIO_CONFIG_MAX];
+};
+
+struct saved_queue {
+    uint64_t descriptors;
+    uint64_t available;
+    uint64_t used;
+    uint32_t size;
+    uint32_t is_ready;
+    struct virtqueue_position position;
+};
+static_assert(sizeof(struct saved_mmio) == 56 + VIRTIO_CONFIG_MAX, "there is a gap");
+static_assert(sizeof(struct saved_queue) == 40, "there is a gap");
+
+void virtio_mmio_lock(struct virtio_mmio *mmio)
+{
+    (void)pthread_mutex_lock(&mmio->device->lock);
+}
+
+void virtio_mmio_unlock(struct virtio_mmio *mmio)
+{
+    (void)pthread_mutex_unlock(&mmio->device->lock);
+}
+
+int virtio_mmio_save(struct virtio_mmio *mmio, struct state_writer *writer, struct error *err)
+{
+    const struct virtio_device *device = mmio->device;
+    struct saved_mmio saved = {
+        .id = device->virtio_class->id,
+        .queue_count = device->queue_count,
+        .offered = device->offered,
+        .driver_features = mmio->driver_features,
+        .status = mmio->status,
+        .generation = mmio->generation,
+        .device_features_select = mmio->device_features_select,
+        .driver_features_select = mmio->driver_features_select,
+        .queue_select = mmio->queue_select,
+        .interrupt_status = atomic_load(&mmio->interrupt_status),
+        .is_active = device->is_active,
+        .config_length = (uint32_t)device->config_length,
+    };
+
+    memcpy(saved.config, device->config, sizeof(saved.config));
+    state_put_mark(writer, "mmio");
+    state_put(writer, &saved, sizeof(saved));
+    for (unsigned i = 0; i < device->queue_count; i++) {
+        const struct mmio_queue *queue = &mmio->queues[i];
+        const struct saved_queue saved_queue = {
+            .descriptors = queue->layout.descriptors,
+            .available = queue->layout.available,
+            .used = queue->layout.used,
+            .size = queue->layout.size,
+            .is_ready = queue->is_ready,
+            .position = virtqueue_position(&device->queues[i]),
+        };
+
+        state_put(writer, &saved_queue, sizeof(saved_queue));
+    }
+    return device->virtio_class->save == NULL ? 0 : device->virtio_class->save(device, writer, err);
+}
+
+/* Whether it is the saved device's kind, and as large. */
+static bool is_same_device(const struct virtio_device *device, const struct saved_mmio *saved)
+{
+    return saved->id == device->virtio_class->id && saved->queue_count == device->queue_count &&
+           saved->offered == device->offered && saved->config_length == device->config_length &&
+           (device->virtio_class->has_own_config ||
+            memcmp(saved->config, device->config, device->config_length) == 0);
+}
+
+/* Whether a driver can have brought the registers there. */
+static bool is_possible(const struct virtio_device *device, const struct saved_mmio *saved)
+{
+    const bool is_broken = (saved->status & VIRTIO_CONFIG_S_NEEDS_RESET) != 0;
+    const bool is_ok = (saved->status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
+
+    return (saved->status & ~(uint32_t)(DRIVER_STATUS | VIRTIO_CONFIG_S_NEEDS_RESET)) == 0 &&
+           ((saved->status & VIRTIO_CONFIG_S_FEATURES_OK) != 0
+                ? (saved->driver_features & ~virtio_device_offers(device)) == 0
+                : !is_ok) &&
+           (saved->is_active == 0 || (is_ok && !is_broken));
+}
+
+static int restore_queues(struct virtio_mmio *mmio, struct state_reader *reader,
+                          struct virtqueue_position ret_positions[VIRTIO_QUEUES_MAX],
+                          struct error *err)
+{
+    for (unsigned i = 0; i < mmio->device->queue_count; i++) {
+        struct saved_queue saved;
+        int r;
+
+        r = state_take(reader, &saved, sizeof(saved), err);
+        if (r < 0)
+            return r;
+        mmio->queues[i].layout = (struct virtqueue_layout){ .size = saved.size,
+                                                            .descriptors = saved.descriptors,
+                                                            .available = saved.available,
+                                                            .used = saved.used };
+        mmio->queues[i].is_ready = saved.is_ready != 0;
+        ret_positions[i] = saved.position;
+    }
+    return 0;
+}
+
+int virtio_mmio_restore(struct virtio_mmio *mmio, struct state_reader *reader, struct error *err)
+{
+    struct virtqueue_position positions[VIRTIO_QUEUES_MAX];
+    struct virtio_device *device = mmio->device;
+    struct saved_mmio saved;
+    int r;
+
+    r = state_take_mark(reader, "mmio", err);
+    if (r == 0)
+        r = state_take(reader, &saved, sizeof(saved), err);
+    if (r < 0)
+        return r;
+    if (!is_same_device(device, &saved))
+        return error_set(err, EXDEV, "the saved machine had another device in place of virtio %s",
+                         device->virtio_class->name);
+    if (!is_possible(device, &saved))
+        return error_set(err, EBADMSG, "virtio %s was saved with impossible registers",
+                         device->virtio_class->name);
+    r = restore_queues(mmio, reader, positions, err);
+    if (r < 0)
+        return r;
+    mmio->driver_features = saved.driver_features;
+    mmio->status = saved.status;
+    mmio->generation = saved.generation;
+    mmio->device_features_select = saved.device_features_select;
+    mmio->driver_features_select = saved.driver_features_select;
+    mmio->queue_select = saved.queue_select;
+    atomic_store(&mmio->interrupt_status, saved.interrupt_status);
+    if ((saved.status & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
+        device->features = saved.driver_features;
+    if (saved.is_active != 0) {
+        activate(mmio);
+        if (!device->is_active)
+            return error_set(err, EBADMSG, "virtio %s was saved with impossible queues",
+                             device->virtio_class->name);
+        for (unsigned i = 0; i < device->queue_count; i++)
+            virtqueue_set_position(&device->queues[i], &positions[i]);
+    }
+    return device->virtio_class->restore == NULL
+               ? 0
+               : device->virtio_class->restore(device, reader, err);
+}
+
+void virtio_mmio_resume(struct virtio_mmio *mmio)
+{
+    assert(mmio != NULL);
+
+    virtio_mmio_lock(mmio);
+    if (atomic_load(&mmio->interrupt_status) != 0)
+        write_event(mmio->irq_fd);
+    for (unsigned i = 0; i < mmio->device->queue_count; i++)
+        kick(mmio, i);
+    serve_kicked(mmio);
+    virtio_mmio_unlock(mmio);
 }
 
 /* --- registers ------------------------------------------------------------------------------ */

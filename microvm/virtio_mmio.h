@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/event.h"
 #include "microvm/guest_memory.h"
+#include "microvm/machine_state.h"
 #include "microvm/virtio_device.h"
 
 /* The registers by which a driver finds and controls one device (virtio 1.2, 4.2.2, version 2).
@@ -38,6 +39,25 @@ DEFINE_AUTO(virtio_mmio)
 unsigned virtio_mmio_queue_count(const struct virtio_mmio *mmio);
 /** An eventfd (borrowed) that does what a write of @queue to VIRTIO_MMIO_QUEUE_NOTIFY does. */
 int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, unsigned queue);
+
+/**
+ * Nothing happens in the device between the two, and nothing in its queues.
+ *
+ * For virtio_mmio_save(), of all devices of a machine at once.
+ */
+void virtio_mmio_lock(struct virtio_mmio *mmio);
+void virtio_mmio_unlock(struct virtio_mmio *mmio);
+/** Puts the registers, the queues and what the device knows; the device is locked. -EBUSY. */
+int virtio_mmio_save(struct virtio_mmio *mmio, struct state_writer *writer, struct error *err);
+/**
+ * Takes what was put, for a device that was just opened and whose memory is that of the saved one.
+ *
+ * -EXDEV: the saved device was another one. -EBADMSG: damaged. The device is of no use then.
+ */
+int virtio_mmio_restore(struct virtio_mmio *mmio, struct state_reader *reader, struct error *err);
+/** After a restore: looks for what came into the queues meanwhile, and interrupts the driver once
+ * more for what it has not seen. Both are fine when there is nothing. */
+void virtio_mmio_resume(struct virtio_mmio *mmio);
 
 /**
  * A virtual CPU reads or writes @length bytes at @offset of the window. Any thread.

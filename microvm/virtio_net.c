@@ -193,6 +193,7 @@ static const struct virtio_class net_class = {
     .notify = net_notify,
     .io = net_io,
     .reset = net_reset,
+    .has_own_config = true, /* the address; a packet that waits is lost */
     .free = net_free,
 };
 

@@ -51,6 +51,25 @@ int virtqueue_open(struct virtqueue *queue, const struct guest_memory *memory,
     return 0;
 }
 
+struct virtqueue_position virtqueue_position(const struct virtqueue *queue)
+{
+    assert(queue != NULL);
+    return (struct virtqueue_position){ .next_available = queue->next_available,
+                                        .next_used = queue->published,
+                                        .signalled = queue->signalled,
+                                        .is_broken = queue->is_broken };
+}
+
+void virtqueue_set_position(struct virtqueue *queue, const struct virtqueue_position *position)
+{
+    assert(queue != NULL);
+    assert(position != NULL);
+    queue->next_available = position->next_available;
+    queue->next_used = queue->published = position->next_used;
+    queue->signalled = position->signalled;
+    queue->is_broken = position->is_broken != 0;
+}
+
 static uint16_t load_16(const uint16_t *from)
 {
     return __atomic_load_n(from, __ATOMIC_ACQUIRE);

@@ -60,6 +60,18 @@ struct virtqueue_chain {
 int virtqueue_open(struct virtqueue *queue, const struct guest_memory *memory,
                    const struct virtqueue_layout *layout, uint64_t features, struct error *err);
 
+/* Where a queue stands, to go on with it in another process. */
+struct virtqueue_position {
+    uint16_t next_available;
+    uint16_t next_used;
+    uint16_t signalled;
+    uint16_t is_broken;
+};
+
+/** What is put and not published does not count. */
+struct virtqueue_position virtqueue_position(const struct virtqueue *queue);
+void virtqueue_set_position(struct virtqueue *queue, const struct virtqueue_position *position);
+
 /**
  * Takes the next chain.
  *

@@ -14,8 +14,9 @@ enum vmm_thread {
     VMM_THREAD_MAIN,    /* the session: sockets, signals, terminal */
     VMM_THREAD_DEVICES, /* queues, taps, disks */
     VMM_THREAD_CPU,     /* KVM_RUN */
+    VMM_THREAD_SAVABLE, /* the session of a machine that can be saved; may become MAIN */
 };
-#define VMM_THREADS 3
+#define VMM_THREADS 4
 
 /**
  * Drops every capability, forbids to gain any, makes the process undumpable, and every file out of

@@ -78,6 +78,42 @@ machine() { timeout 60 "$payload/machine_run" "$payload/guest" "${@:2}" "$1"; }
     expect_text "afterwards: it goes on"
 }
 
+@test "a machine that was saved goes on where it stood, in other processes" {
+    local saved="$BATS_TEST_TMPDIR/saved" last words
+    mkdir "$saved"
+    run -0 machine count --save "$saved" "count 0x40" --stop
+    [ "$(stat -c %s "$saved/memory")" = $((64 << 20)) ]
+    # Pages of zeros are holes.
+    [ "$(stat -c %b "$saved/memory")" -lt 2048 ]
+    cp "$saved/memory" "$BATS_TEST_TMPDIR/before"
+    last=$(grep -a '^count 0x' <<< "$output" | tail -n 1)
+    for i in 1 2; do
+        run -0 machine - --restore "$saved" --stop
+        mapfile -t words <<< "${output#*first words*$'\n'}"
+        # It was in the middle of a line, whose beginning was not said.
+        [[ "$(printf 'count 0x%x' $((${last#count } + 1)))" = *"${words[0]}" ]]
+        [ "${words[1]}" = "$(printf 'count 0x%x' $((${last#count } + 2)))" ]
+    done
+    cmp "$saved/memory" "$BATS_TEST_TMPDIR/before"
+}
+
+@test "a saved machine that does not fit, or is damaged, is not started" {
+    local saved="$BATS_TEST_TMPDIR/saved"
+    mkdir "$saved"
+    run -0 machine count --save "$saved" "count 0x4" --stop
+    run -125 machine - --restore "$saved" --cpus 2
+    expect_text "the saved machine had 1 CPUs and 64 MiB of memory"
+    run -125 machine - --restore "$saved" --memory 128
+    expect_text "the saved machine had 64 MiB of memory"
+    run -125 machine - --restore "$saved" --disk "$saved/memory"
+    expect_text "the saved machine had 3 devices, this one has 4"
+    printf x | dd of="$saved/state" bs=1 seek=1000 conv=notrunc status=none
+    run -125 machine - --restore "$saved"
+    expect_text "the state of the saved machine is damaged"
+    run -125 machine - --restore "$BATS_TEST_TMPDIR"
+    expect_text "No such file or directory"
+}
+
 @test "a machine that runs has no rights, and each thread its filter" {
     "$payload/machine_run" "$payload/guest" --cpus 2 spin > "$BATS_TEST_TMPDIR/out" &
     pid=$!
@@ -136,6 +172,26 @@ boot() {
             expect_text ", $cpus CPUs, "
             expect_text "end: power-off"
         done
+    done
+}
+
+@test "a stock kernel with one CPU and with two is saved at work, and goes on, here and elsewhere" {
+    needs_kernels
+    local saved="$BATS_TEST_TMPDIR/saved"
+    mkdir "$saved"
+    for cpus in 1 2; do
+        boot "$BERTH_DATA"/kernels/6.1.*-cloud-amd64/vmlinux --cpus $cpus --save "$saved" "step 3" "-- steps"
+        expect_text "saved in "
+        for run in saved restored; do
+            for ((cpu = 0; cpu < cpus; cpu++)); do
+                expect_text "CPU $cpu: step 19"
+                expect_text "CPU $cpu: right"
+            done
+            expect_text "clock: ok"
+            expect_text "end: power-off"
+            [ $run = restored ] || boot /dev/null --cpus $cpus --restore "$saved"
+        done
+        [[ "$output" != *"step 2"* ]]
     done
 }
 

@@ -156,6 +156,14 @@ static void spin(const u8 *zero_page)
         __asm__ volatile("pause");
 }
 
+/* Goes on at the same number in another process. */
+static void count(const u8 *zero_page)
+{
+    (void)zero_page;
+    for (u64 number = 0;; number++)
+        say("count", number);
+}
+
 static void tick(const u8 *zero_page)
 {
     (void)zero_page;
@@ -216,6 +224,7 @@ static const struct {
     void (*run)(const u8 *zero_page);
 } commands[] = {
     { "arguments", arguments },
+    { "count", count },
     { "device", device },
     { "devices-abuse", devices_abuse },
     { "devices-use", devices_use },

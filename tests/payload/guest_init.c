@@ -1,12 +1,15 @@
 /* /init of a guest with a real kernel: says what it sees, and ends the machine as its argument says
  * (what stands behind "--" on the kernel's command line). With "devices" it loads the kernel's
- * modules, uses each device of machine_run, says how that went, and turns the machine off. */
+ * modules, uses each device of machine_run, says how that went, and turns the machine off; with
+ * "devices-later" it waits before that, so that the machine can be saved. With "steps" it works and
+ * sleeps on each CPU for a while, in which it can be saved as well. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -221,7 +224,7 @@ static void use_share(void)
                                stat("/share/made", &(struct stat){ 0 }) == 0);
 }
 
-static void use_devices(void)
+static void use_devices(int waits)
 {
     char bytes[32];
     ssize_t length;
@@ -232,6 +235,12 @@ static void use_devices(void)
     (void)mount("dev", "/dev", "devtmpfs", 0, "");
     (void)mount("sys", "/sys", "sysfs", 0, "");
     load_all();
+    if (waits) {
+        (void)close(open_device("/dev/vport0p1", O_RDWR));
+        (void)close(open_device("/dev/vda", O_RDWR));
+        say("devices found\n");
+        (void)poll(NULL, 0, 1000);
+    }
     use_port();
     use_root();
     use_disk();
@@ -243,6 +252,48 @@ static void use_devices(void)
     if (length > 0 || errno != ENODEV) /* its driver is not among the modules everywhere */
         verdict("rng", length > 0);
     verdict("balloon", access("/sys/bus/virtio/drivers/virtio_balloon", F_OK) == 0);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+#define STEPS   20
+#define STEP_MS 50
+
+/* Nothing that a CPU holds, whole numbers or others, may change by its being saved. */
+static void *work(void *context)
+{
+    static const char *const numbers[] = { "1", "3", "7" };
+    double product = 1, wanted = 1;
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    CPU_SET((int)(long)context, &cpus);
+    (void)sched_setaffinity(0, sizeof(cpus), &cpus);
+    for (int step = 0; step < STEPS; step++) {
+        for (int i = 0; i < 20000; i++) {
+            product *= atof(numbers[i % 3]) + 1;
+            product /= atof(numbers[i % 3]) + 1;
+        }
+        (void)poll(NULL, 0, STEP_MS);
+        say("CPU %d: step %d\n", sched_getcpu(), step);
+    }
+    say("CPU %d: %s\n", sched_getcpu(), product == wanted ? "right" : "WRONG");
+    return NULL;
+}
+
+/* The clock neither stands nor jumps, however long the machine was a file. */
+static void take_steps(int cpus)
+{
+    pthread_t threads[8];
+    const double start = seconds();
+    double passed;
+
+    for (long i = 0; i < cpus && i < 8; i++)
+        (void)pthread_create(&threads[i], NULL, work, (void *)i);
+    for (long i = 0; i < cpus && i < 8; i++)
+        (void)pthread_join(threads[i], NULL);
+    passed = seconds() - start;
+    verdict("clock", passed >= STEPS * STEP_MS / 1e3 && passed < 60);
 }
 
 int main(int argc, char **argv)
@@ -261,7 +312,11 @@ int main(int argc, char **argv)
     if (strcmp(how, "panic") == 0)
         return 1;
     if (strcmp(how, "devices") == 0)
-        use_devices();
+        use_devices(0);
+    if (strcmp(how, "devices-later") == 0)
+        use_devices(1);
+    if (strcmp(how, "steps") == 0)
+        take_steps(CPU_COUNT(&cpus));
     (void)reboot(strcmp(how, "reset") == 0 ? RB_AUTOBOOT : RB_POWER_OFF);
     return 1;
 }

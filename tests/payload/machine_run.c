@@ -2,7 +2,8 @@
  *
  *     machine_run KERNEL [--agent FILE] [--modules FILE] [--root FILE] [--disk FILE] [--tap NAME]
  *                 [--share SERVER DIRECTORY] [--echo] [--memory MIB] [--cpus N] [--unconfined]
- *                 [--pause MS] [--statistics] [--since NS] CMDLINE
+ *                 [--pause MS] [--save DIRECTORY WORDS] [--restore DIRECTORY] [--stop]
+ *                 [--statistics] [--since NS] CMDLINE
  *
  * The tap device NAME is made with the address 10.0.0.1/24 in this network namespace; SERVER is
  * berth-fs; with --echo, what comes from the agent's port goes back there.
@@ -10,7 +11,9 @@
  * The guest's early messages come on standard output, then one line: how it ended. With --pause it
  * is stopped after so long, for as long, and ended when it has gone on for as long. With --since, a
  * time of CLOCK_MONOTONIC, it only says how long after that the first CPU went, and what processor
- * time that took. */
+ * time that took. With --save it is saved when it has said WORDS, and goes on, or with --stop ends;
+ * with --restore it is the one that was saved there, and with --stop ends when it has said
+ * something. */
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -127,8 +130,96 @@ static double milliseconds(clockid_t clock)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
+/* --- saving ----------------------------------------------------------------------------------- */
+
+struct saving {
+    const char *words; /* NULL: not wanted */
+    bool is_restored;
+    bool ends; /* the machine, behind it */
+    int state_fd, memory_fd;
+    int console_fd; /* what the guest says, to be read */
+};
+
+static int open_saved(const char *directory, const char *name, int flags)
+{
+    auto_free char *path = xasprintf("%s/%s", directory, name);
+    const int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        perror(path);
+        exit(125);
+    }
+    return fd;
+}
+
+/* The guest's messages come by way of this process, which waits for words in them. */
+static void watch_console(struct machine_config *config, struct saving *saving)
+{
+    int pair[2];
+
+    if (pipe(pair) < 0) {
+        perror("pipe");
+        exit(125);
+    }
+    auto_close_cleanup(&config->console_fd);
+    config->console_fd = pair[1];
+    saving->console_fd = pair[0];
+}
+
+static void save(struct machine *machine, const struct saving *saving)
+{
+    const double start = milliseconds(CLOCK_MONOTONIC);
+    struct error err = { 0 };
+
+    if (machine_pause(machine, &err) < 0 ||
+        machine_save(machine, saving->state_fd, saving->memory_fd, &err) < 0 ||
+        machine_forbid_save(machine, &err) < 0 || machine_resume(machine, &err) < 0) {
+        printf("save: %s\n", err.message);
+        exit(125);
+    }
+    printf("saved in %.1f ms\n", milliseconds(CLOCK_MONOTONIC) - start);
+    fflush(stdout);
+}
+
+/* Passes the guest's words on until the machine ends, or may. True: the latter. */
+static bool pass_words(struct machine *machine, struct saving *saving, double start_ms)
+{
+    struct pollfd fds[2] = { { machine_end_fd(machine), POLLIN, 0 },
+                             { saving->console_fd, POLLIN, 0 } };
+    static char said[1 << 20];
+    size_t length = 0;
+
+    while (poll(fds, 2, -1) > 0) {
+        ssize_t count = 0;
+
+        if ((fds[1].revents & POLLIN) != 0)
+            count = read(saving->console_fd, said + length, sizeof(said) - 1 - length);
+        else if (fds[0].revents != 0)
+            return false;
+        if (count <= 0)
+            continue;
+        if (saving->is_restored && length == 0)
+            printf("first words after %.1f ms\n", milliseconds(CLOCK_MONOTONIC) - start_ms);
+        (void)fwrite(said + length, 1, (size_t)count, stdout);
+        fflush(stdout);
+        length += (size_t)count;
+        if (saving->words != NULL ? strstr(said, saving->words) != NULL : saving->is_restored) {
+            if (saving->words != NULL)
+                save(machine, saving);
+            saving->words = NULL;
+            if (saving->ends)
+                return true;
+        }
+        if (length > sizeof(said) / 2)
+            memset(said, ' ', length = sizeof(said) / 2);
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
+    struct saving saving = { .console_fd = -1 };
+    const double start_ms = milliseconds(CLOCK_MONOTONIC);
     static const char *const ends[] = {
         [MACHINE_POWER_OFF] = "power-off",
         [MACHINE_RESET] = "reset",
@@ -173,7 +264,19 @@ int main(int argc, char **argv)
             config.memory_bytes = strtoull(argv[++i], NULL, 10) << 20;
         else if (i + 1 < argc && strcmp(argv[i], "--cpus") == 0)
             config.cpus = (uint32_t)strtoul(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--pause") == 0)
+        else if (strcmp(argv[i], "--stop") == 0)
+            saving.ends = true;
+        else if (i + 2 < argc && strcmp(argv[i], "--save") == 0) {
+            saving.state_fd = open_saved(argv[i + 1], "state", O_RDWR | O_CREAT | O_TRUNC);
+            saving.memory_fd = open_saved(argv[i + 1], "memory", O_RDWR | O_CREAT | O_TRUNC);
+            saving.words = argv[i + 2];
+            config.is_savable = true;
+            i += 2;
+        } else if (i + 1 < argc && strcmp(argv[i], "--restore") == 0) {
+            config.saved_state_fd = open_saved(argv[i + 1], "state", O_RDONLY);
+            config.saved_memory_fd = open_saved(argv[++i], "memory", O_RDONLY);
+            saving.is_restored = true;
+        } else if (i + 1 < argc && strcmp(argv[i], "--pause") == 0)
             pause_ms = atoi(argv[++i]);
         else if (i + 1 < argc && strcmp(argv[i], "--since") == 0)
             since_ms = atof(argv[++i]) / 1e6;
@@ -182,6 +285,8 @@ int main(int argc, char **argv)
         else
             config.cmdline = argv[i];
     }
+    if (saving.words != NULL || saving.is_restored)
+        watch_console(&config, &saving);
     if (machine_start(&kvm_machine_class, &config, &machine, &err) < 0) {
         printf("machine_run: %s\n", err.message);
         return 125;
@@ -199,6 +304,8 @@ int main(int argc, char **argv)
         pause_for(machine, pause_ms);
         return 0;
     }
+    if (saving.console_fd >= 0 && pass_words(machine, &saving, start_ms))
+        return 0;
     wait_ms(machine_end_fd(machine), -1);
     end = machine_end(machine, &err);
     printf("end: %s%s%s\n", ends[end], err.code != 0 ? ": " : "", err.message);

@@ -1,4 +1,4 @@
-#include "unionfs/copy_plan.h"
+#include "engine/copy_plan.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -103,14 +103,18 @@ static void a_request_belongs_to_one_kind_of_thread(void **state)
 {
     static const struct {
         uint32_t request;
-        bool is_allowed[VMM_THREADS]; /* main, devices, CPU */
+        bool is_allowed[VMM_THREADS]; /* main, devices, CPU, savable */
     } rows[] = {
-        { KVM_RUN, { false, false, true } },
-        { KVM_SET_USER_MEMORY_REGION, { false, false, false } },
-        { KVM_SET_SREGS, { false, false, false } },
-        { TCSETSW, { true, false, false } },
-        { TIOCGWINSZ, { true, false, false } },
-        { TIOCSTI, { false, false, false } },
+        { KVM_RUN, { false, false, true, false } },
+        { KVM_SET_USER_MEMORY_REGION, { false, false, false, false } },
+        { KVM_SET_SREGS, { false, false, false, false } },
+        { KVM_GET_SREGS, { false, false, false, true } },
+        { KVM_GET_MSRS, { false, false, false, true } },
+        { KVM_SET_MSRS, { false, false, false, false } },
+        { KVM_GET_CLOCK, { false, false, false, true } },
+        { TCSETSW, { true, false, false, true } },
+        { TIOCGWINSZ, { true, false, false, true } },
+        { TIOCSTI, { false, false, false, false } },
     };
 
     (void)state;
@@ -159,8 +163,22 @@ static void each_thread_may_do_its_work(void **state)
     assert_true(allows(VMM_THREAD_DEVICES, SYS_pwritev, 0, 0));
     assert_true(allows(VMM_THREAD_DEVICES, SYS_epoll_wait, 0, 0));
     assert_true(allows(VMM_THREAD_MAIN, SYS_accept4, 0, 0));
+    assert_true(allows(VMM_THREAD_SAVABLE, SYS_accept4, 0, 0));
     assert_false(allows(VMM_THREAD_CPU, SYS_sendmsg, 0, 0));
     assert_false(allows(VMM_THREAD_DEVICES, SYS_accept4, 0, 0));
+}
+
+/* And it may take that away from itself, for ever. */
+static void only_a_machine_that_can_be_saved_may_write_files(void **state)
+{
+    static const int calls[] = { SYS_pwrite64, SYS_ftruncate, SYS_seccomp };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        assert_true(allows(VMM_THREAD_SAVABLE, calls[i], 0, 0));
+        assert_false(allows(VMM_THREAD_MAIN, calls[i], 0, 0));
+        assert_false(allows(VMM_THREAD_CPU, calls[i], 0, 0));
+    }
 }
 
 int main(void)
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test(memory_is_never_code),
         cmocka_unit_test(calls_of_another_architecture_are_refused),
         cmocka_unit_test(each_thread_may_do_its_work),
+        cmocka_unit_test(only_a_machine_that_can_be_saved_may_write_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
