@@ -8,14 +8,14 @@
 
 /* Completion scripts are generated from the tables, one function of the shell for each question:
  * which options has a command, what is the value of an option, what are a command's words. The
- * answers "@container", "@image", "@cgroup", "@signal", "@file" and "@command" are looked up when
- * they are asked for. */
+ * answers "@container", "@image", "@cgroup", "@kernel", "@signal", "@file" and "@command" are
+ * looked up when they are asked for. */
 
 /* Words of @completion ("a|b|c", "container") as the scripts know them; "" for nothing. Caller
  * frees. */
 static char *answer_of(const char *completion)
 {
-    static const char *const looked_up[] = { "container", "image", "cgroup",
+    static const char *const looked_up[] = { "container", "image", "cgroup", "kernel",
                                              "signal",    "file",  "command" };
     char *answer;
 
@@ -111,20 +111,21 @@ static void collect_second_words(const struct program *program, const char *firs
 /* --- what all shells ask a program for ----------------------------------------------------------
  */
 
-static const char *list_containers(const struct program *program)
-{
-    return program_command(program, "images") != NULL ? "ps -a --format '{{.Names}}'" : "list -q";
-}
+/* Words that the program itself lists. */
+static const struct listed_words {
+    const char *kind;
+    const char *command, *arguments; /* a command, and with which arguments it lists them */
+    const char *other;               /* arguments for a program without the command */
+} listed_words[] = {
+    { "container", "images", "ps -a --format '{{.Names}}'", "list -q" },
+    { "image", "images", "images --format '{{.Repository}}:{{.Tag}}'", "--version >/dev/null" },
+    { "cgroup", "cgroup ls", "cgroup ls -q", "--version >/dev/null" },
+    { "kernel", "vm kernel", "vm kernel ls --format '{{.Name}}'", "--version >/dev/null" },
+};
 
-static const char *list_images(const struct program *program)
+static const char *arguments_for(const struct program *program, const struct listed_words *listed)
 {
-    return program_command(program, "images") != NULL ? "images --format '{{.Repository}}:{{.Tag}}'"
-                                                      : "--version >/dev/null";
-}
-
-static const char *list_cgroups(const struct program *program)
-{
-    return program_command(program, "cgroup ls") != NULL ? "cgroup ls -q" : "--version >/dev/null";
+    return program_command(program, listed->command) != NULL ? listed->arguments : listed->other;
 }
 
 static const char signal_words[] = "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP";
@@ -216,12 +217,10 @@ static const char bash_main[] =
     "        answer=\"$(_%1$s_words \"$command\")\"\n"
     "    fi\n"
     "    case \"$answer\" in\n"
-    "    @container) answer=\"$(%2$s %3$s 2>/dev/null)\" ;;\n"
-    "    @image) answer=\"$(%2$s %4$s 2>/dev/null)\" ;;\n"
-    "    @cgroup) answer=\"$(%2$s %5$s 2>/dev/null)\" ;;\n"
-    "    @signal) answer='%6$s' ;;\n"
+    "    @signal) answer='%3$s' ;;\n"
     "    @command) answer=\"$(_%1$s_commands)\" ;;\n"
     "    @file) compopt -o default 2>/dev/null; return ;;\n"
+    "    @*) answer=\"$(_%1$s_listed \"$answer\")\" ;;\n"
     "    esac\n"
     "    # readline takes a colon for the end of a word\n"
     "    local word_so_far=\"$current\"\n"
@@ -265,9 +264,12 @@ static void bash_print(const struct program *program, const char *function, FILE
     visit_names(program, bash_values, file);
     fprintf(file, "    *) return 1 ;;\n    esac\n}\n_%s_words() {\n    case \"$1\" in\n", function);
     visit_names(program, bash_words, file);
+    fprintf(file, "    esac\n}\n_%s_listed() {\n    case \"$1\" in\n", function);
+    for (size_t i = 0; i < ARRAY_SIZE(listed_words); i++)
+        fprintf(file, "    @%s) %s %s 2>/dev/null ;;\n", listed_words[i].kind, program->name,
+                arguments_for(program, &listed_words[i]));
     fputs("    esac\n}\n", file);
-    fprintf(file, bash_main, function, program->name, list_containers(program),
-            list_images(program), list_cgroups(program), signal_words);
+    fprintf(file, bash_main, function, program->name, signal_words);
 }
 
 /* --- zsh -------------------------------------------------------------------------------------- */
@@ -390,12 +392,9 @@ static void zsh_print(const struct program *program, const char *function, FILE 
     fprintf(file, "#compdef %s\n# zsh completion for %s, generated from its tables\n",
             program->name, program->name);
     /* A colon in the name of an image separates nothing. */
-    fprintf(file, "_%s_containers() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
-            program->name, list_containers(program));
-    fprintf(file, "_%s_images() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
-            program->name, list_images(program));
-    fprintf(file, "_%s_cgroups() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
-            program->name, list_cgroups(program));
+    for (size_t i = 0; i < ARRAY_SIZE(listed_words); i++)
+        fprintf(file, "_%s_%ss() { compadd -- ${(f)\"$(%s %s 2>/dev/null)\"} }\n", function,
+                listed_words[i].kind, program->name, arguments_for(program, &listed_words[i]));
     fprintf(file, "_%s_signals() { compadd -- %s }\n", function, signal_words);
     fprintf(file, "_%s_commands() {\n    local -a commands=(\n", function);
     visit_names(program, zsh_describe, file);
@@ -519,12 +518,9 @@ static void fish_print(const struct program *program, const char *function, FILE
             "    end\n"
             "end\n",
             function);
-    fprintf(file, "function __%s_containers\n    %s %s 2>/dev/null\nend\n", function, program->name,
-            list_containers(program));
-    fprintf(file, "function __%s_images\n    %s %s 2>/dev/null\nend\n", function, program->name,
-            list_images(program));
-    fprintf(file, "function __%s_cgroups\n    %s %s 2>/dev/null\nend\n", function, program->name,
-            list_cgroups(program));
+    for (size_t i = 0; i < ARRAY_SIZE(listed_words); i++)
+        fprintf(file, "function __%s_%ss\n    %s %s 2>/dev/null\nend\n", function,
+                listed_words[i].kind, program->name, arguments_for(program, &listed_words[i]));
     fprintf(file, "function __%s_signals\n    printf '%%s\\n' %s\nend\n", function, signal_words);
     fprintf(file, "function __%s_commands\n    printf '%%s\\n'", function);
     {

@@ -144,6 +144,22 @@ static void scripts_name_every_command_and_option(void **state)
     }
 }
 
+static void kernels_of_microvms_are_offered(void **state)
+{
+    static const char *const expected[][2] = { { "bash", "'run --kernel') echo \"@kernel\"" },
+                                               { "zsh", "_berth_kernels'" },
+                                               { "fish", "-a '(__berth_kernels)'" } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        auto_free char *script = printed_completion(expected[i][0]);
+
+        if (strstr(script, expected[i][1]) == NULL ||
+            strstr(script, "berth vm kernel ls --format '{{.Name}}'") == NULL)
+            fail_msg("%s does not offer kernels", expected[i][0]);
+    }
+}
+
 static void an_unknown_shell_is_named(void **state)
 {
     struct error err = { 0 };
@@ -202,6 +218,7 @@ int main(void)
         cmocka_unit_test(every_option_has_help_and_no_two_share_a_name_or_letter),
         cmocka_unit_test(every_command_can_be_found_and_explains_itself),
         cmocka_unit_test(scripts_name_every_command_and_option),
+        cmocka_unit_test(kernels_of_microvms_are_offered),
         cmocka_unit_test(an_unknown_shell_is_named),
         cmocka_unit_test(help_leaves_out_what_is_not_there_yet),
         cmocka_unit_test(the_manual_page_has_no_line_that_roff_takes_for_a_request),
