@@ -84,7 +84,8 @@ static const struct option logs_options[] = {
 static const struct option ps_options[] = {
     { "all", 'a', OPTION_FLAG, NULL, "Show stopped containers as well", NULL },
     { "filter", 'f', OPTION_LIST, "KEY=VALUE",
-      "Only some: ancestor, before, exited, id, label, name, network, since, status, volume",
+      "Only some: ancestor, before, exited, id, isolation, label, name, network, since, status, "
+      "volume",
       "none" },
     { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
     { "last", 'n', OPTION_TEXT, "NUMBER", "Only the last so many that were created", "none" },

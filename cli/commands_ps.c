@@ -31,6 +31,7 @@ static const struct listing_column ps_columns[] = {
     { "Mounts", "MOUNTS" },
     { "LocalVolumes", "LOCAL VOLUMES" },
     { "Networks", "NETWORKS" },
+    { "Isolation", "ISOLATION" },
     { 0 },
 };
 
@@ -87,6 +88,7 @@ static int add_row(struct ps *ps, const struct container_view *view, struct erro
     string_map_set(&fields, "Labels", labels);
     string_map_set(&fields, "LocalVolumes", volumes);
     string_map_set(&fields, "Networks", view->network != NULL ? view->network : "none");
+    string_map_set(&fields, "Isolation", view->isolation);
     add_mounts(&fields, &view->mounts, ps->is_whole);
     add_size(&fields, view, ps->has_sizes);
     return listing_add(&ps->listing, &fields, &view->labels, err);

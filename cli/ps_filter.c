@@ -7,9 +7,9 @@
 
 #include "base/auto.h"
 
-static const char *const filter_keys[] = { "ancestor", "before", "exited",  "id",
-                                           "label",    "name",   "network", "since",
-                                           "status",   "volume", NULL };
+static const char *const filter_keys[] = { "ancestor",  "before", "exited", "id",
+                                           "isolation", "label",  "name",   "network",
+                                           "since",     "status", "volume", NULL };
 
 static const char *const status_words[] = { "created", "restarting", "running", "removing",
                                             "paused",  "exited",     "dead",    NULL };
@@ -32,6 +32,9 @@ static int check_value(const char *key, const char *value, struct error *err)
                          "invalid filter 'status=%s': give created, restarting, running, "
                          "removing, paused, exited or dead",
                          value);
+    if (strcmp(key, "isolation") == 0 && strcmp(value, "none") != 0 &&
+        strcmp(value, "microvm") != 0)
+        return error_set(err, EINVAL, "invalid filter 'isolation=%s': give none or microvm", value);
     if (strcmp(key, "exited") == 0)
         return text_parse_u64(value, "invalid filter exited", 255, &status, err);
     return 0;
@@ -43,10 +46,11 @@ static void add_filter(struct ps_filters *filters, const char *key, const char *
         const char *key;
         struct strings *list;
     } lists[] = {
-        { "name", &filters->names },         { "id", &filters->ids },
-        { "status", &filters->statuses },    { "exited", &filters->exited },
-        { "ancestor", &filters->ancestors }, { "label", &filters->labels },
-        { "volume", &filters->volumes },     { "network", &filters->networks },
+        { "name", &filters->names },           { "id", &filters->ids },
+        { "status", &filters->statuses },      { "exited", &filters->exited },
+        { "ancestor", &filters->ancestors },   { "label", &filters->labels },
+        { "volume", &filters->volumes },       { "network", &filters->networks },
+        { "isolation", &filters->isolations },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
@@ -103,8 +107,9 @@ int ps_filters_parse(const struct strings *texts, struct ps_filters *ret_filters
 void ps_filters_clear(struct ps_filters *filters)
 {
     struct strings *const lists[] = {
-        &filters->names,     &filters->ids,    &filters->statuses, &filters->exited,
-        &filters->ancestors, &filters->labels, &filters->volumes,  &filters->networks,
+        &filters->names,   &filters->ids,       &filters->statuses,
+        &filters->exited,  &filters->ancestors, &filters->labels,
+        &filters->volumes, &filters->networks,  &filters->isolations,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -156,6 +161,11 @@ static bool network_matches(const struct container_view *view, const char *netwo
     return text_equal(view->network, network);
 }
 
+static bool isolation_matches(const struct container_view *view, const char *isolation)
+{
+    return text_equal(view->isolation, isolation);
+}
+
 /* Ancestors are image ids by now, or what nothing is called. */
 static bool ancestor_matches(const struct container_view *view, const char *image)
 {
@@ -198,6 +208,7 @@ static bool view_matches(const struct ps_filters *filters, const struct strings 
            any_matches(&filters->statuses, view, status_matches) &&
            any_matches(&filters->exited, view, exit_matches) &&
            any_matches(&filters->volumes, view, volume_matches) &&
+           any_matches(&filters->isolations, view, isolation_matches) &&
            any_matches(&filters->networks, view, network_matches) &&
            any_matches(ancestors, view, ancestor_matches) &&
            all_labels_match(&filters->labels, view);

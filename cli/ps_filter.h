@@ -11,7 +11,7 @@
  * hold. */
 
 struct ps_filters {
-    struct strings names, ids, statuses, exited, ancestors, labels, volumes, networks;
+    struct strings names, ids, statuses, exited, ancestors, labels, volumes, networks, isolations;
     char *before, *since; /* names or ids of containers; NULL */
 };
 

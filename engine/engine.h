@@ -281,6 +281,7 @@ struct container_view {
     uint32_t restart_count;
     struct string_map labels;
     char *network;
+    char *isolation;                         /* "none", "microvm" */
     struct strings mounts;                   /* names or host paths, for ps' Mounts */
     struct strings volumes;                  /* names of volumes */
     uint64_t size_rw_bytes, size_root_bytes; /* only when asked for */

@@ -326,6 +326,12 @@ static json_t *format_host_config(const struct record *record)
     set(host, "ShmSize", json_integer((json_int_t)settings->shm_bytes));
     set(host, "Runtime", json_string("berth"));
     set(host, "Isolation", text_or_empty(settings->isolation));
+    if (bundle_is_vm(settings)) {
+        set(host, "VmKernel", text_or_empty(settings->vm_kernel));
+        set(host, "VmMemory", json_integer((json_int_t)settings->vm_memory));
+        set(host, "VmCpus", json_integer(settings->vm_cpus));
+        set(host, "VmConsole", text_or_empty(settings->vm_console));
+    }
     set(host, "Init", settings->has_init ? json_true() : json_null());
     add_limits(host, settings);
     add_masks(host, settings);
@@ -416,9 +422,40 @@ static json_t *later_arguments(const struct strings *args)
     return array;
 }
 
+/* What the machine is, not what was asked for: that is in HostConfig. */
+static json_t *format_machine(const struct string_map *machine)
+{
+    static const struct {
+        const char *member, *annotation;
+        bool is_number;
+    } members[] = {
+        { "Backend", "run.berth.vm.backend", false },
+        { "BackendReason", "run.berth.vm.reason", false },
+        { "Kernel", "run.berth.vm.kernel", false },
+        { "Memory", "run.berth.vm.memory", true },
+        { "Cpus", "run.berth.vm.cpus", true },
+    };
+    json_t *document;
+
+    if (machine == NULL)
+        return json_null();
+    document = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+        const char *text = string_map_get(machine, members[i].annotation);
+
+        if (members[i].is_number)
+            set(document, members[i].member,
+                json_integer(text != NULL ? strtoll(text, NULL, 10) : 0));
+        else
+            set(document, members[i].member, text_or_empty(text));
+    }
+    return document;
+}
+
 char *inspect_format(const struct engine *engine, const struct record *record,
                      const struct life *life, const struct container_condition *condition,
-                     const uint64_t *size_rw, const uint64_t *size_root)
+                     const struct string_map *machine, const uint64_t *size_rw,
+                     const uint64_t *size_root)
 {
     auto_free char *name = xasprintf("/%s", record->name);
     json_t *document = json_object();
@@ -443,6 +480,8 @@ char *inspect_format(const struct engine *engine, const struct record *record,
     set(document, "AppArmorProfile", json_string(""));
     set(document, "ExecIDs", json_null());
     set(document, "HostConfig", format_host_config(record));
+    if (bundle_is_vm(&record->settings))
+        set(document, "MicroVM", format_machine(machine));
     set(document, "GraphDriver", format_driver(engine, record));
     if (size_rw != NULL)
         set(document, "SizeRw", json_integer((json_int_t)*size_rw));

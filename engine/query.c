@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/bundle.h"
 #include "engine/container_names.h"
 #include "engine/engine_private.h"
 
@@ -174,6 +175,8 @@ static void fill_view(const struct record *record, const struct life *life,
         string_map_set(&view->labels, record->labels.items[i].key, record->labels.items[i].value);
     view->network =
         xstrdup(text_is_empty(record->settings.network) ? "none" : record->settings.network);
+    view->isolation =
+        xstrdup(text_is_empty(record->settings.isolation) ? "none" : record->settings.isolation);
     add_mounts(record, view);
 }
 
@@ -257,6 +260,7 @@ void container_view_clear(struct container_view *view)
     free(view->command);
     free(view->error);
     free(view->network);
+    free(view->isolation);
     string_map_clear(&view->labels);
     strings_clear(&view->mounts);
     strings_clear(&view->volumes);
@@ -364,6 +368,8 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
 {
     AUTO(record) struct record *record = NULL;
     AUTO_CLEAR(life) struct life life = { 0 };
+    AUTO(container) struct container *container = NULL;
+    const struct string_map *machine = NULL;
     struct container_condition condition;
     uint64_t size_rw = 0, size_root = 0;
     int r;
@@ -383,8 +389,11 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
             return r;
         size_root = size_rw + image_bytes(engine, record);
     }
-    *ret_json = inspect_format(engine, record, &life, &condition, with_size ? &size_rw : NULL,
-                               with_size ? &size_root : NULL);
+    if (bundle_is_vm(&record->settings) && engine_need_runtime(engine, NULL) == 0 &&
+        container_open(engine->runtime, id, &container, NULL) == 0)
+        machine = container_annotations(container);
+    *ret_json = inspect_format(engine, record, &life, &condition, machine,
+                               with_size ? &size_rw : NULL, with_size ? &size_root : NULL);
     return 0;
 }
 

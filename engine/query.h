@@ -24,9 +24,11 @@ const char *container_condition_name(bool is_claimed, int runtime_status, const 
 int container_writable_size(struct engine *engine, const char *id, uint64_t *ret_bytes,
                             struct error *err);
 
-/** The inspect document; inspect_fields.c. */
+/** The inspect document; inspect_fields.c. @machine  annotations of the runtime's container that
+ * tell about a microVM's machine; NULL: it is no microVM, or there is no machine now */
 char *inspect_format(const struct engine *engine, const struct record *record,
                      const struct life *life, const struct container_condition *condition,
-                     const uint64_t *size_rw, const uint64_t *size_root);
+                     const struct string_map *machine, const uint64_t *size_rw,
+                     const uint64_t *size_root);
 
 #endif

@@ -234,11 +234,13 @@ static int plan(const struct isolation *isolation, const struct isolation_input 
         return r;
     host = (struct vm_host){
         .backend = findings.backend.name,
+        .reason = findings.backend.reason,
         .vmm = findings.vmm,
         .file_server = findings.file_server,
         .agent = findings.agent,
         .kernel = findings.kernel,
         .modules = findings.modules,
+        .kernel_name = findings.kernel_path != NULL ? strrchr(findings.kernel_path, '/') + 1 : NULL,
         .run_path = findings.run_path,
         .bundle_path = input->bundle_path,
         .emulator_folders = &findings.emulator_folders,

@@ -201,6 +201,22 @@ static bool is_guest_annotation(const char *key)
     return false;
 }
 
+/* For who looks at the container from outside. */
+static void describe_machine(const struct split *split)
+{
+    struct string_map *annotations = &split->jail->annotations;
+    const struct vm_host *host = split->host;
+    auto_free char *memory = xasprintf("%llu", (unsigned long long)split->config->memory_bytes);
+    auto_free char *cpus = xasprintf("%u", split->config->cpus);
+
+    string_map_set(annotations, VM_ANNOTATION_BACKEND, host->backend);
+    string_map_set(annotations, VM_ANNOTATION_REASON, host->reason != NULL ? host->reason : "");
+    string_map_set(annotations, VM_ANNOTATION_KERNEL,
+                   host->kernel_name != NULL ? host->kernel_name : host->kernel);
+    string_map_set(annotations, VM_ANNOTATION_MEMORY, memory);
+    string_map_set(annotations, VM_ANNOTATION_CPUS, cpus);
+}
+
 static void split_annotations(struct split *split)
 {
     struct string_map kept = { 0 };
@@ -211,7 +227,7 @@ static void split_annotations(struct split *split)
 
         string_map_set(is_guests ? &kept : &split->jail->annotations, pair->key, pair->value);
     }
-    string_map_set(&split->jail->annotations, VM_ANNOTATION_BACKEND, split->host->backend);
+    describe_machine(split);
     /* The program of a raw filter is borrowed from the old ones, so they must not go before. */
     if (split->guest->linux_.seccomp != NULL)
         split->guest->linux_.seccomp->raw_filter = NULL;

@@ -19,8 +19,10 @@
 #define VM_ANNOTATION_KERNEL  "run.berth.vm.kernel"  /* name of an imported one */
 #define VM_ANNOTATION_CONSOLE "run.berth.vm.console" /* "none", "log" */
 
-/* What runs it, said in the state: "kvm", "qemu". */
+/* Said in the state: what runs it ("kvm", "qemu"), and why no better one does. There the ones above
+ * say what the machine has, whether or not it was asked for. */
 #define VM_ANNOTATION_BACKEND "run.berth.vm.backend"
+#define VM_ANNOTATION_REASON  "run.berth.vm.reason"
 
 #define VM_MEMORY_MIN     (128ull << 20) /* a stock kernel does not start with less */
 #define VM_MEMORY_DEFAULT (512ull << 20) /* when nothing limits the container's memory */
@@ -57,8 +59,10 @@ struct vm_source {
 /* What is to be known of this machine and of the container's place on it. */
 struct vm_host {
     const char *backend;                   /* "kvm", "qemu" */
+    const char *reason;                    /* why not "kvm"; NULL: it is */
     const char *vmm, *file_server, *agent; /* programs, on this machine */
     const char *kernel, *modules;          /* files */
+    const char *kernel_name;               /* as it was imported; NULL: it was not */
     const char *run_path;                  /* RUN/<id>/vm, as it will be */
     const char *bundle_path;
     const struct strings *emulator_folders; /* what an emulator is loaded from: "/usr", "/lib" */

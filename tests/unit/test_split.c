@@ -204,6 +204,10 @@ static void every_member_is_in_the_half_that_keeps_it(void **state)
     assert_string_equal(string_map_get(&jail->annotations, "user"), "x");
 
     assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_BACKEND), "kvm");
+    assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_REASON), "");
+    assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_KERNEL), "/k/vmlinux");
+    assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_MEMORY), "167772160");
+    assert_string_equal(string_map_get(&jail->annotations, VM_ANNOTATION_CPUS), "2");
 
     /* both: the terminal goes through */
     assert_true(jail->process->terminal);
