@@ -158,7 +158,8 @@ static int write_json(int dir_fd, const struct import *import, const char *name,
     return write_file(dir_fd, JSON, json, strlen(json), err);
 }
 
-/* Makes the folder visible at once, in place of an earlier one of that name. */
+/* Makes the folder visible at once. An earlier one of that name changes places with it, and goes
+ * with the staging directory. */
 static int publish(int data_fd, struct staging *staging, const char *name, struct error *err)
 {
     auto_close int kernels_fd = -1;
@@ -167,11 +168,11 @@ static int publish(int data_fd, struct staging *staging, const char *name, struc
     r = path_make_directories(data_fd, KERNELS, 0755, NULL, err);
     if (r == 0)
         r = path_open_beneath(data_fd, KERNELS, O_RDONLY | O_DIRECTORY, 0, &kernels_fd, err);
-    if (r == 0)
-        r = staging_trash(data_fd, kernels_fd, name, err);
     if (r < 0)
         return r;
-    if (renameat(staging->fd, "kernel", kernels_fd, name) < 0)
+    if (renameat2(staging->fd, "kernel", kernels_fd, name, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno != ENOENT || renameat(staging->fd, "kernel", kernels_fd, name) < 0)
         return error_errno(err, "make kernel '%s' visible", name);
     return 0;
 }
@@ -222,6 +223,35 @@ static int import_all(int data_fd, struct import *import, const char *name, cons
     return r;
 }
 
+/* Without modules all has to be in the kernel itself, which a file beside them says; else somebody
+ * named the wrong directory. */
+static int check_built_in(const struct import *import, struct error *err)
+{
+    auto_free char *list = NULL;
+
+    if (import->modules_dir == NULL)
+        return error_set(err, EINVAL, "is a package without modules, /lib/modules/*");
+    list = path_join(import->modules_dir, "modules.builtin");
+    if (access(list, F_OK) == 0)
+        return 0;
+    return error_set(err, EINVAL, "no modules of the kernel are in '%s'", import->modules_dir);
+}
+
+static int find_modules(struct import *import, const char *release, const char *given,
+                        char **ret_directory, struct error *err)
+{
+    auto_free char *directory =
+        given != NULL ? xstrdup(given) : xasprintf("/lib/modules/%s", release);
+
+    if (access(directory, R_OK | X_OK) < 0)
+        return error_set(err, errno,
+                         "the kernel's modules are not in '%s' (%s): name their directory with "
+                         "--modules, or import the kernel's package, which has them",
+                         directory, strerror(errno));
+    import->modules_dir = *ret_directory = take_ptr(&directory);
+    return 0;
+}
+
 static int read_image(struct import *import, struct error *err)
 {
     if (lseek(import->fd, 0, SEEK_SET) < 0)
@@ -245,15 +275,16 @@ static int import_file(int data_fd, struct import *import, const char *name, con
         r = read_image(import, err);
         if (r == 0)
             r = kernel_image_release(import->image.data, import->image.length, &release, err);
+        if (r == 0)
+            r = find_modules(import, release, modules_dir, &directory, err);
         if (r < 0)
             return r;
-        directory =
-            modules_dir != NULL ? xstrdup(modules_dir) : xasprintf("/lib/modules/%s", release);
-        import->modules_dir = directory;
     }
     r = visit_all(import, look_at_file, err);
     if (r == 0 && import->image.data == NULL)
         r = error_set(err, EINVAL, "is a package without a kernel, /boot/vmlinuz-*");
+    if (r == 0 && import->modules.count == 0)
+        r = check_built_in(import, err);
     if (r < 0)
         return r;
     return import_all(data_fd, import, name, source, ret_name, err);
@@ -272,7 +303,7 @@ int kernel_import(int data_fd, const char *path, const char *name, const char *s
         return error_errno(err, "open '%s'", path);
     import.fd = fd;
     r = import_file(data_fd, &import, name, source, modules_dir, ret_name, err);
-    return r < 0 ? error_prefix(err, r, "'%s'", path) : 0;
+    return r < 0 ? error_prefix(err, r, "'%s'", source) : 0;
 }
 
 /* --- what is there -------------------------------------------------------------------------------
@@ -364,7 +395,9 @@ int kernel_remove(int data_fd, const char *name, struct error *err)
     r = path_open_beneath(data_fd, KERNELS, O_RDONLY | O_DIRECTORY, 0, &kernels_fd, err);
     if (r == -ENOENT ||
         (r == 0 && fstatat(kernels_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT))
-        return error_set(err, ENOENT, "there is no kernel '%s'", name);
+        return error_set(err, ENOENT,
+                         "there is no kernel '%s': `berth vm kernel ls` lists those that are",
+                         name);
     if (r < 0)
         return r;
     return staging_discard(data_fd, kernels_fd, name, err);

@@ -45,7 +45,7 @@ int kernel_import(int data_fd, const char *path, const char *name, const char *s
                   const char *modules_dir, char **ret_name, struct error *err);
 /** All, sorted by name. */
 int kernel_list(int data_fd, struct kernels *ret_kernels, struct error *err);
-/** -ENOENT: "there is no kernel 'x'". Running VMs keep theirs. */
+/** -ENOENT: "there is no kernel 'x': ...". Running VMs keep theirs. */
 int kernel_remove(int data_fd, const char *name, struct error *err);
 
 #endif

@@ -1,0 +1,82 @@
+# Kernels of microVMs: what `berth vm kernel` refuses, and what an import that is killed leaves.
+load helper
+
+setup() {
+    KERNEL=$(find "$BERTH_TEST_DATA/data/kernels" -name bzimage 2> /dev/null | head -1)
+    [ -n "$KERNEL" ] || skip "apt-get fetched no kernel here"
+    export BERTH_DATA=$BATS_TEST_TMPDIR/data BERTH_RUN=$BATS_TEST_TMPDIR/run
+    mkdir -p "$BERTH_DATA" "$BERTH_RUN" "$BATS_TEST_TMPDIR/modules"
+    # A kernel that says that all is in it needs no modules.
+    touch "$BATS_TEST_TMPDIR/modules/modules.builtin"
+}
+
+import() { berth vm kernel import --modules "$BATS_TEST_TMPDIR/modules" "$@" "$KERNEL"; }
+
+@test "vm kernel: what cannot be imported is refused, with what to do" {
+    head -c 100000 /dev/urandom > "$BATS_TEST_TMPDIR/junk"
+    run -1 berth vm kernel import "$BATS_TEST_TMPDIR/junk"
+    expect_text "is no bzImage"
+    run -1 berth vm kernel import /no/such
+    expect_text "open '/no/such': No such file"
+    run -1 berth vm kernel import "$KERNEL" --modules /no/such
+    expect_text "the kernel's modules are not in '/no/such' (No such file or directory): name their directory with --modules"
+    run -1 berth vm kernel import "$KERNEL" --modules /etc
+    expect_text "no modules of the kernel are in '/etc'"
+    run -1 import --name ../x
+    expect_text "kernel '../x' is not valid"
+    run -1 berth vm kernel import --package Nonsense
+    expect_text "'Nonsense' is not the name of a package"
+    run -1 berth vm kernel rm none
+    expect_text "there is no kernel 'none'"
+    run -1 berth vm kernel frobnicate
+    expect_text "is not import, ls or rm"
+    [ -z "$(berth vm kernel ls --format '{{.Name}}')" ]
+}
+
+# --- what an import leaves ------------------------------------------------------------------------
+
+# The kernel is there whole, or not at all: expect_whole NAME
+expect_whole() {
+    [ -z "$(berth vm kernel ls --format '{{.Name}}' | grep -x "$1")" ] || {
+        cmp "$KERNEL" "$BERTH_DATA/kernels/$1/bzimage"
+        jq -e .release "$BERTH_DATA/kernels/$1/kernel.json" > /dev/null
+        [ -s "$BERTH_DATA/kernels/$1/vmlinux" ] && [ -s "$BERTH_DATA/kernels/$1/modules.cpio" ]
+    }
+}
+
+@test "vm kernel: an import that is killed leaves a whole kernel or none, and nothing beside it" {
+    import --name kept > /dev/null
+    # It is killed when a file of its staging directory has appeared.
+    for file in kernel kernel/vmlinux kernel/bzimage kernel/modules.cpio kernel/kernel.json; do
+        for name in new kept; do
+            import --name $name > /dev/null 2>&1 3>&- &
+            pid=$!
+            until compgen -G "$BERTH_DATA/staging/*/$file" > /dev/null || ! kill -0 $pid 2> /dev/null; do :; done
+            pkill -KILL -P $pid 2> /dev/null || true
+            kill -KILL $pid 2> /dev/null || true
+            wait $pid || true
+            expect_whole new
+            expect_whole kept
+            berth vm kernel ls --format '{{.Name}}' | grep -x kept
+        done
+    done
+    # The next import removes what they left.
+    import --name new > /dev/null
+    expect_whole new
+    wait_until 20 trash_is_empty
+    [ -z "$(ls "$BERTH_DATA/staging")" ]
+    [ "$(ls "$BERTH_DATA/kernels")" = $'kept\nnew' ]
+}
+
+@test "completion offers the kernels in bash" {
+    import --name first > /dev/null
+    import --name second > /dev/null
+    complete_words() {
+        bash -c 'source <(berth completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _berth; echo "${COMPREPLY[*]}"' \
+            bash "$@"
+    }
+    run -0 complete_words berth run --isolation microvm --kernel ''
+    [ "$output" = "first second" ]
+    run -0 complete_words berth run --kernel s
+    [ "$output" = second ]
+}
