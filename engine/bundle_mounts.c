@@ -212,10 +212,13 @@ static int plan_devices(const struct bundle_input *input, struct spec *spec, str
     const struct settings *settings = &input->record->settings;
 
     if (settings->is_privileged) {
-        /* A microVM's kernel has its own devices, and no way to the others. */
-        for (size_t i = 0; !bundle_is_vm(settings) && i < input->facts->devices.count; i++)
-            add_host_device(&input->facts->devices.items[i], input->facts->devices.items[i].path,
-                            spec);
+        for (size_t i = 0; i < input->facts->devices.count; i++) {
+            const struct host_device *device = &input->facts->devices.items[i];
+
+            /* A microVM's kernel has its own messages, and no way to the machine's devices. */
+            if (!bundle_is_vm(settings) || strcmp(device->path, "/dev/kmsg") == 0)
+                add_host_device(device, device->path, spec);
+        }
         (void)spec_add_device_rule(spec, true, "a", -1, -1, "rwm");
         return 0;
     }

@@ -150,18 +150,33 @@ static int check_namespaces(const struct spec *spec, struct error *err)
     return 0;
 }
 
+/* Each kernel has its own of these, so the guest's is meant as well. */
+static bool is_of_each_kernel(const struct spec_device *device)
+{
+    return strcmp(device->path, "/dev/kmsg") == 0 && text_equal(device->type, "c") &&
+           device->major == 1 && device->minor == 11;
+}
+
+static int check_devices(const struct spec_devices *devices, struct error *err)
+{
+    for (size_t i = 0; i < devices->count; i++) {
+        if (!is_of_each_kernel(&devices->items[i]))
+            return error_set(err, EOPNOTSUPP,
+                             "linux.devices[%zu]: '%s' is a device of this machine, which a "
+                             "microVM cannot use",
+                             i, devices->items[i].path);
+    }
+    return 0;
+}
+
 static int check_members(const struct spec *spec, struct error *err)
 {
     const struct spec_linux *linux_ = &spec->linux_;
     const struct cgroup_resources *resources = linux_->resources;
+    int r;
 
     if (spec->process == NULL)
         return error_set(err, EINVAL, "process: is missing");
-    if (linux_->devices.count > 0)
-        return error_set(err, EOPNOTSUPP,
-                         "linux.devices[0]: '%s' is a device of this machine, which a microVM "
-                         "cannot use",
-                         linux_->devices.items[0].path);
     if (linux_->seccomp != NULL && !text_is_empty(linux_->seccomp->listener_path))
         return error_set(err, EOPNOTSUPP,
                          "linux.seccomp.listenerPath: an agent of this machine cannot answer for "
@@ -178,7 +193,8 @@ static int check_members(const struct spec *spec, struct error *err)
                          "vm.hypervisor: berth runs its own, and no other can be chosen");
     if (spec->vm != NULL && spec->vm->image != NULL)
         return error_set(err, EOPNOTSUPP, "vm.image: the guest's root is root.path");
-    return check_namespaces(spec, err);
+    r = check_devices(&linux_->devices, err);
+    return r < 0 ? r : check_namespaces(spec, err);
 }
 
 /* --- the two halves --------------------------------------------------------------------------- */

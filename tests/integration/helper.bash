@@ -61,6 +61,12 @@ remove_all() {
     [ -z "$ids" ] || berth rm -f -v $ids > /dev/null
 }
 
+# A test with a DATA of its own gets the suite's kernels for microVMs.
+lend_kernels() {
+    [ ! -d "$BERTH_TEST_DATA/data/kernels" ] || [ -d "$BERTH_DATA/kernels" ] ||
+        cp -al "$BERTH_TEST_DATA/data/kernels" "$BERTH_DATA/"
+}
+
 # Also nobody is emptying it any more.
 trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$BERTH_DATA/staging/trash.lock" ]; }
 

@@ -4,6 +4,7 @@ load helper
 setup_file() {
     export BERTH_DATA=$BERTH_TEST_DATA/volumes-data BERTH_RUN=$BERTH_TEST_DATA/volumes-run
     mkdir -p "$BERTH_DATA" "$BERTH_RUN"
+    lend_kernels
     PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 python3 -c "
 from oci_image import *
 l = Layout()

@@ -34,7 +34,8 @@ static const char full[] =
     "\"poststart\":[{\"path\":\"/e\"}],\"poststop\":[{\"path\":\"/f\"}]},"
     "\"annotations\":{\"run.berth.isolation\":\"microvm\",\"run.berth.vm.cpus\":\"2\","
     "\"user\":\"x\",\"run.oci.keep_original_groups\":\"1\"},"
-    "\"linux\":{\"sysctl\":{\"net.core.somaxconn\":\"5\"},"
+    "\"linux\":{\"devices\":[{\"type\":\"c\",\"path\":\"/dev/kmsg\",\"major\":1,\"minor\":11}],"
+    "\"sysctl\":{\"net.core.somaxconn\":\"5\"},"
     "\"cgroupsPath\":\"/a/b\",\"rootfsPropagation\":\"slave\",\"mountLabel\":\"mount\","
     "\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"
     "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},"
@@ -183,6 +184,7 @@ static void every_member_is_in_the_half_that_keeps_it(void **state)
     assert_null(guest->linux_.intel_rdt);
     assert_int_equal(jail->linux_.net_devices.count, 1);
     assert_int_equal(guest->linux_.net_devices.count, 0);
+    assert_string_equal(guest->linux_.devices.items[0].path, "/dev/kmsg");
     assert_non_null(jail->linux_.memory_policy);
     assert_null(guest->linux_.memory_policy);
     assert_non_null(jail->process->scheduler);
