@@ -258,10 +258,12 @@ static int handle_client(struct event_source *source, uint32_t events, void *con
     /* A guest that boots is no failure: what is asked of it waits. A second request before the
      * first was taken is a signal to what does not run yet: it goes with its sender. */
     if (client->session->state < SESSION_RUNNING) {
-        if (client->waiting == NULL)
+        if (client->waiting == NULL) {
             client->waiting = take_ptr(&wire);
-        else
-            session_free_client(client);
+            return 0;
+        }
+        wire_message_close(wire);
+        session_free_client(client);
         return 0;
     }
     r = take_request(client, wire, &error);

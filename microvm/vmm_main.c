@@ -42,7 +42,7 @@ struct parts {
     struct machine_config machine;
     struct agent_setup setup;
     int agent_fd; /* our end */
-    int run_fd, listen_fd, signal_fd, oom_fd;
+    int listen_fd, signal_fd, oom_fd;
     char *cmdline;
 };
 
@@ -71,7 +71,6 @@ static void parts_clear(struct parts *parts)
 {
     machine_parts_close(&parts->machine);
     auto_close_cleanup(&parts->agent_fd);
-    auto_close_cleanup(&parts->run_fd);
     auto_close_cleanup(&parts->listen_fd);
     auto_close_cleanup(&parts->signal_fd);
     auto_close_cleanup(&parts->oom_fd);
@@ -118,17 +117,18 @@ static int open_files(const struct vm_config *config, struct parts *parts, struc
     return r;
 }
 
+/* No directory stays open: who took over this process could begin there. */
 static int open_sockets(struct parts *parts, struct error *err)
 {
+    auto_close int run_fd = open(RUN_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fds[2], r;
 
-    parts->run_fd = open(RUN_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parts->run_fd < 0)
+    if (run_fd < 0)
         return error_errno(err, "open '%s'", RUN_PATH);
-    parts->oom_fd = openat(parts->run_fd, OOM_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    parts->oom_fd = openat(run_fd, OOM_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (parts->oom_fd < 0)
         return error_errno(err, "create '%s/%s'", RUN_PATH, OOM_PATH);
-    r = wire_listen(parts->run_fd, CONTROL_SOCKET, 0600, &parts->listen_fd, err);
+    r = wire_listen(run_fd, CONTROL_SOCKET, 0600, &parts->listen_fd, err);
     if (r < 0)
         return r;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
@@ -189,7 +189,6 @@ static int run(struct error *err)
     AUTO_CLEAR(parts)
     struct parts parts = { .machine = machine_config_empty(),
                            .agent_fd = -1,
-                           .run_fd = -1,
                            .listen_fd = -1,
                            .signal_fd = -1,
                            .oom_fd = -1 };

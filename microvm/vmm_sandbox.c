@@ -104,7 +104,6 @@ static const struct rule main_rules[] = {
     { .number = SYS_pread64 },
     { .number = SYS_preadv2 },
     { .number = SYS_pwritev2 },
-    { .number = SYS_unlinkat },
     { .number = SYS_ioctl, .requests = { TIOCGWINSZ, TCGETS, TCSETS, TCSETSW, TCSETSF } },
     { .number = SYS_ppoll },
     { .number = SYS_timerfd_settime },

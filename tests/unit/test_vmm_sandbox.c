@@ -1,7 +1,12 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,11 +15,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/auto.h"
+#include "base/sandbox.h"
 #include "microvm/vmm_sandbox.h"
 
 /* Runs a filter as the kernel does (bpf(4)), so far as ours goes. */
@@ -90,6 +101,22 @@ static void nothing_opens_a_file_or_makes_a_process(void **state)
         SYS_perf_event_open,
         SYS_keyctl,
         SYS_pidfd_getfd,
+        SYS_unlinkat,
+        SYS_renameat2,
+        SYS_linkat,
+        SYS_symlinkat,
+        SYS_mkdirat,
+        SYS_chroot,
+        SYS_pivot_root,
+        SYS_open_by_handle_at,
+        SYS_open_tree,
+        SYS_fsopen,
+        SYS_setuid,
+        SYS_capset,
+        SYS_personality,
+        SYS_init_module,
+        SYS_kexec_load,
+        SYS_reboot,
     };
 
     (void)state;
@@ -181,6 +208,108 @@ static void only_a_machine_that_can_be_saved_may_write_files(void **state)
     }
 }
 
+/* --- as the kernel sees it -------------------------------------------------------------------- */
+
+/* What is given up does not come back: each try is a child's. Returns how it ended, as wait(2)
+ * says. */
+static int try_in_child(int (*work)(unsigned number), unsigned number)
+{
+    pid_t pid = fork();
+    int status = 0;
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(work(number));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static bool has_nothing(const struct __user_cap_data_struct data[2])
+{
+    return (data[0].effective | data[0].permitted | data[0].inheritable | data[1].effective |
+            data[1].permitted | data[1].inheritable) == 0;
+}
+
+/* Returns which of the promises is not kept; 0: all are. */
+static int look_around(unsigned number)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2];
+    struct rlimit core;
+    const bool has_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 1;
+
+    (void)number;
+    if (vmm_sandbox_drop(NULL) < 0)
+        return 1;
+    if (syscall(SYS_capget, &header, data) < 0 || !has_nothing(data))
+        return 2;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return 3;
+    if (getrlimit(RLIMIT_CORE, &core) < 0 || core.rlim_max != 0)
+        return 4;
+    if (setuid(getuid() + 1) == 0 || chroot("/") == 0 || unshare(CLONE_NEWNS) == 0)
+        return 5;
+    if (!has_landlock)
+        return 0;
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 6;
+    if (open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 7;
+    return open("/dev/null", O_WRONLY | O_CLOEXEC) < 0 && errno == EACCES ? 0 : 8;
+}
+
+static void who_takes_over_the_process_finds_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(try_in_child(look_around, 0), 0);
+}
+
+struct forbidden {
+    long number, arguments[5];
+};
+
+static const struct forbidden forbidden_calls[] = {
+    { SYS_openat, { AT_FDCWD, (long)"/", O_RDONLY } },
+    { SYS_openat2, { AT_FDCWD, (long)"/" } },
+    { SYS_socket, { AF_UNIX, SOCK_STREAM } },
+    { SYS_execve, { (long)"/bin/true" } },
+    { SYS_clone, { SIGCHLD } },
+    { SYS_clone3, { 0 } },
+    { SYS_unshare, { CLONE_NEWUSER } },
+    { SYS_ptrace, { 0 } },
+    { SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+    { SYS_ioctl, { 0, TIOCSTI } },
+    { SYS_memfd_create, { (long)"x" } },
+    { SYS_unlinkat, { AT_FDCWD, (long)"no-such-file" } },
+    { 0x40000000 | SYS_getpid, { 0 } },
+};
+
+static int do_forbidden(unsigned number)
+{
+    const struct forbidden *call = &forbidden_calls[number / VMM_THREADS];
+    const long *with = call->arguments;
+
+    if (vmm_sandbox_drop(NULL) < 0 ||
+        vmm_sandbox_filter((enum vmm_thread)(number % VMM_THREADS), NULL) < 0)
+        return 1;
+    (void)syscall(call->number, with[0], with[1], with[2], with[3], with[4], 0);
+    return 0;
+}
+
+static void a_forbidden_call_is_the_last_one(void **state)
+{
+    (void)state;
+    if (SANDBOX_HAS_SANITIZERS) /* there are no filters then */
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(forbidden_calls) * VMM_THREADS; i++) {
+        const int status = try_in_child(do_forbidden, i);
+
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+            fail_msg("call %ld of thread %u: status 0x%x", forbidden_calls[i / VMM_THREADS].number,
+                     i % VMM_THREADS, (unsigned)status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +319,8 @@ int main(void)
         cmocka_unit_test(calls_of_another_architecture_are_refused),
         cmocka_unit_test(each_thread_may_do_its_work),
         cmocka_unit_test(only_a_machine_that_can_be_saved_may_write_files),
+        cmocka_unit_test(who_takes_over_the_process_finds_nothing),
+        cmocka_unit_test(a_forbidden_call_is_the_last_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
