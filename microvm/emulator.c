@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 #include "base/fd.h"
 #include "base/process.h"
+#include "base/sandbox.h"
 #include "base/text.h"
 #include "microvm/emulator_plan.h"
 #include "microvm/initrd.h"
@@ -27,7 +29,7 @@
 
 /* A machine that QEMU runs as a child, for hosts where KVM cannot be used. The child has no
  * capability and cannot get one, and QEMU's own seccomp filter; it ends with this process. It finds
- * its files by their descriptors, under /proc/self/fd. */
+ * its files by their descriptors, under /proc/self/fd, and by Landlock no others of the jail's. */
 
 #define EMULATOR_PROGRAM "/usr/bin/qemu-system-x86_64"
 /* So long the counter is watched to learn its frequency: enough for five digits. */
@@ -111,6 +113,37 @@ static bool drop_rights_child(void)
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &header, none) == 0;
 }
 
+/* A descriptor that has no place in a file system needs no rule: a pipe, a socket, a memfd. */
+static bool allow_file_child(const struct sandbox_paths *paths, int fd, uint64_t rights)
+{
+    const int r = sandbox_paths_allow(paths, fd, rights, "a file of QEMU's", NULL);
+
+    return r == 0 || r == -EBADFD;
+}
+
+/* Of the jail's files QEMU reaches the programs and libraries, and those that it is given, which it
+ * opens by their descriptors; no share, and not the folder with the control socket. */
+static bool restrict_paths_child(const struct emulator_plan *plan)
+{
+    static const char *const folders[] = { "/usr", "/bin", "/lib", "/lib64", "/proc", "/dev" };
+    const uint64_t reading =
+        LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+    const uint64_t writing = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    struct sandbox_paths paths;
+    bool is_allowed = sandbox_paths_begin(&paths, 1, NULL) == 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders) && is_allowed; i++) {
+        auto_close int fd = open(folders[i], O_PATH | O_CLOEXEC);
+        const bool has_devices = strcmp(folders[i], "/dev") == 0;
+
+        is_allowed =
+            fd < 0 || allow_file_child(&paths, fd, has_devices ? reading | writing : reading);
+    }
+    for (size_t i = 0; i < plan->fd_count && is_allowed; i++)
+        is_allowed = allow_file_child(&paths, plan->fds[i], writing);
+    return is_allowed && sandbox_paths_enforce(&paths, NULL) == 0;
+}
+
 static void run_child(const struct emulator_plan *plan, pid_t parent, int complaint_fd)
 {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -125,8 +158,8 @@ static void run_child(const struct emulator_plan *plan, pid_t parent, int compla
             _exit(125);
     }
     /* The parent may have ended before PDEATHSIG was asked for. */
-    if (!drop_rights_child() || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-        getppid() != parent)
+    if (!drop_rights_child() || !restrict_paths_child(plan) ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
         _exit(125);
     (void)execv(plan->arguments.items[0], plan->arguments.items);
     (void)dprintf(2, "execute %s: %s\n", plan->arguments.items[0], strerror(errno));
