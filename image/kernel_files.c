@@ -27,6 +27,17 @@ static int archive_failed(struct archive *archive, const char *what, struct erro
     return error_set(err, EINVAL, "read %s: %s", what, reason != NULL ? reason : "unknown reason");
 }
 
+/* Those of kernels, modules and packages. "All" of libarchive's would also start programs. */
+static bool support_filters(struct archive *archive)
+{
+    return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_lzma(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_lz4(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_zstd(archive) == ARCHIVE_OK;
+}
+
 /* The data of the entry at hand. */
 static int read_entry(struct archive *archive, const char *what, size_t max,
                       struct kernel_bytes *ret_bytes, struct error *err)
@@ -59,8 +70,7 @@ int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_by
 
     if (archive == NULL)
         return error_set(err, ENOMEM, "unpack: no memory");
-    if (archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_all(archive) < ARCHIVE_WARN ||
+    if (archive_read_support_format_raw(archive) != ARCHIVE_OK || !support_filters(archive) ||
         archive_read_open_memory(archive, bytes, length) != ARCHIVE_OK ||
         archive_read_next_header(archive, &entry) != ARCHIVE_OK)
         return archive_failed(archive, "compressed bytes", err);
@@ -146,8 +156,7 @@ static int visit_data(struct archive *package, kernel_visitor *visit, void *cont
     inner->package = package;
     if (tar == NULL)
         return error_set(err, ENOMEM, "read the package: no memory");
-    if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
-        archive_read_support_filter_all(tar) < ARCHIVE_WARN ||
+    if (archive_read_support_format_tar(tar) != ARCHIVE_OK || !support_filters(tar) ||
         archive_read_open(tar, inner, NULL, read_inner, NULL) != ARCHIVE_OK)
         return archive_failed(tar, "the package", err);
     return visit_tar(tar, visit, context, err);

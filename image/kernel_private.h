@@ -27,7 +27,7 @@ int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct er
 /** The same for modules below a folder. */
 int kernel_visit_modules(const char *directory, kernel_visitor *visit, void *context,
                          struct error *err);
-/** Unpacks a stream of any compression that libarchive knows. */
+/** Unpacks a stream of a compression that kernels and packages use. */
 int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_bytes *ret_bytes,
                   struct error *err);
 

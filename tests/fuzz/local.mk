@@ -177,13 +177,31 @@ endif
 EXTRA_DIST += tests/fuzz/corpus
 
 if MICROVM
-check_PROGRAMS += tests/fuzz/replay_kernel_image
+check_PROGRAMS += tests/fuzz/replay_acpi tests/fuzz/replay_kernel_image tests/fuzz/replay_kernel_import \
+	tests/fuzz/replay_platform
+tests_fuzz_replay_acpi_SOURCES = tests/fuzz/fuzz_acpi.c tests/fuzz/replay_main.c
+tests_fuzz_replay_acpi_LDADD = libmicrovm.a libbase.a -ljansson
 tests_fuzz_replay_kernel_image_SOURCES = tests/fuzz/fuzz_kernel_image.c tests/fuzz/replay_main.c
 tests_fuzz_replay_kernel_image_LDADD = libmicrovm.a libbase.a -ljansson
+tests_fuzz_replay_kernel_import_SOURCES = tests/fuzz/fuzz_kernel_import.c tests/fuzz/replay_main.c
+tests_fuzz_replay_kernel_import_LDADD = $(fuzz_kernel_import_libs)
+tests_fuzz_replay_platform_SOURCES = tests/fuzz/fuzz_platform.c tests/fuzz/replay_main.c
+tests_fuzz_replay_platform_LDADD = libmicrovm.a libbase.a -ljansson
+fuzz_kernel_import_libs = libimage.a libbase.a -larchive -lcrypto -ljansson
 if FUZZ
-noinst_PROGRAMS += tests/fuzz/fuzz_kernel_image
+noinst_PROGRAMS += tests/fuzz/fuzz_acpi tests/fuzz/fuzz_kernel_image tests/fuzz/fuzz_kernel_import \
+	tests/fuzz/fuzz_platform
+tests_fuzz_fuzz_acpi_SOURCES = tests/fuzz/fuzz_acpi.c
+tests_fuzz_fuzz_acpi_LDADD = libmicrovm.a libbase.a -ljansson
+tests_fuzz_fuzz_acpi_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_kernel_image_SOURCES = tests/fuzz/fuzz_kernel_image.c
 tests_fuzz_fuzz_kernel_image_LDADD = libmicrovm.a libbase.a -ljansson
 tests_fuzz_fuzz_kernel_image_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_kernel_import_SOURCES = tests/fuzz/fuzz_kernel_import.c
+tests_fuzz_fuzz_kernel_import_LDADD = $(fuzz_kernel_import_libs)
+tests_fuzz_fuzz_kernel_import_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_platform_SOURCES = tests/fuzz/fuzz_platform.c
+tests_fuzz_fuzz_platform_LDADD = libmicrovm.a libbase.a -ljansson
+tests_fuzz_fuzz_platform_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 endif
