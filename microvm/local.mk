@@ -158,7 +158,8 @@ tests_payload_machine_run_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 tests_payload_guest_init_SOURCES = tests/payload/guest_init.c
 tests_payload_guest_init_CFLAGS = -std=gnu17 -O1 -Wall -Wextra
 tests_payload_guest_init_LDFLAGS = -static
-tests_payload_guest_SOURCES = tests/payload/guest.c tests/payload/guest.h tests/payload/guest_virtio.c
+tests_payload_guest_SOURCES = tests/payload/guest.c tests/payload/guest.h tests/payload/guest_virtio.c \
+	tests/payload/guest_virtio.h tests/payload/guest_hostile.c tests/payload/guest_hostile_virtio.c
 tests_payload_guest_CFLAGS = -std=gnu17 -O1 -Wall -Wextra -ffreestanding -fno-stack-protector \
 	-fcf-protection=none -fno-pie -mno-red-zone -mgeneral-regs-only -fno-builtin
 tests_payload_guest_LDFLAGS = -nostdlib -static -no-pie -Wl,-e,start -Wl,-Ttext-segment=0x200000 \

@@ -70,6 +70,19 @@ static inline void say(const char *what, u64 number)
     put("\n");
 }
 
+/** Some tenths of a second. */
+static inline void wait_a_while(void)
+{
+    u32 low, high;
+    u64 end = 0, now;
+
+    do {
+        __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+        now = (u64)high << 32 | low;
+        end = end == 0 ? now + 1000000000 : end;
+    } while (now < end);
+}
+
 static inline int is_equal(const char *left, const char *right)
 {
     while (*left == *right && *left != '\0') {
@@ -82,5 +95,17 @@ static inline int is_equal(const char *left, const char *right)
 /** Drives each virtio device that it finds: as a driver should, and as one should not. */
 void devices_use(const u8 *zero_page);
 void devices_abuse(const u8 *zero_page);
+/** Rings, addresses and requests that no driver makes; then drives each as it should. */
+void devices_hostile(const u8 *zero_page);
+/** More than the other side of the agent's port takes. */
+void hostile_port(const u8 *zero_page);
+
+/** What a guest can try without devices. */
+void hostile_addresses(const u8 *zero_page);
+void hostile_code(const u8 *zero_page);
+void hostile_console(const u8 *zero_page);
+void hostile_msrs(const u8 *zero_page);
+void hostile_ports(const u8 *zero_page);
+void hostile_strings(const u8 *zero_page);
 
 #endif

@@ -1,88 +1,38 @@
 /* The virtio devices seen from a guest: a driver for each, as small as it can be, which waits for
  * the used ring without interrupts. */
-#include "tests/payload/guest.h"
+#include "tests/payload/guest_virtio.h"
 
-#define WINDOWS     0xd0000000ULL
-#define WINDOW      0x1000ULL
-#define DEVICES_MAX 19
-
-/* Registers (virtio 1.2, 4.2.2). */
-#define MAGIC           0x00
-#define DEVICE_ID       0x08
-#define OFFERED         0x10
-#define OFFERED_SELECT  0x14
-#define ACCEPTED        0x20
-#define ACCEPTED_SELECT 0x24
-#define QUEUE_SELECT    0x30
-#define QUEUE_MAX       0x34
-#define QUEUE_NUM       0x38
-#define QUEUE_READY     0x44
-#define QUEUE_NOTIFY    0x50
-#define STATUS          0x70
-#define QUEUE_DESC      0x80
-#define QUEUE_AVAILABLE 0x90
-#define QUEUE_USED      0xa0
-#define CONFIG          0x100
-
-#define STATUS_FEATURES 11 /* acknowledge, driver, features ok */
-#define STATUS_RUNS     15
-#define STATUS_BROKEN   0x40
-
-#define NEXT     1
-#define WRITE    2
-#define INDIRECT 4
-
-#define QUEUES     6
-#define QUEUE_SIZE 16
-#define WAIT       200000000u
-
-enum { NET = 1, BLK = 2, CONSOLE = 3, RNG = 4, BALLOON = 5, FS = 26, PMEM = 27 };
-
-struct descriptor {
-    u64 address;
-    u32 length;
-    u16 flags;
-    u16 next;
-};
-
-struct queue {
-    struct descriptor descriptors[QUEUE_SIZE];
-    volatile u16 available[2 + QUEUE_SIZE + 1];
-    volatile u16 used[2 + 4 * QUEUE_SIZE + 1] __attribute__((aligned(4)));
-    u16 seen;
-} __attribute__((aligned(4096)));
-
-static u64 window;
-static struct queue queues[QUEUES];
-static u8 buffer[1 << 16] __attribute__((aligned(4096)));
+u64 window;
+struct queue queues[QUEUES];
+u8 buffer[1 << 16] __attribute__((aligned(4096)));
 /* What the balloon gives back: not a part of what the guest needs. */
 static u8 spare[4 << 20] __attribute__((aligned(2 << 20)));
 
-static u32 get(u32 offset)
+u32 get(u32 offset)
 {
     return read32(window + offset);
 }
-static void set(u32 offset, u32 value)
+void set(u32 offset, u32 value)
 {
     write32(window + offset, value);
 }
-static void set_address(u32 offset, u64 value)
+void set_address(u32 offset, u64 value)
 {
     set(offset, (u32)value);
     set(offset + 4, (u32)(value >> 32));
 }
 
-static void clear(void *bytes, u64 length)
+void clear(void *bytes, u64 length)
 {
     for (u64 i = 0; i < length; i++)
         ((volatile u8 *)bytes)[i] = 0;
 }
-static void copy(void *to, const void *from, u64 length)
+void copy(void *to, const void *from, u64 length)
 {
     for (u64 i = 0; i < length; i++)
         ((volatile u8 *)to)[i] = ((const u8 *)from)[i];
 }
-static int is_same(const void *left, const void *right, u64 length)
+int is_same(const void *left, const void *right, u64 length)
 {
     for (u64 i = 0; i < length; i++)
         if (((const u8 *)left)[i] != ((const u8 *)right)[i])
@@ -93,7 +43,7 @@ static int is_same(const void *left, const void *right, u64 length)
 /* --- the driver's part that all devices share ------------------------------------------------- */
 
 /* Accepts all features; returns whether the device agrees. */
-static int begin(void)
+int begin(void)
 {
     set(STATUS, 0);
     set(STATUS, 1);
@@ -107,7 +57,7 @@ static int begin(void)
     return get(STATUS) == STATUS_FEATURES;
 }
 
-static void set_queues(void)
+void set_queues(void)
 {
     clear(queues, sizeof(queues));
     for (u32 i = 0; i < QUEUES; i++) {
@@ -122,7 +72,7 @@ static void set_queues(void)
     }
 }
 
-static int start(void)
+int start_device(void)
 {
     if (!begin())
         return 0;
@@ -131,7 +81,7 @@ static int start(void)
     return get(STATUS) == STATUS_RUNS;
 }
 
-static void describe(u32 queue, u16 index, u64 address, u64 length, u16 flags, u16 next)
+void describe(u32 queue, u16 index, u64 address, u64 length, u16 flags, u16 next)
 {
     struct descriptor *descriptor = &queues[queue].descriptors[index];
 
@@ -141,7 +91,7 @@ static void describe(u32 queue, u16 index, u64 address, u64 length, u16 flags, u
     descriptor->next = next;
 }
 
-static void offer(u32 queue, u16 head)
+void offer(u32 queue, u16 head)
 {
     queues[queue].available[2 + queues[queue].available[1] % QUEUE_SIZE] = head;
     __asm__ volatile("mfence" ::: "memory");
@@ -151,7 +101,7 @@ static void offer(u32 queue, u16 head)
 }
 
 /* Waits for the next finished chain; its length, or -1. */
-static u64 wait(u32 queue)
+u64 wait(u32 queue)
 {
     struct queue *waits = &queues[queue];
     u32 at = 2 + 4 * (waits->seen % QUEUE_SIZE);
@@ -167,7 +117,7 @@ static u64 wait(u32 queue)
 }
 
 /* One chain of bytes to read and room to write. */
-static u64 ask(u32 queue, u64 readable, u64 readable_length, u64 writable, u64 writable_length)
+u64 ask(u32 queue, u64 readable, u64 readable_length, u64 writable, u64 writable_length)
 {
     describe(queue, 0, readable, readable_length, NEXT, 1);
     describe(queue, 1, writable, writable_length, WRITE, 0);
@@ -175,7 +125,7 @@ static u64 ask(u32 queue, u64 readable, u64 readable_length, u64 writable, u64 w
     return wait(queue);
 }
 
-static void verdict(const char *what, int is_right)
+void verdict(const char *what, int is_right)
 {
     put(what);
     put(is_right ? ": ok\n" : ": WRONG\n");
@@ -230,7 +180,7 @@ static void use_blk(void)
 }
 
 /* What the guest was entered with maps 4 GiB: adds the GiB of @address, which is above. */
-static void map_memory(u64 address)
+void map_memory(u64 address)
 {
     static u64 directory[512] __attribute__((aligned(4096)));
     u64 *tables;
@@ -358,16 +308,21 @@ static const struct {
 };
 #define DRIVERS (sizeof(drivers) / sizeof(drivers[0]))
 
-static void use_device(u32 driver)
+u32 driver_id(u32 driver)
 {
-    if (start())
+    return drivers[driver].id;
+}
+
+void use_device(u32 driver)
+{
+    if (start_device())
         drivers[driver].use();
     else
         say("device does not start", drivers[driver].id);
 }
 
 /* Calls @work for each device that there is a driver for. */
-static void each_device(void (*work)(u32 driver))
+void each_device(void (*work)(u32 driver))
 {
     for (u32 i = 0; i < DEVICES_MAX; i++) {
         window = WINDOWS + i * WINDOW;
@@ -387,7 +342,7 @@ void devices_use(const u8 *zero_page)
 
 /* --- what a driver must not do ---------------------------------------------------------------- */
 
-static int gets_broken(void)
+int gets_broken(void)
 {
     for (u32 i = 0; i < WAIT / 1000; i++)
         if ((get(STATUS) & STATUS_BROKEN) != 0)
@@ -418,7 +373,7 @@ static void abuse_chains(u32 driver)
     u32 queue = drivers[driver].queue;
 
     for (u32 i = 0; i < sizeof(wrong_chains) / sizeof(wrong_chains[0]); i++) {
-        if (!start()) {
+        if (!start_device()) {
             put("does not start again\n");
             return;
         }
@@ -446,7 +401,7 @@ static void abuse_rings(void)
             say("ring not refused", addresses[i]);
     }
     /* More chains than there are entries. */
-    (void)start();
+    (void)start_device();
     queues[0].available[1] = 0x8000;
     set(QUEUE_NOTIFY, 0);
 }
@@ -454,7 +409,7 @@ static void abuse_rings(void)
 /* Registers of queues that are ready or run change nothing: the device works afterwards. */
 static void abuse_registers(void)
 {
-    (void)start();
+    (void)start_device();
     for (u32 i = 0; i < QUEUES; i++) {
         set(QUEUE_SELECT, i);
         set(QUEUE_NUM, 0x8000);
