@@ -84,6 +84,13 @@ static void last_is_optional(struct limits_plan *plan, bool is_optional)
     plan->writes.items[plan->writes.count - 1].is_optional = is_optional;
 }
 
+/* Kernels without a limit of kernel memory by itself count it to memory.limit; on v2 all of it,
+ * with what sockets take. There a limit that is not below that one is kept by keeping that one. */
+static bool is_implied(const struct cgroup_memory *memory, int64_t kernel)
+{
+    return memory->has_limit && memory->limit > 0 && kernel >= memory->limit;
+}
+
 static int plan_memory_v1(struct limits_plan *plan, const struct cgroup_memory *memory)
 {
     if (memory->has_limit && memory->limit != 0) {
@@ -100,8 +107,10 @@ static int plan_memory_v1(struct limits_plan *plan, const struct cgroup_memory *
     }
     if (memory->has_reservation && memory->reservation != 0)
         add_bytes(plan, "memory.soft_limit_in_bytes", memory->reservation);
-    if (memory->has_kernel && memory->kernel > 0)
+    if (memory->has_kernel && memory->kernel > 0) {
         add_bytes(plan, "memory.kmem.limit_in_bytes", memory->kernel);
+        last_is_optional(plan, is_implied(memory, memory->kernel));
+    }
     if (memory->has_kernel_tcp && memory->kernel_tcp != 0)
         add_bytes(plan, "memory.kmem.tcp.limit_in_bytes", memory->kernel_tcp);
     if (memory->has_swappiness)
@@ -120,8 +129,11 @@ static int refuse_memory_v2(const struct cgroup_memory *memory, struct error *er
         bool is_asked;
         const char *member;
     } members[] = {
-        { memory->has_kernel && memory->kernel > 0, "kernel" },
-        { memory->has_kernel_tcp && memory->kernel_tcp > 0, "kernelTCP" },
+        { memory->has_kernel && memory->kernel > 0 && !is_implied(memory, memory->kernel),
+          "kernel" },
+        { memory->has_kernel_tcp && memory->kernel_tcp > 0 &&
+              !is_implied(memory, memory->kernel_tcp),
+          "kernelTCP" },
         { memory->has_swappiness, "swappiness" },
         { memory->has_disable_oom_killer && memory->disable_oom_killer, "disableOOMKiller" },
         { memory->has_use_hierarchy && !memory->use_hierarchy, "useHierarchy" },

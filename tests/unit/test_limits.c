@@ -149,6 +149,34 @@ static void what_v2_lacks_is_refused_by_name(void **state)
                    "mounted");
 }
 
+static void a_limit_of_kernel_memory_that_the_limit_of_all_implies_may_be_missing(void **state)
+{
+    struct cgroup_resources resources = { .memory = {
+                                              .has_limit = true,
+                                              .limit = 4096,
+                                              .has_kernel = true,
+                                              .kernel = 4096,
+                                          } };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=4096\nmemory.kmem.limit_in_bytes?=4096\n");
+    assert_plan(&resources, ALL_V2, "memory.max=4096\n");
+    resources.memory.kernel = 4095;
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=4096\nmemory.kmem.limit_in_bytes=4095\n");
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP, "memory.kernel: exists on cgroup v1 only");
+    resources.memory.kernel = 4097;
+    resources.memory.has_kernel_tcp = true;
+    resources.memory.kernel_tcp = 4097;
+    assert_plan(&resources, ALL_V1,
+                "memory.limit_in_bytes=4096\nmemory.kmem.limit_in_bytes?=4097\n"
+                "memory.kmem.tcp.limit_in_bytes=4097\n");
+    assert_plan(&resources, ALL_V2, "memory.max=4096\n");
+    resources.memory.has_limit = false;
+    assert_refused(&resources, ALL_V2, EOPNOTSUPP, "memory.kernel: exists on cgroup v1 only");
+}
+
 static void each_interface_gets_its_priority_by_a_line(void **state)
 {
     struct cgroup_priority priorities[] = { { (char *)"eth0", 5 }, { (char *)"lo", 0 } };
@@ -407,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_limit_of_zero_is_unset),
         cmocka_unit_test(swap_below_memory_is_refused_with_both_numbers),
         cmocka_unit_test(what_v2_lacks_is_refused_by_name),
+        cmocka_unit_test(a_limit_of_kernel_memory_that_the_limit_of_all_implies_may_be_missing),
         cmocka_unit_test(each_interface_gets_its_priority_by_a_line),
         cmocka_unit_test(other_controllers_are_reached_by_unified),
         cmocka_unit_test(shares_become_a_weight_that_keeps_their_ratios),
