@@ -208,6 +208,7 @@ check_PROGRAMS += \
 	tests/unit/test_virtio_mmio \
 	tests/unit/test_virtio_net \
 	tests/unit/test_virtio_pmem \
+	tests/unit/test_virtio_state \
 	tests/unit/test_virtqueue
 tests_unit_test_virtio_balloon_SOURCES = tests/unit/test_virtio_balloon.c tests/unit/virtio_driver.h
 tests_unit_test_virtio_balloon_LDADD = $(MICROVM_TEST_LIBS)
@@ -224,16 +225,25 @@ tests_unit_test_virtio_net_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_virtio_net_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 tests_unit_test_virtio_pmem_SOURCES = tests/unit/test_virtio_pmem.c tests/unit/virtio_driver.h
 tests_unit_test_virtio_pmem_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_state_SOURCES = tests/unit/test_virtio_state.c tests/unit/virtio_driver.h
+tests_unit_test_virtio_state_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_virtio_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
-check_PROGRAMS += tests/fuzz/replay_virtio
+check_PROGRAMS += tests/fuzz/replay_machine_state tests/fuzz/replay_virtio
+tests_fuzz_replay_machine_state_SOURCES = tests/fuzz/fuzz_machine_state.c tests/fuzz/replay_main.c
+tests_fuzz_replay_machine_state_LDADD = $(microvm_libs)
+tests_fuzz_replay_machine_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 tests_fuzz_replay_virtio_SOURCES = tests/fuzz/fuzz_virtio.c tests/fuzz/replay_main.c
 tests_fuzz_replay_virtio_LDADD = $(microvm_libs)
 tests_fuzz_replay_virtio_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 if FUZZ
-noinst_PROGRAMS += tests/fuzz/fuzz_virtio
+noinst_PROGRAMS += tests/fuzz/fuzz_machine_state tests/fuzz/fuzz_virtio
+tests_fuzz_fuzz_machine_state_SOURCES = tests/fuzz/fuzz_machine_state.c
+tests_fuzz_fuzz_machine_state_LDADD = $(microvm_libs)
+tests_fuzz_fuzz_machine_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=ioctl
 tests_fuzz_fuzz_virtio_SOURCES = tests/fuzz/fuzz_virtio.c
 tests_fuzz_fuzz_virtio_LDADD = $(microvm_libs)
 tests_fuzz_fuzz_virtio_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=ioctl
