@@ -85,22 +85,22 @@ share unmount
 share again
 balloon"
 
-# boot KERNEL CPUS: all devices for a stock kernel, once more when it hangs, as emulated processors do
-# at times.
+# boot KERNEL CPUS [WORD [OPTION...]]: all devices for a stock kernel, which is told WORD, once more when
+# it hangs, as emulated processors do at times.
 boot() {
     local command=(timeout 120 unshare -n "$BERTH_BUILD/tests/payload/machine_run" "$1/vmlinux"
         --modules "$1/modules.cpio" --agent "$BERTH_BUILD/tests/payload/guest_init" --echo
         --root "$BATS_TEST_TMPDIR/image" --disk "$BATS_TEST_TMPDIR/disk" --tap tap0
         --share "$BERTH_BUILD/berth-fs" "$BATS_TEST_TMPDIR/share" --memory 256 --cpus "$2"
-        --statistics "cryptomgr.notests panic=-1 quiet -- devices")
+        --statistics "${@:4}" "cryptomgr.notests panic=-1 quiet -- ${3:-devices}")
     rm -f "$BATS_TEST_TMPDIR/share/made"
     run "${command[@]}"
     [ "$status" != 124 ] || run "${command[@]}"
     output=${output//$'\r'/}
-    echo "# $(basename "$1"), $2 CPUs: $(grep -a '^exits' <<< "$output")" >&3
+    echo "# $(basename "$1"), $2 CPUs${4:+, $4}: $(grep -aE '^(exits|saved|first)' <<< "$output" | tr '\n' ' ')" >&3
 }
 
-@test "stock kernels use all devices of a microVM" {
+needs_kernels() {
     berth-vmm probe 2> /dev/null || skip "this machine's KVM does not run stock kernels"
     compgen -G "$BERTH_DATA/kernels/*/vmlinux" > /dev/null || skip "no kernel is imported"
     mkdir "$BATS_TEST_TMPDIR/tree"
@@ -108,13 +108,38 @@ boot() {
     mkfs.erofs "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/tree" > /dev/null
     printf 'from the host' > "$BATS_TEST_TMPDIR/share/file"
     truncate -s 64M "$BATS_TEST_TMPDIR/disk"
+}
+
+all_devices_were_used() {
+    [[ "$output" != *WRONG* ]]
+    WHAT_DEVICES_DO=$WHAT_A_KERNEL_DOES expect_each 1
+    expect_text "end: power-off"
+    [ "$(stat -c %s "$BATS_TEST_TMPDIR/share/made")" = 1048576 ]
+}
+
+@test "stock kernels use all devices of a microVM" {
+    needs_kernels
     for kernel in "$BERTH_DATA"/kernels/*/; do
         for cpus in 1 2; do
             boot "$kernel" $cpus
-            [[ "$output" != *WRONG* ]]
-            WHAT_DEVICES_DO=$WHAT_A_KERNEL_DOES expect_each 1
-            expect_text "end: power-off"
-            [ "$(stat -c %s "$BATS_TEST_TMPDIR/share/made")" = 1048576 ]
+            all_devices_were_used
+        done
+    done
+}
+
+# Found by their drivers in one process, used in another.
+@test "stock kernels use the devices that they get when they are restored" {
+    needs_kernels
+    mkdir "$BATS_TEST_TMPDIR/saved"
+    for kernel in "$BERTH_DATA"/kernels/*/; do
+        for cpus in 1 2; do
+            boot "$kernel" $cpus devices-later --save "$BATS_TEST_TMPDIR/saved" "devices found" --stop
+            expect_text "saved in "
+            truncate -s 0 "$BATS_TEST_TMPDIR/disk"
+            truncate -s 64M "$BATS_TEST_TMPDIR/disk"
+            boot "$kernel" $cpus - --restore "$BATS_TEST_TMPDIR/saved"
+            [[ "$output" != *"devices found"* ]]
+            all_devices_were_used
         done
     done
 }
