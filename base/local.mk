@@ -27,6 +27,8 @@ libbase_a_SOURCES = \
 	base/sandbox_filter.c \
 	base/staging.c base/staging.h \
 	base/strings.c \
+	base/tar_reader.c base/tar_reader.h \
+	base/tar_ustar.h \
 	base/tar_writer.c base/tar_writer.h \
 	base/text.c base/text.h \
 	base/text_format.c \
@@ -53,6 +55,7 @@ check_PROGRAMS += \
 	tests/unit/test_sandbox \
 	tests/unit/test_staging \
 	tests/unit/test_strings \
+	tests/unit/test_tar_reader \
 	tests/unit/test_tar_writer \
 	tests/unit/test_text \
 	tests/unit/test_text_format \
@@ -62,6 +65,8 @@ check_PROGRAMS += \
 tests_unit_test_disk_usage_SOURCES = tests/unit/test_disk_usage.c tests/unit/base_test.h
 tests_unit_test_disk_usage_LDADD = $(base_test_libs)
 
+tests_unit_test_tar_reader_SOURCES = tests/unit/test_tar_reader.c
+tests_unit_test_tar_reader_LDADD = libbase.a -lcmocka
 tests_unit_test_tar_writer_SOURCES = tests/unit/test_tar_writer.c
 tests_unit_test_tar_writer_LDADD = libbase.a -larchive -lcmocka
 

@@ -4,13 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* pax(1), "ustar Interchange Format": numbers are octal digits with a zero byte behind them; a name
- * that fills its field has none. */
-struct ustar {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100];
-    char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155], padding[12];
-};
-_Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a header is one block");
+#include "base/tar_ustar.h"
 
 /* --- extended records ------------------------------------------------------------------------- */
 
@@ -75,7 +69,7 @@ static void put_bytes(char *field, size_t width, const char *text, size_t length
 }
 
 /* A name may be in two parts around a slash, which is in neither. */
-static void put_name(struct ustar *header, const char *name, struct text *records)
+static void put_name(struct tar_ustar *header, const char *name, struct text *records)
 {
     size_t length = strlen(name);
 
@@ -95,14 +89,14 @@ static void put_name(struct ustar *header, const char *name, struct text *record
     put_bytes(header->name, sizeof(header->name), name, length);
 }
 
-static void put_link(struct ustar *header, const char *link, struct text *records)
+static void put_link(struct tar_ustar *header, const char *link, struct text *records)
 {
     if (strlen(link) > sizeof(header->link))
         add_text_record(records, "linkpath", link);
     put_bytes(header->link, sizeof(header->link), link, strlen(link));
 }
 
-static void put_checksum(struct ustar *header)
+void tar_ustar_set_checksum(struct tar_ustar *header)
 {
     const unsigned char *bytes = (const unsigned char *)header;
     unsigned sum = 0;
@@ -115,11 +109,11 @@ static void put_checksum(struct ustar *header)
     memcpy(header->checksum, digits, 7);                 /* with its zero byte; a space follows */
 }
 
-static void finish(struct ustar *header, struct text *ret_header)
+static void finish(struct tar_ustar *header, struct text *ret_header)
 {
     memcpy(header->magic, "ustar", 6);
     memcpy(header->version, "00", 2);
-    put_checksum(header);
+    tar_ustar_set_checksum(header);
     text_add_bytes(ret_header, header, sizeof(*header));
 }
 
@@ -129,7 +123,7 @@ static void add_extended_header(const struct tar_entry *entry, const struct text
                                 struct text *ret_header)
 {
     static const char zeros[TAR_BLOCK];
-    struct ustar header = { .type = 'x' };
+    struct tar_ustar header = { .type = TAR_EXTENDED };
 
     put_bytes(header.name, sizeof(header.name), "PaxHeaders/", 11);
     put_bytes(header.name + 11, sizeof(header.name) - 11, entry->name, strlen(entry->name));
@@ -145,7 +139,7 @@ static void add_extended_header(const struct tar_entry *entry, const struct text
 
 void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
 {
-    struct ustar header = { .type = entry->type };
+    struct tar_ustar header = { .type = entry->type };
     AUTO_CLEAR(text) struct text records = { 0 };
     const char *link;
 
@@ -170,8 +164,8 @@ void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
                    &records);
     }
     for (size_t i = 0; i < entry->attribute_count; i++)
-        add_record(&records, "SCHILY.xattr.", entry->attributes[i].name, entry->attributes[i].value,
-                   entry->attributes[i].length);
+        add_record(&records, TAR_ATTRIBUTE_PREFIX, entry->attributes[i].name,
+                   entry->attributes[i].value, entry->attributes[i].length);
     if (records.length > 0)
         add_extended_header(entry, &records, ret_header);
     finish(&header, ret_header);

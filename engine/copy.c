@@ -3,253 +3,51 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/path.h"
 #include "engine/child_warnings.h"
 #include "engine/container_visit.h"
-#include "engine/copy_plan.h"
+#include "unionfs/unionfs.h"
 
 /* A copy is a tar in a pipe between two processes: one has the container's files before it
- * (container_visit.c), the other the host's. The reader of the pipe decides where things go, when
- * the first entry says whether it is a file or a directory. Either end may be a tar of the user's.
- */
+ * (container_visit.c), the other the host's; unionfs has what each does. Either end may be a tar of
+ * the user's. */
 
-#define LINKS_MAX 40 /* as in path_resolution(7) */
-
-/* One end of a copy. */
+/* One end of a copy, or a tar. */
 struct end {
-    const char *path;
-    bool is_host;
-    bool follows; /* source: a link at the end of the path is followed */
-    const struct copy_options *options;
-    bool source_is_contents; /* of the other end, when this one receives */
-    bool is_archive;         /* the other end is a tar of the user's */
-    int fd;                  /* of the pipe */
+    struct copy_end copy;
+    bool is_sender;
+    int fd; /* of the pipe, or of the user's tar */
     int warnings_fd;
 };
 
-/* --- where a path leads ----------------------------------------------------------------------- */
+/* --- an end's work ---------------------------------------------------------------------------- */
 
-struct place {
-    int parent_fd;
-    char *parent, *base;
-    bool exists;
-    struct stat status; /* if it exists */
-};
-
-static void place_clear(struct place *place)
+static int receive(int root_fd, const struct end *end, struct strings *warnings, struct error *err)
 {
-    auto_close_cleanup(&place->parent_fd);
-    free(place->parent);
-    free(place->base);
-    *place = (struct place){ .parent_fd = -1 };
+    AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
+    int r = 0;
+
+    if (end->copy.other != NULL)
+        extract_input_open_tar(end->fd, &input);
+    else
+        r = extract_input_open_archive(end->fd, &input, err);
+    return r < 0 ? r : copy_receive(root_fd, &end->copy, &input, warnings, err);
 }
 
-/* "a/b/" is b in a; "a/b/." and ".." are "." in themselves. */
-static void split_path(const char *path, char **ret_parent, char **ret_base)
+static int work_child(int root_fd, void *context, struct error *err)
 {
-    auto_free char *base = copy_base_name(path);
-    size_t length = strlen(path);
-
-    if (strcmp(base, ".") == 0) {
-        *ret_parent = xstrdup(path);
-        *ret_base = take_ptr(&base);
-        return;
-    }
-    while (length > 0 && path[length - 1] == '/')
-        length--;
-    length -= strlen(base);
-    *ret_parent = length == 0 ? xstrdup(".") : xstrndup(path, length);
-    *ret_base = take_ptr(&base);
-}
-
-/* @root_fd: -1 for a path of the host. */
-static int place_open(int root_fd, const char *path, struct place *place, struct error *err)
-{
-    split_path(path, &place->parent, &place->base);
-    place->parent_fd = root_fd < 0
-                           ? open(place->parent, O_PATH | O_DIRECTORY | O_CLOEXEC)
-                           : path_open_resolved(root_fd, place->parent, O_PATH | O_DIRECTORY, 0,
-                                                RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-    if (place->parent_fd < 0)
-        return error_errno(err, "open the directory '%s'", place->parent);
-    place->exists =
-        fstatat(place->parent_fd, place->base, &place->status, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!place->exists && errno != ENOENT)
-        return error_errno(err, "look at '%s'", path);
-    return 0;
-}
-
-/* The path that a link at @place means. Caller frees. */
-static char *link_path(const struct place *place)
-{
-    char target[PATH_MAX];
-    ssize_t length = readlinkat(place->parent_fd, place->base, target, sizeof(target) - 1);
-
-    if (length < 0)
-        return NULL;
-    target[length] = '\0';
-    return target[0] == '/' ? xstrdup(target) : path_join(place->parent, target);
-}
-
-static int place_find(int root_fd, const char *path, bool follows, struct place *ret_place,
-                      struct error *err)
-{
-    auto_free char *at = xstrdup(path);
-
-    for (int links = 0; links < LINKS_MAX; links++) {
-        AUTO_CLEAR(place) struct place place = { .parent_fd = -1 };
-        char *next;
-        int r;
-
-        r = place_open(root_fd, at, &place, err);
-        if (r < 0)
-            return r;
-        next = place.exists && follows && S_ISLNK(place.status.st_mode) ? link_path(&place) : NULL;
-        if (next == NULL) {
-            *ret_place = place;
-            place = (struct place){ .parent_fd = -1 };
-            return 0;
-        }
-        free(at);
-        at = next;
-    }
-    return error_set(err, ELOOP, "'%s' leads through more than %d links", path, LINKS_MAX);
-}
-
-/* --- the sending end -------------------------------------------------------------------------- */
-
-static int write_bytes(const void *bytes, size_t length, void *context, struct error *err)
-{
-    const struct end *end = context;
-
-    return fd_write_all(end->fd, bytes, length, "the copy", err);
-}
-
-static int send_place(struct end *end, const struct place *place, struct strings *warnings,
-                      struct error *err)
-{
-    /* The other end replaces the name, or leaves it out. */
-    auto_free char *name = !end->is_archive && copy_is_contents(end->path)
-                               ? xstrdup("contents")
-                               : copy_base_name(end->path);
-    const struct pack_options options = { .sink = write_bytes,
-                                          .context = end,
-                                          .prefix = name,
-                                          .latest = INT64_MAX,
-                                          .warnings = warnings };
-    struct change_source source = { .skips_kernel_files = true };
-    auto_close int fd = -1;
-
-    if (!S_ISDIR(place->status.st_mode))
-        return pack_file(place->parent_fd, place->base, &options, err);
-    fd = openat(place->parent_fd, place->base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, "open the directory '%s'", end->path);
-    source.upper_fd = fd;
-    return pack_changes(&source, &options, err);
-}
-
-static int send_child(int root_fd, void *context, struct error *err)
-{
-    AUTO_CLEAR(place) struct place place = { .parent_fd = -1 };
-    AUTO_CLEAR(strings) struct strings warnings = { 0 };
-    struct end *end = context;
-    bool is_directory = copy_needs_directory(end->path);
-    int r;
-
-    r = place_find(root_fd, end->path, end->follows || is_directory, &place, err);
-    if (r < 0)
-        return r;
-    if (!place.exists)
-        return error_set(err, ENOENT, "there is no '%s' %s", end->path,
-                         end->is_host ? "on the host" : "in the container");
-    if (is_directory && !S_ISDIR(place.status.st_mode))
-        return error_set(err, ENOTDIR, "'%s' is no directory", end->path);
-    r = send_place(end, &place, &warnings, err);
-    child_warnings_write(end->warnings_fd, &warnings);
-    return r;
-}
-
-/* --- the receiving end ------------------------------------------------------------------------ */
-
-struct receiver {
-    const struct end *end;
-    const struct place *place;
-};
-
-static int open_target(const struct place *place, int *ret_fd, char **ret_path, struct error *err)
-{
-    *ret_fd = openat(place->parent_fd, place->base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*ret_fd < 0)
-        return error_errno(err, "open the directory '%s'", place->base);
-    *ret_path = path_join(place->parent, place->base);
-    return 0;
-}
-
-static int choose_place(const char *name, bool is_directory, void *context, int *ret_fd,
-                        char **ret_path, char **ret_name, struct error *err)
-{
-    const struct receiver *receiver = context;
-    const struct place *place = receiver->place;
-    const struct end *end = receiver->end;
-    enum copy_target target = !place->exists                   ? COPY_NOTHING
-                              : S_ISDIR(place->status.st_mode) ? COPY_DIRECTORY
-                                                               : COPY_FILE;
-    enum copy_way way;
-    int r;
-
-    if (end->is_archive) {
-        if (target != COPY_DIRECTORY)
-            return error_set(err, ENOTDIR, "'%s' is no directory, which an archive needs",
-                             end->path);
-        return open_target(place, ret_fd, ret_path, err);
-    }
-    r = copy_plan(is_directory, end->source_is_contents, target, copy_needs_directory(end->path),
-                  end->path, &way, err);
-    if (r < 0)
-        return r;
-    if (way != COPY_AS) {
-        *ret_name = xstrdup(way == COPY_INTO ? name : "");
-        return open_target(place, ret_fd, ret_path, err);
-    }
-    *ret_fd = fcntl(place->parent_fd, F_DUPFD_CLOEXEC, 3);
-    if (*ret_fd < 0)
-        return error_errno(err, "keep the directory '%s'", place->parent);
-    *ret_path = xstrdup(place->parent);
-    *ret_name = xstrdup(place->base);
-    return 0;
-}
-
-static int receive_child(int root_fd, void *context, struct error *err)
-{
-    AUTO_CLEAR(place) struct place place = { .parent_fd = -1 };
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
     const struct end *end = context;
-    const struct receiver receiver = { .end = end, .place = &place };
-    const struct extract_options options = {
-        .fd = end->fd,
-        .root_fd = root_fd,
-        .is_safe = end->is_host && !end->options->keeps_owners,
-        .has_owner = !end->options->keeps_owners && !end->is_archive,
-        .uid = geteuid(),
-        .gid = getegid(),
-        .warnings = &warnings,
-    };
     int r;
 
-    (void)umask(0);
-    r = place_find(root_fd, end->path, true, &place, err);
-    if (r == 0)
-        r = extract_archive(&options, choose_place, (void *)&receiver, err);
+    if (end->is_sender)
+        r = copy_send(root_fd, &end->copy, end->fd, &warnings, err);
+    else
+        r = receive(root_fd, end, &warnings, err);
     child_warnings_write(end->warnings_fd, &warnings);
     return r;
 }
@@ -257,8 +55,8 @@ static int receive_child(int root_fd, void *context, struct error *err)
 /* --- both together ---------------------------------------------------------------------------- */
 
 /* The host's end works in a child, beside that of the container. */
-static int start_host(struct end *end, bool is_sender, int other_fd, pid_t *ret_pid,
-                      int *ret_report_fd, struct error *err)
+static int start_host(struct end *end, int other_fd, pid_t *ret_pid, int *ret_report_fd,
+                      struct error *err)
 {
     struct error report = { 0 };
     int fds[2];
@@ -269,7 +67,7 @@ static int start_host(struct end *end, bool is_sender, int other_fd, pid_t *ret_
     pid = fork();
     if (pid == 0) {
         (void)close(other_fd); /* else the pipe would never end */
-        if ((is_sender ? send_child : receive_child)(-1, end, &report) >= 0)
+        if (work_child(-1, end, &report) >= 0)
             report.code = 0;
         (void)fd_write_all(fds[1], &report, sizeof(report), "pipe", NULL);
         _exit(0);
@@ -294,16 +92,15 @@ static int wait_host(pid_t pid, int report_fd, struct error *ret_report)
     return ret_report->code == 0 ? 0 : -abs(ret_report->code);
 }
 
-static int visit(struct engine *engine, const char *id, struct end *end, bool is_sender,
-                 struct error *err)
+static int visit(struct engine *engine, const char *id, struct end *end, struct error *err)
 {
-    return container_visit(engine, id, VISIT_MOUNTS, is_sender ? send_child : receive_child, end,
-                           err);
+    return container_visit(engine, id, VISIT_MOUNTS, work_child, end, err);
 }
 
 static int copy_between(struct engine *engine, const char *id, struct end *inside,
-                        struct end *outside, bool is_from_container, struct error *err)
+                        struct end *outside, struct error *err)
 {
+    bool is_from_container = inside->is_sender;
     struct error report = { 0 };
     auto_close int report_fd = -1;
     auto_close int read_fd = -1;
@@ -318,11 +115,11 @@ static int copy_between(struct engine *engine, const char *id, struct end *insid
     write_fd = fds[1];
     inside->fd = is_from_container ? write_fd : read_fd;
     outside->fd = is_from_container ? read_fd : write_fd;
-    r = start_host(outside, !is_from_container, inside->fd, &pid, &report_fd, err);
+    r = start_host(outside, inside->fd, &pid, &report_fd, err);
     if (r < 0)
         return r;
     (void)close(is_from_container ? take_fd(&read_fd) : take_fd(&write_fd));
-    r = visit(engine, id, inside, is_from_container, err);
+    r = visit(engine, id, inside, err);
     (void)close(is_from_container ? take_fd(&write_fd) : take_fd(&read_fd));
     other = wait_host(pid, report_fd, &report);
     /* A broken pipe says that the other end failed, and so does an archive that ends early. */
@@ -335,15 +132,18 @@ int engine_copy(struct engine *engine, const char *id, const struct copy_options
                 struct strings *ret_warnings, struct error *err)
 {
     auto_close int warnings_fd = -1;
-    struct end inside = { .path = options->container_path,
-                          .follows = options->follows_links,
-                          .options = options,
-                          .is_archive = options->host_path == NULL,
+    struct end inside = { .copy = { .path = options->container_path,
+                                    .other = options->host_path,
+                                    .follows = options->follows_links,
+                                    .keeps_owners = options->keeps_owners },
+                          .is_sender = options->is_from_container,
                           .fd = options->archive_fd };
-    struct end outside = { .path = options->host_path,
-                           .is_host = true,
-                           .follows = options->follows_links,
-                           .options = options };
+    struct end outside = { .copy = { .path = options->host_path,
+                                     .other = options->container_path,
+                                     .is_host = true,
+                                     .follows = options->follows_links,
+                                     .keeps_owners = options->keeps_owners },
+                           .is_sender = !options->is_from_container };
     int r;
 
     assert(engine != NULL);
@@ -353,13 +153,10 @@ int engine_copy(struct engine *engine, const char *id, const struct copy_options
     if (r < 0)
         return r;
     inside.warnings_fd = outside.warnings_fd = warnings_fd;
-    if (options->host_path == NULL) {
-        r = visit(engine, id, &inside, options->is_from_container, err);
-    } else {
-        inside.source_is_contents = copy_is_contents(outside.path);
-        outside.source_is_contents = copy_is_contents(inside.path);
-        r = copy_between(engine, id, &inside, &outside, options->is_from_container, err);
-    }
+    if (options->host_path == NULL)
+        r = visit(engine, id, &inside, err);
+    else
+        r = copy_between(engine, id, &inside, &outside, err);
     child_warnings_read(warnings_fd, ret_warnings);
     return r;
 }

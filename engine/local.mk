@@ -28,7 +28,7 @@ libprovision_a_SOURCES = engine/provision.c engine/provision.h \
 	engine/commit.c \
 	engine/child_warnings.c engine/child_warnings.h \
 	engine/container_visit.c engine/container_visit.h \
-	engine/copy.c engine/copy_plan.c engine/copy_plan.h \
+	engine/copy.c \
 	engine/export.c \
 	engine/flatten_here.c \
 	engine/image_removal.c \
@@ -83,9 +83,7 @@ tests_unit_test_settings_limits_SOURCES = tests/unit/test_settings_limits.c
 tests_unit_test_settings_limits_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c
 tests_unit_test_query_LDADD = $(ENGINE_TEST_LIBS)
-check_PROGRAMS += tests/unit/test_copy_plan tests/unit/test_import_changes
-tests_unit_test_copy_plan_SOURCES = tests/unit/test_copy_plan.c
-tests_unit_test_copy_plan_LDADD = libprovision.a libbase.a -lcmocka
+check_PROGRAMS += tests/unit/test_import_changes
 tests_unit_test_import_changes_SOURCES = tests/unit/test_import_changes.c
 check_PROGRAMS += tests/unit/test_prune
 tests_unit_test_prune_SOURCES = tests/unit/test_prune.c

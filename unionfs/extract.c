@@ -10,18 +10,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "base/path.h"
+#include "unionfs/extract_input.h"
 #include "unionfs/layer_path.h"
 
-/* libarchive parses, nothing more. Each directory on the way is opened beneath the place, then one
- * name in it is made; where a program swaps directories and links meanwhile, files land somewhere
- * else in its own tree, or an error tells of it. */
-
-#define BLOCK_BYTES (64u << 10)
-#define ID_MAX      4294967294ll /* (uid_t)-1 means "do not change" to chown(2) */
+/* Who parses the tar is told by the caller (extract_input.h). Each directory on the way is opened
+ * beneath the place, then one name in it is made; where a program swaps directories and links
+ * meanwhile, files land somewhere else in its own tree, or an error tells of it. */
 
 /* What a directory gets when all is in it. */
 struct pending {
@@ -34,8 +29,7 @@ struct pending {
 
 struct extract {
     const struct extract_options *options;
-    struct archive *archive;
-    struct archive_entry *entry;
+    struct extract_entry entry;
     int place_fd;
     char *place_path, *name;
     bool has_place;
@@ -45,22 +39,12 @@ struct extract {
 
 static void extract_clear(struct extract *extract)
 {
-    if (extract->archive != NULL)
-        (void)archive_read_free(extract->archive); /* nothing that was written depends on it */
     auto_close_cleanup(&extract->place_fd);
     free(extract->place_path);
     free(extract->name);
     for (size_t i = 0; i < extract->pending_count; i++)
         free(extract->pending[i].path);
     free(extract->pending);
-}
-
-static int archive_failure(struct extract *extract, struct error *err)
-{
-    const char *message = archive_error_string(extract->archive);
-
-    return error_set(err, EBADMSG, "not a good tar archive: %s",
-                     message == NULL ? "no reason given" : message);
 }
 
 static void warn(struct extract *extract, const char *path, const char *what)
@@ -107,26 +91,18 @@ static int open_parent(const struct extract *extract, const struct layer_path *p
 
 /* --- metadata --------------------------------------------------------------------------------- */
 
-static int describe(const struct extract *extract, struct pending *ret_pending, struct error *err)
+static void describe(const struct extract *extract, struct pending *ret_pending)
 {
     const struct extract_options *options = extract->options;
-    struct archive_entry *entry = extract->entry;
-    int64_t uid = options->has_owner ? (int64_t)options->uid : archive_entry_uid(entry);
-    int64_t gid = options->has_owner ? (int64_t)options->gid : archive_entry_gid(entry);
-    struct timespec time = { .tv_sec = archive_entry_mtime(entry),
-                             .tv_nsec = archive_entry_mtime_nsec(entry) };
+    const struct tar_entry *tar = &extract->entry.tar;
+    struct timespec time = { .tv_sec = tar->time, .tv_nsec = extract->entry.time_ns };
 
-    if (uid < 0 || uid > ID_MAX || gid < 0 || gid > ID_MAX)
-        return error_set(err, EINVAL, "its owner %lld:%lld is out of range", (long long)uid,
-                         (long long)gid);
-    if (!archive_entry_mtime_is_set(entry))
+    if (!extract->entry.has_time)
         time = (struct timespec){ .tv_nsec = UTIME_NOW };
-    *ret_pending =
-        (struct pending){ .mode = archive_entry_mode(entry) & (options->is_safe ? 01777 : 07777),
-                          .uid = (uid_t)uid,
-                          .gid = (gid_t)gid,
-                          .times = { time, time } };
-    return 0;
+    *ret_pending = (struct pending){ .mode = tar->mode & (options->is_safe ? 01777 : 07777),
+                                     .uid = options->has_owner ? options->uid : tar->uid,
+                                     .gid = options->has_owner ? options->gid : tar->gid,
+                                     .times = { time, time } };
 }
 
 /* The owner first: chown(2) clears set-id bits and capabilities. */
@@ -142,16 +118,15 @@ static int set_metadata(int fd, const struct pending *pending, struct error *err
 
 static void set_attributes(struct extract *extract, int fd, const char *path)
 {
-    const char *name;
-    const void *value;
-    size_t size;
+    const struct tar_entry *tar = &extract->entry.tar;
 
-    (void)archive_entry_xattr_reset(extract->entry); /* a count */
-    while (archive_entry_xattr_next(extract->entry, &name, &value, &size) == ARCHIVE_OK) {
-        if (!unpack_keeps_attribute(name) ||
-            (extract->options->is_safe && !text_starts(name, "user.")))
+    for (size_t i = 0; i < tar->attribute_count; i++) {
+        const struct tar_attribute *attribute = &tar->attributes[i];
+
+        if (!unpack_keeps_attribute(attribute->name) ||
+            (extract->options->is_safe && !text_starts(attribute->name, "user.")))
             continue;
-        if (fsetxattr(fd, name, value, size, 0) < 0)
+        if (fsetxattr(fd, attribute->name, attribute->value, attribute->length, 0) < 0)
             warn(extract, path, "lost an extended attribute, which cannot be set there");
     }
 }
@@ -160,25 +135,25 @@ static void set_attributes(struct extract *extract, int fd, const char *path)
 
 static int copy_content(struct extract *extract, int fd, struct error *err)
 {
+    const struct extract_input *input = extract->options->input;
     const void *bytes;
     size_t length;
-    la_int64_t offset;
+    uint64_t offset;
     int r;
 
-    while ((r = archive_read_data_block(extract->archive, &bytes, &length, &offset)) ==
-           ARCHIVE_OK) {
+    while ((r = input->read(input->context, &bytes, &length, &offset, err)) > 0) {
         for (size_t done = 0; done < length;) {
             ssize_t written =
-                pwrite(fd, (const char *)bytes + done, length - done, offset + (la_int64_t)done);
+                pwrite(fd, (const char *)bytes + done, length - done, (off_t)(offset + done));
 
             if (written < 0 && errno != EINTR)
                 return error_errno(err, "write it");
             done += written > 0 ? (size_t)written : 0;
         }
     }
-    if (r != ARCHIVE_EOF)
-        return archive_failure(extract, err);
-    if (ftruncate(fd, archive_entry_size(extract->entry)) < 0)
+    if (r < 0)
+        return r;
+    if (ftruncate(fd, (off_t)extract->entry.tar.size) < 0)
         return error_errno(err, "set its size");
     return 0;
 }
@@ -226,9 +201,8 @@ static int add_file(struct extract *extract, int parent_fd, const char *base, co
     struct pending metadata;
     int r;
 
-    r = describe(extract, &metadata, err);
-    if (r == 0)
-        r = open_new_file(parent_fd, base, &fd, err);
+    describe(extract, &metadata);
+    r = open_new_file(parent_fd, base, &fd, err);
     if (r == 0)
         r = copy_content(extract, fd, err);
     if (r == 0)
@@ -244,9 +218,7 @@ static int add_directory(struct extract *extract, int parent_fd, const char *bas
     struct pending metadata;
     int r;
 
-    r = describe(extract, &metadata, err);
-    if (r < 0)
-        return r;
+    describe(extract, &metadata);
     /* Something else than a directory is found when it is opened. */
     if (mkdirat(parent_fd, base, 0700) < 0 && errno != EEXIST)
         return error_errno(err, "make the directory");
@@ -269,7 +241,7 @@ static int add_link(struct extract *extract, int parent_fd, const char *base, st
     bool is_busy;
     int r;
 
-    r = map_name(extract, archive_entry_hardlink(extract->entry), &target, err);
+    r = map_name(extract, extract->entry.tar.link, &target, err);
     if (r == 0)
         r = open_parent(extract, &target, &target_fd, err);
     if (r == 0)
@@ -281,28 +253,30 @@ static int add_link(struct extract *extract, int parent_fd, const char *base, st
     return 0;
 }
 
+static mode_t node_type(char type)
+{
+    return type == TAR_CHARACTER ? S_IFCHR : type == TAR_DEVICE ? S_IFBLK : S_IFIFO;
+}
+
 static int add_node(struct extract *extract, int parent_fd, const char *base, const char *path,
                     struct error *err)
 {
-    struct archive_entry *entry = extract->entry;
-    mode_t type = archive_entry_filetype(entry);
+    const struct tar_entry *tar = &extract->entry.tar;
     struct pending metadata;
     bool is_busy;
     int r;
 
-    if (extract->options->is_safe && (type == AE_IFCHR || type == AE_IFBLK)) {
+    if (extract->options->is_safe && (tar->type == TAR_CHARACTER || tar->type == TAR_DEVICE)) {
         warn(extract, path, "is a device and is left out; --archive copies it");
         return 0;
     }
-    r = describe(extract, &metadata, err);
-    if (r == 0)
-        r = make_room(parent_fd, base, &is_busy, err);
+    describe(extract, &metadata);
+    r = make_room(parent_fd, base, &is_busy, err);
     if (r < 0)
         return r;
-    if (type == AE_IFLNK
-            ? symlinkat(archive_entry_symlink(entry), parent_fd, base) < 0
-            : mknodat(parent_fd, base, type | metadata.mode,
-                      makedev(archive_entry_rdevmajor(entry), archive_entry_rdevminor(entry))) < 0)
+    if (tar->type == TAR_SYMLINK ? symlinkat(tar->link, parent_fd, base) < 0
+                                 : mknodat(parent_fd, base, node_type(tar->type) | metadata.mode,
+                                           makedev(tar->device_major, tar->device_minor)) < 0)
         return error_errno(err, "make it");
     if (fchownat(parent_fd, base, metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "set its owner");
@@ -314,50 +288,46 @@ static int find_place(struct extract *extract, extract_place *place, void *conte
                       struct error *err)
 {
     AUTO_CLEAR(strings) struct strings parts = { 0 };
-    const char *name = archive_entry_pathname(extract->entry);
     struct layer_path path;
     char whole[LAYER_PATH_MAX];
     int r;
 
     if (extract->has_place)
         return 0;
-    r = layer_path_parse(name, &path, err);
+    r = layer_path_parse(extract->entry.tar.name, &path, err);
     if (r < 0)
         return r;
     strings_split(&parts, layer_path_format(&path, whole), '/');
     extract->has_place = true;
-    return place(parts.items[0],
-                 archive_entry_hardlink(extract->entry) == NULL &&
-                     archive_entry_filetype(extract->entry) == AE_IFDIR,
-                 context, &extract->place_fd, &extract->place_path, &extract->name, err);
+    return place(parts.items[0], extract->entry.tar.type == TAR_DIRECTORY, context,
+                 &extract->place_fd, &extract->place_path, &extract->name, err);
 }
 
 static int add_entry(struct extract *extract, struct error *err)
 {
-    struct archive_entry *entry = extract->entry;
     auto_close int parent_fd = -1;
     struct layer_path path;
     char whole[LAYER_PATH_MAX];
     int r;
 
-    r = map_name(extract, archive_entry_pathname(entry), &path, err);
+    r = map_name(extract, extract->entry.tar.name, &path, err);
     if (r < 0 || *path.base == '\0')
         return r; /* of the place itself nothing is changed */
     (void)layer_path_format(&path, whole);
     r = open_parent(extract, &path, &parent_fd, err);
     if (r < 0)
         return r;
-    if (archive_entry_hardlink(entry) != NULL)
+    switch (extract->entry.tar.type) {
+    case TAR_LINK:
         return add_link(extract, parent_fd, path.base, err);
-    switch (archive_entry_filetype(entry)) {
-    case AE_IFDIR:
+    case TAR_DIRECTORY:
         return add_directory(extract, parent_fd, path.base, whole, err);
-    case AE_IFREG:
+    case TAR_FILE:
         return add_file(extract, parent_fd, path.base, whole, err);
-    case AE_IFLNK:
-    case AE_IFCHR:
-    case AE_IFBLK:
-    case AE_IFIFO:
+    case TAR_SYMLINK:
+    case TAR_CHARACTER:
+    case TAR_DEVICE:
+    case TAR_FIFO:
         return add_node(extract, parent_fd, path.base, whole, err);
     default:
         warn(extract, whole, "is of a kind that cannot be made, and is left out");
@@ -390,6 +360,13 @@ static int finish_directories(struct extract *extract, struct error *err)
     return 0;
 }
 
+void extract_input_clear(struct extract_input *input)
+{
+    if (input->free != NULL)
+        input->free(input->context);
+    *input = (struct extract_input){ 0 };
+}
+
 int extract_archive(const struct extract_options *options, extract_place *place, void *context,
                     struct error *err)
 {
@@ -399,24 +376,13 @@ int extract_archive(const struct extract_options *options, extract_place *place,
     assert(options != NULL);
     assert(place != NULL);
 
-    extract.archive = archive_read_new();
-    if (extract.archive == NULL)
-        return error_set(err, ENOMEM, "no memory for libarchive");
-    if (archive_read_support_format_tar(extract.archive) != ARCHIVE_OK ||
-        archive_read_support_format_empty(extract.archive) != ARCHIVE_OK ||
-        archive_read_open_fd(extract.archive, options->fd, BLOCK_BYTES) != ARCHIVE_OK)
-        return archive_failure(&extract, err);
-    /* A warning is of a name that is not in the locale's character set. */
-    while ((r = archive_read_next_header(extract.archive, &extract.entry)) == ARCHIVE_OK ||
-           r == ARCHIVE_WARN) {
-        if (archive_entry_pathname(extract.entry) == NULL)
-            return error_set(err, EBADMSG, "an entry of the archive has no name");
+    while ((r = options->input->next(options->input->context, &extract.entry, err)) > 0) {
         r = find_place(&extract, place, context, err);
         if (r < 0)
             return r;
         r = add_entry(&extract, err);
         if (r < 0)
-            return error_prefix(err, r, "'%.200s'", archive_entry_pathname(extract.entry));
+            return error_prefix(err, r, "'%.200s'", extract.entry.tar.name);
     }
-    return r == ARCHIVE_EOF ? finish_directories(&extract, err) : archive_failure(&extract, err);
+    return r == 0 ? finish_directories(&extract, err) : r;
 }

@@ -4,13 +4,14 @@ noinst_LIBRARIES += libunionfs.a
 libunionfs_a_SOURCES = \
 	unionfs/blob_input.c unionfs/blob_input.h \
 	unionfs/changes.c \
+	unionfs/copy_end.c unionfs/copy_plan.c unionfs/copy_plan.h \
 	unionfs/directory_table.c unionfs/directory_table.h \
 	unionfs/erofs_file.c unionfs/erofs_file.h \
 	unionfs/erofs_make.c \
 	unionfs/erofs_plan.c unionfs/erofs_image.h \
 	unionfs/erofs_store.c unionfs/erofs_store.h \
 	unionfs/erofs_tree.c unionfs/erofs_tree.h \
-	unionfs/extract.c \
+	unionfs/extract.c unionfs/extract_archive.c unionfs/extract_input.h unionfs/extract_tar.c \
 	unionfs/inflate.c unionfs/inflate.h \
 	unionfs/layer.c unionfs/unionfs.h \
 	unionfs/layer_follow.c unionfs/layer_follow.h \
@@ -34,10 +35,12 @@ berth_unpack_SOURCES = unionfs/unpack_main.c \
 berth_unpack_LDADD = libunionfs.a libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -ljansson
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_changes tests/unit/test_extract tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
+check_PROGRAMS += tests/unit/test_changes tests/unit/test_copy_plan tests/unit/test_extract tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
 	tests/unit/test_unpack tests/unit/test_snapshot
 tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_copy_plan_SOURCES = tests/unit/test_copy_plan.c
+tests_unit_test_copy_plan_LDADD = libunionfs.a libbase.a -lcmocka
 tests_unit_test_extract_SOURCES = tests/unit/test_extract.c
 tests_unit_test_extract_LDADD = libunionfs.a libbase.a -larchive -lcmocka
 tests_unit_test_pack_SOURCES = tests/unit/test_pack.c

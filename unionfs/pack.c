@@ -9,10 +9,13 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/path.h"
 #include "base/tar_writer.h"
+#include "unionfs/extract_input.h"
+#include "unionfs/layer_path.h"
 #include "unionfs/whiteout.h"
 
 /* Headers and contents are gathered in one buffer, into which files are read directly: a small file
@@ -101,6 +104,19 @@ static void warn(const struct pack *pack, const char *name, const char *what)
         strings_addf(pack->options->warnings, "'/%s' %s", name, what);
 }
 
+static int add_zeros(struct pack *pack, uint64_t length, struct error *err)
+{
+    int r = 0;
+
+    while (length > 0 && r == 0) {
+        size_t part = length < BUFFER_BYTES ? (size_t)length : BUFFER_BYTES;
+
+        r = add_bytes(pack, NULL, part, err);
+        length -= part;
+    }
+    return r;
+}
+
 /* The header has promised so many bytes. A file that became shorter is filled with zeros. */
 static int add_content(struct pack *pack, int fd, const char *name, uint64_t size,
                        struct error *err)
@@ -127,12 +143,8 @@ static int add_content(struct pack *pack, int fd, const char *name, uint64_t siz
     }
     if (missing > 0)
         warn(pack, name, "became shorter while it was read; zeros stand at its end");
-    for (; missing > 0; missing -= missing < BUFFER_BYTES ? missing : BUFFER_BYTES) {
-        r = add_bytes(pack, NULL, missing < BUFFER_BYTES ? (size_t)missing : BUFFER_BYTES, err);
-        if (r < 0)
-            return r;
-    }
-    return add_bytes(pack, NULL, tar_padding(size), err);
+    r = add_zeros(pack, missing, err);
+    return r < 0 ? r : add_bytes(pack, NULL, tar_padding(size), err);
 }
 
 /* --- hard links ------------------------------------------------------------------------------- */
@@ -463,4 +475,109 @@ int pack_file(int dir_fd, const char *name, const struct pack_options *options, 
         return error_errno(err, "look at '/%s'", options->prefix);
     pack_open(&pack, options);
     return pack_close(&pack, add_entry(&pack, dir_fd, name, options->prefix, &status, err), err);
+}
+
+/* --- another tar's entries ---------------------------------------------------------------------
+ */
+
+/* Holes become zeros, since the header has promised so many bytes. */
+static int copy_content(struct pack *pack, const struct extract_input *input, uint64_t size,
+                        struct error *err)
+{
+    uint64_t done = 0, offset;
+    const void *bytes;
+    size_t length;
+    int r;
+
+    while ((r = input->read(input->context, &bytes, &length, &offset, err)) > 0) {
+        if (offset < done || offset > size || length > size - offset)
+            return error_set(err, EBADMSG, "its content is not as long as it says");
+        r = add_zeros(pack, offset - done, err);
+        if (r == 0)
+            r = add_bytes(pack, bytes, length, err);
+        if (r < 0)
+            return r;
+        done = offset + length;
+    }
+    if (r == 0)
+        r = add_zeros(pack, size - done, err);
+    return r < 0 ? r : add_bytes(pack, NULL, tar_padding(size), err);
+}
+
+static int clean_name(const char *name, bool is_directory, char **ret_name, struct error *err)
+{
+    struct layer_path path;
+    char whole[LAYER_PATH_MAX];
+    int r;
+
+    r = layer_path_parse(name, &path, err);
+    if (r < 0)
+        return r;
+    (void)layer_path_format(&path, whole);
+    *ret_name = xasprintf("%s%s", *whole == '\0' ? "." : whole, is_directory ? "/" : "");
+    return 0;
+}
+
+/* Those that are a file's own; counted in @entry. Caller frees the list. */
+static struct tar_attribute *kept_attributes(struct tar_entry *entry)
+{
+    struct tar_attribute *kept = xcalloc(entry->attribute_count + 1, sizeof(*kept));
+    size_t count = 0;
+
+    for (size_t i = 0; i < entry->attribute_count; i++) {
+        if (unpack_keeps_attribute(entry->attributes[i].name))
+            kept[count++] = entry->attributes[i];
+    }
+    entry->attribute_count = count;
+    return kept;
+}
+
+static int copy_entry(struct pack *pack, const struct extract_input *input,
+                      const struct extract_entry *from, struct error *err)
+{
+    auto_free struct tar_attribute *attributes = NULL;
+    auto_free char *name = NULL;
+    auto_free char *link = NULL;
+    struct tar_entry entry = from->tar;
+    int r;
+
+    r = clean_name(entry.name, entry.type == TAR_DIRECTORY, &name, err);
+    if (r == 0 && entry.type == TAR_LINK)
+        r = clean_name(entry.link, false, &link, err);
+    if (r < 0)
+        return r;
+    entry.name = name;
+    if (link != NULL)
+        entry.link = link;
+    if (!from->has_time)
+        entry.time = time(NULL);
+    attributes = kept_attributes(&entry);
+    entry.attributes = attributes;
+    r = add_header(pack, &entry, err);
+    return r < 0 || entry.type != TAR_FILE ? r : copy_content(pack, input, entry.size, err);
+}
+
+int pack_entries(const struct extract_input *input, const struct pack_options *options,
+                 struct error *err)
+{
+    struct extract_entry entry;
+    struct pack pack;
+    int r;
+
+    assert(input != NULL);
+    assert(options != NULL);
+
+    pack_open(&pack, options);
+    while ((r = input->next(input->context, &entry, err)) > 0) {
+        if (entry.tar.type == '\0') {
+            warn(&pack, entry.tar.name, "is of a kind that cannot be made, and is left out");
+            continue;
+        }
+        r = copy_entry(&pack, input, &entry, err);
+        if (r < 0) {
+            r = error_prefix(err, r, "'%.200s'", entry.tar.name);
+            break;
+        }
+    }
+    return pack_close(&pack, r, err);
 }

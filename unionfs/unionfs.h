@@ -247,8 +247,23 @@ int pack_file(int dir_fd, const char *name, const struct pack_options *options, 
 
 /* --- extracting: a tar into a tree that someone else may change meanwhile --------------------- */
 
+/* Entries of a tar, as extract_input.h has them. */
+struct extract_entry;
+struct extract_input {
+    int (*next)(void *context, struct extract_entry *ret_entry, struct error *err);
+    int (*read)(void *context, const void **ret_bytes, size_t *ret_length, uint64_t *ret_offset,
+                struct error *err);
+    void (*free)(void *context);
+    void *context;
+};
+/** A tar that one of berth's processes makes by pack.c. @fd: borrowed. */
+void extract_input_open_tar(int fd, struct extract_input *ret_input);
+/** A tar by whomever, read by libarchive; plain. Nothing at all is an empty one. @fd: borrowed. */
+int extract_input_open_archive(int fd, struct extract_input *ret_input, struct error *err);
+void extract_input_clear(struct extract_input *input);
+
 struct extract_options {
-    int fd;         /* the tar; plain */
+    const struct extract_input *input;
     int root_fd;    /* where links on the way may lead within; -1: none is followed */
     bool is_safe;   /* the file system is not the tar's maker's: no devices, no set-id bits, no
                        capabilities */
@@ -276,6 +291,36 @@ typedef int extract_place(const char *name, bool is_directory, void *context, in
  */
 int extract_archive(const struct extract_options *options, extract_place *place, void *context,
                     struct error *err);
+
+/**
+ * Packs the entries of another tar: what comes out is one of ours, whoever made what went in. Names
+ * are cleaned, and checked as a layer's are; attributes that belong to no file are left out. Of
+ * @options only the sink counts.
+ */
+int pack_entries(const struct extract_input *input, const struct pack_options *options,
+                 struct error *err);
+
+/* --- copying: the two ends of `cp` --------------------------------------------------------------
+ */
+
+/* A copy is a tar between two processes: one packs it, the other extracts it and decides where
+ * things go when the first entry says whether it is a file or a directory. */
+struct copy_end {
+    const char *path;  /* here */
+    const char *other; /* the path at the other end, whose last part is the name of what comes;
+                          NULL: a tar of the user's, whose names stay */
+    bool is_host;      /* else the files are a container's */
+    bool follows;      /* sending: a link at the end of the path is followed */
+    bool keeps_owners;
+};
+
+/** Whether a path ends so that only the contents of a directory are meant: "d/.", ".", "/". */
+bool copy_is_contents(const char *path);
+/** @root_fd: within which paths lead; -1: the host's. @fd: to write the tar to. */
+int copy_send(int root_fd, const struct copy_end *end, int fd, struct strings *ret_warnings,
+              struct error *err);
+int copy_receive(int root_fd, const struct copy_end *end, const struct extract_input *input,
+                 struct strings *ret_warnings, struct error *err);
 
 /* --- unpacking: the engine room of berth-unpack ----------------------------------------------- */
 

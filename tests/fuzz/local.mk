@@ -35,6 +35,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_scope \
 	tests/fuzz/replay_seccomp \
 	tests/fuzz/replay_spec_fields \
+	tests/fuzz/replay_tar_reader \
 	tests/fuzz/replay_template \
 	tests/fuzz/replay_unpack \
 	tests/fuzz/replay_user
@@ -81,6 +82,9 @@ tests_fuzz_replay_seccomp_LDADD = $(fuzz_engine_libs)
 tests_fuzz_replay_spec_fields_SOURCES = tests/fuzz/fuzz_spec_fields.c tests/fuzz/replay_main.c
 tests_fuzz_replay_spec_fields_LDADD = $(fuzz_runtime_libs)
 
+tests_fuzz_replay_tar_reader_SOURCES = tests/fuzz/fuzz_tar_reader.c tests/fuzz/replay_main.c
+tests_fuzz_replay_tar_reader_LDADD = libbase.a
+
 tests_fuzz_replay_template_SOURCES = tests/fuzz/fuzz_template.c tests/fuzz/replay_main.c
 tests_fuzz_replay_template_LDADD = libcli.a libbase.a -ljansson
 
@@ -105,6 +109,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_scope \
 	tests/fuzz/fuzz_seccomp \
 	tests/fuzz/fuzz_spec_fields \
+	tests/fuzz/fuzz_tar_reader \
 	tests/fuzz/fuzz_template \
 	tests/fuzz/fuzz_unpack \
 	tests/fuzz/fuzz_user
@@ -160,6 +165,10 @@ tests_fuzz_fuzz_seccomp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_spec_fields_SOURCES = tests/fuzz/fuzz_spec_fields.c
 tests_fuzz_fuzz_spec_fields_LDADD = $(fuzz_runtime_libs)
 tests_fuzz_fuzz_spec_fields_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_tar_reader_SOURCES = tests/fuzz/fuzz_tar_reader.c
+tests_fuzz_fuzz_tar_reader_LDADD = libbase.a
+tests_fuzz_fuzz_tar_reader_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c
 tests_fuzz_fuzz_template_LDADD = libcli.a libbase.a -ljansson

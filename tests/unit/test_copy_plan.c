@@ -1,4 +1,4 @@
-#include "engine/copy_plan.h"
+#include "unionfs/copy_plan.h"
 
 #include <errno.h>
 #include <setjmp.h>

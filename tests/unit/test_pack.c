@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,7 @@
 #include <archive_entry.h>
 
 #include "base/path.h"
+#include "base/tar_writer.h"
 
 /* Packs a made-up upper directory and lets libarchive read the tar. Marks are user.overlay.*, so
  * that nobody has to be root. */
@@ -384,6 +386,104 @@ static void one_file_is_packed_under_the_name_that_is_wanted(void **state)
     assert_int_equal(pack_file(scene->top_fd, "upper/none", &options, &err), -ENOENT);
 }
 
+/* --- entries of another tar ------------------------------------------------------------------- */
+
+/* Packs again what is in scene->tar. */
+static int pack_again(struct scene *scene, bool is_ours, struct error *err)
+{
+    AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
+    const struct pack_options options = { .sink = take, .context = &scene->tar };
+    auto_close int fd = memfd_create("tar", MFD_CLOEXEC);
+    int r = 0;
+
+    assert_int_equal(write(fd, scene->tar.data, scene->tar.length), scene->tar.length);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    text_clear(&scene->tar);
+    if (is_ours)
+        extract_input_open_tar(fd, &input);
+    else
+        r = extract_input_open_archive(fd, &input, err);
+    return r == 0 ? pack_entries(&input, &options, err) : r;
+}
+
+static void add_entry(struct scene *scene, const char *name, char type, const char *link)
+{
+    const struct tar_entry entry = { .name = name, .type = type, .link = link };
+
+    tar_entry_format(&entry, &scene->tar);
+}
+
+static void names_of_another_tar_are_cleaned_or_refused(void **state)
+{
+    static const char zeros[TAR_END_BYTES];
+    static const struct {
+        const char *name;
+        char type;
+        const char *link, *expected; /* NULL: refused */
+    } rows[] = {
+        { "./", TAR_DIRECTORY, NULL, "d ./" },
+        { "/etc//x", TAR_FILE, NULL, "- etc/x" },
+        { "a/../b/./", TAR_DIRECTORY, NULL, "d b/" },
+        { "s", TAR_SYMLINK, "../../x", "l s ../../x" },
+        { "h", TAR_LINK, "/a", "h h a" },
+        { "../x", TAR_FILE, NULL, NULL },
+        { "a/../../x", TAR_FILE, NULL, NULL },
+        { "h", TAR_LINK, "../x", NULL },
+    };
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+        size_t row = i / 2;
+        struct error err = { 0 };
+        int r;
+
+        text_clear(&scene->tar);
+        add_entry(scene, rows[row].name, rows[row].type, rows[row].link);
+        text_add_bytes(&scene->tar, zeros, sizeof(zeros));
+        r = pack_again(scene, i % 2 == 0, &err);
+        if (rows[row].expected == NULL) {
+            assert_int_equal(r, -EINVAL);
+            continue;
+        }
+        if (r < 0)
+            fail_msg("row %zu: %s", row, err.message);
+        list_entries(scene);
+        assert_int_equal(scene->entries.count, 1);
+        assert_string_equal(scene->entries.items[0], rows[row].expected);
+    }
+}
+
+static void a_hole_of_another_tar_becomes_zeros(void **state)
+{
+    const size_t size = 700001, at = 300000;
+    auto_free char *content = xcalloc(1, size);
+    auto_free char *bytes = xcalloc(1, 2 * size);
+    struct archive *archive = archive_write_new();
+    struct archive_entry *entry = archive_entry_new();
+    struct scene *scene = *state;
+    struct error err = { 0 };
+    size_t used = 0;
+
+    content[at] = 'x';
+    archive_entry_set_pathname(entry, "sparse");
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_size(entry, (la_int64_t)size);
+    archive_entry_sparse_add_entry(entry, (la_int64_t)at, 1);
+    assert_int_equal(archive_write_set_format_pax(archive), ARCHIVE_OK);
+    assert_int_equal(archive_write_open_memory(archive, bytes, 2 * size, &used), ARCHIVE_OK);
+    assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+    assert_int_equal(archive_write_data(archive, content, size), size);
+    assert_int_equal(archive_write_close(archive), ARCHIVE_OK);
+    archive_entry_free(entry);
+    archive_write_free(archive);
+    assert_true(used < 20480);
+    text_add_bytes(&scene->tar, bytes, used);
+    if (pack_again(scene, false, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(scene->tar.length > size + 2 * TAR_BLOCK);
+    assert_memory_equal(scene->tar.data + TAR_BLOCK, content, size);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 int main(void)
@@ -401,6 +501,8 @@ int main(void)
         CASE(the_same_tree_gives_the_same_bytes),
         CASE(a_sink_that_fails_ends_it),
         CASE(one_file_is_packed_under_the_name_that_is_wanted),
+        CASE(names_of_another_tar_are_cleaned_or_refused),
+        CASE(a_hole_of_another_tar_becomes_zeros),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "engine/copy_plan.h"
+#include "unionfs/copy_plan.h"
 
 #include <assert.h>
 #include <errno.h>

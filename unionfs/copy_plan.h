@@ -1,9 +1,9 @@
-#ifndef ENGINE_COPY_PLAN_H
-#define ENGINE_COPY_PLAN_H
+#ifndef UNIONFS_COPY_PLAN_H
+#define UNIONFS_COPY_PLAN_H
 
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "unionfs/unionfs.h"
 
 /* Where `berth cp` puts what it copies; docker's rules. Pure. */
 
@@ -24,8 +24,6 @@ enum copy_way {
 int copy_plan(bool source_is_directory, bool is_contents, enum copy_target target, bool has_slash,
               const char *target_path, enum copy_way *ret_way, struct error *err);
 
-/** Whether a path ends so that only the contents of a directory are meant: "d/.", ".", "/". */
-bool copy_is_contents(const char *path);
 /** Whether it can only be a directory: "d/", "d/.". */
 bool copy_needs_directory(const char *path);
 /** The last part of a path without slashes at its end, "." for contents. Caller frees. */
