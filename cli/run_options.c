@@ -151,6 +151,8 @@ const struct option container_options[] = {
     { "volume-driver", 0, OPTION_REFUSED, NULL, LATER, NULL },
     { "volumes-from", 0, OPTION_LIST, "CONTAINER[:ro]", "Mount what another container mounts",
       "container" },
+    { "warm", 0, OPTION_FLAG, NULL,
+      "Start the microVM from one like it that was saved when it had booted, see MICROVMS", NULL },
     { "workdir", 'w', OPTION_TEXT, "DIR", "Working directory in the container", "none" },
     { 0 },
 };
@@ -206,6 +208,7 @@ static const struct {
     { "interactive", offsetof(struct settings, opens_stdin) },
     { "oom-kill-disable", offsetof(struct settings, has_oom_kill_disable) },
     { "privileged", offsetof(struct settings, is_privileged) },
+    { "warm", offsetof(struct settings, is_warm) },
     { "read-only", offsetof(struct settings, is_readonly) },
     { "rm", offsetof(struct settings, is_removed) },
     { "tty", offsetof(struct settings, has_terminal) },

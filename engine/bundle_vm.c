@@ -47,11 +47,12 @@ int bundle_check_isolation(const struct settings *settings, struct error *err)
     if (!is_none && !bundle_is_vm(settings))
         return error_set(err, EINVAL, "--isolation '%s': give none or microvm",
                          settings->isolation);
-    if (is_none && (settings->vm_memory > 0 || settings->vm_cpus > 0 ||
-                    !text_is_empty(settings->vm_kernel) || !text_is_empty(settings->vm_console)))
+    if (is_none &&
+        (settings->vm_memory > 0 || settings->vm_cpus > 0 || !text_is_empty(settings->vm_kernel) ||
+         !text_is_empty(settings->vm_console) || settings->is_warm))
         return error_set(err, EINVAL,
-                         "--kernel, --vm-memory, --vm-cpus and --vm-console are for --isolation "
-                         "microvm");
+                         "--kernel, --vm-memory, --vm-cpus, --vm-console and --warm are for "
+                         "--isolation microvm");
     if (is_none)
         return 0;
     if (settings->devices.count > 0)
@@ -89,6 +90,8 @@ void bundle_plan_vm(const struct settings *settings, struct spec *spec)
         string_map_set(annotations, "run.berth.vm.kernel", settings->vm_kernel);
     if (!text_is_empty(settings->vm_console))
         string_map_set(annotations, "run.berth.vm.console", settings->vm_console);
+    if (settings->is_warm)
+        string_map_set(annotations, "run.berth.vm.warm", "true");
 }
 
 void bundle_add_vm_root(const struct bundle_input *input, struct spec *spec)

@@ -157,6 +157,7 @@ struct settings {
     uint64_t vm_memory; /* bytes of the guest; 0: from the limit */
     uint32_t vm_cpus;   /* 0: from the limit */
     char *vm_console;   /* "none", "log"; NULL: none */
+    bool is_warm;       /* starts from a machine that was saved, if there is one */
 };
 extern const struct object settings_object; /* engine/record_fields.c */
 struct settings *settings_default(void);

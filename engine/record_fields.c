@@ -112,6 +112,7 @@ static const struct field settings_fields[] = {
     SETTING(vm_memory, "vmMemory", FIELD_U64),
     SETTING(vm_cpus, "vmCpus", FIELD_U32),
     SETTING(vm_console, "vmConsole", FIELD_STRING),
+    SETTING(is_warm, "warm", FIELD_BOOL),
     SETTING(userns_mode, "usernsMode", FIELD_STRING),
     SETTING(sysctls, "sysctls", FIELD_MAP),
     SETTING(add_hosts, "addHosts", FIELD_STRINGS),

@@ -51,7 +51,8 @@ struct agent_routes {
 };
 
 struct agent_interface {
-    char *mac; /* by which the guest finds it */
+    char *mac;
+    char *device_mac; /* of the card, when that has another one: by it the guest finds it */
     char *name;
     uint32_t mtu;
     struct strings addresses; /* "10.1.2.3/24" */

@@ -18,6 +18,7 @@ static const struct object route_object = { route_fields, sizeof(struct agent_ro
 
 static const struct field interface_fields[] = {
     FIELD_OF(struct agent_interface, mac, "mac", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct agent_interface, device_mac, "device_mac", FIELD_STRING, 0),
     FIELD_OF(struct agent_interface, name, "name", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct agent_interface, mtu, "mtu", FIELD_U32, 0),
     FIELD_OF(struct agent_interface, addresses, "addresses", FIELD_STRINGS, 0),

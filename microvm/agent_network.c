@@ -71,15 +71,28 @@ static int add_routes(int fd, int index, const struct agent_routes *routes, stru
     return r;
 }
 
+static int set_mac(int fd, int index, const char *text, struct error *err)
+{
+    uint8_t mac[6];
+
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3],
+               &mac[4], &mac[5]) != 6)
+        return error_set(err, EINVAL, "'%s' is not a hardware address", text);
+    return network_link_set_mac(fd, index, mac, err);
+}
+
 static int set_up(int fd, const struct network_links *links,
                   const struct agent_interface *interface, struct error *err)
 {
-    const struct network_link *link = find_by_mac(links, interface->mac);
+    const char *mac = interface->device_mac != NULL ? interface->device_mac : interface->mac;
+    const struct network_link *link = find_by_mac(links, mac);
     int r = 0;
 
     if (link == NULL)
-        return error_set(err, ENODEV, "there is no network card %s", interface->mac);
-    if (strcmp(link->name, interface->name) != 0)
+        return error_set(err, ENODEV, "there is no network card %s", mac);
+    if (interface->device_mac != NULL)
+        r = set_mac(fd, link->index, interface->mac, err);
+    if (r == 0 && strcmp(link->name, interface->name) != 0)
         r = network_link_rename(fd, link->index, interface->name, err);
     if (r == 0 && interface->mtu > 0 && interface->mtu != link->mtu)
         r = network_link_set_mtu(fd, link->index, interface->mtu, err);

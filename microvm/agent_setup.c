@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/random.h>
 #include <linux/reboot.h>
 #include <stdlib.h>
@@ -153,14 +154,23 @@ static int mount_image(struct error *err)
     return mount_at("/layers/image", "erofs", "/dev/vda", MS_RDONLY | MS_NODEV, NULL, err);
 }
 
+/* A machine that was saved may know the disk of another one. */
+static int mount_disk(struct error *err)
+{
+    const char *path = access("/dev/pmem0", F_OK) == 0 ? "/dev/vda" : "/dev/vdb";
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
+        return error_errno(err, "open '%s'", path);
+    return mount_at("/layers/upper", "ext4", path, MS_NODEV, NULL, err);
+}
+
 static int mount_upper(const struct vm_root *root, struct error *err)
 {
     auto_free char *options = NULL;
 
     if (text_equal(root->upper, "disk"))
-        return mount_at("/layers/upper", "ext4",
-                        access("/dev/pmem0", F_OK) == 0 ? "/dev/vda" : "/dev/vdb", MS_NODEV, NULL,
-                        err);
+        return mount_disk(err);
     options = root->upper_bytes > 0
                   ? xasprintf("mode=755,size=%llu", (unsigned long long)root->upper_bytes)
                   : xstrdup("mode=755");

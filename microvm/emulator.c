@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,12 +26,19 @@
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "microvm/emulator_plan.h"
+#include "microvm/emulator_qmp.h"
 #include "microvm/initrd.h"
 #include "microvm/vmm_sandbox.h"
 
 /* A machine that QEMU runs as a child, for hosts where KVM cannot be used. The child has no
  * capability and cannot get one, and QEMU's own seccomp filter; it ends with this process. It finds
- * its files by their descriptors, under /proc/self/fd, and by Landlock no others of the jail's. */
+ * its files by their descriptors, under /proc/self/fd, and by Landlock no others of the jail's.
+ *
+ * A machine is saved and loaded by what QEMU calls a migration. Its memory is then a file of this
+ * process, which the migration leaves out (x-ignore-shared; qemu, docs/devel/migration.rst). It is
+ * copied without its zeros, into and out of the saved one: QEMU opens the file of a memory for
+ * writing, also where it maps it copy-on-write, and a guest that took QEMU over must not be able to
+ * change what others are started from. */
 
 #define EMULATOR_PROGRAM "/usr/bin/qemu-system-x86_64"
 /* So long the counter is watched to learn its frequency: enough for five digits. */
@@ -40,6 +49,8 @@ struct emulator {
     pid_t pid;
     int pidfd;
     int complaint_fd; /* what QEMU writes to standard error */
+    struct qmp *qmp;  /* NULL: it is not to be saved */
+    int memory_fd;    /* the guest's memory, while it can be saved; else -1 */
     bool has_ended;
     enum machine_end end;
 };
@@ -72,7 +83,7 @@ static uint64_t measure_tsc_khz(void)
 #endif
 }
 
-/* --- start ---------------------------------------------------------------------------------------
+/* --- the child -----------------------------------------------------------------------------------
  */
 
 static int make_initrd(const struct machine_config *config, int *ret_fd, struct error *err)
@@ -199,7 +210,151 @@ static void emulator_free(struct machine *machine)
     }
     auto_close_cleanup(&emulator->pidfd);
     auto_close_cleanup(&emulator->complaint_fd);
+    auto_close_cleanup(&emulator->memory_fd);
+    qmp_free(emulator->qmp);
     free(emulator);
+}
+
+/* --- from a saved machine ------------------------------------------------------------------------
+ */
+
+#define EXECUTE(command)    "{\"execute\":\"" command "\"}\n"
+#define WITH_STATE(command) "{\"execute\":\"" command "\",\"arguments\":{\"uri\":\"fd:state\"}}\n"
+#define GET_STATE           "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n"
+#define CAPABILITIES                                                                               \
+    "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":["                  \
+    "{\"capability\":\"events\",\"state\":true},"                                                  \
+    "{\"capability\":\"x-ignore-shared\",\"state\":true}]}}\n"
+/* As fast as it goes: the machine stands still. */
+#define NO_LIMIT                                                                                   \
+    "{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":1099511627776}}\n"
+
+static int map_memory(int fd, uint64_t size, int protection, void **ret_memory, struct error *err)
+{
+    *ret_memory = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+    return *ret_memory == MAP_FAILED ? error_errno(err, "map the memory") : 0;
+}
+
+static int read_run(int fd, uint8_t *bytes, off_t start, off_t end, struct error *err)
+{
+    while (start < end) {
+        ssize_t length = pread(fd, bytes + start, (size_t)(end - start), start);
+
+        if (length < 0 && errno != EINTR)
+            return error_errno(err, "read the saved memory");
+        if (length == 0)
+            return error_set(err, EBADMSG, "the saved memory ends early");
+        if (length > 0)
+            start += length;
+    }
+    return 0;
+}
+
+static int load_memory(int from_fd, uint8_t *memory, uint64_t size, struct error *err)
+{
+    off_t start, end = 0;
+    int r = 0;
+
+    if (lseek(from_fd, 0, SEEK_END) != (off_t)size)
+        return error_set(err, EXDEV, "the saved machine's memory is not of %llu bytes",
+                         (unsigned long long)size);
+    while (r == 0 && (start = lseek(from_fd, end, SEEK_DATA)) >= 0) {
+        end = lseek(from_fd, start, SEEK_HOLE);
+        if (end < 0)
+            return error_errno(err, "read the saved memory");
+        r = read_run(from_fd, memory, start, end < (off_t)size ? end : (off_t)size, err);
+    }
+    if (r == 0 && errno != ENXIO)
+        return error_errno(err, "read the saved memory");
+    return r;
+}
+
+static int open_memory(const struct machine_config *config, int *ret_fd, struct error *err)
+{
+    uint64_t size = config->memory_bytes;
+    void *memory = NULL;
+    int r;
+
+    *ret_fd = memfd_create("memory", MFD_CLOEXEC);
+    if (*ret_fd < 0 || ftruncate(*ret_fd, (off_t)size) < 0)
+        return error_errno(err, "make the guest's memory");
+    if (config->saved_memory_fd < 0)
+        return 0;
+    r = map_memory(*ret_fd, size, PROT_READ | PROT_WRITE, &memory, err);
+    if (r < 0)
+        return r;
+    r = load_memory(config->saved_memory_fd, memory, size, err);
+    (void)munmap(memory, size); /* is ours */
+    return r;
+}
+
+static int open_control(struct emulator *emulator, int *ret_fd, struct error *err)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return error_errno(err, "make QEMU's control channel");
+    emulator->qmp = qmp_new(fds[0]);
+    *ret_fd = fds[1];
+    return 0;
+}
+
+static void close_control(struct emulator *emulator)
+{
+    qmp_free(emulator->qmp);
+    emulator->qmp = NULL;
+    auto_close_cleanup(&emulator->memory_fd);
+    emulator->memory_fd = -1;
+}
+
+static int load(struct emulator *emulator, int state_fd, struct error *err)
+{
+    static const char *const commands[] = { GET_STATE, CAPABILITIES, WITH_STATE("migrate-incoming"),
+                                            NULL };
+    static const char *const go[] = { EXECUTE("cont"), NULL };
+    int r;
+
+    r = qmp_run(emulator->qmp, commands, state_fd, err);
+    if (r == 0)
+        r = qmp_wait_migrated(emulator->qmp, err);
+    if (r == 0)
+        r = qmp_run(emulator->qmp, go, -1, err);
+    return r < 0 ? error_prefix(err, r, "load the saved machine") : 0;
+}
+
+/* --- start ---------------------------------------------------------------------------------------
+ */
+
+static int run_emulator(const struct machine_config *config, struct emulator *emulator,
+                        struct error *err)
+{
+    AUTO_CLEAR(emulator_plan) struct emulator_plan plan = { 0 };
+    struct emulator_files files = { .memory_fd = -1, .control_fd = -1 };
+    auto_close int initrd_fd = -1;
+    auto_close int control_fd = -1;
+    bool is_saved = config->saved_state_fd >= 0;
+    int r = 0;
+
+    if (!is_saved)
+        r = make_initrd(config, &initrd_fd, err);
+    if (r == 0 && (is_saved || config->is_savable))
+        r = open_memory(config, &emulator->memory_fd, err);
+    if (r == 0 && (is_saved || config->is_savable))
+        r = open_control(emulator, &control_fd, err);
+    if (r < 0)
+        return r;
+    files.initrd_fd = initrd_fd;
+    files.memory_fd = emulator->memory_fd;
+    files.control_fd = control_fd;
+    emulator_plan(config, EMULATOR_PROGRAM, &files, is_saved ? 0 : measure_tsc_khz(), &plan);
+    r = spawn(emulator, &plan, err);
+    auto_close_cleanup(&control_fd); /* so that the end of QEMU is seen */
+    control_fd = -1;
+    if (r == 0 && is_saved)
+        r = load(emulator, config->saved_state_fd, err);
+    if (r == 0 && !config->is_savable)
+        close_control(emulator);
+    return r;
 }
 
 static int emulator_start(const struct machine_config *config, struct machine **ret_machine,
@@ -207,22 +362,14 @@ static int emulator_start(const struct machine_config *config, struct machine **
 {
     struct emulator *emulator = xcalloc(1, sizeof(*emulator));
     AUTO(machine) struct machine *machine = &emulator->machine;
-    AUTO_CLEAR(emulator_plan) struct emulator_plan plan = { 0 };
-    auto_close int initrd_fd = -1;
     int r;
 
     emulator->machine.machine_class = &emulator_machine_class;
-    emulator->pidfd = emulator->complaint_fd = -1;
-    if (config->saved_state_fd >= 0)
-        return error_set(err, EOPNOTSUPP, "an emulated machine cannot be started from a saved one");
+    emulator->pidfd = emulator->complaint_fd = emulator->memory_fd = -1;
     if (access(EMULATOR_PROGRAM, X_OK) < 0)
         return error_errno(err, "find the emulator %s; it is in the package qemu-system-x86",
                            EMULATOR_PROGRAM);
-    r = make_initrd(config, &initrd_fd, err);
-    if (r < 0)
-        return r;
-    emulator_plan(config, EMULATOR_PROGRAM, initrd_fd, measure_tsc_khz(), &plan);
-    r = spawn(emulator, &plan, err);
+    r = run_emulator(config, emulator, err);
     if (r == 0 && !config->is_unconfined)
         r = vmm_sandbox_drop(err);
     if (r == 0 && !config->is_unconfined)
@@ -277,14 +424,27 @@ static int send_signal(struct machine *machine, int signal, const char *what, st
     return 0;
 }
 
+static int control(struct emulator *emulator, const char *command, struct error *err)
+{
+    const char *const commands[] = { command, NULL };
+
+    return qmp_run(emulator->qmp, commands, -1, err);
+}
+
 static int emulator_pause(struct machine *machine, struct error *err)
 {
-    return send_signal(machine, SIGSTOP, "pause", err);
+    struct emulator *emulator = (struct emulator *)machine;
+
+    return emulator->qmp != NULL ? control(emulator, EXECUTE("stop"), err)
+                                 : send_signal(machine, SIGSTOP, "pause", err);
 }
 
 static int emulator_resume(struct machine *machine, struct error *err)
 {
-    return send_signal(machine, SIGCONT, "resume", err);
+    struct emulator *emulator = (struct emulator *)machine;
+
+    return emulator->qmp != NULL ? control(emulator, EXECUTE("cont"), err)
+                                 : send_signal(machine, SIGCONT, "resume", err);
 }
 
 static int emulator_balloon(struct machine *machine, uint64_t bytes, struct error *err)
@@ -294,18 +454,94 @@ static int emulator_balloon(struct machine *machine, uint64_t bytes, struct erro
     return error_set(err, EOPNOTSUPP, "an emulated machine does not give memory back");
 }
 
+/* --- saving --------------------------------------------------------------------------------------
+ */
+
+/* By lseek(2) and write(2), which the thread's filter allows anyway. */
+static int write_at(int fd, const uint8_t *bytes, size_t length, off_t offset, struct error *err)
+{
+    if (lseek(fd, offset, SEEK_SET) < 0)
+        return error_errno(err, "save the memory");
+    return fd_write_all(fd, bytes, length, "the saved memory", err);
+}
+
+static bool is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, MACHINE_PAGE_SIZE - 1) == 0;
+}
+
+/* Writes the runs of pages that are not zero. */
+static int write_runs(int fd, const uint8_t *memory, size_t start, size_t end, struct error *err)
+{
+    int r = 0;
+
+    while (start < end && r == 0) {
+        size_t next = start;
+
+        while (next < end && !is_zero(memory + next))
+            next += MACHINE_PAGE_SIZE;
+        if (next > start)
+            r = write_at(fd, memory + start, next - start, (off_t)start, err);
+        start = next + MACHINE_PAGE_SIZE;
+    }
+    return r;
+}
+
+static int copy_memory(int from_fd, const uint8_t *memory, size_t size, int to_fd,
+                       struct error *err)
+{
+    off_t start, end = 0;
+    int r = 0;
+
+    while (r == 0 && (start = lseek(from_fd, end, SEEK_DATA)) >= 0) {
+        end = lseek(from_fd, start, SEEK_HOLE);
+        if (end < 0)
+            return error_errno(err, "read the memory");
+        r = write_runs(to_fd, memory, (size_t)start, (size_t)end, err);
+    }
+    if (r == 0 && errno != ENXIO)
+        return error_errno(err, "read the memory");
+    /* As long as the memory, whatever its last page is. */
+    return r < 0 ? r : write_at(to_fd, memory + size - 1, 1, (off_t)size - 1, err);
+}
+
+static int save_memory(int from_fd, int to_fd, struct error *err)
+{
+    off_t size = lseek(from_fd, 0, SEEK_END);
+    void *memory = NULL;
+    int r;
+
+    if (size <= 0)
+        return error_errno(err, "measure the memory");
+    r = map_memory(from_fd, (uint64_t)size, PROT_READ, &memory, err);
+    if (r < 0)
+        return r;
+    r = copy_memory(from_fd, memory, (size_t)size, to_fd, err);
+    (void)munmap(memory, (size_t)size); /* is ours */
+    return r;
+}
+
 static int emulator_save(struct machine *machine, int state_fd, int memory_fd, struct error *err)
 {
-    (void)machine;
-    (void)state_fd;
-    (void)memory_fd;
-    return error_set(err, EOPNOTSUPP, "an emulated machine cannot be saved");
+    static const char *const commands[] = { GET_STATE, CAPABILITIES, NO_LIMIT,
+                                            WITH_STATE("migrate"), NULL };
+    struct emulator *emulator = (struct emulator *)machine;
+    int r;
+
+    if (emulator->qmp == NULL)
+        return error_set(err, EPERM, "this machine was not started to be saved");
+    r = qmp_run(emulator->qmp, commands, state_fd, err);
+    if (r == 0)
+        r = qmp_wait_migrated(emulator->qmp, err);
+    if (r == 0)
+        r = save_memory(emulator->memory_fd, memory_fd, err);
+    return r < 0 ? error_prefix(err, r, "save the machine") : 0;
 }
 
 static int emulator_forbid_save(struct machine *machine, struct error *err)
 {
-    (void)machine;
     (void)err;
+    close_control((struct emulator *)machine);
     return 0;
 }
 

@@ -13,8 +13,6 @@ static const char *const fixed[] = {
     "-no-reboot",
     "-sandbox",
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-    "-machine",
-    "microvm,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off",
     "-accel",
     "tcg,tb-size=64",
     "-cpu",
@@ -22,6 +20,8 @@ static const char *const fixed[] = {
     "-global",
     "virtio-mmio.force-legacy=false",
 };
+
+#define MACHINE "microvm,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off"
 
 static void add(struct emulator_plan *plan, const char *option)
 {
@@ -97,8 +97,38 @@ static void add_boot(struct emulator_plan *plan, const struct machine_config *co
         config->cmdline != NULL ? " " : "", config->cmdline != NULL ? config->cmdline : "");
 }
 
-void emulator_plan(const struct machine_config *config, const char *program, int initrd_fd,
-                   uint64_t tsc_khz, struct emulator_plan *ret_plan)
+/* Memory is anonymous, unless the machine may be saved or was. */
+static void add_memory(struct emulator_plan *plan, const struct machine_config *config,
+                       const struct emulator_files *files)
+{
+    unsigned long long kilobytes = config->memory_bytes / 1024;
+
+    add(plan, "-machine");
+    strings_addf(&plan->arguments, MACHINE "%s",
+                 files->memory_fd >= 0 ? ",memory-backend=memory" : "");
+    add(plan, "-m");
+    strings_addf(&plan->arguments, "size=%lluk", kilobytes);
+    if (files->memory_fd < 0)
+        return;
+    add(plan, "-object");
+    strings_addf(&plan->arguments,
+                 "memory-backend-file,id=memory,size=%lluk,mem-path=/proc/self/fd/%d,share=on",
+                 kilobytes, keep(plan, files->memory_fd));
+}
+
+static void add_control(struct emulator_plan *plan, int control_fd)
+{
+    if (control_fd < 0)
+        return;
+    add(plan, "-chardev");
+    strings_addf(&plan->arguments, "socket,id=control,fd=%d", keep(plan, control_fd));
+    add(plan, "-mon");
+    add(plan, "chardev=control,mode=control");
+}
+
+void emulator_plan(const struct machine_config *config, const char *program,
+                   const struct emulator_files *files, uint64_t tsc_khz,
+                   struct emulator_plan *ret_plan)
 {
     struct emulator_plan *plan = ret_plan;
 
@@ -106,11 +136,16 @@ void emulator_plan(const struct machine_config *config, const char *program, int
     add(plan, program);
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         add(plan, fixed[i]);
-    add(plan, "-m");
-    strings_addf(&plan->arguments, "size=%lluk", (unsigned long long)(config->memory_bytes / 1024));
+    add_memory(plan, config, files);
     add(plan, "-smp");
     strings_addf(&plan->arguments, "%u", config->cpus);
-    add_boot(plan, config, initrd_fd, tsc_khz);
+    if (config->saved_state_fd >= 0) {
+        add(plan, "-incoming");
+        add(plan, "defer");
+    } else {
+        add_boot(plan, config, files->initrd_fd, tsc_khz);
+    }
+    add_control(plan, files->control_fd);
     add_console(plan, config->console_fd);
     /* Devices get their places in this order, so the root is vda, the disk vdb. QEMU makes the
      * last one the guest's first: it fills its buses from the end. */

@@ -24,6 +24,8 @@ libmicrovm_a_SOURCES += \
 	microvm/channel.c microvm/channel.h \
 	microvm/control.c microvm/control.h \
 	microvm/emulator.c microvm/emulator_plan.c microvm/emulator_plan.h \
+	microvm/emulator_qmp.c microvm/emulator_qmp.h microvm/emulator_qmp_fields.c \
+	microvm/warm_snapshot.c microvm/warm_snapshot.h \
 	microvm/pump.c microvm/pump.h \
 	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
 	microvm/terminal_mode.c microvm/terminal_mode.h \
@@ -122,12 +124,17 @@ EXTRA_DIST += tests/integration/fs_compare.py
 # The isolation: linked into the programs that make containers.
 libmicrovm_a_SOURCES += \
 	microvm/backend.c \
+	microvm/warm_store.c microvm/warm_store.h \
 	microvm/kernel_find.c \
 	microvm/microvm.c microvm/microvm.h \
 	microvm/split.c microvm/split.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_split
+check_PROGRAMS += tests/unit/test_emulator_qmp tests/unit/test_split tests/unit/test_warm
+tests_unit_test_emulator_qmp_SOURCES = tests/unit/test_emulator_qmp.c
+tests_unit_test_emulator_qmp_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_warm_SOURCES = tests/unit/test_warm.c
+tests_unit_test_warm_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_split_SOURCES = tests/unit/test_split.c
 tests_unit_test_split_LDADD = $(MICROVM_TEST_LIBS)
 endif

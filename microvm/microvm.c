@@ -10,9 +10,11 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "microvm/control.h"
+#include "microvm/kvm_machine.h"
 #include "microvm/microvm.h"
 #include "microvm/split.h"
 #include "microvm/vm_config.h"
+#include "microvm/warm_store.h"
 
 /* The isolation's functions: what the split needs to know is looked up here, and what the jail
  * needs is made in RUN/<id>/vm:
@@ -221,6 +223,79 @@ static int look(const struct isolation *isolation, const char *run_path,
 
 /* --- the isolation's functions ---------------------------------------------------------------- */
 
+static const char *find_source_of(const struct spec *jail, const char *destination)
+{
+    ssize_t index = spec_find_mount(jail, destination);
+
+    return index >= 0 ? jail->mounts.items[index].source : NULL;
+}
+
+/* The files of which a booted machine is made. */
+static int identify_all(const struct spec *jail, const struct findings *findings,
+                        struct strings *identity, struct error *err)
+{
+    const struct {
+        const char *name, *path;
+    } files[] = {
+        { "vmm", findings->vmm },
+        { "agent", findings->agent },
+        { "kernel", findings->kernel },
+        { "modules", findings->modules },
+        { "root", find_source_of(jail, "/vm/root.erofs") },
+        { "emulator", findings->backend.reason != NULL ? findings->backend.emulator : NULL },
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
+        if (files[i].path != NULL)
+            r = warm_identify(files[i].name, files[i].path, identity, err);
+    }
+    return r;
+}
+
+static int make_key(const struct spec *jail, const struct vm_config *config,
+                    const struct findings *findings, char **ret_key, struct error *err)
+{
+    struct warm_subject subject = { .config = config };
+    auto_free char *processor = NULL;
+    auto_free char *boot_id = NULL;
+    int r;
+
+    r = file_read_kernel(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id, err);
+    if (r == 0)
+        r = identify_all(jail, findings, &subject.identity, err);
+    if (r == 0 && strcmp(config->backend, "kvm") == 0)
+        r = kvm_machine_identity(config->cpus, &processor, err);
+    subject.boot_id = boot_id;
+    subject.processor = processor;
+    if (r == 0)
+        *ret_key = warm_key(&subject);
+    strings_clear(&subject.identity);
+    return r;
+}
+
+/* Other machines can be started from this one, or this one from another. */
+static int add_warm(const struct isolation *isolation, const struct findings *findings,
+                    struct isolation_plan *plan, struct error *err)
+{
+    static const char *const options[] = { "bind", "nosuid", "nodev", "noexec", NULL };
+    AUTO(vm_config) struct vm_config *config = NULL;
+    auto_free char *path = NULL;
+    int r;
+
+    if (!text_equal(string_map_get(&plan->jail->annotations, VM_ANNOTATION_WARM), "true"))
+        return 0;
+    r = vm_config_decode(plan->config, strlen(plan->config), &config, err);
+    if (r < 0)
+        return r;
+    r = make_key(plan->jail, config, findings, &plan->cache, err);
+    if (r < 0)
+        return r;
+    path = warm_store_path(isolation->data_path, plan->cache);
+    (void)spec_add_mount(plan->jail, VM_WARM_PATH, "bind", path, options);
+    return 0;
+}
+
 static int plan(const struct isolation *isolation, const struct isolation_input *input,
                 struct isolation_plan *ret_plan, struct error *err)
 {
@@ -252,16 +327,23 @@ static int plan(const struct isolation *isolation, const struct isolation_input 
         return r;
     for (size_t i = 0; i < notes.count; i++)
         log_warning("%s", notes.items[i]);
-    return 0;
+    return add_warm(isolation, &findings, ret_plan, err);
 }
 
-static int prepare(int dir_fd, const struct isolation_plan *plan, struct error *err)
+static int prepare(const struct isolation *isolation, int dir_fd, const struct isolation_plan *plan,
+                   struct error *err)
 {
     static const char *const folders[] = { VM_FOLDER, VM_FOLDER "/root", RUN_FOLDER };
 
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
         if (mkdirat(dir_fd, folders[i], 0700) < 0)
             return error_errno(err, "make the directory '%s' of the container", folders[i]);
+    }
+    if (plan->cache != NULL) {
+        int r = warm_store_make(isolation->data_path, plan->cache, err);
+
+        if (r < 0)
+            return r;
     }
     return file_replace(dir_fd, CONFIG_FILE, plan->config, strlen(plan->config), 0600,
                         FILE_SYNC_NONE, err);

@@ -264,8 +264,7 @@ uint64_t session_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static int handle_hello(struct session *session, const struct agent_message *hello,
-                        struct error *err)
+static int start_container(struct session *session, struct error *err)
 {
     const struct vm_config *config = session->options->config;
     struct agent_setup setup = *session->options->setup;
@@ -274,11 +273,6 @@ static int handle_hello(struct session *session, const struct agent_message *hel
     };
     auto_free char *seed = text_random_hex(AGENT_SEED_BYTES * 2);
 
-    if (session->state != SESSION_BOOTING)
-        return error_set(err, EPROTO, "hello comes twice");
-    if (hello->version != AGENT_VERSION)
-        return error_set(err, EPROTO, "the agent has version %u, not %d", hello->version,
-                         AGENT_VERSION);
     session->state = SESSION_STARTING;
     setup.time_ns = session_now_ns();
     setup.seed = seed;
@@ -291,6 +285,48 @@ static int handle_hello(struct session *session, const struct agent_message *hel
     agent_message_send(session->channel, &message);
     session_flush(session);
     return event_set_timer(session->timer_fd, 0, 0, err);
+}
+
+static int write_snapshot(struct session *session, struct error *err)
+{
+    const struct warm_snapshot *snapshot = session->options->snapshot;
+    int r;
+
+    r = machine_pause(session->machine, err);
+    if (r == 0)
+        r = machine_save(session->machine, snapshot->state_fd, snapshot->memory_fd, err);
+    if (r == 0)
+        r = warm_snapshot_commit(snapshot, err);
+    return r;
+}
+
+/* The agent is silent from its hello until it is asked for something, and knows nothing yet that
+ * another container must not see. This machine goes on in any case. */
+static int make_snapshot(struct session *session, struct error *err)
+{
+    struct error reason = { 0 };
+    int r;
+
+    if (session->options->snapshot == NULL)
+        return 0;
+    if (write_snapshot(session, &reason) < 0)
+        log_warning("no other microVM can be started from this one: %s", reason.message);
+    r = machine_resume(session->machine, err);
+    return r < 0 ? r : machine_forbid_save(session->machine, err);
+}
+
+static int handle_hello(struct session *session, const struct agent_message *hello,
+                        struct error *err)
+{
+    int r;
+
+    if (session->state != SESSION_BOOTING)
+        return error_set(err, EPROTO, "hello comes twice");
+    if (hello->version != AGENT_VERSION)
+        return error_set(err, EPROTO, "the agent has version %u, not %d", hello->version,
+                         AGENT_VERSION);
+    r = make_snapshot(session, err);
+    return r < 0 ? r : start_container(session, err);
 }
 
 static int connect_first(struct session *session, struct session_process *process,
@@ -537,7 +573,9 @@ static int watch_all(struct session *session, struct error *err)
     for (size_t i = 0; i < ARRAY_SIZE(sources) && r == 0; i++)
         r = event_loop_add(session->loop, sources[i].fd, EPOLLIN, sources[i].handler, session, NULL,
                            err);
-    return r == 0 ? event_set_timer(session->timer_fd, BOOT_TIMEOUT_MS, 0, err) : r;
+    if (r == 0)
+        r = event_set_timer(session->timer_fd, BOOT_TIMEOUT_MS, 0, err);
+    return r == 0 && options->is_loaded ? start_container(session, err) : r;
 }
 
 int session_open(const struct session_options *options, struct session **ret_session,

@@ -7,6 +7,7 @@
 #include "microvm/agent_message.h"
 #include "microvm/machine.h"
 #include "microvm/vm_config.h"
+#include "microvm/warm_snapshot.h"
 
 /* berth-vmm's life with its guest: the agent's channel, the streams of the first process, signals,
  * and the clients of control.sock, in one loop. Nothing that the agent says is trusted: it can end
@@ -18,6 +19,8 @@ struct session_options {
     int agent_fd;                    /* our end of the agent's stream; non-blocking */
     int listen_fd;                   /* control.sock */
     int signal_fd;                   /* of session_open_signals() */
+    bool is_loaded;                  /* the machine was saved when its agent had said hello */
+    const struct warm_snapshot *snapshot; /* to be made then; NULL: none */
     int oom_fd; /* a byte is written when the container ran out of memory; -1: nobody asks */
 };
 

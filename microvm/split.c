@@ -46,6 +46,7 @@ int vm_options_parse(const struct spec *spec, struct vm_options *ret_options, st
 {
     const char *memory = string_map_get(&spec->annotations, VM_ANNOTATION_MEMORY);
     const char *cpus = string_map_get(&spec->annotations, VM_ANNOTATION_CPUS);
+    const char *warm = string_map_get(&spec->annotations, VM_ANNOTATION_WARM);
     struct vm_options options = {
         .kernel = string_map_get(&spec->annotations, VM_ANNOTATION_KERNEL),
         .console = string_map_get(&spec->annotations, VM_ANNOTATION_CONSOLE),
@@ -73,6 +74,10 @@ int vm_options_parse(const struct spec *spec, struct vm_options *ret_options, st
         return error_set(err, EINVAL,
                          "annotation " VM_ANNOTATION_CONSOLE ": '%s': give none or log",
                          options.console);
+    if (warm != NULL && strcmp(warm, "true") != 0 && strcmp(warm, "false") != 0)
+        return error_set(err, EINVAL, "annotation " VM_ANNOTATION_WARM ": '%s': give true or false",
+                         warm);
+    options.is_warm = text_equal(warm, "true");
     *ret_options = options;
     return 0;
 }
@@ -791,6 +796,7 @@ static void fill_config(struct split *split)
     config->agent = xstrdup("/vm/berth-agent");
     config->fs_program = xstrdup("/vm/berth-fs");
     config->console = xstrdup(split->options.console);
+    config->is_warm = split->options.is_warm;
     config->has_terminal = split->spec->process->terminal;
     config->tsc_khz = split->host->tsc_khz;
     if (vm != NULL && vm->kernel != NULL && vm->kernel->parameters.count > 0)

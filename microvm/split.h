@@ -18,6 +18,7 @@
 #define VM_ANNOTATION_CPUS    "run.berth.vm.cpus"    /* "2" */
 #define VM_ANNOTATION_KERNEL  "run.berth.vm.kernel"  /* name of an imported one */
 #define VM_ANNOTATION_CONSOLE "run.berth.vm.console" /* "none", "log" */
+#define VM_ANNOTATION_WARM    "run.berth.vm.warm"    /* "true", "false" */
 
 /* Said in the state: what runs it ("kvm", "qemu"), and why no better one does. There the ones above
  * say what the machine has, whether or not it was asked for. */
@@ -42,6 +43,7 @@ struct vm_options {
     uint64_t memory_bytes;
     uint32_t cpus;
     const char *kernel, *console; /* borrowed from the spec */
+    bool is_warm;
 };
 /** -EINVAL names the annotation. */
 int vm_options_parse(const struct spec *spec, struct vm_options *ret_options, struct error *err);

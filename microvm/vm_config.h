@@ -11,6 +11,7 @@
 /* /vm/config.json in a VM's jail: what berth-vmm is to run. Root writes it beside the container's
  * state, nothing of it comes from an image. Paths are those of the jail. */
 
+#define VM_WARM_PATH  "/vm/warm"
 #define VM_CONFIG_MAX (16 << 20) /* bytes of the file */
 
 /* A directory that the guest sees, served by a berth-fs of its own. */
@@ -58,7 +59,8 @@ struct vm_config {
     char *console; /* "none" (also when NULL); "log": the kernel's messages go to standard error */
     uint64_t tsc_khz;  /* of this machine's time stamp counter, for an emulator; 0: is measured */
     bool has_terminal; /* the guest spec's process.terminal; standard input is a terminal too */
-    char *guest;       /* JSON: the spec that the agent applies */
+    bool is_warm; /* starts from a machine that was saved in VM_WARM_PATH, or saves one there */
+    char *guest;  /* JSON: the spec that the agent applies */
     struct vm_files files;
 };
 

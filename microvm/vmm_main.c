@@ -41,7 +41,8 @@
 struct parts {
     struct machine_config machine;
     struct agent_setup setup;
-    int agent_fd; /* our end */
+    int agent_fd;                  /* our end */
+    struct warm_snapshot snapshot; /* to be made; else empty */
     int listen_fd, signal_fd, oom_fd;
     char *cmdline;
 };
@@ -49,9 +50,11 @@ struct parts {
 /* The machine has its own copies: that the other ends of its sockets close is seen. */
 static void machine_parts_close(struct machine_config *machine)
 {
-    int *const fds[] = { &machine->kernel_fd, &machine->agent_program_fd, &machine->modules_fd,
-                         &machine->root_fd,   &machine->disk_fd,          &machine->agent_fd,
-                         &machine->console_fd };
+    int *const fds[] = {
+        &machine->kernel_fd,  &machine->agent_program_fd, &machine->modules_fd,
+        &machine->root_fd,    &machine->disk_fd,          &machine->agent_fd,
+        &machine->console_fd, &machine->saved_state_fd,   &machine->saved_memory_fd
+    };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
         auto_close_cleanup(fds[i]);
@@ -70,6 +73,7 @@ static void machine_parts_close(struct machine_config *machine)
 static void parts_clear(struct parts *parts)
 {
     machine_parts_close(&parts->machine);
+    warm_snapshot_clear(&parts->snapshot);
     auto_close_cleanup(&parts->agent_fd);
     auto_close_cleanup(&parts->listen_fd);
     auto_close_cleanup(&parts->signal_fd);
@@ -146,6 +150,25 @@ static int open_console(const struct vm_config *config, struct parts *parts, str
     return parts->machine.console_fd < 0 ? error_errno(err, "duplicate standard error") : 0;
 }
 
+/* Without a snapshot the machine boots; so whatever is wrong with one is said and no more. */
+static void open_snapshot(struct parts *parts)
+{
+    auto_close int dir_fd = open(VM_WARM_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct error error = { 0 };
+
+    if (dir_fd < 0) {
+        log_warning("open '%s': %s; booting", VM_WARM_PATH, strerror(errno));
+        return;
+    }
+    if (warm_snapshot_open(dir_fd, parts->machine.tap_count, &parts->snapshot, &error) < 0)
+        log_warning("%s; booting", error.message);
+    if (parts->snapshot.use == WARM_LOAD) {
+        parts->machine.saved_state_fd = take_fd(&parts->snapshot.state_fd);
+        parts->machine.saved_memory_fd = take_fd(&parts->snapshot.memory_fd);
+    }
+    parts->machine.is_savable = parts->snapshot.use == WARM_SAVE;
+}
+
 static int prepare(const struct vm_config *config, struct parts *parts, struct error *err)
 {
     int r;
@@ -167,6 +190,10 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
         r = vmm_network_open(&parts->machine, &parts->setup.interfaces, err);
     if (r == 0)
         r = vmm_shares_open(config, &parts->machine, err);
+    if (r == 0 && config->is_warm) {
+        vmm_network_use_card_macs(&parts->machine, &parts->setup.interfaces);
+        open_snapshot(parts);
+    }
     if (r == 0)
         r = session_open_signals(&parts->signal_fd, err);
     return r;
@@ -175,6 +202,24 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
 static const struct machine_class *machine_class(const struct vm_config *config)
 {
     return strcmp(config->backend, "kvm") == 0 ? &kvm_machine_class : &emulator_machine_class;
+}
+
+/* A saved machine that does not fit this one, for whatever reason, is no failure. */
+static int start_machine(const struct vm_config *config, struct parts *parts,
+                         struct machine **ret_machine, struct error *err)
+{
+    struct machine_config *machine = &parts->machine;
+    struct error reason = { 0 };
+
+    if (machine->saved_state_fd >= 0) {
+        if (machine_start(machine_class(config), machine, ret_machine, &reason) == 0)
+            return 0;
+        log_warning("%s; booting", reason.message);
+        auto_close_cleanup(&machine->saved_state_fd);
+        auto_close_cleanup(&machine->saved_memory_fd);
+        machine->saved_state_fd = machine->saved_memory_fd = -1;
+    }
+    return machine_start(machine_class(config), machine, ret_machine, err);
 }
 
 /* What is missing here is not the program that is to run in the guest. */
@@ -188,6 +233,7 @@ static int run(struct error *err)
     AUTO(vm_config) struct vm_config *config = NULL;
     AUTO_CLEAR(parts)
     struct parts parts = { .machine = machine_config_empty(),
+                           .snapshot = warm_snapshot_empty(),
                            .agent_fd = -1,
                            .listen_fd = -1,
                            .signal_fd = -1,
@@ -207,17 +253,20 @@ static int run(struct error *err)
         r = prepare(config, &parts, err);
     if (r < 0)
         return failed_before(r);
-    options = (struct session_options){ .config = config,
-                                        .setup = &parts.setup,
-                                        .agent_fd = parts.agent_fd,
-                                        .listen_fd = parts.listen_fd,
-                                        .signal_fd = parts.signal_fd,
-                                        .oom_fd = parts.oom_fd };
+    options =
+        (struct session_options){ .config = config,
+                                  .setup = &parts.setup,
+                                  .agent_fd = parts.agent_fd,
+                                  .listen_fd = parts.listen_fd,
+                                  .signal_fd = parts.signal_fd,
+                                  .oom_fd = parts.oom_fd,
+                                  .snapshot = parts.machine.is_savable ? &parts.snapshot : NULL };
     r = session_open(&options, &session, err);
     if (r == 0)
-        r = machine_start(machine_class(config), &parts.machine, &machine, err);
+        r = start_machine(config, &parts, &machine, err);
     if (r < 0)
         return failed_before(r);
+    options.is_loaded = parts.machine.saved_state_fd >= 0;
     machine_parts_close(&parts.machine);
     return session_run(session, machine, err);
 }

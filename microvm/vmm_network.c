@@ -20,6 +20,7 @@ void vmm_network_clear(struct agent_interfaces *interfaces)
 {
     for (size_t i = 0; i < interfaces->count; i++) {
         free(interfaces->items[i].mac);
+        free(interfaces->items[i].device_mac);
         free(interfaces->items[i].name);
         strings_clear(&interfaces->items[i].addresses);
         routes_clear(&interfaces->items[i].routes);
@@ -44,6 +45,12 @@ static void add_route(const struct network_route *route, struct agent_interface 
     routes->items[routes->count++] = added;
 }
 
+static char *format_mac(const uint8_t mac[6])
+{
+    return xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                     mac[5]);
+}
+
 static int describe(int fd, const struct network_link *link,
                     const struct network_addresses *addresses, struct agent_interface *interface,
                     struct error *err)
@@ -54,8 +61,7 @@ static int describe(int fd, const struct network_link *link,
 
     interface->name = xstrdup(link->name);
     interface->mtu = link->mtu;
-    interface->mac =
-        xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    interface->mac = format_mac(mac);
     for (size_t i = 0; i < addresses->count; i++)
         strings_take(&interface->addresses, network_address_format(&addresses->items[i]));
     r = network_routes_list(fd, link->index, &routes, err);
@@ -161,4 +167,14 @@ int vmm_network_open(struct machine_config *config, struct agent_interfaces *int
         r = visit_link(fd, &links.items[i], config, interfaces, err);
     network_links_clear(&links);
     return r;
+}
+
+void vmm_network_use_card_macs(struct machine_config *config, struct agent_interfaces *interfaces)
+{
+    for (size_t i = 0; i < config->tap_count; i++) {
+        const uint8_t mac[6] = { 0x02, 'b', 'e', 'r', 't', (uint8_t)i };
+
+        memcpy(config->taps[i].mac, mac, sizeof(mac));
+        interfaces->items[i].device_mac = format_mac(mac);
+    }
 }

@@ -17,6 +17,9 @@
  */
 int vmm_network_open(struct machine_config *config, struct agent_interfaces *interfaces,
                      struct error *err);
+/** Gives the machine's cards addresses that are always the same, and has the agent set the right
+ * ones: a machine that was saved comes back with the cards that it had. */
+void vmm_network_use_card_macs(struct machine_config *config, struct agent_interfaces *interfaces);
 void vmm_network_clear(struct agent_interfaces *interfaces);
 
 #endif

@@ -116,6 +116,16 @@ int network_link_set_mtu(int fd, int index, uint32_t mtu, struct error *err)
     return netlink_call(fd, &request, NULL, NULL, err);
 }
 
+int network_link_set_mac(int fd, int index, const uint8_t mac[6], struct error *err)
+{
+    const struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWLINK, NLM_F_ACK, &info, sizeof(info));
+    netlink_add(&request, IFLA_ADDRESS, mac, 6);
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
 int network_link_rename(int fd, int index, const char *name, struct error *err)
 {
     const struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };

@@ -49,6 +49,8 @@ int network_links_name(const struct network_links *links, const char *name, char
 
 int network_link_set_up(int fd, int index, bool is_up, struct error *err);
 int network_link_set_mtu(int fd, int index, uint32_t mtu, struct error *err);
+/** Sets the hardware address of an Ethernet interface. */
+int network_link_set_mac(int fd, int index, const uint8_t mac[6], struct error *err);
 /** Gives an interface that is down another name. */
 int network_link_rename(int fd, int index, const char *name, struct error *err);
 

@@ -27,6 +27,7 @@ void isolation_plan_clear(struct isolation_plan *plan)
 {
     spec_free(plan->jail);
     free(plan->config);
+    free(plan->cache);
     *plan = (struct isolation_plan){ 0 };
 }
 
@@ -94,7 +95,7 @@ int creation_prepare_isolation(struct creation *creation, struct error *err)
 
     if (creation->container->state.isolation == NULL)
         return 0;
-    return isolation->prepare(creation->container->dir_fd, &creation->isolation, err);
+    return isolation->prepare(isolation, creation->container->dir_fd, &creation->isolation, err);
 }
 
 int container_find_isolation(const struct container *container,

@@ -23,6 +23,7 @@ struct isolation_input {
 struct isolation_plan {
     struct spec *jail;
     char *config; /* for the jail's process, as prepare() writes it */
+    char *cache;  /* for prepare(): what the jail shares with others like it; NULL: nothing */
 };
 void isolation_plan_clear(struct isolation_plan *plan);
 
@@ -46,7 +47,8 @@ struct isolation {
     int (*plan)(const struct isolation *isolation, const struct isolation_input *input,
                 struct isolation_plan *ret_plan, struct error *err);
     /** Makes what the jail's mounts need, in the container's new directory. */
-    int (*prepare)(int dir_fd, const struct isolation_plan *plan, struct error *err);
+    int (*prepare)(const struct isolation *isolation, int dir_fd, const struct isolation_plan *plan,
+                   struct error *err);
     /** The process in the jail that stands for @process of an exec. Caller frees. */
     struct spec_process *(*split_exec)(const struct spec_process *process);
     /** The container's own process, as its spec had it. Caller frees. */

@@ -378,7 +378,7 @@ static void what_a_microvm_cannot_have_is_refused_by_the_options_name(void **sta
     } rows[] = {
         { "vm", NULL, NULL, NULL, NULL, "--isolation 'vm': give none or microvm" },
         { NULL, NULL, NULL, NULL, "k",
-          "--kernel, --vm-memory, --vm-cpus and --vm-console are for" },
+          "--kernel, --vm-memory, --vm-cpus, --vm-console and --warm are for" },
         { "microvm", "host", NULL, NULL, NULL, "--network host cannot be used together" },
         { "microvm", NULL, "container:x", NULL, NULL, "--pid container:x cannot be used" },
         { "microvm", NULL, NULL, "auto", NULL, "--userns auto is of no use" },

@@ -380,6 +380,8 @@ static void what_ties_to_this_machines_kernel_is_refused_by_name(void **state)
           "annotation run.berth.vm.cpus: " },
         { MINIMAL(",\"annotations\":{\"run.berth.vm.console\":\"x\"}"),
           "annotation run.berth.vm.console: 'x'" },
+        { MINIMAL(",\"annotations\":{\"run.berth.vm.warm\":\"1\"}"),
+          "annotation run.berth.vm.warm: '1': give true or false" },
         { MOUNT("bind", "/missing", "\"bind\""), "mounts[0].source: '/missing' does not exist" },
         { MOUNT("bind", "/socket", "\"bind\""),
           "mounts[0].source: '/socket' is neither a directory nor a file" },

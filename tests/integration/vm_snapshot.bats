@@ -1,0 +1,55 @@
+load helper
+
+# MicroVMs that start from one that was saved: run --warm.
+
+setup() {
+    [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
+        skip "neither KVM nor QEMU runs a microVM here"
+    [ -n "$(berth vm kernel ls --format '{{.Name}}')" ] || skip "apt-get fetched no kernel here"
+}
+teardown() {
+    remove_all
+    rm -rf "$BERTH_DATA/warm"
+}
+
+saved() { find "$BERTH_DATA/warm" -name "$1" -size +0 | grep .; }
+is_begun() { find "$BERTH_DATA/warm" -name 'state.*' | grep .; }
+milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+@test "--warm starts from a saved microVM, and nothing of the one before is in the next" {
+    rm -rf "$BERTH_DATA/warm"
+    before=$(picture)
+    # What is killed while it saves, or just before, leaves nothing that is believed.
+    berth run -d --rm --name early --isolation microvm --warm busybox true 2> "$BATS_TEST_TMPDIR/warnings"
+    pid=$(field early .State.Pid)
+    wait_until 60 is_begun
+    kill -9 "$pid"
+    wait_until 20 is_gone early
+    run ! saved 'whole.*'
+
+    # shellcheck disable=SC2016
+    program='cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | od -An -tx1; hostname; date +%s'
+    for i in 1 2 3; do
+        start=$(milliseconds)
+        berth run --rm --isolation microvm --warm busybox sh -c "$program" \
+            > "$BATS_TEST_TMPDIR/$i" 2> "$BATS_TEST_TMPDIR/$i.warnings"
+        echo "run $i: $(($(milliseconds) - start)) ms"
+        took[i]=$(($(milliseconds) - start))
+        run ! grep booting "$BATS_TEST_TMPDIR/$i.warnings"
+        saved 'whole.*'
+        # The time goes on while a machine is saved; seconds may pass until this line.
+        now=$(date +%s)
+        then=$(sed -n 4p "$BATS_TEST_TMPDIR/$i")
+        [ "$then" -le $((now + 1)) ] && [ "$then" -ge $((start / 1000 - 1)) ]
+    done
+    for line in 1 2 3; do
+        [ "$(sed -sn ${line}p "$BATS_TEST_TMPDIR"/[123] | sort -u | wc -l)" = 3 ]
+    done
+    [ "${took[2]}" -lt "${took[1]}" ]
+    [ "${took[3]}" -lt "${took[1]}" ]
+    # Of an emulator that was taken over nothing reaches the snapshot.
+    [ "$(stat -c '%a %U' "$BERTH_DATA"/warm/*)" = "700 nobody" ]
+    [ "$(stat -c '%a %U' "$BERTH_DATA"/warm)" = "700 root" ]
+    wait_until 20 trash_is_empty
+    [ "$(picture)" = "$before" ]
+}
