@@ -894,7 +894,8 @@ const struct command berth_commands[] = {
             "their unpacked layers. Kept Blobs are manifests, configs and compressed layers as "
             "they came, kept to be pushed, saved and checked. MicroVM Roots are images made one "
             "file, "
-            "for microVMs to start from. Leftovers are parts of downloads "
+            "for microVMs to start from. Leftovers are machines saved for `run --warm`, parts of "
+            "downloads "
             "and what killed commands left. RECLAIMABLE is what `system prune --all` and "
             "`volume prune --all` would free.",
         .examples = "berth system df\n"

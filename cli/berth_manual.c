@@ -143,6 +143,7 @@ const char berth_manual[] =
     "the data directory's \\fIwarm\\fR, each as large as what a booted guest has in memory, some "
     "70 "
     "MiB.\n"
+    "\\fBsystem prune\\fR removes them.\n"
     ".TP\n.B Refused\n"
     "is what ties a container to this machine's kernel: \\fB\\-\\-network host\\fR, "
     "\\fB\\-\\-pid\\fR, \\fB\\-\\-ipc\\fR and \\fB\\-\\-uts\\fR\n"

@@ -89,6 +89,14 @@ static int prune_volumes(struct prune *prune, bool is_all, struct error *err)
     return finish(prune, "Deleted Volumes:", &result, r);
 }
 
+static int prune_warm(struct prune *prune, struct error *err)
+{
+    struct prune_result result = { 0 };
+    int r = engine_prune_warm(prune->engine, &result, err);
+
+    return finish(prune, "", &result, r); /* they have no names */
+}
+
 static int prune_open(struct prune *prune, const struct arguments *arguments, void *context,
                       const char *warning, struct error *err)
 {
@@ -166,6 +174,7 @@ static char *system_warning(bool is_all, bool with_volumes)
         "  - all stopped containers\n"
         "%s"
         "  - all %s\n"
+        "  - machines saved for run --warm\n"
         "  - parts of downloads, and what killed commands left\n\n",
         with_volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
         is_all ? "images without at least one container associated to them" : "dangling images");
@@ -189,5 +198,7 @@ int command_system_prune(const struct arguments *arguments, void *context)
         r = prune_volumes(&prune, false, &err);
     if (r == 0)
         r = prune_images(&prune, is_all, &err);
+    if (r == 0)
+        r = prune_warm(&prune, &err);
     return prune_end(&prune, r, &err);
 }

@@ -513,7 +513,8 @@ struct store_usage {
     struct usage_kind volumes;
     struct usage_kind blobs;     /* manifests, configs and compressed layers as they came */
     struct usage_kind roots;     /* of microVMs, made of images' layers */
-    struct usage_kind leftovers; /* staging, trash, parts of downloads; active: at work just now */
+    struct usage_kind leftovers; /* staging, trash, parts of downloads, machines saved for
+                                  * --warm; active: at work just now */
     struct usage_image *image_items;
     size_t image_count;
     struct usage_container *container_items;
@@ -559,6 +560,8 @@ int engine_prune_images(struct engine *engine, const struct prune_filter *filter
 /** Removes volumes that no container uses. @is_all: also those that a user named */
 int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result *result,
                          struct error *err);
+/** Removes the machines that were saved for `run --warm`; those that run are not disturbed. */
+int engine_prune_warm(struct engine *engine, struct prune_result *result, struct error *err);
 
 struct check_options {
     bool is_deep; /* unpack each layer once more, and compare */

@@ -63,4 +63,7 @@ int engine_container_ids(struct engine *engine, struct strings *ret_ids, struct 
 /** Whether @text has the form of a full container id. */
 bool container_id_is_full(const char *text);
 
+/* Machines that microvm/warm_store.c keeps, below DATA. */
+#define WARM_FOLDER "warm"
+
 #endif

@@ -251,3 +251,23 @@ int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result
     (void)close(lock_fd); /* releases the lock */
     return r < 0 ? r : staging_clean(engine->data_fd, err);
 }
+
+/* --- saved machines --------------------------------------------------------------------------- */
+
+/* All by one rename: whoever was just going to save one begins with an empty folder. */
+int engine_prune_warm(struct engine *engine, struct prune_result *result, struct error *err)
+{
+    struct disk_usage usage = { 0 };
+    int r;
+
+    assert(engine != NULL);
+    assert(result != NULL);
+
+    r = disk_usage_add(engine->data_fd, WARM_FOLDER, &usage, err);
+    if (r < 0 || usage.bytes == 0)
+        return r;
+    r = staging_discard(engine->data_fd, engine->data_fd, WARM_FOLDER, err);
+    if (r == 0)
+        result->freed_bytes += usage.bytes;
+    return r;
+}

@@ -303,16 +303,20 @@ static int add_leftovers(struct engine *engine, struct store_usage *usage, struc
 {
     struct image_partial_usage partial = { 0 };
     struct staging_usage staging = { 0 };
+    struct disk_usage warm = { 0 };
     int r;
 
     r = staging_usage(engine->data_fd, &staging, err);
+    if (r == 0)
+        r = disk_usage_add(engine->data_fd, WARM_FOLDER, &warm, err);
     if (r == 0)
         r = image_partial_usage(engine_images(engine), &partial, err);
     usage->leftovers = (struct usage_kind){
         .total = staging.held_count + staging.abandoned_count + partial.count,
         .active = staging.held_count + partial.held_count,
-        .bytes = staging.held.bytes + staging.abandoned.bytes + partial.bytes,
-        .reclaimable_bytes = staging.abandoned.bytes + partial.bytes - partial.held_bytes,
+        .bytes = staging.held.bytes + staging.abandoned.bytes + partial.bytes + warm.bytes,
+        .reclaimable_bytes =
+            staging.abandoned.bytes + partial.bytes - partial.held_bytes + warm.bytes,
     };
     return r;
 }
