@@ -240,10 +240,12 @@ tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/replay_machine_state tests/fuzz/replay_virtio
-tests_fuzz_replay_machine_state_SOURCES = tests/fuzz/fuzz_machine_state.c tests/fuzz/replay_main.c
+tests_fuzz_replay_machine_state_SOURCES = tests/fuzz/fuzz_machine_state.c tests/fuzz/replay_main.c \
+	tests/fuzz/virtio_targets.h
 tests_fuzz_replay_machine_state_LDADD = $(microvm_libs)
 tests_fuzz_replay_machine_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
-tests_fuzz_replay_virtio_SOURCES = tests/fuzz/fuzz_virtio.c tests/fuzz/replay_main.c
+tests_fuzz_replay_virtio_SOURCES = tests/fuzz/fuzz_virtio.c tests/fuzz/replay_main.c \
+	tests/fuzz/virtio_targets.h
 tests_fuzz_replay_virtio_LDADD = $(microvm_libs)
 tests_fuzz_replay_virtio_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 if FUZZ
