@@ -31,7 +31,8 @@ TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman run
 VM_PACKAGES="qemu-system-x86 busybox-static cpio kmod mmdebstrap e2fsprogs xz-utils"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.
 PEER_PACKAGES="podman conmon catatonit expect iproute2 containerd umoci docker.io tini
-    slurm-wlm munge $VM_PACKAGES criu"
+    slurm-wlm munge $VM_PACKAGES criu golang-go golang-github-google-uuid-dev
+    golang-github-opencontainers-runtime-tools-dev"
 
 # install_packages NAME...: those that are missing, with the distribution's package manager.
 install_packages() {

@@ -2,12 +2,10 @@
 
     validation.py OUR_RUNTIME THEIR_RUNTIME ROOTFS SKIPS [NAME...]
 
-The cases are those of the runtime-tools validation suite, by its names; the checks are our own:
-golang-github-opencontainers-runtime-tools-dev (0.9.0+git20220423) has the packages api, cgroups,
-error, filepath, generate, specerror and validate, but neither validation/ with the suite's programs
-nor cmd/ with runtimetest, which they run in the containers. Prints a table, and ends with 1
-when a case fails with OUR_RUNTIME, whatever THEIR_RUNTIME makes of it, or when a case of SKIPS (lines
-"name: reason") exists here after all. With NAMEs, only these cases.
+The cases are those of the runtime-tools validation suite, by its names; the checks are our own, and
+need no Go and no source package (runtime_tools.bats runs the suite itself). Prints a table, and ends
+with 1 when a case fails with OUR_RUNTIME, whatever THEIR_RUNTIME makes of it, or when a case of SKIPS
+(lines "name: reason") exists here after all. With NAMEs, only these cases.
 """
 import json
 import os
