@@ -112,7 +112,8 @@ int command_version(const struct arguments *arguments, void *context)
 
 struct info {
     uint64_t containers, running, paused, stopped, images, cpus, memory;
-    char *version, *driver, *log_driver, *cgroup_driver, *cgroup_version, *cgroup_layout;
+    char *version, *driver, *driver_reason, *log_driver, *cgroup_driver, *cgroup_version,
+        *cgroup_layout;
     char *kernel, *system, *os, *architecture, *name, *data_path, *run_path, *isolation;
     char *vm_backend, *vm_reason; /* of microVMs: who runs them, and why not KVM */
     struct strings vm_kernels;
@@ -128,6 +129,7 @@ static const struct field info_fields[] = {
     FIELD_OF(struct info, images, "Images", FIELD_U64, FIELD_KEEP_EMPTY),
     FIELD_OF(struct info, version, "ServerVersion", FIELD_STRING, 0),
     FIELD_OF(struct info, driver, "Driver", FIELD_STRING, 0),
+    FIELD_OF(struct info, driver_reason, "DriverReason", FIELD_STRING, 0),
     FIELD_OF(struct info, log_driver, "LoggingDriver", FIELD_STRING, 0),
     FIELD_OF(struct info, cgroup_driver, "CgroupDriver", FIELD_STRING, 0),
     FIELD_OF(struct info, cgroup_version, "CgroupVersion", FIELD_STRING, 0),
@@ -265,13 +267,17 @@ static void print_microvms(const struct info *info)
 static int info_fill(struct berth *berth, struct info *info, struct error *err)
 {
     struct engine *engine = NULL;
+    bool is_copied = false;
     int r;
 
     r = berth_engine(berth, &engine, err);
     if (r < 0)
         return r;
     info->version = xstrdup(BERTH_VERSION);
-    info->driver = xstrdup("overlayfs");
+    r = root_driver_find(engine, &is_copied, &info->driver_reason, err);
+    if (r < 0)
+        return r;
+    info->driver = xstrdup(is_copied ? "copies" : "overlayfs");
     info->log_driver = xstrdup("json-file");
     info->isolation = xstrdup("namespaces");
     info->data_path = xstrdup(engine_data_path(engine));
@@ -294,8 +300,11 @@ static void info_print(const struct info *info)
            (unsigned long long)info->containers, (unsigned long long)info->running,
            (unsigned long long)info->paused, (unsigned long long)info->stopped,
            (unsigned long long)info->images);
-    printf(" Server Version: %s\n Storage Driver: %s\n Logging Driver: %s\n", info->version,
-           info->driver, info->log_driver);
+    printf(" Server Version: %s\n Storage Driver: %s\n", info->version, info->driver);
+    if (info->driver_reason != NULL)
+        printf("  Each container gets a copy of its image, as no overlay can be used: %s\n",
+               info->driver_reason);
+    printf(" Logging Driver: %s\n", info->log_driver);
     printf(" Cgroup Driver: %s\n Cgroup Version: %s\n Cgroup Layout: %s\n Isolation: %s\n",
            info->cgroup_driver, info->cgroup_version, info->cgroup_layout, info->isolation);
     print_microvms(info);

@@ -16,6 +16,13 @@ static const struct {
     { "hosts", "/etc/hosts" },
 };
 
+/* The whole root is in the container's own directory. */
+static void use_copied_root(const struct bundle_input *input, struct spec *spec)
+{
+    free(spec->root->path);
+    spec->root->path = xstrdup(input->snapshot->upper);
+}
+
 /* The init performs the mount at "/" first, so it has to be first in the list. */
 static void add_root(const struct bundle_input *input, struct spec *spec)
 {
@@ -268,6 +275,8 @@ int bundle_plan_mounts(const struct bundle_input *input, struct spec *spec, stru
                              init_options);
     if (bundle_is_vm(settings))
         bundle_add_vm_root(input, spec);
+    else if (input->record->is_copied)
+        use_copied_root(input, spec);
     else
         add_root(input, spec);
     return plan_devices(input, spec, err);

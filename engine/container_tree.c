@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "base/staging.h"
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
 
@@ -32,21 +33,17 @@ static int map_back(const struct record *record, struct mount_attr *attributes, 
     return 0;
 }
 
-static int open_upper(struct engine *engine, const struct record *record, int *ret_fd,
-                      struct error *err)
+/* In the container's directory, or in staging. */
+static int open_upper(const struct record *record, int dir_fd, int *ret_fd, struct error *err)
 {
     struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV |
                                                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
                                                  MOUNT_ATTR_NOATIME,
                                      .attr_clr = MOUNT_ATTR__ATIME };
     auto_close int namespace_fd = -1;
-    auto_close int dir_fd = -1;
     auto_close int mount_fd = -1;
     int r;
 
-    r = container_directory(engine, record->id, &dir_fd, err);
-    if (r < 0)
-        return r;
     mount_fd =
         open_tree(dir_fd, "upper", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
     if (mount_fd < 0)
@@ -78,6 +75,48 @@ static int open_layers(const struct record *record, struct container_changes *ch
     return 0;
 }
 
+/* What an overlay's upper directory would have, made by a comparison with the layers. */
+static int stage_changes(struct engine *engine, const struct record *record, int dir_fd,
+                         struct container_changes *changes, struct error *err)
+{
+    auto_close int root_fd = -1, upper_fd = -1;
+    struct stat made;
+    int r;
+
+    r = path_open_beneath(dir_fd, "upper", O_RDONLY | O_DIRECTORY, 0, &root_fd, err);
+    if (r < 0)
+        return r;
+    if (fstatat(dir_fd, "work", &made, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_errno(err, "find out when container %.12s was made", record->id);
+    r = staging_create(engine->data_fd, &changes->staging, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(changes->staging->fd, "upper", 0700) < 0)
+        return error_errno(err, "make a directory in staging");
+    r = path_open_beneath(changes->staging->fd, "upper", O_RDONLY | O_DIRECTORY, 0, &upper_fd, err);
+    if (r < 0)
+        return r;
+    return copied_root_changes(changes->lower_fds, changes->source.lower_count, root_fd,
+                               &made.st_mtim, upper_fd, err);
+}
+
+static int open_changes(struct engine *engine, const struct record *record,
+                        struct container_changes *changes, struct error *err)
+{
+    auto_close int dir_fd = -1;
+    int r;
+
+    r = container_directory(engine, record->id, &dir_fd, err);
+    if (r == 0)
+        r = open_layers(record, changes, err);
+    if (r == 0 && record->is_copied)
+        r = stage_changes(engine, record, dir_fd, changes, err);
+    if (r < 0)
+        return r;
+    return open_upper(record, record->is_copied ? changes->staging->fd : dir_fd, &changes->upper_fd,
+                      err);
+}
+
 int container_changes_open(struct engine *engine, const struct record *record,
                            struct container_changes *ret_changes, struct error *err)
 {
@@ -87,9 +126,7 @@ int container_changes_open(struct engine *engine, const struct record *record,
     assert(record != NULL);
     assert(ret_changes != NULL);
 
-    r = open_upper(engine, record, &changes.upper_fd, err);
-    if (r == 0)
-        r = open_layers(record, &changes, err);
+    r = open_changes(engine, record, &changes, err);
     if (r < 0) {
         container_changes_clear(&changes);
         return r;
@@ -109,6 +146,7 @@ void container_changes_clear(struct container_changes *changes)
         (void)close(changes->lower_fds[i]); /* only read */
     free(changes->lower_fds);
     auto_close_cleanup(&changes->upper_fd);
+    staging_free(changes->staging);
     strings_clear(&changes->mount_points);
     *changes = (struct container_changes){ .upper_fd = -1 };
 }

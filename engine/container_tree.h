@@ -12,10 +12,12 @@ struct container_changes {
     struct strings mount_points;
     int upper_fd;
     int *lower_fds;
+    struct staging *staging; /* of a copied root, what changed in it; else NULL */
 };
 
 /**
- * Opens a container's writable directory and its layers.
+ * Opens a container's writable directory and its layers. Of a copied root it is made first, in
+ * staging, by a comparison.
  *
  * The directory is opened through a mount of its own, attached nowhere, by which nothing can be
  * written or executed and no device opened, and which shows ids as the container sees them.

@@ -151,7 +151,9 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
         return error_errno(err, "make a mount namespace");
     r = bundle_has_user_namespace(&visit->record->settings) ? map_directory(visit, path, err) : 0;
     if (r == 0)
-        r = writable_root_open(&visit->record->layers, upper, work, &mount_fd, err);
+        r = visit->record->is_copied
+                ? copied_root_open(upper, &mount_fd, err)
+                : writable_root_open(&visit->record->layers, upper, work, &mount_fd, err);
     if (r < 0)
         return r;
     if (visit->record->settings.is_readonly &&

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "base/staging.h"
 #include "engine/bundle.h"
 #include "engine/container_names.h"
 #include "engine/engine_private.h"
@@ -20,6 +21,7 @@
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
 #include "engine/record.h"
+#include "engine/root_driver.h"
 #include "engine/vm_disk.h"
 #include "engine/volumes.h"
 
@@ -50,6 +52,7 @@ struct creation {
     char *home;
     char *container_path;
     char *erofs_path, *disk_path; /* of a microVM */
+    struct staging *copy;         /* with the root that becomes upper/, where roots are copies */
     int groups_fd;                /* lock, while the record does not name the group yet; -1 */
 };
 
@@ -66,6 +69,7 @@ static void creation_clear(struct creation *creation)
     free(creation->container_path);
     free(creation->erofs_path);
     free(creation->disk_path);
+    staging_free(creation->copy);
     if (creation->groups_fd >= 0)
         close(creation->groups_fd);
 }
@@ -270,13 +274,72 @@ static int plan_cgroup_path(struct creation *creation, struct error *err)
     return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
 }
 
+static int open_layers(const struct record *record, int *fds, struct error *err)
+{
+    for (size_t i = 0; i < record->layers.count; i++) {
+        fds[i] = open(record->layers.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fds[i] < 0)
+            return error_errno(err, "open layer '%s'", record->layers.items[i]);
+    }
+    return 0;
+}
+
+static int fill_copy(const struct record *record, int to_fd, struct error *err)
+{
+    size_t count = record->layers.count;
+    auto_free int *fds = xcalloc(count, sizeof(*fds));
+    int r;
+
+    memset(fds, -1, count * sizeof(*fds));
+    r = open_layers(record, fds, err);
+    if (r == 0)
+        r = copied_root_create(fds, count, to_fd, err);
+    for (size_t i = 0; i < count && fds[i] >= 0; i++)
+        (void)close(fds[i]); /* only read */
+    return r;
+}
+
+/* Where no overlay can be used, the root is made at once: it is looked into below. */
+static int copy_root(struct creation *creation, struct error *err)
+{
+    struct record *record = creation->record;
+    auto_free char *reason = NULL;
+    auto_close int root_fd = -1;
+    int r;
+
+    if (bundle_is_vm(&record->settings))
+        return 0;
+    r = root_driver_find(creation->engine, &record->is_copied, &reason, err);
+    if (r < 0 || !record->is_copied)
+        return r;
+    if (bundle_has_user_namespace(&record->settings))
+        return error_set(err, EOPNOTSUPP,
+                         "--userns: ids cannot be mapped where containers get copies of their "
+                         "image, as here: %s",
+                         reason);
+    r = staging_create(creation->engine->data_fd, &creation->copy, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(creation->copy->fd, "root", 0700) < 0)
+        return error_errno(err, "make a directory in staging");
+    r = path_open_beneath(creation->copy->fd, "root", O_RDONLY | O_DIRECTORY, 0, &root_fd, err);
+    return r < 0 ? r : fill_copy(record, root_fd, err);
+}
+
+static int open_image_root(const struct creation *creation, int *ret_fd, struct error *err)
+{
+    if (!creation->record->is_copied)
+        return image_root_open(&creation->record->layers, ret_fd, err);
+    return path_open_beneath(creation->copy->fd, "root", O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+}
+
 static int resolve_user(struct creation *creation, struct error *err)
 {
     const struct strings *groups = &creation->record->settings.groups;
     auto_close int root_fd = -1;
     int r;
 
-    r = image_root_open(&creation->record->layers, &root_fd, err);
+    r = open_image_root(creation, &root_fd, err);
     if (r < 0)
         return r;
     r = user_resolve(root_fd, text_is_empty(creation->record->user) ? "0" : creation->record->user,
@@ -329,6 +392,9 @@ static int resolve(struct creation *creation, const struct settings *settings, s
     if (r < 0)
         return r;
     r = plan_cgroup_path(creation, err);
+    if (r < 0)
+        return r;
+    r = copy_root(creation, err);
     if (r < 0)
         return r;
     return resolve_user(creation, err);
@@ -409,6 +475,14 @@ static int shift_upper(const struct creation *creation, int dir_fd, struct error
     return 0;
 }
 
+/* The directory work/ only tells when the copy was done (copied_root_changes()). */
+static int place_copy(const struct creation *creation, int dir_fd, struct error *err)
+{
+    if (renameat(creation->copy->fd, "root", dir_fd, "upper") < 0)
+        return error_errno(err, "move the copy of the image to the container");
+    return mkdirat(dir_fd, "work", 0700) < 0 ? error_errno(err, "make the directory 'work'") : 0;
+}
+
 static int fill_directory(const struct creation *creation, int dir_fd, struct error *err)
 {
     auto_free char *spec = spec_encode(creation->spec);
@@ -433,6 +507,8 @@ static int fill_directory(const struct creation *creation, int dir_fd, struct er
         if (r < 0)
             return r;
     }
+    if (creation->record->is_copied)
+        return place_copy(creation, dir_fd, err);
     r = snapshot_create_upper(dir_fd, &creation->snapshot, err);
     return r < 0 ? r : shift_upper(creation, dir_fd, err);
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/engine_private.h"
+#include "engine/root_driver.h"
 
 static const char *chosen_path(const char *given, const char *variable, const char *fallback)
 {
@@ -44,9 +45,10 @@ static int make_folder(int dir_fd, const char *name, mode_t mode, struct error *
 static int open_folders(struct engine *engine, struct error *err)
 {
     static const char *const folders[] = { "containers", "container-names", "volumes" };
+    bool is_new = faccessat(engine->data_fd, "volumes", F_OK, 0) < 0; /* it is made last */
     int r;
 
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+    for (size_t i = 0; is_new && i < ARRAY_SIZE(folders); i++) {
         r = make_folder(engine->data_fd, folders[i], 0700, err);
         if (r < 0)
             return error_prefix(err, r, "data directory '%s'", engine->data_path);
@@ -54,7 +56,7 @@ static int open_folders(struct engine *engine, struct error *err)
     engine->monitors_fd =
         openat(engine->run_fd, MONITORS_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (engine->monitors_fd >= 0)
-        return 0;
+        return is_new ? root_driver_probe(engine, err) : 0;
     r = make_folder(engine->run_fd, MONITORS_FOLDER, 0700, err);
     if (r < 0)
         return error_prefix(err, r, "run directory '%s'", engine->run_path);
@@ -62,7 +64,7 @@ static int open_folders(struct engine *engine, struct error *err)
         openat(engine->run_fd, MONITORS_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (engine->monitors_fd < 0)
         return error_errno(err, "open '%s/%s'", engine->run_path, MONITORS_FOLDER);
-    return 0;
+    return root_driver_probe(engine, err);
 }
 
 int engine_open(const char *data_path, const char *run_path, struct engine **ret_engine,

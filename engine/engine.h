@@ -40,6 +40,14 @@ struct image_store *engine_images(struct engine *engine); /* borrowed */
 struct runtime *engine_runtime(struct engine *engine);    /* borrowed; opened on first use */
 
 /**
+ * Whether containers get a copy of their image instead of an overlay above its layers.
+ *
+ * @ret_reason  why, if they do: no overlay can be used; may be NULL, the caller frees
+ */
+int root_driver_find(struct engine *engine, bool *ret_is_copied, char **ret_reason,
+                     struct error *err);
+
+/**
  * Finishes or undoes what dead processes left: containers whose monitor is gone, staging
  * directories, half-made or half-removed containers. Cheap when there is nothing (one readdir of
  * RUN). Every command that looks at containers calls it first.

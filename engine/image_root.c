@@ -162,6 +162,24 @@ int image_root_open(const struct strings *layers, int *ret_fd, struct error *err
     return 0;
 }
 
+int copied_root_open(const char *path, int *ret_fd, struct error *err)
+{
+    struct mount_attr attributes = {
+        .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+    };
+    auto_close int fd = -1;
+
+    assert(ret_fd != NULL);
+
+    fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "open the container's root");
+    if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+        return error_errno(err, "protect the container's root");
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
 int writable_root_open(const struct strings *layers, const char *upper, const char *work,
                        int *ret_fd, struct error *err)
 {

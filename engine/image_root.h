@@ -21,4 +21,7 @@ int image_root_open(const struct strings *layers, int *ret_fd, struct error *err
 int writable_root_open(const struct strings *layers, const char *upper, const char *work,
                        int *ret_fd, struct error *err);
 
+/** The same where it is a copy of the image's layers: @path, as a mount attached nowhere. */
+int copied_root_open(const char *path, int *ret_fd, struct error *err);
+
 #endif

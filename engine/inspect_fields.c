@@ -382,7 +382,7 @@ static json_t *format_driver(const struct engine *engine, const struct record *r
     set(data, "UpperDir", file_path(engine, record->id, "upper"));
     set(data, "WorkDir", file_path(engine, record->id, "work"));
     set(driver, "Data", data);
-    set(driver, "Name", json_string("overlay2"));
+    set(driver, "Name", json_string(record->is_copied ? "copies" : "overlay2"));
     return driver;
 }
 

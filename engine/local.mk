@@ -16,7 +16,7 @@ libengine_a_SOURCES = \
 	engine/log_line.c engine/logs.c engine/monitor.c engine/monitor_client.c \
 	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \
 	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
-	engine/restart_policy.c engine/settings_limits.c engine/settings_limits.h \
+	engine/restart_policy.c engine/root_driver.c engine/root_driver.h engine/settings_limits.c engine/settings_limits.h \
 	engine/settings_update.c \
 	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c

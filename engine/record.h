@@ -31,6 +31,7 @@ struct record {
     char *image_manifest, *image_id; /* digests */
     struct strings layers;           /* host paths, topmost first */
     char *cgroup_path;
+    bool is_copied; /* upper/ is a copy of the layers, not above them (root_driver.h) */
     /* merged from settings and image */
     struct strings args;                /* program and arguments */
     struct strings env;                 /* without HOME unless it was asked for */

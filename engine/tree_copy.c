@@ -14,6 +14,7 @@
 #include "base/auto.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "unionfs/unionfs.h"
 
 /* Hard links stay links of one file, as far as they are within the tree. */
 
@@ -115,14 +116,7 @@ static int copy_bytes(int from_fd, int to_fd, const char *name, struct error *er
     }
 }
 
-/* trusted.overlay.* describe layers and are invisible in a mounted overlay; a single layer shows
- * them. */
-static bool is_copied_attribute(const char *name)
-{
-    return strncmp(name, "user.", 5) == 0 || strcmp(name, "security.capability") == 0 ||
-           strncmp(name, "system.posix_acl_", 17) == 0;
-}
-
+/* Marks of layers are invisible in a mounted overlay; a single layer shows them. */
 static void copy_attributes(int from_fd, int to_fd)
 {
     auto_free char *names = xcalloc(1, XATTR_NAMES_MAX);
@@ -132,7 +126,7 @@ static void copy_attributes(int from_fd, int to_fd)
     for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1) {
         ssize_t size;
 
-        if (!is_copied_attribute(names + at))
+        if (!unpack_keeps_attribute(names + at))
             continue;
         if (value == NULL)
             value = xcalloc(1, XATTR_VALUE_MAX);

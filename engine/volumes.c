@@ -56,15 +56,26 @@ static bool is_empty_directory(int fd)
     return is_empty;
 }
 
+/* What a copied root has below a volume is the image's: the volume hides it from the container. */
+static int open_image_root(struct engine *engine, const struct record *record, int *ret_fd,
+                           struct error *err)
+{
+    auto_free char *path = xasprintf("containers/%s/upper", record->id);
+
+    if (!record->is_copied)
+        return image_root_open(&record->layers, ret_fd, err);
+    return path_open_beneath(engine->data_fd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+}
+
 /* Nothing at that place in the image, or no directory: the volume stays empty. */
-static int fill(int data_fd, const struct record *record, const struct settings_mount *mount,
-                struct error *err)
+static int fill(struct engine *engine, int data_fd, const struct record *record,
+                const struct settings_mount *mount, struct error *err)
 {
     auto_close int root_fd = -1;
     auto_close int from_fd = -1;
     int r;
 
-    r = image_root_open(&record->layers, &root_fd, err);
+    r = open_image_root(engine, record, &root_fd, err);
     if (r < 0)
         return r;
     r = path_open_in_root(root_fd, mount->target, O_RDONLY | O_DIRECTORY, 0, &from_fd, NULL);
@@ -102,7 +113,7 @@ static int create(struct engine *engine, const struct record *record,
     if (data_fd < 0)
         return error_errno(err, "open a directory in staging");
     if (!mount->is_nocopy) {
-        r = fill(data_fd, record, mount, err);
+        r = fill(engine, data_fd, record, mount, err);
         if (r < 0)
             return r;
     }
@@ -123,7 +134,7 @@ static int fill_existing(struct engine *engine, int data_fd, const struct record
     r = file_lock(engine->data_fd, "locks/volumes", true, UINT32_MAX, &lock_fd, err);
     if (r < 0 || !is_empty_directory(data_fd))
         return r;
-    return fill(data_fd, record, mount, err);
+    return fill(engine, data_fd, record, mount, err);
 }
 
 int volumes_ensure(struct engine *engine, const struct record *record, struct error *err)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
 
 #define MQUEUE_SUPER_MAGIC 0x19800202 /* in no header */
@@ -84,15 +85,20 @@ static bool attribute_is(const struct walk *walk, int dir_fd, const char *name, 
 
 static bool is_opaque(const struct walk *walk, int dir_fd, const char *name)
 {
-    return attribute_is(walk, dir_fd, name, "opaque", 'y');
+    auto_close int fd = -1;
+
+    if (attribute_is(walk, dir_fd, name, "opaque", 'y'))
+        return true;
+    fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && layer_mark_is_opaque(fd);
 }
 
 /* A device 0:0; or, where devices cannot be made, an empty file with a mark. */
 static bool is_whiteout(const struct walk *walk, int dir_fd, const char *name,
                         const struct stat *status)
 {
-    if (S_ISCHR(status->st_mode))
-        return status->st_rdev == 0;
+    if (layer_mark_is_whiteout(dir_fd, name, status))
+        return true;
     return S_ISREG(status->st_mode) && status->st_size == 0 &&
            attribute_is(walk, dir_fd, name, "whiteout", '\0');
 }

@@ -15,8 +15,8 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
+#include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
-#include "unionfs/layer_view.h"
 #include "unionfs/snapshot_root.h"
 #include "unionfs/unionfs.h"
 
@@ -319,7 +319,7 @@ static bool is_opaque(int dir_fd, const char *name)
 {
     auto_close int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    return fd >= 0 && view_is_opaque(fd);
+    return fd >= 0 && layer_mark_is_opaque(fd);
 }
 
 /* The layers of a directory that was found in @count of those of its parent: down to one that is
@@ -403,8 +403,8 @@ static int add_name(struct reader *reader, uint32_t parent, const struct folders
 
     if (fstatat(dir_fd, found->name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "look at '%s'", found->name);
-    if (S_ISCHR(status.st_mode) && status.st_rdev == 0)
-        return 0; /* a whiteout */
+    if (layer_mark_is_whiteout(dir_fd, found->name, &status))
+        return 0;
     linked = S_ISDIR(status.st_mode) || status.st_nlink < 2 ? NULL : find_linked(reader, &status);
     if (linked != NULL) {
         erofs_tree_add_entry(reader->tree, parent, take_ptr(&found->name), linked->node);

@@ -14,6 +14,7 @@
 #include "base/auto.h"
 #include "base/path.h"
 #include "unionfs/layer_follow.h"
+#include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
 #include "unionfs/layer_view.h"
 #include "unionfs/unionfs.h"
@@ -102,19 +103,22 @@ static int hide_name(int fs_fd, const char *name, struct error *err)
 {
     auto_close int fd = -1;
     struct stat st;
+    int r;
 
-    if (mknodat(fs_fd, name, S_IFCHR, 0) == 0)
+    r = layer_mark_whiteout(fs_fd, name, err);
+    if (r == 0)
         return 0;
-    if (errno != EEXIST)
-        return error_errno(err, "hide '%s'", name);
+    if (r != -EEXIST)
+        return error_prefix(err, r, "hide '%s'", name);
     if (fstatat(fs_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "look at '%s'", name);
     if (!S_ISDIR(st.st_mode))
         return 0;
     fd = openat(fs_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0)
-        return error_errno(err, "mark '%s' as opaque", name);
-    return 0;
+    if (fd < 0)
+        return error_errno(err, "open '%s'", name);
+    r = layer_mark_opaque(fd, err);
+    return r < 0 ? error_prefix(err, r, "'%s'", name) : 0;
 }
 
 static int hide_layer(int fs_fd, int lower_fd, struct error *err)
@@ -172,7 +176,8 @@ static int drop_whiteouts(int dir_fd, struct error *err)
     while (r == 0 && (entry = readdir(directory)) != NULL) {
         if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             r = error_errno(err, "look at '%s'", entry->d_name);
-        else if (S_ISCHR(st.st_mode) && st.st_rdev == 0 && unlinkat(fd, entry->d_name, 0) < 0)
+        else if (layer_mark_is_whiteout(fd, entry->d_name, &st) &&
+                 unlinkat(fd, entry->d_name, 0) < 0)
             r = error_errno(err, "remove the whiteout '%s'", entry->d_name);
     }
     if (r == 0 && futimens(fd, times) < 0)
@@ -192,7 +197,7 @@ static int drop_idle_whiteouts(int fs_fd, const char *path, const struct layer_v
     r = path_open_beneath(fs_fd, path, O_RDONLY | O_DIRECTORY, 0, &fd, err);
     if (r < 0)
         return r;
-    if (view_is_opaque(fd))
+    if (layer_mark_is_opaque(fd))
         return drop_whiteouts(fd, err);
     lower_fd = view_open_directory(view, path);
     if (lower_fd >= 0)

@@ -4,18 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
-
-bool view_is_opaque(int fd)
-{
-    char value[2];
-
-    return fgetxattr(fd, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
-}
 
 /* How overlayfs goes on below one layer when it looks for a directory. */
 enum lookup {
@@ -50,7 +43,7 @@ static enum lookup layer_lookup(int fs_fd, const char *path, bool is_own, int *r
             *ret_fd = take_fd(&fd);
             return LOOKUP_FOUND;
         }
-        if (view_is_opaque(fd))
+        if (layer_mark_is_opaque(fd))
             on_miss = LOOKUP_HIDDEN;
     }
     return LOOKUP_HIDDEN;
@@ -95,7 +88,7 @@ static enum lookup link_lookup(int fs_fd, const char *parent, const char *base, 
     if (length < 0 || (size_t)length == sizeof(target)) {
         if (length >= 0 || errno != ENOENT)
             return LOOKUP_HIDDEN;
-        return *parent != '\0' && view_is_opaque(fd) ? LOOKUP_HIDDEN : LOOKUP_BELOW;
+        return *parent != '\0' && layer_mark_is_opaque(fd) ? LOOKUP_HIDDEN : LOOKUP_BELOW;
     }
     *ret_target = xstrndup(target, (size_t)length);
     return LOOKUP_FOUND;

@@ -1,7 +1,6 @@
 #ifndef UNIONFS_LAYER_VIEW_H
 #define UNIONFS_LAYER_VIEW_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* What the layers below a new layer show, as overlayfs would merge them. */
@@ -15,7 +14,5 @@ struct layer_view {
 int view_open_directory(const struct layer_view *view, const char *path);
 /** Where a symbolic link of the layers below leads; NULL: there is none. Caller frees. */
 char *view_read_link(const struct layer_view *view, const char *path);
-/** Whether a directory of a layer hides what layers below have in it. */
-bool view_is_opaque(int fd);
 
 #endif

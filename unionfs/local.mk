@@ -5,6 +5,7 @@ libunionfs_a_SOURCES = \
 	unionfs/blob_input.c unionfs/blob_input.h \
 	unionfs/changes.c \
 	unionfs/copy_end.c unionfs/copy_plan.c unionfs/copy_plan.h \
+	unionfs/copied_changes.c unionfs/copied_root.c \
 	unionfs/directory_table.c unionfs/directory_table.h \
 	unionfs/erofs_file.c unionfs/erofs_file.h \
 	unionfs/erofs_make.c \
@@ -16,6 +17,7 @@ libunionfs_a_SOURCES = \
 	unionfs/layer.c unionfs/unionfs.h \
 	unionfs/layer_follow.c unionfs/layer_follow.h \
 	unionfs/layer_inherit.c unionfs/layer_inherit.h \
+	unionfs/layer_mark.c unionfs/layer_mark.h \
 	unionfs/layer_path.c unionfs/layer_path.h \
 	unionfs/layer_store.c unionfs/layer_store.h \
 	unionfs/layer_view.c unionfs/layer_view.h \
@@ -57,6 +59,10 @@ tests_unit_test_unpack_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -l
 check_PROGRAMS += tests/unit/test_tree_compare
 tests_unit_test_tree_compare_SOURCES = tests/unit/test_tree_compare.c tests/unit/base_test.h
 tests_unit_test_tree_compare_LDADD = libunionfs.a libbase.a -lcmocka
+check_PROGRAMS += tests/unit/test_copied_root
+tests_unit_test_copied_root_SOURCES = tests/unit/test_copied_root.c tests/unit/base_test.h
+tests_unit_test_copied_root_LDADD = libunionfs.a libbase.a -ljansson -lcmocka
+tests_unit_test_copied_root_LDFLAGS = -Wl,--wrap=mknodat
 check_PROGRAMS += tests/unit/test_erofs
 tests_unit_test_erofs_SOURCES = tests/unit/test_erofs.c tests/unit/base_test.h
 tests_unit_test_erofs_LDADD = libunionfs.a libbase.a -ljansson -lcmocka

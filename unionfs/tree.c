@@ -13,6 +13,7 @@
 
 #include "base/path.h"
 #include "unionfs/directory_table.h"
+#include "unionfs/layer_mark.h"
 
 /* How the tree stays inside its root: names are clean (layer_path.h); the parent is resolved by
  * openat2(2) in the root, so that a symbolic link of the layer, whatever it says, leads to a place
@@ -139,11 +140,6 @@ static int count_entry(struct tree *tree, struct error *err)
     return 0;
 }
 
-static bool is_whiteout(const struct stat *st)
-{
-    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
-}
-
 static int count_kept(struct tree *tree, size_t bytes, struct error *err)
 {
     tree->kept_bytes += bytes;
@@ -158,9 +154,7 @@ static int set_opaque(int parent_fd, const char *base, struct error *err)
 
     if (fd < 0)
         return error_errno(err, "open the directory");
-    if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0)
-        return error_errno(err, "mark as opaque");
-    return 0;
+    return layer_mark_opaque(fd, err);
 }
 
 /* Removes a tree and forgets its directories. @fd is closed. */
@@ -306,7 +300,7 @@ static int parent_create(struct tree *tree, const char *text, unsigned hops, int
     if (fstatat(above_fd, path->base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (S_ISLNK(st.st_mode))
             return parent_open_link(tree, above_fd, path, hops, ret_fd, err);
-        was_whiteout = is_whiteout(&st);
+        was_whiteout = layer_mark_is_whiteout(above_fd, path->base, &st);
         if (!was_whiteout || tree->is_hiding)
             return error_set(err, ENOTDIR, "is below '%s', which is not a directory", text);
         r = replace(tree, above_fd, path->base, &st, err);
@@ -609,7 +603,7 @@ static int link_target_find(struct tree *tree, const struct layer_path *target, 
         cache_add(tree, target->parent, fd);
     }
     if (*target->base == '\0' || fstatat(fd, target->base, ret_st, AT_SYMLINK_NOFOLLOW) < 0 ||
-        is_whiteout(ret_st))
+        layer_mark_is_whiteout(fd, target->base, ret_st))
         return error_set(err, ENOENT, "is a hard link to '%s', which is not in this layer", text);
     if (S_ISDIR(ret_st->st_mode))
         return error_set(err, EPERM, "is a hard link to the directory '%s'", text);
@@ -689,7 +683,7 @@ static bool has_only_whiteouts(struct tree *tree, int fd)
                 has_only_whiteouts(tree, openat(fd, entry->d_name,
                                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         else
-            has_only = is_whiteout(&st);
+            has_only = layer_mark_is_whiteout(fd, entry->d_name, &st);
     }
     if (directory != NULL)
         (void)closedir(directory); /* only read */
@@ -710,9 +704,8 @@ static int hide_directory(struct tree *tree, const struct layer_path *path, int 
 
         if (r < 0)
             return r;
-        if (mknodat(parent_fd, path->base, S_IFCHR, 0) < 0)
-            return error_errno(err, "make the whiteout");
-        return note_whiteout(tree, parent_fd, err);
+        r = layer_mark_whiteout(parent_fd, path->base, err);
+        return r < 0 ? r : note_whiteout(tree, parent_fd, err);
     }
     if (directory != NULL)
         directory->is_orphan = false;
@@ -733,10 +726,11 @@ int tree_add_whiteout(struct tree *tree, const struct layer_path *path, struct e
         return 0; /* this layer has something else above it, so the lower name is hidden anyway */
     if (r < 0)
         return r;
-    if (mknodat(parent_fd, path->base, S_IFCHR, 0) == 0)
+    r = layer_mark_whiteout(parent_fd, path->base, err);
+    if (r == 0)
         return note_whiteout(tree, parent_fd, err);
-    if (errno != EEXIST)
-        return error_errno(err, "make the whiteout");
+    if (r != -EEXIST)
+        return r;
     if (fstatat(parent_fd, path->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, "look at an earlier entry");
     if (!S_ISDIR(st.st_mode))

@@ -142,6 +142,29 @@ void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret
  * top layer. */
 int snapshot_create_upper(int container_fd, const struct snapshot *snapshot, struct error *err);
 
+/* --- copies: where no overlay can be mounted ---------------------------------------------------
+ */
+
+/**
+ * Fills the empty directory @to_fd with what the layers show, as a whole root of its own.
+ *
+ * @layer_fds  fs/ of the layers, topmost first
+ */
+int copied_root_create(const int *layer_fds, size_t layer_count, int to_fd, struct error *err);
+
+/**
+ * Fills the empty directory @upper_fd with what an overlay's upper directory would have if the
+ * changes of such a root had been made in an overlay: as more names of the root's own files, with
+ * whiteouts and directories made for it. So changes_walk() reads both.
+ *
+ * @root_fd    that was made by copied_root_create() of the same layers
+ * @made       when that was done; what changed at no later time is as it was
+ *
+ * What is in @upper_fd must not be written to: it is the container's.
+ */
+int copied_root_changes(const int *layer_fds, size_t layer_count, int root_fd,
+                        const struct timespec *made, int upper_fd, struct error *err);
+
 /* --- roots: a stack of layers as one file -------------------------------------------------------
  */
 

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "unionfs/layer_mark.h"
+
 bool unpack_keeps_attribute(const char *name)
 {
     static const char *const kept[] = {
@@ -18,5 +20,6 @@ bool unpack_keeps_attribute(const char *name)
     }
     /* trusted.* and user.overlay.* would steer the overlay mount; security.selinux is the host's.
      */
-    return text_starts(name, "user.") && !text_starts(name, "user.overlay.");
+    return text_starts(name, "user.") && !text_starts(name, "user.overlay.") &&
+           !text_starts(name, LAYER_MARK_PREFIX);
 }

@@ -67,7 +67,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(tgkill),         SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigaction),
     SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),  SCMP_SYS(restart_syscall),
     SCMP_SYS(sched_yield),    SCMP_SYS(rseq),          SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
+    SCMP_SYS(exit_group),     SCMP_SYS(fgetxattr),
 };
 
 int unpack_sandbox_enter(int root_fd, struct error *err)

@@ -1,0 +1,26 @@
+#ifndef UNIONFS_LAYER_MARK_H
+#define UNIONFS_LAYER_MARK_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+
+/* How a layer says that something of the layers below is gone. As overlayfs reads it: a character
+ * device 0:0, and "trusted.overlay.opaque" on a directory. Where the file system takes neither (it
+ * is an overlay itself, or a network's), no overlay is mounted on it either; there it is an empty
+ * file without permissions that has the attribute "user.berth.whiteout", and "user.berth.opaque".
+ * No tar can bring attributes of these names. */
+
+#define LAYER_MARK_PREFIX "user.berth."
+
+/** Makes a whiteout; -EEXIST is promised when the name is taken. */
+int layer_mark_whiteout(int dir_fd, const char *name, struct error *err);
+/** @status: of that name, not followed. */
+bool layer_mark_is_whiteout(int dir_fd, const char *name, const struct stat *status);
+
+/** Lets a directory hide what layers below have in it. */
+int layer_mark_opaque(int fd, struct error *err);
+bool layer_mark_is_opaque(int fd);
+
+#endif
