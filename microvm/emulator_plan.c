@@ -3,8 +3,9 @@
 #include <assert.h>
 
 /* What the tables cannot say: force-legacy is QEMU's default for virtio-mmio and an old protocol; a
- * machine without PIT, PIC and RTC boots as well and has less to emulate; -no-reboot turns a reset,
- * in which a guest's panic ends too, into an end. */
+ * machine without PIT and PIC boots as well and has less to emulate, but without an RTC the kernel
+ * waits for one, twice for a second; -no-reboot turns a reset, in which a guest's panic ends too,
+ * into an end. */
 static const char *const fixed[] = {
     "-nodefaults",
     "-no-user-config",
@@ -21,7 +22,7 @@ static const char *const fixed[] = {
     "virtio-mmio.force-legacy=false",
 };
 
-#define MACHINE "microvm,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off"
+#define MACHINE "microvm,pit=off,pic=off,rtc=on,x-option-roms=off,auto-kernel-cmdline=off"
 
 static void add(struct emulator_plan *plan, const char *option)
 {
