@@ -212,3 +212,21 @@ boot() {
     boot "${kernels[0]}" "-- panic"
     expect_text "end: panic: the guest's kernel gave up: Attempted to kill init!"
 }
+
+@test "stock kernels take a container, with one CPU and with two, to its end" {
+    needs_kernels
+    for kernel in "${kernels[@]}"; do
+        name=$(basename "$(dirname "$kernel")")
+        for cpus in 1 2; do
+            rm -f "$BATS_TEST_TMPDIR/told"
+            # A volume, so that the agent writes all back and turns the machine off.
+            container=(run --rm --isolation microvm --kernel "$name" --vm-cpus $cpus
+                -v "$BATS_TEST_TMPDIR:/host" busybox sh -c 'echo "$(uname -r) $(nproc)" > /host/told; exit 3')
+            run timeout 180 berth "${container[@]}"
+            [ "$status" != 124 ] || run timeout 180 berth "${container[@]}"
+            expect_status 3
+            [ "$(cat "$BATS_TEST_TMPDIR/told")" = "$(jq -r .release "$(dirname "$kernel")/kernel.json") $cpus" ]
+            echo "# $(cat "$BATS_TEST_TMPDIR/told") CPUs" >&3
+        done
+    done
+}
