@@ -22,6 +22,9 @@ tests_payload_payload_LDFLAGS = -static
 bench: all
 	BERTH_BUILD=$(abs_top_builddir) $(top_srcdir)/tests/bench/bench.sh
 
+bench-vm: all build-tests
+	BERTH_BUILD=$(abs_top_builddir) $(top_srcdir)/tests/bench/bench_vm.sh
+
 lint:
 	cd $(top_srcdir) && for script in tests/lint/check_*.sh; do $$script || exit 1; done
 
@@ -31,4 +34,4 @@ format:
 check-integration: all
 	cd $(top_srcdir) && BERTH_BUILD=$(abs_top_builddir) bats tests/integration
 
-.PHONY: build-tests bench lint format check-integration
+.PHONY: build-tests bench bench-vm lint format check-integration

@@ -71,42 +71,12 @@ static void lie_panic(int fd)
     _exit(3);
 }
 
-/* To the server of the first share, as no kernel would: a folder above, a device, then noise; and a
- * status of a process that never was. */
-static void lie_share(int fd)
-{
-    static const struct {
-        uint32_t length, operation; /* struct fuse_in_header */
-        uint64_t unique, node;
-        uint32_t uid, gid, pid, padding;
-        char body[24];
-    } requests[] = {
-        { 56, 26, 2, 0, 0, 0, 0, 0, "\7\0\0\0\44\0\0" },
-        { 43, 1, 4, 1, 0, 0, 0, 0, ".." },
-        { 60, 8, 6, 1, 0, 0, 0, 0, "\266\41\0\0\3\1\0\0\0\0\0\0\0\0\0\0dev" },
-        { 51, 8, 8, 0xffffffffffffffff, 0xffffffff, 0, 0, 0, "" },
-    };
-    int share_fd = -1;
-
-    say(fd, HELLO);
-    if (agent_open_port(2, &share_fd, NULL) == 0) {
-        for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
-            (void)fd_write_all(share_fd, &requests[i], requests[i].length, "a request", NULL);
-        (void)fd_write_all(share_fd, "noise that is no message", 24, "noise", NULL);
-    }
-    say(fd, "{\"type\":\"started\",\"process\":1}");
-    say(fd, "{\"type\":\"exited\",\"process\":1,\"status\":42}");
-    (void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART,
-                  NULL);
-}
-
 static const struct {
     const char *name;
     void (*lie)(int fd);
 } lies[] = {
     { "twice", lie_twice }, { "length", lie_length }, { "flood", lie_flood },
     { "noise", lie_noise }, { "reboot", lie_reboot }, { "panic", lie_panic },
-    { "share", lie_share },
 };
 
 int main(void)

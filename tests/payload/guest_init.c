@@ -2,7 +2,9 @@
  * (what stands behind "--" on the kernel's command line). With "devices" it loads the kernel's
  * modules, uses each device of machine_run, says how that went, and turns the machine off; with
  * "devices-later" it waits before that, so that the machine can be saved. With "steps" it works and
- * sleeps on each CPU for a while, in which it can be saved as well. */
+ * sleeps on each CPU for a while, in which it can be saved as well. With "true" it runs /bin/true
+ * of an EROFS image on pmem, with a layer in memory above it, as a container has it; with
+ * "true-blk" the image is on a block device. With "wait" it does nothing. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,21 +74,30 @@ static void load(const char *path)
     (void)close(fd);
 }
 
-/* Lines of "feature: module module". */
-static void load_all(void)
+/* Loads what modules.list, of lines of "feature: module module", has for @feature; NULL: for all.
+ */
+static void load_feature(const char *feature)
 {
     static char list[16384];
     const int fd = open("/modules.list", O_RDONLY | O_CLOEXEC);
     const ssize_t length = read(fd, list, sizeof(list) - 1);
     char *rest = NULL;
+    int is_wanted = 0;
 
+    (void)close(fd);
     if (length <= 0)
         return;
+    list[length] = '\0';
     for (char *word = strtok_r(list, " \n", &rest); word != NULL;
-         word = strtok_r(NULL, " \n", &rest))
-        if (word[strlen(word) - 1] != ':')
+         word = strtok_r(NULL, " \n", &rest)) {
+        const size_t end = strlen(word) - 1;
+
+        if (word[end] == ':')
+            is_wanted =
+                feature == NULL || (strlen(feature) == end && strncmp(word, feature, end) == 0);
+        else if (is_wanted)
             load(word);
-    (void)close(fd);
+    }
 }
 
 /* Devices are found by their drivers in their own time. */
@@ -93,10 +105,10 @@ static int open_device(const char *path, int flags)
 {
     int fd = -1;
 
-    for (int i = 0; i < 200 && fd < 0; i++) {
+    for (int i = 0; i < 4000 && fd < 0; i++) {
         fd = open(path, flags | O_CLOEXEC);
         if (fd < 0)
-            (void)poll(NULL, 0, 20);
+            (void)poll(NULL, 0, 1);
     }
     return fd;
 }
@@ -230,11 +242,9 @@ static void use_devices(int waits)
     ssize_t length;
     int fd;
 
-    (void)mkdir("/dev", 0755);
     (void)mkdir("/sys", 0755);
-    (void)mount("dev", "/dev", "devtmpfs", 0, "");
     (void)mount("sys", "/sys", "sysfs", 0, "");
-    load_all();
+    load_feature(NULL);
     if (waits) {
         (void)close(open_device("/dev/vport0p1", O_RDWR));
         (void)close(open_device("/dev/vda", O_RDWR));
@@ -296,6 +306,34 @@ static void take_steps(int cpus)
     verdict("clock", passed >= STEPS * STEP_MS / 1e3 && passed < 60);
 }
 
+/* --- a container's root ------------------------------------------------------------------------
+ */
+
+static void run_true(const char *device, const char *feature, const char *options)
+{
+    static const char *const features[] = { "core", NULL, "root" };
+    int status = 1;
+    pid_t pid;
+
+    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+        load_feature(features[i] != NULL ? features[i] : feature);
+    (void)mkdir("/image", 0755);
+    (void)mkdir("/upper", 0755);
+    (void)mkdir("/root", 0755);
+    (void)close(open_device(device, O_RDONLY));
+    verdict("mounts", mount(device, "/image", "erofs", MS_RDONLY, options) == 0 &&
+                          mount("upper", "/upper", "tmpfs", 0, "") == 0 &&
+                          mkdir("/upper/upper", 0755) == 0 && mkdir("/upper/work", 0755) == 0 &&
+                          mount("root", "/root", "overlay", 0,
+                                "lowerdir=/image,upperdir=/upper/upper,workdir=/upper/work") == 0);
+    pid = fork();
+    if (pid == 0 && chroot("/root") == 0 && chdir("/") == 0)
+        (void)execl("/bin/true", "/bin/true", (char *)NULL);
+    if (pid == 0)
+        _exit(1);
+    verdict("true", waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[argc - 1] : "off";
@@ -303,6 +341,8 @@ int main(int argc, char **argv)
     struct sysinfo info;
     cpu_set_t cpus;
 
+    (void)mkdir("/dev", 0755);
+    (void)mount("dev", "/dev", "devtmpfs", 0, "");
     console = open("/dev/console", O_WRONLY | O_CLOEXEC);
     (void)uname(&name);
     (void)sysinfo(&info);
@@ -317,6 +357,12 @@ int main(int argc, char **argv)
         use_devices(1);
     if (strcmp(how, "steps") == 0)
         take_steps(CPU_COUNT(&cpus));
+    if (strcmp(how, "true") == 0)
+        run_true("/dev/pmem0", "pmem", "dax");
+    if (strcmp(how, "true-blk") == 0)
+        run_true("/dev/vda", "blk", NULL);
+    while (strcmp(how, "wait") == 0)
+        (void)pause();
     (void)reboot(strcmp(how, "reset") == 0 ? RB_AUTOBOOT : RB_POWER_OFF);
     return 1;
 }

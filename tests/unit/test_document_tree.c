@@ -138,49 +138,12 @@ static void indexes_are_followed_to_a_depth(void **state)
     assert_string_equal(err.message, "indexes are nested more than 4 deep");
 }
 
-/* A manifest whatever is asked for. */
-static int invent(const struct image_descriptor *descriptor, void *context, char **ret_json,
-                  size_t *ret_length, struct error *err)
-{
-    (void)descriptor;
-    (void)context;
-    (void)err;
-    *ret_json =
-        xstrdup("{\"schemaVersion\":2,\"layers\":[],\"config\":{\"mediaType\":\"text/x-any\","
-                "\"size\":7,\"digest\":\"sha256:"
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}}");
-    *ret_length = strlen(*ret_json);
-    return 0;
-}
-
-/* As what refers to a document, and to that, is collected: a registry may go on for ever. */
-static void a_tree_has_an_end_however_often_it_is_added_to(void **state)
-{
-    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
-    struct error err = { 0 };
-    unsigned added = 0;
-    int r = 0;
-
-    (void)state;
-    while (r == 0 && added < 2000) {
-        struct image_descriptor top = { .size = UINT64_MAX };
-
-        hash_bytes("sha256", &added, sizeof(added), &top.digest);
-        r = document_tree_collect(&top, invent, NULL, false, &tree, &err);
-        added++;
-    }
-    assert_int_equal(r, -EINVAL);
-    assert_string_equal(err.message, "there are more than 1000 documents");
-    assert_int_equal(tree.documents.count, 1000);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_document_and_blob_comes_once_and_the_top_last),
         cmocka_unit_test(what_is_missing_is_an_error_or_left_out),
         cmocka_unit_test(indexes_are_followed_to_a_depth),
-        cmocka_unit_test(a_tree_has_an_end_however_often_it_is_added_to),
     };
 
     return cmocka_run_group_tests_name("document_tree", tests, NULL, NULL);
