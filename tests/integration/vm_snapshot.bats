@@ -29,17 +29,17 @@ milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
     # shellcheck disable=SC2016
     program='cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | od -An -tx1; hostname; date +%s'
-    for i in 1 2 3; do
+    for turn in 1 2 3; do
         start=$(milliseconds)
         berth run --rm --isolation microvm --warm busybox sh -c "$program" \
-            > "$BATS_TEST_TMPDIR/$i" 2> "$BATS_TEST_TMPDIR/$i.warnings"
-        echo "run $i: $(($(milliseconds) - start)) ms"
-        took[i]=$(($(milliseconds) - start))
-        run ! grep booting "$BATS_TEST_TMPDIR/$i.warnings"
+            > "$BATS_TEST_TMPDIR/$turn" 2> "$BATS_TEST_TMPDIR/$turn.warnings"
+        echo "run $turn: $(($(milliseconds) - start)) ms"
+        took[turn]=$(($(milliseconds) - start))
+        run ! grep booting "$BATS_TEST_TMPDIR/$turn.warnings"
         saved 'whole.*'
         # The time goes on while a machine is saved; seconds may pass until this line.
         now=$(date +%s)
-        then=$(sed -n 4p "$BATS_TEST_TMPDIR/$i")
+        then=$(sed -n 4p "$BATS_TEST_TMPDIR/$turn")
         [ "$then" -le $((now + 1)) ] && [ "$then" -ge $((start / 1000 - 1)) ]
     done
     for line in 1 2 3; do
