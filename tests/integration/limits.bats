@@ -56,6 +56,36 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     wait_until 20 rmdir /sys/fs/cgroup/harbour
 }
 
+# Groups of threads take no processes, nor do those beside and below them (cgroup-v2.rst, "Threads").
+@test "a place of threads is refused with what to do, and nothing is left" {
+    [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "needs pure cgroup v2, which this machine does not have"
+    local rows parent words
+    mkdir -p /sys/fs/cgroup/harbour/fibre /sys/fs/cgroup/wharf
+    echo threaded > /sys/fs/cgroup/harbour/fibre/cgroup.type
+    # It passes on what works on threads, and has processes: so it is a domain of threads from then on.
+    echo +pids > /sys/fs/cgroup/cgroup.subtree_control
+    sleep 60 &
+    echo $! > /sys/fs/cgroup/wharf/cgroup.procs
+    echo +pids > /sys/fs/cgroup/wharf/cgroup.subtree_control
+    before=$(picture)
+    rows="/harbour|because /harbour above it is 'domain threaded': choose another parent
+/harbour/fibre|because /harbour/fibre above it is 'threaded': choose another parent
+/wharf|because /wharf above it is 'domain threaded': move the processes of that one into a cgroup below it"
+    while IFS='|' read -r parent words; do
+        run -125 berth run --rm --cgroup-parent "$parent" busybox true
+        expect_text "it takes no process (its cgroup.type is 'domain invalid')"
+        expect_text "$words"
+    done <<< "$rows"
+    [ "$(picture)" = "$before" ]
+    make_bundle
+    configure '.linux.cgroupsPath = "/harbour/fibre"'
+    run ! oci run -b "$BUNDLE" threads
+    expect_text "it takes single threads only (its cgroup.type is 'threaded'): choose a cgroup that is not among threads"
+    kill $!
+    wait_until 20 rmdir /sys/fs/cgroup/wharf
+    rmdir /sys/fs/cgroup/harbour/fibre /sys/fs/cgroup/harbour
+}
+
 @test "a limit that cannot be kept is refused, and nothing is left" {
     before=$(picture)
     run -125 berth run --rm -m 64m --memory-swap 32m busybox true
