@@ -78,14 +78,15 @@ int bundle_refuse_vm_files(const struct settings *settings, struct error *err)
 void bundle_plan_vm(const struct settings *settings, struct spec *spec)
 {
     struct string_map *annotations = &spec->annotations;
-    auto_free char *memory = xasprintf("%llu", (unsigned long long)settings->vm_memory);
-    auto_free char *cpus = xasprintf("%u", settings->vm_cpus);
+    struct spec_vm_hardware *hardware;
 
     string_map_set(annotations, ANNOTATION_ISOLATION, "microvm");
-    if (settings->vm_memory > 0)
-        string_map_set(annotations, "run.berth.vm.memory", memory);
-    if (settings->vm_cpus > 0)
-        string_map_set(annotations, "run.berth.vm.cpus", cpus);
+    spec->vm = xcalloc(1, sizeof(*spec->vm));
+    hardware = &spec->vm->hardware;
+    hardware->has_memory = settings->vm_memory > 0;
+    hardware->memory = settings->vm_memory;
+    hardware->has_vcpus = settings->vm_cpus > 0;
+    hardware->vcpus = settings->vm_cpus;
     if (!text_is_empty(settings->vm_kernel))
         string_map_set(annotations, "run.berth.vm.kernel", settings->vm_kernel);
     if (!text_is_empty(settings->vm_console))

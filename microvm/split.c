@@ -42,6 +42,43 @@ struct split {
 
 /* --- options ---------------------------------------------------------------------------------- */
 
+/* An engine may hand on annotations that an image brings (podman does), and an image must not raise
+ * a limit that its user has set. */
+static int check_limited(const struct spec *spec, const char *text, uint64_t memory_bytes,
+                         struct error *err)
+{
+    const struct cgroup_resources *resources = spec->linux_.resources;
+    const struct vm_options none = { 0 };
+
+    if (resources == NULL || !resources->memory.has_limit || resources->memory.limit <= 0 ||
+        memory_bytes <= vm_memory_plan(&none, resources))
+        return 0;
+    return error_set(err, EINVAL,
+                     "annotation " VM_ANNOTATION_MEMORY
+                     ": '%s' is more than linux.resources.memory.limit and %llu MiB for the "
+                     "guest's kernel: give the machine more by vm.hwConfig.memory, which no image "
+                     "can set",
+                     text, VM_MEMORY_GUEST >> 20);
+}
+
+static int take_hardware(const struct spec_vm_hardware *hardware, struct vm_options *options,
+                         struct error *err)
+{
+    if (hardware->has_memory && hardware->memory < VM_MEMORY_MIN)
+        return error_set(err, EINVAL,
+                         "vm.hwConfig.memory: %llu bytes are too little: a guest needs at least "
+                         "128m",
+                         (unsigned long long)hardware->memory);
+    if (hardware->has_vcpus && (hardware->vcpus == 0 || hardware->vcpus > VM_CPUS_MAX))
+        return error_set(err, EINVAL, "vm.hwConfig.vcpus: %u is not between 1 and %u",
+                         hardware->vcpus, VM_CPUS_MAX);
+    if (hardware->has_memory)
+        options->memory_bytes = hardware->memory;
+    if (hardware->has_vcpus)
+        options->cpus = hardware->vcpus;
+    return 0;
+}
+
 int vm_options_parse(const struct spec *spec, struct vm_options *ret_options, struct error *err)
 {
     const char *memory = string_map_get(&spec->annotations, VM_ANNOTATION_MEMORY);
@@ -69,6 +106,12 @@ int vm_options_parse(const struct spec *spec, struct vm_options *ret_options, st
                          memory);
     if (cpus != NULL && options.cpus == 0)
         return error_set(err, EINVAL, "annotation " VM_ANNOTATION_CPUS ": a guest needs a CPU");
+    if (spec->vm != NULL)
+        r = take_hardware(&spec->vm->hardware, &options, err);
+    if (r == 0 && memory != NULL && (spec->vm == NULL || !spec->vm->hardware.has_memory))
+        r = check_limited(spec, memory, options.memory_bytes, err);
+    if (r < 0)
+        return r;
     if (options.console != NULL && strcmp(options.console, "none") != 0 &&
         strcmp(options.console, "log") != 0)
         return error_set(err, EINVAL,

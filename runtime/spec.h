@@ -225,10 +225,16 @@ struct spec_vm_kernel {
 struct spec_vm_image {
     char *path, *format;
 };
+struct spec_vm_hardware {
+    bool has_vcpus, has_memory;
+    uint32_t vcpus;
+    uint64_t memory; /* bytes */
+};
 struct spec_vm {
     struct spec_vm_hypervisor *hypervisor;
     struct spec_vm_kernel *kernel;
     struct spec_vm_image *image;
+    struct spec_vm_hardware hardware;
 };
 
 struct spec {

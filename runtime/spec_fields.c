@@ -314,10 +314,24 @@ static const struct field vm_image_fields[] = {
 };
 static const struct object vm_image_object = { vm_image_fields, sizeof(struct spec_vm_image), 0 };
 
+/* The rest of it is for other processors, or gives devices away. */
+static const struct field vm_hardware_fields[] = {
+    FIELD_OPTIONAL(struct spec_vm_hardware, vcpus, "vcpus", FIELD_U32),
+    FIELD_OPTIONAL(struct spec_vm_hardware, memory, "memory", FIELD_U64),
+    { .name = "deviceTree", .flags = FIELD_REFUSED },
+    { .name = "dtdevs", .flags = FIELD_REFUSED },
+    { .name = "iomems", .flags = FIELD_REFUSED },
+    { .name = "irqs", .flags = FIELD_REFUSED },
+    { 0 },
+};
+static const struct object vm_hardware_object = { vm_hardware_fields,
+                                                  sizeof(struct spec_vm_hardware), 0 };
+
 static const struct field vm_fields[] = {
     FIELD_OBJECT(struct spec_vm, hypervisor, "hypervisor", FIELD_POINTER, &vm_hypervisor_object, 0),
     FIELD_OBJECT(struct spec_vm, kernel, "kernel", FIELD_POINTER, &vm_kernel_object, 0),
     FIELD_OBJECT(struct spec_vm, image, "image", FIELD_POINTER, &vm_image_object, 0),
+    FIELD_OBJECT(struct spec_vm, hardware, "hwConfig", FIELD_STRUCT, &vm_hardware_object, 0),
     { 0 },
 };
 const struct object spec_vm_object = { vm_fields, sizeof(struct spec_vm), 0 };

@@ -351,9 +351,8 @@ static void a_microvm_has_an_image_as_its_root_and_says_so_by_annotations(void *
     assert_string_equal(root->options.items[0], "disk=/data/disk.img");
     assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.isolation"),
                         "microvm");
-    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.memory"),
-                        "268435456");
-    assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.cpus"), "2");
+    assert_int_equal(fixture->spec->vm->hardware.memory, 268435456);
+    assert_int_equal(fixture->spec->vm->hardware.vcpus, 2);
     assert_string_equal(string_map_get(&fixture->spec->annotations, "run.berth.vm.kernel"), "new");
     assert_null(string_map_get(&fixture->spec->annotations, "run.berth.vm.console"));
     assert_int_equal(fixture->spec->linux_.devices.count, 0);

@@ -376,6 +376,11 @@ static void what_ties_to_this_machines_kernel_is_refused_by_name(void **state)
         { MINIMAL(",\"vm\":{\"image\":{\"path\":\"/q\",\"format\":\"raw\"}}"), "vm.image: " },
         { MINIMAL(",\"annotations\":{\"run.berth.vm.memory\":\"1m\"}"),
           "annotation run.berth.vm.memory: '1m' is too little" },
+        { BEGIN "\"annotations\":{\"run.berth.vm.memory\":\"1t\"},\"linux\":{\"namespaces\":[" OWN
+                "],\"resources\":{\"memory\":{\"limit\":67108864}}}}",
+          "annotation run.berth.vm.memory: '1t' is more than linux.resources.memory.limit" },
+        { MINIMAL(",\"vm\":{\"hwConfig\":{\"memory\":1}}"), "vm.hwConfig.memory: 1 bytes" },
+        { MINIMAL(",\"vm\":{\"hwConfig\":{\"vcpus\":65}}"), "vm.hwConfig.vcpus: 65" },
         { MINIMAL(",\"annotations\":{\"run.berth.vm.cpus\":\"0\"}"),
           "annotation run.berth.vm.cpus: " },
         { MINIMAL(",\"annotations\":{\"run.berth.vm.console\":\"x\"}"),
@@ -409,6 +414,29 @@ static void what_ties_to_this_machines_kernel_is_refused_by_name(void **state)
         if (strstr(err.message, rows[i].message) == NULL)
             fail_msg("row %zu: %s", i, err.message);
     }
+}
+
+static void the_hardware_of_the_bundle_comes_before_annotations(void **state)
+{
+    static const char json[] =
+        MINIMAL(",\"annotations\":{\"run.berth.vm.memory\":\"1t\",\"run.berth.vm.cpus\":\"3\"},"
+                "\"vm\":{\"hwConfig\":{\"memory\":268435456,\"vcpus\":2}}");
+    AUTO_CLEAR(halves) struct halves halves = { 0 };
+    AUTO_CLEAR(halves) struct halves less = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(split_on(&kvm_host, json, &halves, &err), 0);
+    assert_int_equal(halves.config->memory_bytes, 268435456);
+    assert_int_equal(halves.config->cpus, 2);
+    /* What an image could bring raises nothing; less than the limit allows is fine. */
+    assert_int_equal(split_on(&kvm_host,
+                              BEGIN "\"annotations\":{\"run.berth.vm.memory\":\"150m\"},"
+                                    "\"linux\":{\"namespaces\":[" OWN
+                                    "],\"resources\":{\"memory\":{\"limit\":67108864}}}}",
+                              &less, &err),
+                     0);
+    assert_int_equal(less.config->memory_bytes, 150 << 20);
 }
 
 static void more_shares_than_the_machine_takes_are_refused(void **state)
@@ -515,6 +543,7 @@ int main(void)
         cmocka_unit_test(an_image_of_the_root_needs_no_share),
         cmocka_unit_test(an_emulator_gets_the_hosts_programs_and_no_kvm),
         cmocka_unit_test(what_ties_to_this_machines_kernel_is_refused_by_name),
+        cmocka_unit_test(the_hardware_of_the_bundle_comes_before_annotations),
         cmocka_unit_test(more_shares_than_the_machine_takes_are_refused),
         cmocka_unit_test(an_exec_is_told_to_the_machine),
         cmocka_unit_test(limits_of_the_guest_stay_while_it_runs),
