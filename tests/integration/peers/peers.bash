@@ -111,7 +111,7 @@ on_terminal() {
     local line=$1
     shift
     LINE=$line expect -f - -- "$@" <<'EOF'
-set timeout 30
+set timeout [expr {30 * ([info exists env(BERTH_TEST_PATIENCE)] ? $env(BERTH_TEST_PATIENCE) : 1)}]
 spawn -noecho {*}[lrange $argv 0 end]
 stty rows 33 columns 77 < $spawn_out(slave,name)
 expect "ready"
