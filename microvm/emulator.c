@@ -25,6 +25,7 @@
 #include "base/process.h"
 #include "base/sandbox.h"
 #include "base/text.h"
+#include "microvm/emulator_console.h"
 #include "microvm/emulator_plan.h"
 #include "microvm/emulator_qmp.h"
 #include "microvm/initrd.h"
@@ -51,6 +52,7 @@ struct emulator {
     int complaint_fd; /* what QEMU writes to standard error */
     struct qmp *qmp;  /* NULL: it is not to be saved */
     int memory_fd;    /* the guest's memory, while it can be saved; else -1 */
+    struct emulator_console console;
     bool has_ended;
     enum machine_end end;
 };
@@ -212,6 +214,7 @@ static void emulator_free(struct machine *machine)
     auto_close_cleanup(&emulator->complaint_fd);
     auto_close_cleanup(&emulator->memory_fd);
     qmp_free(emulator->qmp);
+    emulator_console_close(&emulator->console);
     free(emulator);
 }
 
@@ -362,16 +365,25 @@ static int emulator_start(const struct machine_config *config, struct machine **
 {
     struct emulator *emulator = xcalloc(1, sizeof(*emulator));
     AUTO(machine) struct machine *machine = &emulator->machine;
+    struct machine_config own = *config;
+    auto_close int console_fd = -1;
     int r;
 
     emulator->machine.machine_class = &emulator_machine_class;
     emulator->pidfd = emulator->complaint_fd = emulator->memory_fd = -1;
+    emulator->console = (struct emulator_console){ .read_fd = -1, .log.fd = -1 };
     if (access(EMULATOR_PROGRAM, X_OK) < 0)
         return error_errno(err, "find the emulator %s; it is in the package qemu-system-x86",
                            EMULATOR_PROGRAM);
-    r = run_emulator(config, emulator, err);
+    r = emulator_console_open(&emulator->console, config->console_fd, &console_fd, err);
+    if (r < 0)
+        return r;
+    own.console_fd = console_fd;
+    r = run_emulator(&own, emulator, err);
     if (r == 0 && !config->is_unconfined)
         r = vmm_sandbox_drop(err);
+    if (r == 0)
+        r = emulator_console_start(&emulator->console, config->is_unconfined, err);
     if (r == 0 && !config->is_unconfined)
         r = vmm_sandbox_filter(VMM_THREAD_MAIN, err);
     if (r < 0)
@@ -402,11 +414,16 @@ static enum machine_end emulator_end(struct machine *machine, struct error *err)
         return MACHINE_FAILED;
     }
     emulator->has_ended = true;
-    /* Power-off and reset end QEMU alike; which it was is for the caller, who knows if he asked. */
-    emulator->end = MACHINE_POWER_OFF;
+    /* Power-off, reset and panic end QEMU alike. */
+    emulator->end = emulator_console_finish(&emulator->console, err);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return emulator->end;
     emulator->end = MACHINE_FAILED;
+    if (WIFSIGNALED(status)) {
+        (void)error_set(err, EIO, "QEMU was ended by signal %d (%s)", WTERMSIG(status),
+                        strsignal(WTERMSIG(status)));
+        return emulator->end;
+    }
     length = read(emulator->complaint_fd, complaint, sizeof(complaint) - 1);
     complaint[length > 0 ? length : 0] = '\0';
     complaint[strcspn(complaint, "\n")] = '\0';

@@ -26,6 +26,7 @@ libmicrovm_a_SOURCES += \
 	microvm/emulator.c microvm/emulator_plan.c microvm/emulator_plan.h \
 	microvm/emulator_qmp.c microvm/emulator_qmp.h microvm/emulator_qmp_fields.c \
 	microvm/warm_snapshot.c microvm/warm_snapshot.h \
+	microvm/emulator_console.c microvm/emulator_console.h \
 	microvm/pump.c microvm/pump.h \
 	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
 	microvm/terminal_mode.c microvm/terminal_mode.h \
@@ -46,12 +47,14 @@ berth_agent_LDADD = $(microvm_libs)
 berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_session \
+check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_emulator_console tests/unit/test_session \
 	tests/unit/test_vm_config
 tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_channel_SOURCES = tests/unit/test_channel.c
 tests_unit_test_channel_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_emulator_console_SOURCES = tests/unit/test_emulator_console.c
+tests_unit_test_emulator_console_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_emulator_plan_SOURCES = tests/unit/test_emulator_plan.c
 tests_unit_test_emulator_plan_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_vm_config_SOURCES = tests/unit/test_vm_config.c

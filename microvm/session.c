@@ -519,8 +519,10 @@ static int handle_machine_end(struct event_source *source, uint32_t events, void
     }
     if (end == MACHINE_FAILED)
         return error_set(err, EIO, "the machine failed: %s", reason.message);
-    return error_set(err, EIO, "the guest %s",
-                     end == MACHINE_PANIC ? "panicked" : "ended before its process");
+    if (end == MACHINE_PANIC)
+        return error_set(err, EIO, "%s", reason.code != 0 ? reason.message : "the guest panicked");
+    return error_set(err, EIO, "the guest %s before its process ended",
+                     end == MACHINE_RESET ? "was reset" : "switched itself off");
 }
 
 static int handle_timer(struct event_source *source, uint32_t events, void *context,

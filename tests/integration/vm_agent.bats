@@ -107,10 +107,10 @@ run_liar() {
 @test "a guest that reboots or panics is an end with a sentence" {
     run_liar reboot
     expect_status 125
-    expect_text "the guest ended before its process"
+    expect_text "the guest was reset before its process ended"
     run_liar panic
     expect_status 125
-    expect_text "the guest "
+    expect_text "the guest's kernel gave up: "
 }
 
 @test "an agent that floods its channel costs berth-vmm no memory, and can be killed" {
