@@ -55,8 +55,16 @@ void microvm_list_kernels(const char *data_path, struct strings *ret_names)
 int microvm_find_kernel(const char *data_path, const char *name, char **ret_path, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
+    auto_free char *folder = path_join(data_path, KERNELS_FOLDER);
 
     microvm_list_kernels(data_path, &names);
+    if (names.count == 0 && access(folder, R_OK | X_OK) < 0 && errno == EACCES)
+        return error_set(
+            err, EACCES,
+            "the kernels for microVMs in '%s' may not be read by this user: set "
+            "BERTH_DATA to a folder of his own, into which `berth --data DIR --run DIR "
+            "vm kernel import` imports one",
+            folder);
     if (names.count == 0)
         return error_set(err, ENOENT,
                          "no kernel for microVMs was imported yet: get one by `berth vm kernel "

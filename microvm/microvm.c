@@ -319,6 +319,7 @@ static int plan(const struct isolation *isolation, const struct isolation_input 
         .run_path = findings.run_path,
         .bundle_path = input->bundle_path,
         .emulator_folders = &findings.emulator_folders,
+        .is_rootless = geteuid() != 0,
         .has_tap_device = access("/dev/net/tun", F_OK) == 0,
         .sources = findings.sources,
     };

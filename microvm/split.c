@@ -162,7 +162,7 @@ uint32_t vm_cpus_plan(const struct vm_options *options, const struct cgroup_reso
 
 /* --- what cannot be --------------------------------------------------------------------------- */
 
-static int check_namespaces(const struct spec *spec, struct error *err)
+static int check_namespaces(const struct spec *spec, const struct vm_host *host, struct error *err)
 {
     static const struct {
         const char *type, *whose; /* what the container would share with the host without it */
@@ -183,7 +183,7 @@ static int check_namespaces(const struct spec *spec, struct error *err)
     for (size_t i = 0; i < spec->linux_.namespaces.count; i++) {
         const struct spec_namespace *item = &spec->linux_.namespaces.items[i];
 
-        if (strcmp(item->type, "user") == 0)
+        if (strcmp(item->type, "user") == 0 && !host->is_rootless)
             return error_set(err, EOPNOTSUPP,
                              "linux.namespaces[%zu]: a microVM takes no user namespace: its kernel "
                              "is its own already",
@@ -217,7 +217,7 @@ static int check_devices(const struct spec_devices *devices, struct error *err)
     return 0;
 }
 
-static int check_members(const struct spec *spec, struct error *err)
+static int check_members(const struct spec *spec, const struct vm_host *host, struct error *err)
 {
     const struct spec_linux *linux_ = &spec->linux_;
     const struct cgroup_resources *resources = linux_->resources;
@@ -242,7 +242,7 @@ static int check_members(const struct spec *spec, struct error *err)
     if (spec->vm != NULL && spec->vm->image != NULL)
         return error_set(err, EOPNOTSUPP, "vm.image: the guest's root is root.path");
     r = check_devices(&linux_->devices, err);
-    return r < 0 ? r : check_namespaces(spec, err);
+    return r < 0 ? r : check_namespaces(spec, host, err);
 }
 
 /* --- the two halves --------------------------------------------------------------------------- */
@@ -365,6 +365,33 @@ static void limit_memory(struct split *split)
     *memory = outer;
 }
 
+static void remove_namespace(struct spec_namespaces *list, const char *type)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].type, type) != 0)
+            continue;
+        free(list->items[i].type);
+        free(list->items[i].path);
+        memmove(list->items + i, list->items + i + 1, (list->count - i - 1) * sizeof(*list->items));
+        list->count--;
+        return;
+    }
+}
+
+/* Who the container's users are on this machine is a matter of the jail: of berth-fs, which acts
+ * for them there. The guest has all ids of its own. */
+static void move_user_namespace(struct split *split)
+{
+    struct spec_linux *inner = &split->guest->linux_, *outer = &split->jail->linux_;
+
+    (void)spec_add_namespace(split->jail, "user", NULL);
+    /* By one of his groups a user may use /dev/kvm. */
+    string_map_set(&split->jail->annotations, "run.oci.keep_original_groups", "1");
+    MOVE(outer->uid_mappings, inner->uid_mappings);
+    MOVE(outer->gid_mappings, inner->gid_mappings);
+    remove_namespace(&inner->namespaces, "user");
+}
+
 static void add_namespaces(struct split *split)
 {
     static const char *const types[] = { "pid", "ipc", "uts", "mount" };
@@ -372,6 +399,8 @@ static void add_namespaces(struct split *split)
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         (void)spec_add_namespace(split->jail, types[i], NULL);
+    if (spec_find_namespace(split->spec, "user") != NULL)
+        move_user_namespace(split);
     (void)spec_add_namespace(split->jail, "network", network->path);
 }
 
@@ -393,9 +422,7 @@ static void change_guest_namespaces(struct split *split)
             list->items[i].path = xstrdup("/proc/1/ns/net");
             return;
         }
-        free(list->items[i].type);
-        memmove(list->items + i, list->items + i + 1, (list->count - i - 1) * sizeof(*list->items));
-        list->count--;
+        remove_namespace(list, "network");
         return;
     }
 }
@@ -886,7 +913,7 @@ int vm_split(const struct spec *spec, const struct vm_host *host, struct spec **
     assert(ret_jail != NULL);
     assert(ret_config != NULL);
 
-    r = check_members(spec, err);
+    r = check_members(spec, host, err);
     if (r == 0)
         r = vm_options_parse(spec, &split.options, err);
     if (r == 0)

@@ -69,6 +69,7 @@ struct vm_host {
     const char *bundle_path;
     const struct strings *emulator_folders; /* what an emulator is loaded from: "/usr", "/lib" */
     bool has_tap_device;                    /* /dev/net/tun */
+    bool is_rootless;                       /* an ordinary user's: a user namespace is his jail's */
     const struct vm_source *sources;        /* one for each of the spec's mounts */
     uint64_t tsc_khz;                       /* 0: unknown */
 };

@@ -458,3 +458,42 @@ one" ]
     [[ "${lines[0]}" == *warn*"process.oomScoreAdj: only root may lower it to -300"* ]]
     [ "${lines[1]}" = "$(cat /proc/self/oom_score_adj)" ]
 }
+
+# The bundle becomes that of a microVM, which runs a shell command: microvm COMMAND
+microvm() {
+    rm "$BUNDLE/config.json"
+    oci spec -b "$BUNDLE"
+    program "$1"
+    configure '.root.readonly = false | .annotations = {"run.berth.isolation": "microvm"}'
+}
+
+@test "an ordinary user's microVM is in his user namespace" {
+    kernel=$(find "$BERTH_TEST_DATA/data/kernels" -mindepth 1 -maxdepth 1 2> /dev/null | head -1)
+    [ -n "$kernel" ] || skip "no kernel for microVMs was imported"
+    [ -x /usr/bin/qemu-system-x86_64 ] || skip "without QEMU it takes a KVM that he may use"
+    cp "$BERTH_BUILD"/berth-{vmm,fs,agent} "$HOME_DIR/bin/"
+    mkdir -p "$HOME_DIR/data/kernels"
+    cp -r "$kernel" "$HOME_DIR/data/kernels/"
+    microvm 'read -r a b c d < /proc/version; echo $c; id; touch /made; exec sleep 100'
+    as_user env BERTH_DATA="$HOME_DIR/data" berth-oci run -d -b "$BUNDLE" one < /dev/null > "$HOME_DIR/out" 2>&1
+    run -5 as_user timeout 120 berth-oci exec one sh -c 'test -e /made; echo $?; exit 5'
+    [ "${lines[0]}" = 0 ]
+    ! grep -q "$(uname -r)" "$HOME_DIR/out"
+    grep -q "uid=0" "$HOME_DIR/out"
+    [ "$(stat -c %U "$BUNDLE/rootfs/made")" = "$USER_NAME" ]
+    [ "$(stat -c %u "/proc/$(oci state one | jq .pid)")" = "$USER_ID" ]
+    oci kill one KILL
+    wait_until 20 no_process
+    oci delete one
+}
+
+@test "an ordinary user's microVM without a kernel that he may read is refused" {
+    cp "$BERTH_BUILD"/berth-{vmm,fs,agent} "$HOME_DIR/bin/"
+    mkdir -p -m 700 "$HOME_DIR/roots/kernels"
+    microvm 'exit 3'
+    run -1 as_user env BERTH_DATA="$HOME_DIR/roots" berth-oci run -b "$BUNDLE" one
+    expect_text "may not be read by this user: set BERTH_DATA to a folder of his own"
+    run -1 as_user env BERTH_DATA="$HOME_DIR/none" berth-oci run -b "$BUNDLE" one
+    expect_text "no kernel for microVMs was imported yet"
+    [ -z "$(oci list -q)" ]
+}

@@ -416,6 +416,26 @@ static void what_ties_to_this_machines_kernel_is_refused_by_name(void **state)
     }
 }
 
+static void the_user_namespace_of_an_ordinary_user_is_the_jails(void **state)
+{
+    static const char json[] =
+        BEGIN "\"linux\":{\"namespaces\":[" OWN ",{\"type\":\"user\"}],\"uidMappings\":[{"
+              "\"containerID\":0,\"hostID\":1000,\"size\":1}],\"gidMappings\":[{"
+              "\"containerID\":0,\"hostID\":1000,\"size\":1}]}}";
+    AUTO_CLEAR(halves) struct halves halves = { 0 };
+    struct vm_host host = kvm_host;
+    struct error err = { 0 };
+
+    (void)state;
+    host.is_rootless = true;
+    assert_int_equal(split_on(&host, json, &halves, &err), 0);
+    assert_non_null(spec_find_namespace(halves.jail, "user"));
+    assert_int_equal(halves.jail->linux_.uid_mappings.items[0].host_id, 1000);
+    assert_int_equal(halves.jail->linux_.gid_mappings.count, 1);
+    assert_null(spec_find_namespace(halves.guest, "user"));
+    assert_int_equal(halves.guest->linux_.uid_mappings.count, 0);
+}
+
 static void the_hardware_of_the_bundle_comes_before_annotations(void **state)
 {
     static const char json[] =
@@ -543,6 +563,7 @@ int main(void)
         cmocka_unit_test(an_image_of_the_root_needs_no_share),
         cmocka_unit_test(an_emulator_gets_the_hosts_programs_and_no_kvm),
         cmocka_unit_test(what_ties_to_this_machines_kernel_is_refused_by_name),
+        cmocka_unit_test(the_user_namespace_of_an_ordinary_user_is_the_jails),
         cmocka_unit_test(the_hardware_of_the_bundle_comes_before_annotations),
         cmocka_unit_test(more_shares_than_the_machine_takes_are_refused),
         cmocka_unit_test(an_exec_is_told_to_the_machine),
