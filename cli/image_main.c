@@ -16,6 +16,7 @@
 #include "cli/image_options.h"
 #include "cli/progress.h"
 #include "cli/registry_options.h"
+#include "microvm/microvm.h"
 
 /* berth-image reads archives and makes images: what needs libarchive, libcrypto and the
  * compressors, which `berth` itself does not link. `berth load ...` runs it with the same words. */
@@ -205,8 +206,11 @@ int image_program_engine(struct image_program *program, struct engine **ret_engi
 {
     int r = 0;
 
-    if (program->engine == NULL)
+    if (program->engine == NULL) {
         r = engine_open(program->data_path, program->run_path, &program->engine, err);
+        if (r == 0 && program->isolation != NULL)
+            engine_set_isolation(program->engine, program->isolation);
+    }
     if (r < 0)
         return r;
     if (engine_images(program->engine) == NULL)
@@ -223,6 +227,7 @@ int image_program_container(struct image_program *program, const char *text, cha
 {
     struct berth berth = { .data_path = program->data_path,
                            .run_path = program->run_path,
+                           .isolation = program->isolation,
                            .engine = program->engine };
     int r = berth_find(&berth, text, ret_id, err);
 
@@ -401,10 +406,16 @@ int main(int argc, char **argv)
         .usage_status = STATUS_FAILED,
         .prepare = prepare,
     };
+#ifdef BERTH_MICROVM
+    struct isolation isolation = microvm_isolation(NULL);
+#endif
     struct image_program context = { 0 };
     struct error err = { 0 };
     int status;
 
+#ifdef BERTH_MICROVM
+    context.isolation = &isolation;
+#endif
     log_configure("berth", -1, LOG_PLAIN, false);
     if (fd_open_standard(&err) < 0) {
         log_error("%s", err.message);

@@ -30,8 +30,9 @@ extern const struct option vm_kernel_options[];
 #define IMAGE_CP_HELP  "Copy files between a container and the host"
 #define IMAGE_CP_DESCRIPTION                                                                       \
     "A directory that is there receives SOURCE under its name, or with SOURCE/. what is in it; "   \
-    "else TARGET is the new name. - is a tar. The container may run or not; its volumes are "      \
-    "included. Files belong to the container's root, or on the host to you, unless --archive "     \
+    "else TARGET is the new name. - is a tar. The container may run or not (a microVM has to "     \
+    "run); its volumes are included. Files belong to the container's root, or on the host to "     \
+    "you, unless --archive "                                                                       \
     "keeps their owners; a tar keeps what it says. Without --archive, devices stay behind and "    \
     "set-id bits are dropped on the way to the host."
 #define IMAGE_CP_EXAMPLES                                                                          \

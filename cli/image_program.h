@@ -9,7 +9,8 @@
 struct image_program {
     const char *data_path, *run_path; /* NULL: the engine's default */
     bool is_debug;
-    struct engine *engine; /* opened when a command first needs it */
+    const struct isolation *isolation; /* NULL: built without one */
+    struct engine *engine;             /* opened when a command first needs it */
 };
 
 /** Opens the engine, once; it stays the program's. Removes what killed commands left. */

@@ -78,8 +78,6 @@ int bundle_merge(struct record *record, const struct image_config *image, const 
 bool bundle_is_vm(const struct settings *settings);
 /** Whether the settings of a microVM fit together, by the names of options. */
 int bundle_check_isolation(const struct settings *settings, struct error *err);
-/** -EOPNOTSUPP for a microVM, whose files this machine cannot see. */
-int bundle_refuse_vm_files(const struct settings *settings, struct error *err);
 /** The annotations that ask for it. */
 void bundle_plan_vm(const struct settings *settings, struct spec *spec);
 /** The first mount: the image at "/". */

@@ -65,16 +65,6 @@ int bundle_check_isolation(const struct settings *settings, struct error *err)
     return check_not_shared(settings, err);
 }
 
-/* A file system that a guest wrote could be made to attack the kernel that mounts it. */
-int bundle_refuse_vm_files(const struct settings *settings, struct error *err)
-{
-    if (!bundle_is_vm(settings))
-        return 0;
-    return error_set(err, EOPNOTSUPP,
-                     "the files of a microVM are seen by its own kernel only; while it runs, use "
-                     "`berth exec`, with tar for example");
-}
-
 void bundle_plan_vm(const struct settings *settings, struct spec *spec)
 {
     struct string_map *annotations = &spec->annotations;

@@ -13,6 +13,7 @@
 #include "engine/bundle.h"
 #include "engine/container_tree.h"
 #include "engine/engine_private.h"
+#include "engine/guest_files.h"
 #include "engine/import_changes.h"
 #include "engine/pause_guard.h"
 #include "engine/provision.h"
@@ -21,6 +22,8 @@
  * ways: into the layer's blob, and through a pipe to berth-unpack, which makes the unpacked layer
  * meanwhile on another core; what a container can still write is never shared with a layer. Then
  * config, manifest, one sync, the image's record and its name, as for any image. */
+
+#define GUEST_READ_BYTES 65536
 
 struct commit {
     struct engine *engine;
@@ -170,7 +173,37 @@ static int add_bytes(const void *bytes, size_t length, void *context, struct err
     return r < 0 ? r : layer_writer_add(commit->writer, bytes, length, err);
 }
 
-static int read_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
+/* What the guest sends gets no more trust than a layer that is loaded: berth-unpack, in its
+ * sandbox, refuses what no layer may be. The processes are paused in the guest, since a paused
+ * machine could not answer. */
+static int read_guest_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
+{
+    AUTO_CLEAR(guest_files) struct guest_files files = GUEST_FILES_NONE;
+    AUTO_CLEAR(strings) struct strings points = { 0 };
+    struct inner_files work = { .work = (char *)INNER_LAYER,
+                                .pauses = commit->options->pauses,
+                                .latest = commit->options->latest };
+    auto_free char *bytes = xcalloc(1, GUEST_READ_BYTES);
+    ssize_t length = 1;
+    int r;
+
+    container_mount_points(&points);
+    work.mount_points = points;
+    r = guest_files_open(commit->engine, commit->record, &work, &files, err);
+    if (r < 0)
+        return r;
+    while (r == 0 && length != 0) {
+        length = read(files.data_fd, bytes, GUEST_READ_BYTES);
+        if (length > 0)
+            r = add_bytes(bytes, (size_t)length, commit, err);
+        else if (length < 0 && errno != EINTR)
+            r = error_errno(err, "read from the guest");
+    }
+    /* When berth-unpack has ended early, it says why. */
+    return r == -EPIPE ? r : guest_files_finish(&files, r, ret_warnings, err);
+}
+
+static int read_own_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
 {
     AUTO_CLEAR(container_changes) struct container_changes changes = { .upper_fd = -1 };
     AUTO_CLEAR(pause_guard) struct pause_guard guard = { .fd = -1 };
@@ -179,15 +212,21 @@ static int read_files(struct commit *commit, struct strings *ret_warnings, struc
                                           .is_layer = true,
                                           .latest = commit->options->latest,
                                           .warnings = ret_warnings };
-    const char *id = commit->record->id;
     int r = 0;
 
     if (commit->options->pauses)
-        r = pause_guard_open(commit->engine, id, &guard, err);
+        r = pause_guard_open(commit->engine, commit->record->id, &guard, err);
     if (r == 0)
         r = container_changes_open(commit->engine, commit->record, &changes, err);
-    if (r == 0)
-        r = pack_changes(&changes.source, &options, err);
+    return r < 0 ? r : pack_changes(&changes.source, &options, err);
+}
+
+static int read_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
+{
+    const char *id = commit->record->id;
+    int r = bundle_is_vm(&commit->record->settings) ? read_guest_files(commit, ret_warnings, err)
+                                                    : read_own_files(commit, ret_warnings, err);
+
     if (r == 0 && !engine_has_container(commit->engine, id))
         r = error_set(err, ENOENT, "container %.12s was removed while it was read", id);
     return r;
@@ -254,8 +293,6 @@ static int open_image(struct commit *commit, const char *id, struct error *err)
     int r;
 
     r = record_read(commit->engine, id, &commit->record, err);
-    if (r == 0)
-        r = bundle_refuse_vm_files(&commit->record->settings, err);
     if (r == 0)
         r = digest_parse(commit->record->image_manifest, &manifest, err);
     if (r == 0)

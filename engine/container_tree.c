@@ -11,11 +11,18 @@
 #include "base/staging.h"
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
+#include "engine/guest_files.h"
 
 /* Where every container has mounts that are not its user's: bundle_mounts.c. */
 static const char *const mount_points[] = {
     "dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "sbin/docker-init", "sys",
 };
+
+void container_mount_points(struct strings *ret_names)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++)
+        strings_add(ret_names, mount_points[i]);
+}
 
 /* Shows the ids of a container's user namespace as the container does. */
 static int map_back(const struct record *record, struct mount_attr *attributes, int *namespace_fd,
@@ -131,8 +138,7 @@ int container_changes_open(struct engine *engine, const struct record *record,
         container_changes_clear(&changes);
         return r;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++)
-        strings_add(&changes.mount_points, mount_points[i]);
+    container_mount_points(&changes.mount_points);
     *ret_changes = changes;
     ret_changes->source.upper_fd = changes.upper_fd;
     ret_changes->source.lower_fds = changes.lower_fds;
@@ -151,6 +157,23 @@ void container_changes_clear(struct container_changes *changes)
     *changes = (struct container_changes){ .upper_fd = -1 };
 }
 
+static int guest_changes(struct engine *engine, const struct record *record,
+                         change_function *function, void *context, struct error *err)
+{
+    AUTO_CLEAR(guest_files) struct guest_files files = GUEST_FILES_NONE;
+    AUTO_CLEAR(strings) struct strings points = { 0 };
+    struct inner_files work = { .work = (char *)INNER_CHANGES };
+    int r;
+
+    container_mount_points(&points);
+    work.mount_points = points;
+    r = guest_files_open(engine, record, &work, &files, err);
+    if (r < 0)
+        return r;
+    r = guest_changes_read(files.data_fd, function, context, err);
+    return guest_files_finish(&files, r, NULL, err);
+}
+
 int engine_changes(struct engine *engine, const char *id, change_function *function, void *context,
                    struct error *err)
 {
@@ -161,9 +184,10 @@ int engine_changes(struct engine *engine, const char *id, change_function *funct
     assert(engine != NULL);
 
     r = record_read(engine, id, &record, err);
-    if (r == 0)
-        r = bundle_refuse_vm_files(&record->settings, err);
-    if (r == 0)
-        r = container_changes_open(engine, record, &changes, err);
+    if (r < 0)
+        return r;
+    if (bundle_is_vm(&record->settings))
+        return guest_changes(engine, record, function, context, err);
+    r = container_changes_open(engine, record, &changes, err);
     return r < 0 ? r : changes_walk(&changes.source, function, context, err);
 }

@@ -25,5 +25,7 @@ struct container_changes {
 int container_changes_open(struct engine *engine, const struct record *record,
                            struct container_changes *ret_changes, struct error *err);
 void container_changes_clear(struct container_changes *changes);
+/** Adds the names at which every container has mounts that are not its user's. */
+void container_mount_points(struct strings *ret_names);
 
 #endif

@@ -6,8 +6,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/path.h"
@@ -31,45 +29,6 @@ struct visit {
     visit_function *function;
     void *context;
 };
-
-/* --- in the child: a running container -------------------------------------------------------- */
-
-static int enter(const struct visit *visit, struct error *err)
-{
-    bool has_user_namespace = bundle_has_user_namespace(&visit->record->settings);
-
-    /* Nobody in the container's namespaces may look into us (ptrace(2)). */
-    if (prctl(PR_SET_DUMPABLE, 0) < 0)
-        return error_errno(err, "hide the process");
-    if (setns(container_pidfd(visit->container),
-              CLONE_NEWNS | (has_user_namespace ? CLONE_NEWUSER : 0)) < 0)
-        return error_errno(err, "join the container's namespaces");
-    if (has_user_namespace &&
-        (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
-        return error_errno(err, "become root of the user namespace");
-    return 0;
-}
-
-static int open_running_root(const struct visit *visit, int *ret_fd, struct error *err)
-{
-    bool is_whole = visit->scope == VISIT_MOUNTS;
-    struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NODEV };
-    int r;
-
-    r = enter(visit, err);
-    if (r < 0)
-        return r;
-    *ret_fd = open_tree(AT_FDCWD, "/",
-                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (is_whole ? AT_RECURSIVE : 0));
-    if (*ret_fd < 0)
-        return error_errno(err, "copy the container's mounts");
-    if (!is_whole)
-        attributes.attr_set |= MOUNT_ATTR_RDONLY;
-    if (mount_setattr(*ret_fd, "", AT_EMPTY_PATH | (is_whole ? AT_RECURSIVE : 0), &attributes,
-                      sizeof(attributes)) < 0)
-        return error_errno(err, "protect the container's mounts");
-    return 0;
-}
 
 /* --- in the child: a container that does not run ---------------------------------------------- */
 
@@ -174,8 +133,12 @@ static int visit_child(void *context, struct error *err)
     auto_close int root_fd = -1;
     int r;
 
-    r = visit->container != NULL ? open_running_root(visit, &mount_fd, err)
-                                 : open_stopped_root(visit, &mount_fd, err);
+    if (visit->container != NULL)
+        r = container_copy_mounts(visit->container,
+                                  bundle_has_user_namespace(&visit->record->settings),
+                                  visit->scope == VISIT_MOUNTS, &mount_fd, err);
+    else
+        r = open_stopped_root(visit, &mount_fd, err);
     if (r < 0)
         return r;
     root_fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -208,8 +171,6 @@ int container_visit(struct engine *engine, const char *id, enum visit_scope scop
     assert(function != NULL);
 
     r = record_read(engine, id, &record, err);
-    if (r == 0)
-        r = bundle_refuse_vm_files(&record->settings, err);
     if (r == 0)
         r = engine_need_runtime(engine, err);
     if (r < 0)

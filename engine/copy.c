@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/bundle.h"
 #include "engine/child_warnings.h"
 #include "engine/container_visit.h"
+#include "engine/guest_files.h"
 #include "unionfs/unionfs.h"
 
 /* A copy is a tar in a pipe between two processes: one has the container's files before it
@@ -52,7 +54,7 @@ static int work_child(int root_fd, void *context, struct error *err)
     return r;
 }
 
-/* --- both together ---------------------------------------------------------------------------- */
+/* --- the host's end --------------------------------------------------------------------------- */
 
 /* The host's end works in a child, beside that of the container. */
 static int start_host(struct end *end, int other_fd, pid_t *ret_pid, int *ret_report_fd,
@@ -92,9 +94,93 @@ static int wait_host(pid_t pid, int report_fd, struct error *ret_report)
     return ret_report->code == 0 ? 0 : -abs(ret_report->code);
 }
 
+/* --- a microVM's end ----------------------------------------------------------------------------
+ */
+
+static struct inner_files guest_work(const struct end *end)
+{
+    return (struct inner_files){ .work = (char *)(end->is_sender ? INNER_SEND : INNER_RECEIVE),
+                                 .path = (char *)end->copy.path,
+                                 .other = (char *)end->copy.other,
+                                 .follows = end->copy.follows,
+                                 .keeps_owners = end->copy.keeps_owners };
+}
+
+/* The guest has the pipe's end. */
+static int pass_to_guest(struct engine *engine, const struct record *record, const struct end *end,
+                         struct strings *warnings, struct error *err)
+{
+    AUTO_CLEAR(guest_files) struct guest_files files = GUEST_FILES_NONE;
+    const struct inner_files work = guest_work(end);
+    int r;
+
+    r = guest_files_start(engine, record, &work, end->fd, &files, err);
+    return r < 0 ? r : guest_files_finish(&files, 0, warnings, err);
+}
+
+static int write_bytes(const void *bytes, size_t length, void *context, struct error *err)
+{
+    return fd_write_all(*(const int *)context, bytes, length, "the archive", err);
+}
+
+/* A tar of the user's is made one of ours on its way in, since the agent reads nothing else; and
+ * on its way out, so that nothing else gets through. */
+static int convert_archive(const struct end *end, int guest_fd, struct strings *warnings,
+                           struct error *err)
+{
+    AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
+    int out_fd = end->is_sender ? end->fd : guest_fd;
+    const struct pack_options options = { .sink = write_bytes,
+                                          .context = &out_fd,
+                                          .warnings = warnings };
+    int r = 0;
+
+    if (end->is_sender)
+        extract_input_open_tar(guest_fd, &input);
+    else
+        r = extract_input_open_archive(end->fd, &input, err);
+    return r < 0 ? r : pack_entries(&input, &options, err);
+}
+
+static int pass_archive(struct engine *engine, const struct record *record, const struct end *end,
+                        struct strings *warnings, struct error *err)
+{
+    AUTO_CLEAR(guest_files) struct guest_files files = GUEST_FILES_NONE;
+    const struct inner_files work = guest_work(end);
+    int r;
+
+    r = guest_files_open(engine, record, &work, &files, err);
+    if (r < 0)
+        return r;
+    r = convert_archive(end, files.data_fd, warnings, err);
+    if (r == -EBADMSG && !end->is_sender)
+        return r; /* the user's tar is no good, of which the guest knows nothing */
+    return guest_files_finish(&files, r, warnings, err);
+}
+
+static int visit_guest(struct engine *engine, const struct record *record, const struct end *end,
+                       struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
+    int r = end->copy.other == NULL ? pass_archive(engine, record, end, &warnings, err)
+                                    : pass_to_guest(engine, record, end, &warnings, err);
+
+    child_warnings_write(end->warnings_fd, &warnings);
+    return r;
+}
+
+/* --- both together ---------------------------------------------------------------------------- */
+
 static int visit(struct engine *engine, const char *id, struct end *end, struct error *err)
 {
-    return container_visit(engine, id, VISIT_MOUNTS, work_child, end, err);
+    AUTO(record) struct record *record = NULL;
+    int r = record_read(engine, id, &record, err);
+
+    if (r < 0)
+        return r;
+    return bundle_is_vm(&record->settings)
+               ? visit_guest(engine, record, end, err)
+               : container_visit(engine, id, VISIT_MOUNTS, work_child, end, err);
 }
 
 static int copy_between(struct engine *engine, const char *id, struct end *inside,

@@ -18,6 +18,7 @@ libengine_a_SOURCES = \
 	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
 	engine/restart_policy.c engine/root_driver.c engine/root_driver.h engine/settings_limits.c engine/settings_limits.h \
 	engine/settings_update.c \
+	engine/guest_changes.c engine/guest_files.c engine/guest_files.h \
 	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
 
@@ -58,6 +59,7 @@ ENGINE_TEST_LIBS = libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a
 	-lseccomp -lcap -ljansson -lcmocka
 check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
 	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_group \
+	tests/unit/test_guest_changes \
 	tests/unit/test_log_line \
 	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy \
 	tests/unit/test_query tests/unit/test_settings_limits
@@ -71,6 +73,8 @@ tests_unit_test_detach_keys_SOURCES = tests/unit/test_detach_keys.c
 tests_unit_test_detach_keys_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_group_SOURCES = tests/unit/test_group.c
 tests_unit_test_group_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_guest_changes_SOURCES = tests/unit/test_guest_changes.c
+tests_unit_test_guest_changes_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_log_line_SOURCES = tests/unit/test_log_line.c
 tests_unit_test_log_line_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_monitor_log_SOURCES = tests/unit/test_monitor_log.c

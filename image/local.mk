@@ -63,7 +63,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_search.c \
 	cli/layer_table.c cli/layer_table.h \
 	cli/progress.c cli/progress.h
-berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a libruntime.a libnetwork.a libcgroups.a \
+berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
 # Speaks to registries: reads what anyone may send, so a program of its own, in a sandbox. The only

@@ -11,6 +11,11 @@
 
 #define AGENT_ROOT   "/rootfs" /* the container's root is put together here */
 #define AGENT_BUNDLE "/bundle"
+/* Of an image's root: */
+#define AGENT_IMAGE "/layers/image"
+#define AGENT_DISK  "/layers/upper" /* a tmpfs, or the container's disk */
+#define AGENT_UPPER AGENT_DISK "/upper"
+#define AGENT_WORK  AGENT_DISK "/work"
 
 /* --- agent_boot.c ----------------------------------------------------------------------------- */
 
@@ -52,6 +57,7 @@ struct agent_process {
     struct pump *input;      /* into the process */
     struct pump *outputs[2]; /* of the process */
     bool has_exited;
+    bool pauses; /* the container, as long as it runs */
     uint8_t status;
 };
 
@@ -65,12 +71,15 @@ struct agent {
     struct runtime *runtime;
     struct container *container; /* NULL: not started */
     struct agent_process *processes;
+    unsigned pauses; /* how many processes want the container paused */
 };
 
 /** Sends what the channel has to send, as far as the port takes it. */
 void agent_flush(void *agent);
 void agent_start_container(struct agent *agent, const struct agent_message *message);
 void agent_start_process(struct agent *agent, const struct agent_message *message);
+/** Starts work on the container's files, as a process. */
+void agent_start_files(struct agent *agent, const struct agent_message *message);
 struct agent_process *agent_find_process(struct agent *agent, uint32_t number);
 void agent_resize(struct agent_process *process, uint32_t rows, uint32_t columns);
 /** Takes the children that ended; tells of those that are known when their output is out. */
@@ -80,6 +89,18 @@ int agent_stream_data(struct agent *agent, uint32_t stream, const void *bytes, s
                       struct error *err);
 int agent_stream_end(struct agent *agent, uint32_t stream, struct error *err);
 int agent_stream_room(struct agent *agent, uint32_t stream, struct error *err);
+
+/* --- agent_files.c ---------------------------------------------------------------------------- */
+
+/**
+ * Makes a child that does work on the container's files with these standard streams.
+ *
+ * @json        struct inner_files
+ * @ret_pauses  the container is paused, until agent_files_resume()
+ */
+int agent_files_spawn(struct agent *agent, const char *json, const int stdio[3], pid_t *ret_pid,
+                      bool *ret_pauses, struct error *err);
+void agent_files_resume(struct agent *agent);
 
 /* --- agent_answer.c --------------------------------------------------------------------------- */
 

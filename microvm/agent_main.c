@@ -112,6 +112,7 @@ static const struct {
 } requests[] = {
     { "start", agent_start_container },
     { "exec", agent_start_process },
+    { "files", agent_start_files },
     { "signal", do_signal },
     { "resize", do_resize },
     { "power-off", do_power_off },

@@ -17,7 +17,7 @@
  *        │  ◄──────────────────────────────  hello      │
  *        │  start (setup, spec)  ────────────────────►  │  network, root, container
  *        │  ◄──────────────────  started, or failed     │
- *        │  exec, signal, resize  ───────────────────►  │
+ *        │  exec, files, signal, resize  ────────────►  │
  *        │  ◄─────────  started | failed, then exited   │  of each process
  *        │  processes, usage, update, clock  ────────►  │
  *        │  ◄──────────────────────────────  reply      │
@@ -79,7 +79,8 @@ struct agent_message {
     uint32_t version;          /* hello */
     uint32_t process, request; /* request: chosen by berth-vmm, repeated by the reply */
     struct agent_setup *setup; /* start */
-    char *spec; /* JSON: of start the spec, of exec the process, of update the resources */
+    char *spec; /* JSON: of start the spec, of exec the process, of update the resources, of files
+                 * struct inner_files */
     uint32_t rows, columns; /* 0: unknown */
     int32_t signal;
     bool is_to_all;

@@ -67,13 +67,14 @@ static const struct {
     const char *type;
     bool has_process, has_setup, has_spec;
 } types[] = {
-    { "hello", false, false, false },  { "start", true, true, true },
-    { "exec", true, false, true },     { "signal", true, false, false },
-    { "resize", true, false, false },  { "processes", false, false, false },
-    { "usage", false, false, false },  { "update", false, false, true },
-    { "clock", false, false, false },  { "power-off", false, false, false },
-    { "started", true, false, false }, { "failed", true, false, false },
-    { "exited", true, false, false },  { "reply", false, false, false },
+    { "hello", false, false, false },     { "start", true, true, true },
+    { "exec", true, false, true },        { "files", true, false, true },
+    { "signal", true, false, false },     { "resize", true, false, false },
+    { "processes", false, false, false }, { "usage", false, false, false },
+    { "update", false, false, true },     { "clock", false, false, false },
+    { "power-off", false, false, false }, { "started", true, false, false },
+    { "failed", true, false, false },     { "exited", true, false, false },
+    { "reply", false, false, false },
 };
 
 static int check(const struct agent_message *message, struct error *err)

@@ -108,6 +108,8 @@ static void process_free(struct agent *agent, struct agent_process *process)
     while (*link != process)
         link = &(*link)->next;
     *link = process->next;
+    if (process->pauses)
+        agent_files_resume(agent);
     pump_free(process->input);
     pump_free(process->outputs[0]);
     pump_free(process->outputs[1]);
@@ -159,10 +161,11 @@ void agent_resize(struct agent_process *process, uint32_t rows, uint32_t columns
 }
 
 static int add_process(struct agent *agent, const struct agent_message *message, pid_t pid,
-                       int terminal_fd, struct stdio *stdio, struct error *err)
+                       int terminal_fd, bool pauses, struct stdio *stdio, struct error *err)
 {
     struct agent_process *process = xcalloc(1, sizeof(*process));
 
+    process->pauses = pauses;
     process->number = message->process;
     process->pid = pid;
     process->terminal_fd = terminal_fd;
@@ -225,7 +228,7 @@ static int create_container(struct agent *agent, const struct agent_message *mes
     if (r < 0)
         return r;
     return add_process(agent, message, container_first_pid(agent->container),
-                       container_take_console(agent->container), &stdio, err);
+                       container_take_console(agent->container), false, &stdio, err);
 }
 
 void agent_start_container(struct agent *agent, const struct agent_message *message)
@@ -266,18 +269,46 @@ static int exec_process(struct agent *agent, const struct agent_message *message
     r = container_exec(agent->container, &options, &pid, &console_fd, err);
     if (r < 0)
         return r;
-    return add_process(agent, message, pid, console_fd, &stdio, err);
+    return add_process(agent, message, pid, console_fd, false, &stdio, err);
 }
 
-void agent_start_process(struct agent *agent, const struct agent_message *message)
+static int files_process(struct agent *agent, const struct agent_message *message,
+                         struct error *err)
+{
+    AUTO_CLEAR(stdio) struct stdio stdio = { { -1, -1, -1 }, { -1, -1, -1 } };
+    bool pauses = false;
+    pid_t pid = 0;
+    int r;
+
+    r = open_stdio(false, &stdio, err);
+    if (r == 0)
+        r = agent_files_spawn(agent, message->spec, stdio.given, &pid, &pauses, err);
+    if (r < 0)
+        return r;
+    return add_process(agent, message, pid, -1, pauses, &stdio, err);
+}
+
+static void start_process(struct agent *agent, const struct agent_message *message,
+                          int (*start)(struct agent *agent, const struct agent_message *message,
+                                       struct error *err))
 {
     struct error err = { 0 };
 
     open_streams(agent, message->process);
-    if (exec_process(agent, message, &err) < 0)
+    if (start(agent, message, &err) < 0)
         tell_failure(agent, message->process, &err);
     else
         tell_start(agent, message->process);
+}
+
+void agent_start_process(struct agent *agent, const struct agent_message *message)
+{
+    start_process(agent, message, exec_process);
+}
+
+void agent_start_files(struct agent *agent, const struct agent_message *message)
+{
+    start_process(agent, message, files_process);
 }
 
 /* --- the end -------------------------------------------------------------------------------------

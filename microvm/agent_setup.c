@@ -149,9 +149,9 @@ static int mount_shares(int initramfs_fd, const struct agent_setup *setup, struc
 static int mount_image(struct error *err)
 {
     if (access("/dev/pmem0", F_OK) == 0)
-        return mount_at("/layers/image", "erofs", "/dev/pmem0", MS_RDONLY | MS_NODEV, "dax=always",
+        return mount_at(AGENT_IMAGE, "erofs", "/dev/pmem0", MS_RDONLY | MS_NODEV, "dax=always",
                         err);
-    return mount_at("/layers/image", "erofs", "/dev/vda", MS_RDONLY | MS_NODEV, NULL, err);
+    return mount_at(AGENT_IMAGE, "erofs", "/dev/vda", MS_RDONLY | MS_NODEV, NULL, err);
 }
 
 /* A machine that was saved may know the disk of another one. */
@@ -162,7 +162,7 @@ static int mount_disk(struct error *err)
 
     if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
         return error_errno(err, "open '%s'", path);
-    return mount_at("/layers/upper", "ext4", path, MS_NODEV, NULL, err);
+    return mount_at(AGENT_DISK, "ext4", path, MS_NODEV, NULL, err);
 }
 
 static int mount_upper(const struct vm_root *root, struct error *err)
@@ -174,7 +174,7 @@ static int mount_upper(const struct vm_root *root, struct error *err)
     options = root->upper_bytes > 0
                   ? xasprintf("mode=755,size=%llu", (unsigned long long)root->upper_bytes)
                   : xstrdup("mode=755");
-    return mount_at("/layers/upper", "tmpfs", "tmpfs", MS_NODEV, options, err);
+    return mount_at(AGENT_DISK, "tmpfs", "tmpfs", MS_NODEV, options, err);
 }
 
 static int make_directories(const char *const *paths, size_t count, struct error *err)
@@ -189,8 +189,8 @@ static int make_directories(const char *const *paths, size_t count, struct error
 static int mount_root(int initramfs_fd, const struct agent_setup *setup, struct error *err)
 {
     const struct vm_root *root = &setup->root;
-    static const char *const places[] = { "/layers/image", "/layers/upper" };
-    static const char *const uppers[] = { "/layers/upper/upper", "/layers/upper/work" };
+    static const char *const places[] = { AGENT_IMAGE, AGENT_DISK };
+    static const char *const uppers[] = { AGENT_UPPER, AGENT_WORK };
     auto_free char *share = NULL;
     int r;
 
@@ -216,9 +216,7 @@ static int mount_root(int initramfs_fd, const struct agent_setup *setup, struct 
     if (r < 0)
         return r;
     return mount_at(AGENT_ROOT, "overlay", "overlay", 0,
-                    "lowerdir=/layers/image,upperdir=/layers/upper/upper,"
-                    "workdir=/layers/upper/work",
-                    err);
+                    "lowerdir=" AGENT_IMAGE ",upperdir=" AGENT_UPPER ",workdir=" AGENT_WORK, err);
 }
 
 int agent_set_up(int initramfs_fd, const struct agent_setup *setup, struct error *err)

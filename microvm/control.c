@@ -52,11 +52,11 @@ static int receive(int fd, struct wire_message *message, struct error *err)
 /* --- exec ----------------------------------------------------------------------------------------
  */
 
-static int send_exec(int fd, const char *json, struct error *err)
+static int send_process(int fd, enum control_type type, const char *json, const int stdio[3],
+                        const struct control_exec *exec, struct error *err)
 {
     auto_close int spec_fd = memfd_create("process", MFD_CLOEXEC);
-    struct control_exec exec = { 0 };
-    int fds[4] = { spec_fd, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+    int fds[4] = { spec_fd, stdio[0], stdio[1], stdio[2] };
     int r;
 
     if (spec_fd < 0)
@@ -64,8 +64,16 @@ static int send_exec(int fd, const char *json, struct error *err)
     r = fd_write_all(spec_fd, json, strlen(json), "a memfd", err);
     if (r < 0)
         return r;
+    return wire_send(fd, type, exec, sizeof(*exec), fds, ARRAY_SIZE(fds), err);
+}
+
+static int send_exec(int fd, const char *json, struct error *err)
+{
+    static const int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+    struct control_exec exec = { 0 };
+
     (void)terminal_mode_size(STDIN_FILENO, &exec.size.rows, &exec.size.columns);
-    return wire_send(fd, CONTROL_EXEC, &exec, sizeof(exec), fds, ARRAY_SIZE(fds), err);
+    return send_process(fd, CONTROL_EXEC, json, stdio, &exec, err);
 }
 
 static int pass_signals(int signal_fd, int fd, struct error *err)
@@ -143,6 +151,39 @@ int control_exec_run(const char *process_json, bool has_terminal, struct error *
     r = follow(fd, signal_fd, err);
     terminal_mode_restore(&terminal, STDIN_FILENO);
     return r;
+}
+
+/* --- files ---------------------------------------------------------------------------------------
+ */
+
+int control_files_start(int dir_fd, const char *json, const int stdio[3], int *ret_fd,
+                        struct error *err)
+{
+    const struct control_exec exec = { 0 };
+    auto_close int fd = -1;
+    int r;
+
+    r = connect_to(dir_fd, &fd, err);
+    if (r == 0)
+        r = send_process(fd, CONTROL_FILES, json, stdio, &exec, err);
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+int control_files_finish(int fd, int *ret_status, struct error *err)
+{
+    uint32_t status = 0;
+    int r;
+
+    do
+        r = take_news(fd, &status, err);
+    while (r == 0);
+    if (r < 0)
+        return r;
+    *ret_status = (int)(status & 0xff);
+    return 0;
 }
 
 /* --- questions -----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ enum control_type {
     CONTROL_FAILED,  /* berth-vmm: struct error; also the answer to CONTROL_ASK */
     CONTROL_EXITED,  /* berth-vmm: uint32_t status; the last message */
     CONTROL_ANSWER,  /* berth-vmm: text */
+    CONTROL_FILES,   /* client: as CONTROL_EXEC, with the work as JSON (files_work.h) */
 };
 
 struct control_size {
@@ -52,6 +53,19 @@ struct control_question {
  * Returns the exit status, or an error; -ENOENT, -EACCES: the program.
  */
 int control_exec_run(const char *process_json, bool has_terminal, struct error *err);
+
+/**
+ * Starts work on the guest's files; it ends with the connection.
+ *
+ * @dir_fd   directory of control.sock
+ * @json     struct inner_files
+ * @stdio    its standard streams; the caller closes its own copies
+ * @ret_fd   the connection, for control_files_finish()
+ */
+int control_files_start(int dir_fd, const char *json, const int stdio[3], int *ret_fd,
+                        struct error *err);
+/** Waits for its exit status. */
+int control_files_finish(int fd, int *ret_status, struct error *err);
 
 /**
  * Asks a running VM.

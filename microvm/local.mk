@@ -27,6 +27,7 @@ libmicrovm_a_SOURCES += \
 	microvm/emulator_qmp.c microvm/emulator_qmp.h microvm/emulator_qmp_fields.c \
 	microvm/warm_snapshot.c microvm/warm_snapshot.h \
 	microvm/emulator_console.c microvm/emulator_console.h \
+	microvm/files_work.h microvm/files_work_fields.c \
 	microvm/pump.c microvm/pump.h \
 	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
 	microvm/terminal_mode.c microvm/terminal_mode.h \
@@ -40,10 +41,11 @@ berth_vmm_SOURCES = microvm/vmm_main.c
 berth_vmm_LDADD = $(microvm_libs)
 berth_vmm_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 # Nothing else is in the guest's initramfs, so it works only where programs are static.
-berth_agent_SOURCES = microvm/agent.h microvm/agent_answer.c microvm/agent_boot.c microvm/agent_main.c \
+berth_agent_SOURCES = microvm/agent.h microvm/agent_answer.c microvm/agent_boot.c microvm/agent_files.c \
+	microvm/agent_main.c \
 	microvm/agent_modules.c microvm/agent_network.c microvm/agent_process.c \
 	microvm/agent_setup.c
-berth_agent_LDADD = $(microvm_libs)
+berth_agent_LDADD = libunionfs.a $(microvm_libs)
 berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 if HAVE_CMOCKA

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "microvm/control.h"
+#include "microvm/files_work.h"
 #include "microvm/kvm_machine.h"
 #include "microvm/microvm.h"
 #include "microvm/split.h"
@@ -385,6 +386,17 @@ static int list_processes(int dir_fd, char **ret_lines, struct error *err)
     return r < 0 ? r : control_ask(run_fd, CONTROL_PROCESSES, NULL, ret_lines, err);
 }
 
+static int start_files(int dir_fd, const struct inner_files *work, const int stdio[3], int *ret_fd,
+                       struct error *err)
+{
+    auto_free char *json = encode_text(&inner_files_object, work, ENCODE_COMPACT);
+    auto_close int run_fd = -1;
+    int r;
+
+    r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
+    return r < 0 ? r : control_files_start(run_fd, json, stdio, ret_fd, err);
+}
+
 struct isolation microvm_isolation(const char *data_path)
 {
     return (struct isolation){
@@ -398,6 +410,8 @@ struct isolation microvm_isolation(const char *data_path)
         .check_update = vm_check_update,
         .was_oom_killed = was_oom_killed,
         .list_processes = list_processes,
+        .start_files = start_files,
+        .finish_files = control_files_finish,
         .data_path = data_path,
     };
 }

@@ -107,10 +107,12 @@ static int read_spec(int fd, char **ret_json, struct error *err)
     return fd_read_all(fd, CONTROL_SPEC_MAX, "the process of an exec", ret_json, NULL, err);
 }
 
-static int take_exec(struct session_client *client, struct wire_message *wire, struct error *err)
+/* @type: of the message to the agent */
+static int take_process(struct session_client *client, struct wire_message *wire, const char *type,
+                        struct error *err)
 {
     struct session *session = client->session;
-    struct agent_message message = { .type = (char *)"exec" };
+    struct agent_message message = { .type = (char *)type };
     auto_free char *json = NULL;
     struct control_exec exec;
     int r;
@@ -132,6 +134,16 @@ static int take_exec(struct session_client *client, struct wire_message *wire, s
     agent_message_send(session->channel, &message);
     session_flush(session);
     return session_connect_streams(session, client->process, &wire->fds[1], err);
+}
+
+static int take_exec(struct session_client *client, struct wire_message *wire, struct error *err)
+{
+    return take_process(client, wire, "exec", err);
+}
+
+static int take_files(struct session_client *client, struct wire_message *wire, struct error *err)
+{
+    return take_process(client, wire, "files", err);
 }
 
 static int take_signal(struct session_client *client, struct wire_message *wire, struct error *err)
@@ -199,10 +211,9 @@ static const struct {
     uint32_t type;
     int (*handle)(struct session_client *client, struct wire_message *wire, struct error *err);
 } requests[] = {
-    { CONTROL_EXEC, take_exec },
-    { CONTROL_SIGNAL, take_signal },
-    { CONTROL_RESIZE, take_resize },
-    { CONTROL_ASK, take_question },
+    { CONTROL_EXEC, take_exec },     { CONTROL_SIGNAL, take_signal },
+    { CONTROL_RESIZE, take_resize }, { CONTROL_ASK, take_question },
+    { CONTROL_FILES, take_files },
 };
 
 static int take_request(struct session_client *client, struct wire_message *wire, struct error *err)

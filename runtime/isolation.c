@@ -1,5 +1,6 @@
 #include "runtime/isolation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -140,6 +141,29 @@ int container_inner_processes(struct container *container, char **ret_lines, str
     if (container_pid(container) == 0)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
     return isolation->list_processes(container->dir_fd, ret_lines, err);
+}
+
+int container_start_files(struct container *container, const struct inner_files *work,
+                          const int stdio[3], int *ret_fd, struct error *err)
+{
+    const struct isolation *isolation = NULL;
+    int r;
+
+    r = container_find_isolation(container, &isolation, err);
+    if (r < 0)
+        return r;
+    assert(isolation != NULL);
+    if (container_pid(container) == 0)
+        return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    return isolation->start_files(container->dir_fd, work, stdio, ret_fd, err);
+}
+
+int container_finish_files(struct container *container, int fd, int *ret_status, struct error *err)
+{
+    const struct isolation *isolation = NULL;
+    int r = container_find_isolation(container, &isolation, err);
+
+    return r < 0 ? r : isolation->finish_files(fd, ret_status, err);
 }
 
 int container_refuse_isolation(const struct container *container, const char *what,

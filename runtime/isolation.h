@@ -36,6 +36,27 @@ struct isolation_view {
 };
 void isolation_view_clear(struct isolation_view *view);
 
+/* Work on a container's files, done where they are by the code that does it here for other
+ * containers. What comes back was written by whoever runs there. */
+#define INNER_CHANGES "changes" /* gives "Apath" of each (A, C or D), ended by a zero byte */
+#define INNER_LAYER   "layer"   /* gives the changes as a layer's tar */
+#define INNER_ROOT    "root"    /* gives the root as a tar */
+#define INNER_SEND    "send"    /* gives what copy_send() sends */
+#define INNER_RECEIVE "receive" /* takes a tar of ours, as copy_receive() does */
+struct inner_files {
+    char *work;
+    char *path, *other; /* send, receive: see struct copy_end */
+    bool follows, keeps_owners;
+    bool pauses;                 /* layer: the container's processes, meanwhile */
+    int64_t latest;              /* layer: the newest time */
+    struct strings mount_points; /* changes, layer: see struct change_source */
+};
+/* What the work says on its standard error, before it ends: texts, each ended by a zero byte. The
+ * first letter tells what it is. */
+#define INNER_REPORT_MAX     32768 /* bytes; more than a pipe's room would make it wait */
+#define INNER_REPORT_WARNING 'W'   /* "Wtext" */
+#define INNER_REPORT_ERROR   'E'   /* "E5 text", with the code; it has failed */
+
 struct isolation {
     const char *name; /* as it is asked for and kept: "microvm" */
     /** Whether a spec asks for it. Cheap: called for every container. */
@@ -61,6 +82,11 @@ struct isolation {
     /** What runs where the host does not see it: lines of pid, user id and command. Caller frees.
      */
     int (*list_processes)(int dir_fd, char **ret_lines, struct error *err);
+    /** Starts work on the container's files. @stdio: standard streams of it, which the other side
+     * may keep. @ret_fd: for finish_files(); closing it ends the work */
+    int (*start_files)(int dir_fd, const struct inner_files *work, const int stdio[3], int *ret_fd,
+                       struct error *err);
+    int (*finish_files)(int fd, int *ret_status, struct error *err);
     const char *data_path; /* for plan(): where kernels and the like are kept */
 };
 

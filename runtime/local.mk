@@ -22,6 +22,7 @@ libruntime_a_SOURCES = \
 	runtime/idmap.c \
 	runtime/idmap_option.c \
 	runtime/init.c \
+	runtime/container_root.c \
 	runtime/isolation.c \
 	runtime/launch.c \
 	runtime/live_mounts.c \

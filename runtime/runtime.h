@@ -106,6 +106,24 @@ const char *container_isolation(const struct container *container);
  * @ret_lines  NULL: it has no isolation, container_pids() tells
  */
 int container_inner_processes(struct container *container, char **ret_lines, struct error *err);
+/**
+ * For a process that only looks after a container's files: joins the mount (and user) namespace of
+ * the running container, and copies its mounts. No path means there what it meant before.
+ *
+ * @is_whole  with all that is mounted below, as writable as it is there; else the root alone, to be
+ *            read. No device can be opened in either.
+ */
+int container_copy_mounts(const struct container *container, bool has_user_namespace, bool is_whole,
+                          int *ret_fd, struct error *err);
+/**
+ * Starts work on the files of a container whose isolation hides them from this machine; see struct
+ * isolation. -ESRCH: it does not run.
+ */
+struct inner_files;
+int container_start_files(struct container *container, const struct inner_files *work,
+                          const int stdio[3], int *ret_fd, struct error *err);
+/** Waits for its end. @fd: as started; closed by the caller. */
+int container_finish_files(struct container *container, int fd, int *ret_status, struct error *err);
 /** Whether the kernel killed one of its processes for want of memory, since it was created. */
 bool container_was_oom_killed(struct container *container);
 uint32_t container_owner_uid(const struct container *container);

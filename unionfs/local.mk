@@ -37,10 +37,12 @@ berth_unpack_SOURCES = unionfs/unpack_main.c \
 berth_unpack_LDADD = libunionfs.a libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -ljansson
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_changes tests/unit/test_copy_plan tests/unit/test_extract tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
+check_PROGRAMS += tests/unit/test_changes tests/unit/test_copy_end tests/unit/test_copy_plan tests/unit/test_extract tests/unit/test_pack tests/unit/test_whiteout tests/unit/test_layer_path tests/unit/test_inflate \
 	tests/unit/test_unpack tests/unit/test_snapshot
 tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_LDADD = libunionfs.a libbase.a -lcmocka
+tests_unit_test_copy_end_SOURCES = tests/unit/test_copy_end.c
+tests_unit_test_copy_end_LDADD = libunionfs.a libbase.a -lcmocka
 tests_unit_test_copy_plan_SOURCES = tests/unit/test_copy_plan.c
 tests_unit_test_copy_plan_LDADD = libunionfs.a libbase.a -lcmocka
 tests_unit_test_extract_SOURCES = tests/unit/test_extract.c

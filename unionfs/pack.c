@@ -504,6 +504,7 @@ static int copy_content(struct pack *pack, const struct extract_input *input, ui
     return r < 0 ? r : add_bytes(pack, NULL, tar_padding(size), err);
 }
 
+/* "./" in front stays: it says the same, and tells a copy of what is in a directory. */
 static int clean_name(const char *name, bool is_directory, char **ret_name, struct error *err)
 {
     struct layer_path path;
@@ -514,7 +515,8 @@ static int clean_name(const char *name, bool is_directory, char **ret_name, stru
     if (r < 0)
         return r;
     (void)layer_path_format(&path, whole);
-    *ret_name = xasprintf("%s%s", *whole == '\0' ? "." : whole, is_directory ? "/" : "");
+    *ret_name = xasprintf("%s%s%s", text_starts(name, "./") && *whole != '\0' ? "./" : "",
+                          *whole == '\0' ? "." : whole, is_directory ? "/" : "");
     return 0;
 }
 

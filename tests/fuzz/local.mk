@@ -26,6 +26,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_criu_message \
 	tests/fuzz/replay_decode \
 	tests/fuzz/replay_documents_fields \
+	tests/fuzz/replay_guest_changes \
 	tests/fuzz/replay_http \
 	tests/fuzz/replay_limits \
 	tests/fuzz/replay_log_line \
@@ -54,6 +55,9 @@ tests_fuzz_replay_decode_LDADD = libbase.a -ljansson
 
 tests_fuzz_replay_documents_fields_SOURCES = tests/fuzz/fuzz_documents_fields.c tests/fuzz/replay_main.c
 tests_fuzz_replay_documents_fields_LDADD = libimage.a libbase.a -ljansson
+
+tests_fuzz_replay_guest_changes_SOURCES = tests/fuzz/fuzz_guest_changes.c tests/fuzz/replay_main.c
+tests_fuzz_replay_guest_changes_LDADD = $(fuzz_engine_libs)
 
 tests_fuzz_replay_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/replay_main.c
 tests_fuzz_replay_http_LDADD = libimage.a libbase.a -ljansson
@@ -100,6 +104,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_cgroup \
 	tests/fuzz/fuzz_decode \
 	tests/fuzz/fuzz_documents_fields \
+	tests/fuzz/fuzz_guest_changes \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_limits \
 	tests/fuzz/fuzz_log_line \
@@ -129,6 +134,10 @@ tests_fuzz_fuzz_decode_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_documents_fields_SOURCES = tests/fuzz/fuzz_documents_fields.c
 tests_fuzz_fuzz_documents_fields_LDADD = libimage.a libbase.a -ljansson
 tests_fuzz_fuzz_documents_fields_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_guest_changes_SOURCES = tests/fuzz/fuzz_guest_changes.c
+tests_fuzz_fuzz_guest_changes_LDADD = $(fuzz_engine_libs)
+tests_fuzz_fuzz_guest_changes_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c
 tests_fuzz_fuzz_http_LDADD = libimage.a libbase.a -ljansson

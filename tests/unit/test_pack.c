@@ -424,6 +424,8 @@ static void names_of_another_tar_are_cleaned_or_refused(void **state)
         { "./", TAR_DIRECTORY, NULL, "d ./" },
         { "/etc//x", TAR_FILE, NULL, "- etc/x" },
         { "a/../b/./", TAR_DIRECTORY, NULL, "d b/" },
+        { "./a//b", TAR_FILE, NULL, "- ./a/b" },
+        { "./h", TAR_LINK, "./a", "h ./h ./a" },
         { "s", TAR_SYMLINK, "../../x", "l s ../../x" },
         { "h", TAR_LINK, "/a", "h h a" },
         { "../x", TAR_FILE, NULL, NULL },
