@@ -19,12 +19,13 @@
 #include "runtime/mount_api.h"
 #include "runtime/mount_idmap.h"
 
-/* An overlay can be described to the kernel in three ways. Since 6.13 directories are given by
- * descriptor: any number of layers, any length and any byte in their names. Since 6.5 each is given
- * as a string of up to 255 bytes. Before, all options together are one text of at most a page, so
- * the directories are opened and named by their numbers below /proc/self/fd. This last way needs a
- * mount namespace in which the overlay can be mounted for a moment; it is also the only one for
- * id-mapped layers before 6.15, which takes detached mounts as layers. */
+/* An overlay can be described to the kernel in three ways. Since 6.15 directories are given by
+ * descriptor: any number of layers, any length and any byte in their names. (6.13 takes no
+ * descriptor of O_PATH.) Since 6.5 each is given as a string of up to 255 bytes. Before, all
+ * options together are one text of at most a page, so the directories are opened and named by their
+ * numbers below /proc/self/fd. This last way needs a mount namespace in which the overlay can be
+ * mounted for a moment; it is also the only one for id-mapped layers before 6.15, which takes
+ * detached mounts as layers. */
 
 #define CLASSIC_OPTIONS_MAX 4095 /* a page, with the zero (mount(2)) */
 
@@ -211,7 +212,7 @@ static int create_new(struct overlay *overlay, const struct mount_step *step, bo
     (void)fsconfig(context_fd, FSCONFIG_SET_STRING, "source", step->source,
                    0); /* a name for people */
     r = set_directories(overlay, context_fd, by_fd, &is_known, err);
-    if (r == -EINVAL && !(by_fd && is_known))
+    if ((r == -EINVAL || r == -EBADF) && !(by_fd && is_known))
         return -EOPNOTSUPP;
     if (r < 0)
         return r;
