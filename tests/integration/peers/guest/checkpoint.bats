@@ -116,18 +116,20 @@ goes_on() {
 
 @test "in the foreground the status is the program's, and pipes are connected" {
     (oci run -b "$BUNDLE" one < /dev/null 2> /dev/null 3>&- | cat > "$OUT.first") &
+    local reader=$! # a wait for all would wait for bats' own clock, too
     wait_until 20 test -s "$VOLUME/count"
     counts_on
     oci checkpoint --image-path "$BATS_TEST_TMPDIR/image" one
-    wait
+    wait "$reader"
     grep -q '"pipe:' "$BATS_TEST_TMPDIR/image/descriptors.json"
     local last
     last=$(tail -1 "$OUT.first" | cut -d' ' -f2)
     (oci restore -b "$BUNDLE" --image-path "$BATS_TEST_TMPDIR/image" one < /dev/null 3>&- ||
         echo "status $?") 2> /dev/null | cat > "$OUT.second" &
+    reader=$!
     wait_until 60 grep -q "line $((last + 5))" "$OUT.second"
     oci kill one KILL
-    wait
+    wait "$reader"
     [ "$(head -1 "$OUT.second")" = "line $((last + 1))" ]
     [ "$(tail -1 "$OUT.second")" = 'status 137' ]
 }
