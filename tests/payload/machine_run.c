@@ -12,8 +12,8 @@
  * is stopped after so long, for as long, and ended when it has gone on for as long. With --since, a
  * time of CLOCK_MONOTONIC, it only says how long after that the first CPU went, and what processor
  * time that took. With --save it is saved when it has said WORDS, and goes on, or with --stop ends;
- * with --restore it is the one that was saved there, and with --stop ends when it has said
- * something. */
+ * with --restore it is the one that was saved there, and with --stop ends when it has said two
+ * lines. */
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -166,19 +166,40 @@ static void watch_console(struct machine_config *config, struct saving *saving)
     saving->console_fd = pair[0];
 }
 
+/* What it said before it stood. */
+static void pass_rest(const struct saving *saving)
+{
+    struct pollfd fd = { saving->console_fd, POLLIN, 0 };
+    char bytes[4096];
+    ssize_t count;
+
+    while (poll(&fd, 1, 0) > 0 && (count = read(fd.fd, bytes, sizeof(bytes))) > 0)
+        (void)fwrite(bytes, 1, (size_t)count, stdout);
+}
+
 static void save(struct machine *machine, const struct saving *saving)
 {
     const double start = milliseconds(CLOCK_MONOTONIC);
     struct error err = { 0 };
+    int r;
 
-    if (machine_pause(machine, &err) < 0 ||
-        machine_save(machine, saving->state_fd, saving->memory_fd, &err) < 0 ||
+    r = machine_pause(machine, &err);
+    pass_rest(saving);
+    if (r < 0 || machine_save(machine, saving->state_fd, saving->memory_fd, &err) < 0 ||
         machine_forbid_save(machine, &err) < 0 || machine_resume(machine, &err) < 0) {
         printf("save: %s\n", err.message);
         exit(125);
     }
     printf("saved in %.1f ms\n", milliseconds(CLOCK_MONOTONIC) - start);
     fflush(stdout);
+}
+
+/* The rest of the line in which it was saved, and one that is whole. */
+static bool has_two_lines(const char *said)
+{
+    const char *end = strchr(said, '\n');
+
+    return end != NULL && strchr(end + 1, '\n') != NULL;
 }
 
 /* Passes the guest's words on until the machine ends, or may. True: the latter. */
@@ -203,7 +224,8 @@ static bool pass_words(struct machine *machine, struct saving *saving, double st
         (void)fwrite(said + length, 1, (size_t)count, stdout);
         fflush(stdout);
         length += (size_t)count;
-        if (saving->words != NULL ? strstr(said, saving->words) != NULL : saving->is_restored) {
+        if (saving->words != NULL ? strstr(said, saving->words) != NULL
+                                  : saving->is_restored && has_two_lines(said)) {
             if (saving->words != NULL)
                 save(machine, saving);
             saving->words = NULL;
