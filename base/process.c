@@ -22,9 +22,12 @@
 /* /proc/PID/stat: 52 numbers of at most 20 digits and a name of at most 64 bytes. */
 #define STAT_BYTES 2048
 
-/* proc(5): the state is field 3, the start time field 22. */
+/* proc(5): the state is field 3, the kernel's flags field 9, the start time field 22. */
 #define STAT_FIELD_STATE 3
+#define STAT_FIELD_FLAGS 9
 #define STAT_FIELD_START 22
+
+#define FLAG_KERNEL_THREAD 0x00200000u /* PF_KTHREAD of the kernel's sched.h */
 
 static int read_stat(pid_t pid, char *buffer, struct error *err)
 {
@@ -47,27 +50,47 @@ static int read_stat(pid_t pid, char *buffer, struct error *err)
     return 0;
 }
 
-/* Finds state and start time; the name before them may contain anything, also parentheses. */
-static int parse_stat(const char *stat, pid_t pid, char *ret_state, uint64_t *ret_ticks,
-                      struct error *err)
+/* The number in a field behind the state; the name before it may contain anything, also
+ * parentheses. */
+static int parse_field(const char *stat, pid_t pid, int number, uint64_t *ret_value,
+                       struct error *err)
 {
     const char *field = strrchr(stat, ')');
-    uint64_t ticks = 0;
+    uint64_t value = 0;
 
-    if (field == NULL || field[1] != ' ')
-        return error_set(err, EBADMSG, "read /proc/%d/stat: its form is unknown", pid);
-    field += 2;
-    *ret_state = *field;
-    for (int i = STAT_FIELD_STATE; field != NULL && i < STAT_FIELD_START; i++) {
+    field = field != NULL && field[1] == ' ' ? field + 2 : NULL;
+    for (int i = STAT_FIELD_STATE; field != NULL && i < number; i++) {
         field = strchr(field, ' ');
         field = field != NULL ? field + 1 : NULL;
     }
     if (field == NULL || *field < '0' || *field > '9')
         return error_set(err, EBADMSG, "read /proc/%d/stat: its form is unknown", pid);
     for (; *field >= '0' && *field <= '9'; field++)
-        ticks = ticks * 10 + (uint64_t)(*field - '0');
-    *ret_ticks = ticks;
+        value = value * 10 + (uint64_t)(*field - '0');
+    *ret_value = value;
     return 0;
+}
+
+static int parse_stat(const char *stat, pid_t pid, char *ret_state, uint64_t *ret_ticks,
+                      struct error *err)
+{
+    int r;
+
+    r = parse_field(stat, pid, STAT_FIELD_START, ret_ticks, err);
+    if (r < 0)
+        return r;
+    *ret_state = strrchr(stat, ')')[2];
+    return 0;
+}
+
+bool process_is_kernel_thread(pid_t pid)
+{
+    char stat[STAT_BYTES];
+    uint64_t flags = 0;
+
+    return read_stat(pid, stat, NULL) == 0 &&
+           parse_field(stat, pid, STAT_FIELD_FLAGS, &flags, NULL) == 0 &&
+           (flags & FLAG_KERNEL_THREAD) != 0;
 }
 
 int process_start_time(pid_t pid, uint64_t *ret_ticks, struct error *err)

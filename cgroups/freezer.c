@@ -4,9 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/file.h"
+#include "base/process.h"
+
+#define FIRST_WAIT_MS 100 /* for what stops as soon as it is told to */
 
 /* Freezing. The v1 controller has to be asked again and again (its state stays FREEZING until
  * somebody looks); v2 tells the change by an event. See the kernel's
@@ -93,9 +99,39 @@ static int read_frozen(int events_fd)
     return cgroup_text_u64(text, "frozen", &frozen) && frozen == 1;
 }
 
-static int freeze_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy)
+/* Kernel threads are never frozen, yet v2 counts them among what has to be: KVM puts one
+ * (kvm-nx-lpage-recovery) into the cgroup of each process that runs a machine, up to Linux 6.13. So
+ * they go to the hierarchy's root, and the cgroup, which does not notice that, is frozen anew. */
+static int freeze_without_kernel_threads(struct cgroup *cgroup,
+                                         const struct cgroup_hierarchy *hierarchy)
+{
+    auto_free pid_t *pids = NULL;
+    bool is_moved = false;
+    size_t count = 0;
+    int r;
+
+    r = cgroup_pids(cgroup, &pids, &count, NULL);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        char text[16];
+
+        if (!process_is_kernel_thread(pids[i]))
+            continue;
+        (void)snprintf(text, sizeof(text), "%d", pids[i]);
+        r = file_write_kernel(hierarchy->fd, "cgroup.procs", text, NULL);
+        is_moved = true;
+    }
+    if (r < 0 || !is_moved)
+        return r;
+    r = cgroup_file_write(cgroup, hierarchy, "cgroup.freeze", "0");
+    if (r < 0)
+        return r;
+    return cgroup_file_write(cgroup, hierarchy, "cgroup.freeze", "1");
+}
+
+static int freeze_v2(struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy)
 {
     auto_close int fd = -1;
+    int wait_ms = FIRST_WAIT_MS;
     int r;
 
     r = cgroup_file_open(cgroup, hierarchy, "cgroup.events", O_RDONLY);
@@ -111,11 +147,17 @@ static int freeze_v2(const struct cgroup *cgroup, const struct cgroup_hierarchy 
         r = read_frozen(fd);
         if (r != 0)
             return r < 0 ? r : 0;
-        r = poll(&wait, 1, CGROUP_WAIT_US / 1000);
-        if (r == 0)
-            return -EBUSY;
+        r = poll(&wait, 1, wait_ms);
         if (r < 0 && errno != EINTR)
             return -errno;
+        if (r != 0)
+            continue;
+        if (wait_ms != FIRST_WAIT_MS)
+            return -EBUSY;
+        wait_ms = CGROUP_WAIT_US / 1000;
+        r = freeze_without_kernel_threads(cgroup, hierarchy);
+        if (r < 0)
+            return r;
     }
 }
 

@@ -1,9 +1,12 @@
 #include "base/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/auto.h"
+#include "base/file.h"
 #include "tests/unit/base_test.h"
 
 static void signals_have_names_and_numbers(void **state)
@@ -72,6 +75,18 @@ static void a_process_is_known_by_pid_and_start_time(void **state)
     assert_int_equal(process_open(0, 1, &pidfd, &err), -ESRCH);
     assert_int_equal(process_open(-1, 1, &pidfd, &err), -ESRCH);
     assert_string_equal(err.message, "process -1 does not exist");
+}
+
+static void threads_of_the_kernel_are_told_from_processes(void **state)
+{
+    auto_free char *name = NULL;
+
+    (void)state;
+    /* Not there in a pid namespace. */
+    if (file_read_kernel(AT_FDCWD, "/proc/2/comm", &name, NULL) == 0)
+        assert_int_equal(process_is_kernel_thread(2), strcmp(name, "kthreadd") == 0);
+    assert_false(process_is_kernel_thread(getpid()));
+    assert_false(process_is_kernel_thread(0));
 }
 
 static void a_zombie_has_ended(void **state)
@@ -222,6 +237,7 @@ int main(void)
         cmocka_unit_test(signals_have_names_and_numbers),
         cmocka_unit_test(each_name_leads_back_to_its_number),
         cmocka_unit_test(a_process_is_known_by_pid_and_start_time),
+        cmocka_unit_test(threads_of_the_kernel_are_told_from_processes),
         cmocka_unit_test(a_zombie_has_ended),
         cmocka_unit_test(the_status_of_a_program_is_that_of_a_shell),
         cmocka_unit_test(a_program_that_cannot_run_is_an_error),
