@@ -468,7 +468,8 @@ microvm() {
 }
 
 @test "an ordinary user's microVM is in his user namespace" {
-    kernel=$(find "$BERTH_TEST_DATA/data/kernels" -mindepth 1 -maxdepth 1 2> /dev/null | head -1)
+    # Another one than this machine's, which may be among them.
+    kernel=$(find "$BERTH_TEST_DATA/data/kernels" -mindepth 1 -maxdepth 1 ! -name "$(uname -r)" 2> /dev/null | head -1)
     [ -n "$kernel" ] || skip "no kernel for microVMs was imported"
     [ -x /usr/bin/qemu-system-x86_64 ] || skip "without QEMU it takes a KVM that he may use"
     cp "$BERTH_BUILD"/berth-{vmm,fs,agent} "$HOME_DIR/bin/"
