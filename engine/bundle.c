@@ -60,21 +60,6 @@ static int check_network(const struct settings *settings, struct error *err)
                      network);
 }
 
-static void remove_namespace(struct spec *spec, const char *type)
-{
-    struct spec_namespaces *list = &spec->linux_.namespaces;
-
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i].type, type) != 0)
-            continue;
-        free(list->items[i].type);
-        free(list->items[i].path);
-        memmove(list->items + i, list->items + i + 1, (list->count - i - 1) * sizeof(*list->items));
-        list->count--;
-        return;
-    }
-}
-
 /* --userns auto: 65536 ids of the host, far above those of people and packages; which of the 4096
  * ranges follows from the container's id, so nothing has to be kept or given back. */
 #define USER_BASE        0x60000000u
@@ -130,7 +115,7 @@ static int plan_namespaces(const struct record *record, struct spec *spec, struc
         if (r < 0)
             return r;
         if (mode == NAMESPACE_HOST)
-            remove_namespace(spec, modes[i].type);
+            spec_remove_namespace(spec, modes[i].type);
     }
     if (bundle_has_user_namespace(settings)) {
         plan_user_namespace(record, spec);
@@ -143,7 +128,7 @@ static int plan_namespaces(const struct record *record, struct spec *spec, struc
     if (r < 0)
         return r;
     if (network_is_host(settings))
-        remove_namespace(spec, "network");
+        spec_remove_namespace(spec, "network");
     return 0;
 }
 

@@ -365,19 +365,6 @@ static void limit_memory(struct split *split)
     *memory = outer;
 }
 
-static void remove_namespace(struct spec_namespaces *list, const char *type)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i].type, type) != 0)
-            continue;
-        free(list->items[i].type);
-        free(list->items[i].path);
-        memmove(list->items + i, list->items + i + 1, (list->count - i - 1) * sizeof(*list->items));
-        list->count--;
-        return;
-    }
-}
-
 /* Who the container's users are on this machine is a matter of the jail: of berth-fs, which acts
  * for them there. The guest has all ids of its own. */
 static void move_user_namespace(struct split *split)
@@ -389,7 +376,7 @@ static void move_user_namespace(struct split *split)
     string_map_set(&split->jail->annotations, "run.oci.keep_original_groups", "1");
     MOVE(outer->uid_mappings, inner->uid_mappings);
     MOVE(outer->gid_mappings, inner->gid_mappings);
-    remove_namespace(&inner->namespaces, "user");
+    spec_remove_namespace(split->guest, "user");
 }
 
 static void add_namespaces(struct split *split)
@@ -422,7 +409,7 @@ static void change_guest_namespaces(struct split *split)
             list->items[i].path = xstrdup("/proc/1/ns/net");
             return;
         }
-        remove_namespace(list, "network");
+        spec_remove_namespace(split->guest, "network");
         return;
     }
 }

@@ -322,6 +322,8 @@ void spec_remove_mount(struct spec *spec, size_t index);
 struct spec_namespace *spec_add_namespace(struct spec *spec, const char *type, const char *path);
 /** The namespace of that type, borrowed; NULL when the container has the host's. */
 const struct spec_namespace *spec_find_namespace(const struct spec *spec, const char *type);
+/** The container gets the host's namespace of that type; without one it has it already. */
+void spec_remove_namespace(struct spec *spec, const char *type);
 /** A device node to make: linux.devices. */
 struct spec_device *spec_add_device(struct spec *spec, const char *type, const char *path,
                                     int64_t major, int64_t minor);

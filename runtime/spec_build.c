@@ -183,6 +183,21 @@ const struct spec_namespace *spec_find_namespace(const struct spec *spec, const 
     return NULL;
 }
 
+void spec_remove_namespace(struct spec *spec, const char *type)
+{
+    struct spec_namespaces *list = &spec->linux_.namespaces;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].type, type) != 0)
+            continue;
+        free(list->items[i].type);
+        free(list->items[i].path);
+        memmove(list->items + i, list->items + i + 1, (list->count - i - 1) * sizeof(*list->items));
+        list->count--;
+        return;
+    }
+}
+
 struct spec_device *spec_add_device(struct spec *spec, const char *type, const char *path,
                                     int64_t major, int64_t minor)
 {
