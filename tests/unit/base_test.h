@@ -21,7 +21,7 @@
 #include "base/auto.h"
 #include "base/path.h"
 
-/* A private directory; *state is a struct test_directory. Removed by leave_directory(). */
+/* A private directory. IN_DIRECTORY() makes one for a test, whose *state it is. */
 struct test_directory {
     char path[64];
     int fd;
@@ -32,27 +32,35 @@ static inline int directory_of(void **state)
     return ((struct test_directory *)*state)->fd;
 }
 
-static inline int enter_directory(void **state)
+static inline int test_directory_make(struct test_directory *directory)
 {
-    struct test_directory *directory = xcalloc(1, sizeof(*directory));
-
     strcpy(directory->path, "/tmp/berth-unit-XXXXXX");
     if (mkdtemp(directory->path) == NULL)
         return -1;
     directory->fd = open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *state = directory;
     return directory->fd < 0 ? -1 : 0;
+}
+
+/* With all that is in it. */
+static inline int test_directory_remove(const struct test_directory *directory)
+{
+    auto_close int parent_fd = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    close(directory->fd);
+    return path_remove_tree(parent_fd, strrchr(directory->path, '/') + 1, NULL);
+}
+
+static inline int enter_directory(void **state)
+{
+    *state = xcalloc(1, sizeof(struct test_directory));
+    return test_directory_make(*state);
 }
 
 static inline int leave_directory(void **state)
 {
-    struct test_directory *directory = *state;
-    int parent_fd = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int r = path_remove_tree(parent_fd, strrchr(directory->path, '/') + 1, NULL);
+    int r = test_directory_remove(*state);
 
-    close(parent_fd);
-    close(directory->fd);
-    free(directory);
+    free(*state);
     return r;
 }
 

@@ -1,28 +1,15 @@
 #include "unionfs/unionfs.h"
 
+#include "tests/unit/base_test.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/path.h"
 
 /* An upper directory and two layers in a temporary folder, marked with user.overlay.*, so that
  * nobody has to be root. */
 
 struct scene {
-    char path[64];
-    int top_fd;
+    struct test_directory top;
     int lower_fds[2]; /* "1" is above "2" */
     struct strings mount_points;
     struct strings lines; /* "C etc", in the order in which they came */
@@ -30,7 +17,7 @@ struct scene {
 
 static void make_file(const struct scene *scene, const char *path, const char *content)
 {
-    int fd = openat(scene->top_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = openat(scene->top.fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, content, strlen(content)), strlen(content));
@@ -39,18 +26,18 @@ static void make_file(const struct scene *scene, const char *path, const char *c
 
 static void make_directory(const struct scene *scene, const char *path)
 {
-    assert_int_equal(mkdirat(scene->top_fd, path, 0755), 0);
+    assert_int_equal(mkdirat(scene->top.fd, path, 0755), 0);
 }
 
 static void make_whiteout(const struct scene *scene, const char *path)
 {
-    if (mknodat(scene->top_fd, path, S_IFCHR, 0) < 0) /* Linux 5.8 lets anyone */
+    if (mknodat(scene->top.fd, path, S_IFCHR, 0) < 0) /* Linux 5.8 lets anyone */
         skip();
 }
 
 static void mark(const struct scene *scene, const char *path, const char *name, const char *value)
 {
-    auto_free char *full = path_join(scene->path, path);
+    auto_free char *full = path_join(scene->top.path, path);
 
     if (setxattr(full, name, value, strlen(value), 0) < 0 && errno == ENOTSUP)
         skip();
@@ -60,15 +47,13 @@ static int begin(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
 
-    (void)strcpy(scene->path, "/tmp/test_changes-XXXXXX");
-    if (mkdtemp(scene->path) == NULL)
+    if (test_directory_make(&scene->top) < 0)
         return -1;
-    scene->top_fd = open(scene->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     make_directory(scene, "upper");
     make_directory(scene, "1");
     make_directory(scene, "2");
-    scene->lower_fds[0] = openat(scene->top_fd, "1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    scene->lower_fds[1] = openat(scene->top_fd, "2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scene->lower_fds[0] = openat(scene->top.fd, "1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scene->lower_fds[1] = openat(scene->top.fd, "2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *state = scene;
     return 0;
 }
@@ -76,18 +61,14 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct scene *scene = *state;
+    int r = test_directory_remove(&scene->top);
 
-    (void)path_remove_tree(scene->top_fd, "upper", NULL);
-    (void)path_remove_tree(scene->top_fd, "1", NULL);
-    (void)path_remove_tree(scene->top_fd, "2", NULL);
-    (void)rmdir(scene->path);
-    close(scene->top_fd);
     close(scene->lower_fds[0]);
     close(scene->lower_fds[1]);
     strings_clear(&scene->mount_points);
     strings_clear(&scene->lines);
     free(scene);
-    return 0;
+    return r;
 }
 
 static int add_line(const struct change *change, void *context, struct error *err)
@@ -102,7 +83,7 @@ static int add_line(const struct change *change, void *context, struct error *er
 
 static int walk(struct scene *scene, struct error *err)
 {
-    int upper_fd = openat(scene->top_fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int upper_fd = openat(scene->top.fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct change_source source = { .upper_fd = upper_fd,
                                           .lower_fds = scene->lower_fds,
                                           .lower_count = 2,
@@ -136,7 +117,7 @@ static void a_name_is_changed_when_a_layer_has_it_and_added_otherwise(void **sta
     make_file(scene, "upper/a/x", "");
     make_file(scene, "upper/b", "");
     make_file(scene, "upper/c", "");
-    assert_int_equal(symlinkat("/etc", scene->top_fd, "upper/d"), 0);
+    assert_int_equal(symlinkat("/etc", scene->top.fd, "upper/d"), 0);
     expect(scene, "C , C a, A a/x, C b, A c, A d");
 }
 
@@ -240,7 +221,7 @@ static void a_changed_directory_of_mount_points_is_a_change(void **state)
     make_directory(scene, "2/etc");
     make_directory(scene, "upper/etc");
     make_file(scene, "upper/etc/hosts", "");
-    assert_int_equal(fchmodat(scene->top_fd, "upper/etc", 0700, 0), 0);
+    assert_int_equal(fchmodat(scene->top.fd, "upper/etc", 0700, 0), 0);
     expect(scene, "C , C etc");
 }
 
@@ -248,7 +229,7 @@ static void a_tree_that_is_too_deep_is_refused(void **state)
 {
     struct scene *scene = *state;
     struct error err = { 0 };
-    int fd = openat(scene->top_fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(scene->top.fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     for (int i = 0; i < 513; i++) {
         int next;
@@ -277,7 +258,7 @@ static void the_walk_ends_where_its_function_fails(void **state)
 
     make_file(scene, "upper/a", "");
     make_file(scene, "upper/b", "");
-    source.upper_fd = openat(scene->top_fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    source.upper_fd = openat(scene->top.fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(changes_walk(&source, refuse, NULL, &err), -EIO);
     assert_string_equal(err.message, "no");
     close(source.upper_fd);

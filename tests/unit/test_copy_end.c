@@ -1,39 +1,26 @@
 #include "unionfs/unionfs.h"
 
+#include "tests/unit/base_test.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/path.h"
 #include "base/tar_writer.h"
 
 /* The host's end of a copy, when the other one lies about what it sends. */
 
-static char top[64];
+static struct test_directory top;
 
 static int begin(void **state)
 {
     (void)state;
-    (void)strcpy(top, "/tmp/test_copy_end-XXXXXX");
-    return mkdtemp(top) == NULL ? -1 : 0;
+    return test_directory_make(&top);
 }
 
 static int end(void **state)
 {
-    auto_close int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
     (void)state;
-    return path_remove_tree(fd, top + strlen("/tmp/"), NULL);
+    return test_directory_remove(&top);
 }
 
 struct lie {
@@ -63,7 +50,7 @@ static void add(struct text *tar, const struct lie *lie)
 static int receive(const char *wanted, const struct lie *lies, size_t count, struct error *err)
 {
     static const char zeros[TAR_END_BYTES];
-    const struct copy_end end = { .path = top, .other = wanted, .is_host = true };
+    const struct copy_end end = { .path = top.path, .other = wanted, .is_host = true };
     AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
     AUTO_CLEAR(text) struct text tar = { 0 };
@@ -80,7 +67,7 @@ static int receive(const char *wanted, const struct lie *lies, size_t count, str
 
 static bool exists(const char *name)
 {
-    auto_free char *path = path_join(top, name);
+    auto_free char *path = path_join(top.path, name);
     struct stat status;
 
     return lstat(path, &status) == 0;

@@ -1,29 +1,18 @@
 #include "unionfs/unionfs.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/base_test.h"
 
-#include <cmocka.h>
+#include <errno.h>
+#include <sys/mman.h>
 
 #include "base/file.h"
-#include "base/path.h"
 #include "base/tar_writer.h"
 
 /* Tars are extracted into "in/to" of a temporary directory; "out" must stay as it is. */
 
 struct scene {
-    char path[64];
-    int top_fd, root_fd; /* root_fd: "in" */
+    struct test_directory top;
+    int root_fd; /* root_fd: "in" */
     struct text tar;
     struct strings warnings;
     const char *name; /* in place of the first part of names; NULL */
@@ -35,14 +24,12 @@ static int begin(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
 
-    (void)strcpy(scene->path, "/tmp/test_extract-XXXXXX");
-    if (mkdtemp(scene->path) == NULL)
+    if (test_directory_make(&scene->top) < 0)
         return -1;
-    scene->top_fd = open(scene->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (mkdirat(scene->top_fd, "in", 0755) < 0 || mkdirat(scene->top_fd, "in/to", 0755) < 0 ||
-        mkdirat(scene->top_fd, "out", 0755) < 0)
+    if (mkdirat(scene->top.fd, "in", 0755) < 0 || mkdirat(scene->top.fd, "in/to", 0755) < 0 ||
+        mkdirat(scene->top.fd, "out", 0755) < 0)
         return -1;
-    scene->root_fd = openat(scene->top_fd, "in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scene->root_fd = openat(scene->top.fd, "in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *state = scene;
     return 0;
 }
@@ -60,16 +47,13 @@ static int begin_ours(void **state)
 static int end(void **state)
 {
     struct scene *scene = *state;
+    int r = test_directory_remove(&scene->top);
 
-    (void)path_remove_tree(scene->top_fd, "in", NULL);
-    (void)path_remove_tree(scene->top_fd, "out", NULL);
-    (void)rmdir(scene->path);
-    close(scene->top_fd);
     close(scene->root_fd);
     text_clear(&scene->tar);
     strings_clear(&scene->warnings);
     free(scene);
-    return 0;
+    return r;
 }
 
 static void add(struct scene *scene, const char *name, char type, unsigned mode, const char *text)
@@ -136,7 +120,7 @@ static void expect_file(struct scene *scene, const char *path, const char *conte
 {
     auto_free char *text = NULL;
 
-    assert_int_equal(file_read(scene->top_fd, path, 100, &text, NULL, NULL), 0);
+    assert_int_equal(file_read(scene->top.fd, path, 100, &text, NULL, NULL), 0);
     assert_string_equal(text, content);
 }
 
@@ -217,7 +201,7 @@ static void links_on_the_way_are_followed_within_the_root_only(void **state)
     add(scene, "up/f", TAR_FILE, 0644, "x");
     assert_int_equal(extract(scene, &err), 0);
     expect_file(scene, "in/out/f", "x"); /* made in the root */
-    assert_int_equal(faccessat(scene->top_fd, "out/f", F_OK, 0), -1);
+    assert_int_equal(faccessat(scene->top.fd, "out/f", F_OK, 0), -1);
 }
 
 static void a_link_of_the_tar_itself_is_not_followed(void **state)
@@ -228,7 +212,7 @@ static void a_link_of_the_tar_itself_is_not_followed(void **state)
     add(scene, "a", TAR_SYMLINK, 0777, "../../out");
     add(scene, "a/f", TAR_FILE, 0644, "x");
     assert_int_equal(extract(scene, &err), -ELOOP);
-    assert_int_equal(faccessat(scene->top_fd, "out/f", F_OK, 0), -1);
+    assert_int_equal(faccessat(scene->top.fd, "out/f", F_OK, 0), -1);
 }
 
 static void files_and_links_are_replaced_and_directories_are_not(void **state)
@@ -240,7 +224,7 @@ static void files_and_links_are_replaced_and_directories_are_not(void **state)
     add(scene, "f", TAR_FILE, 0644, "new");
     assert_int_equal(extract(scene, &err), 0);
     expect_file(scene, "in/to/f", "new");
-    assert_int_equal(faccessat(scene->top_fd, "out/f", F_OK, 0), -1);
+    assert_int_equal(faccessat(scene->top.fd, "out/f", F_OK, 0), -1);
     add(scene, "f/", TAR_DIRECTORY, 0755, NULL);
     assert_int_equal(extract(scene, &err), -ENOTDIR);
     assert_non_null(strstr(err.message, "a directory cannot replace what is there"));

@@ -1,20 +1,9 @@
 #include "engine/group.h"
 
+#include "tests/unit/base_test.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/path.h"
 #include "engine/engine_private.h"
 
 static void names_are_paths_of_letters_digits_hyphens_and_underscores(void **state)
@@ -128,14 +117,10 @@ static void groups_are_listed_with_those_below_behind_each(void **state)
 {
     static const char *const files[] = { "a-b.json", "a+c.json", "b.json",
                                          "a.json",   ".lock",    "a+b.json" };
-    char directory[] = "/tmp/test_group.XXXXXX";
-    struct engine engine = { .data_fd = -1 };
+    struct engine engine = { .data_fd = directory_of(state) };
     AUTO_CLEAR(strings) struct strings names = { 0 };
     auto_free char *joined = NULL;
 
-    (void)state;
-    assert_non_null(mkdtemp(directory));
-    engine.data_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(groups_list(&engine, &names, NULL), 0);
     assert_int_equal(names.count, 0);
     assert_int_equal(mkdirat(engine.data_fd, "cgroups", 0700), 0);
@@ -148,8 +133,6 @@ static void groups_are_listed_with_those_below_behind_each(void **state)
     assert_int_equal(groups_list(&engine, &names, NULL), 0);
     joined = strings_join(&names, " ");
     assert_string_equal(joined, "a a/b a/c a-b b");
-    (void)path_remove_tree(AT_FDCWD, directory, NULL);
-    close(engine.data_fd);
 }
 
 /* --- the tree --- */
@@ -237,7 +220,7 @@ int main(void)
         cmocka_unit_test(a_name_is_never_as_long_as_a_containers_id_or_a_file_allows),
         cmocka_unit_test(a_files_name_is_a_groups_and_back),
         cmocka_unit_test(a_groups_parent_and_path_are_parts_of_its_name),
-        cmocka_unit_test(groups_are_listed_with_those_below_behind_each),
+        IN_DIRECTORY(groups_are_listed_with_those_below_behind_each),
         cmocka_unit_test(shares_count_among_siblings),
         cmocka_unit_test(weights_that_the_kernel_holds_count_before_shares_that_were_asked_for),
         cmocka_unit_test(a_part_of_the_tree_keeps_its_own_parents),

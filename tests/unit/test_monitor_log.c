@@ -1,55 +1,15 @@
+#include "tests/unit/base_test.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/auto.h"
 #include "base/file.h"
-#include "base/path.h"
 #include "engine/monitor_log.h"
 
 static const struct timespec noon = { .tv_sec = 1767355200 };
 #define NOON        "\",\"time\":\"2026-01-02T12:00:00Z\"}\n"
 #define STDOUT_NOON "\",\"stream\":\"stdout" NOON
 
-struct folder {
-    char path[64];
-    int fd;
-};
-
-static int make_folder(void **state)
-{
-    struct folder *folder = xcalloc(1, sizeof(*folder));
-
-    strcpy(folder->path, "/tmp/test_monitor_log.XXXXXX");
-    assert_non_null(mkdtemp(folder->path));
-    folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(folder->fd >= 0);
-    *state = folder;
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    struct folder *folder = *state;
-    auto_close int parent_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    close(folder->fd);
-    assert_int_equal(path_remove_tree(parent_fd, strrchr(folder->path, '/') + 1, NULL), 0);
-    free(folder);
-    return 0;
-}
-
-static char *content(const struct folder *folder, const char *name)
+static char *content(const struct test_directory *folder, const char *name)
 {
     char *text = NULL;
 
@@ -57,7 +17,7 @@ static char *content(const struct folder *folder, const char *name)
     return text;
 }
 
-static bool exists(const struct folder *folder, const char *name)
+static bool exists(const struct test_directory *folder, const char *name)
 {
     return faccessat(folder->fd, name, F_OK, 0) == 0;
 }
@@ -71,7 +31,7 @@ static void a_line_is_one_object(void **state)
 {
     AUTO(monitor_log) struct monitor_log *log = NULL;
     auto_free char *text = NULL;
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
 
     log = monitor_log_open(folder->fd, 0, 1);
     assert_false(exists(folder, "log"));
@@ -87,7 +47,7 @@ static void a_line_that_comes_in_pieces_is_written_when_it_ends(void **state)
     AUTO(monitor_log) struct monitor_log *log = NULL;
     auto_free char *text = NULL;
     auto_free char *rest = NULL;
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
 
     log = monitor_log_open(folder->fd, 0, 1);
     add(log, LOG_STDOUT, "one ");
@@ -105,7 +65,7 @@ static void a_long_line_is_split_at_sixteen_kib(void **state)
     AUTO(monitor_log) struct monitor_log *log = NULL;
     AUTO_CLEAR(text) struct text expected = { 0 };
     auto_free char *text = NULL;
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
     char *line = xcalloc(1, 40001);
 
     memset(line, 'a', 40000);
@@ -151,7 +111,7 @@ static void full_files_are_rotated_and_the_oldest_goes(void **state)
     AUTO(monitor_log) struct monitor_log *log = NULL;
     auto_free char *newest = NULL;
     auto_free char *oldest = NULL;
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
 
     log = monitor_log_open(folder->fd, 100, 3);
     add(log, LOG_STDOUT, "first line\n");
@@ -169,7 +129,7 @@ static void a_single_file_is_emptied(void **state)
 {
     AUTO(monitor_log) struct monitor_log *log = NULL;
     auto_free char *text = NULL;
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
 
     log = monitor_log_open(folder->fd, 100, 1);
     add(log, LOG_STDOUT, "first line\n");
@@ -182,7 +142,7 @@ static void a_single_file_is_emptied(void **state)
 
 static void a_new_run_goes_on_in_the_same_file(void **state)
 {
-    struct folder *folder = *state;
+    struct test_directory *folder = *state;
     auto_free char *text = NULL;
 
     for (int i = 0; i < 2; i++) {
@@ -222,18 +182,16 @@ static void options_are_read_as_docker_writes_them(void **state)
     assert_string_equal(err.message, "--log-opt 'max-sise': there are max-size and max-file");
 }
 
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(a_line_is_one_object),
-        IN_FOLDER(a_line_that_comes_in_pieces_is_written_when_it_ends),
-        IN_FOLDER(a_long_line_is_split_at_sixteen_kib),
+        IN_DIRECTORY(a_line_is_one_object),
+        IN_DIRECTORY(a_line_that_comes_in_pieces_is_written_when_it_ends),
+        IN_DIRECTORY(a_long_line_is_split_at_sixteen_kib),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced),
-        IN_FOLDER(full_files_are_rotated_and_the_oldest_goes),
-        IN_FOLDER(a_single_file_is_emptied),
-        IN_FOLDER(a_new_run_goes_on_in_the_same_file),
+        IN_DIRECTORY(full_files_are_rotated_and_the_oldest_goes),
+        IN_DIRECTORY(a_single_file_is_emptied),
+        IN_DIRECTORY(a_new_run_goes_on_in_the_same_file),
         cmocka_unit_test(options_are_read_as_docker_writes_them),
     };
 

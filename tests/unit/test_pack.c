@@ -1,35 +1,24 @@
 #include "unionfs/unionfs.h"
 
+#include "tests/unit/base_test.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "base/path.h"
 #include "base/tar_writer.h"
 
 /* Packs a made-up upper directory and lets libarchive read the tar. Marks are user.overlay.*, so
  * that nobody has to be root. */
 
 struct scene {
-    char path[64];
-    int top_fd, lower_fd;
+    struct test_directory top;
+    int lower_fd;
     struct text tar;
     struct strings entries; /* "TYPE NAME [LINK]", in order */
     struct strings warnings;
@@ -40,7 +29,7 @@ struct scene {
 
 static void make_file(const struct scene *scene, const char *path, const char *bytes, size_t length)
 {
-    int fd = openat(scene->top_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    int fd = openat(scene->top.fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, length), length);
@@ -49,19 +38,19 @@ static void make_file(const struct scene *scene, const char *path, const char *b
 
 static void make_directory(const struct scene *scene, const char *path)
 {
-    assert_int_equal(mkdirat(scene->top_fd, path, 0755), 0);
+    assert_int_equal(mkdirat(scene->top.fd, path, 0755), 0);
 }
 
 static void make_whiteout(const struct scene *scene, const char *path)
 {
-    if (mknodat(scene->top_fd, path, S_IFCHR, 0) < 0) /* Linux 5.8 lets anyone */
+    if (mknodat(scene->top.fd, path, S_IFCHR, 0) < 0) /* Linux 5.8 lets anyone */
         skip();
 }
 
 static void set_attribute(const struct scene *scene, const char *path, const char *name,
                           const char *value)
 {
-    auto_free char *full = path_join(scene->path, path);
+    auto_free char *full = path_join(scene->top.path, path);
 
     if (setxattr(full, name, value, strlen(value), 0) < 0 && errno == ENOTSUP)
         skip();
@@ -71,13 +60,11 @@ static int begin(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
 
-    (void)strcpy(scene->path, "/tmp/test_pack-XXXXXX");
-    if (mkdtemp(scene->path) == NULL)
+    if (test_directory_make(&scene->top) < 0)
         return -1;
-    scene->top_fd = open(scene->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     make_directory(scene, "upper");
     make_directory(scene, "lower");
-    scene->lower_fd = openat(scene->top_fd, "lower", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scene->lower_fd = openat(scene->top.fd, "lower", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     scene->latest = INT64_MAX;
     scene->is_layer = true;
     *state = scene;
@@ -87,17 +74,14 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct scene *scene = *state;
+    int r = test_directory_remove(&scene->top);
 
-    (void)path_remove_tree(scene->top_fd, "upper", NULL);
-    (void)path_remove_tree(scene->top_fd, "lower", NULL);
-    (void)rmdir(scene->path);
-    close(scene->top_fd);
     close(scene->lower_fd);
     text_clear(&scene->tar);
     strings_clear(&scene->entries);
     strings_clear(&scene->warnings);
     free(scene);
-    return 0;
+    return r;
 }
 
 static int take(const void *bytes, size_t length, void *context, struct error *err)
@@ -140,7 +124,7 @@ static void list_entries(struct scene *scene)
 
 static void pack(struct scene *scene)
 {
-    int upper_fd = openat(scene->top_fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int upper_fd = openat(scene->top.fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct change_source source = { .upper_fd = upper_fd,
                                           .lower_fds = &scene->lower_fd,
                                           .lower_count = 1,
@@ -177,8 +161,8 @@ static void entries_are_sorted_and_directories_come_first(void **state)
     make_directory(scene, "upper/a");
     make_file(scene, "upper/a/x", "", 0);
     make_file(scene, "upper/a-", "", 0);
-    assert_int_equal(symlinkat("../x", scene->top_fd, "upper/c"), 0);
-    assert_int_equal(mkfifoat(scene->top_fd, "upper/d", 0600), 0);
+    assert_int_equal(symlinkat("../x", scene->top.fd, "upper/c"), 0);
+    assert_int_equal(mkfifoat(scene->top.fd, "upper/d", 0600), 0);
     expect(scene, "d ./, d a/, - a/x, - a-, - b, l c ../x, p d");
 }
 
@@ -188,8 +172,8 @@ static void further_names_of_a_file_are_links_to_the_first(void **state)
 
     make_directory(scene, "upper/d");
     make_file(scene, "upper/d/b", "x", 1);
-    assert_int_equal(linkat(scene->top_fd, "upper/d/b", scene->top_fd, "upper/a", 0), 0);
-    assert_int_equal(linkat(scene->top_fd, "upper/d/b", scene->top_fd, "upper/e", 0), 0);
+    assert_int_equal(linkat(scene->top.fd, "upper/d/b", scene->top.fd, "upper/a", 0), 0);
+    assert_int_equal(linkat(scene->top.fd, "upper/d/b", scene->top.fd, "upper/e", 0), 0);
     expect(scene, "d ./, - a, d d/, h d/b a, h e a");
 }
 
@@ -234,7 +218,7 @@ static void a_socket_is_left_out_with_a_warning(void **state)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/upper/s", scene->path);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/upper/s", scene->top.path);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     close(fd);
     expect(scene, "d ./");
@@ -247,7 +231,7 @@ static void a_prefix_stands_before_each_name(void **state)
     struct scene *scene = *state;
 
     make_file(scene, "upper/a", "x", 1);
-    assert_int_equal(linkat(scene->top_fd, "upper/a", scene->top_fd, "upper/b", 0), 0);
+    assert_int_equal(linkat(scene->top.fd, "upper/a", scene->top.fd, "upper/b", 0), 0);
     scene->is_layer = false;
     scene->prefix = "some/where";
     expect(scene, "d some/where/, - some/where/a, h some/where/b some/where/a");
@@ -319,7 +303,7 @@ static void times_are_whole_seconds_and_not_beyond_the_latest(void **state)
 
     make_file(scene, "upper/a", "", 0);
     make_file(scene, "upper/b", "", 0);
-    assert_int_equal(utimensat(scene->top_fd, "upper/a", times, 0), 0);
+    assert_int_equal(utimensat(scene->top.fd, "upper/a", times, 0), 0);
     scene->latest = 6000;
     pack(scene);
     assert_int_equal(archive_read_support_format_tar(archive), ARCHIVE_OK);
@@ -362,7 +346,7 @@ static int refuse(const void *bytes, size_t length, void *context, struct error 
 static void a_sink_that_fails_ends_it(void **state)
 {
     struct scene *scene = *state;
-    struct change_source source = { .upper_fd = scene->top_fd };
+    struct change_source source = { .upper_fd = scene->top.fd };
     const struct pack_options options = { .sink = refuse, .latest = INT64_MAX };
     struct error err = { 0 };
 
@@ -379,11 +363,11 @@ static void one_file_is_packed_under_the_name_that_is_wanted(void **state)
     struct error err = { 0 };
 
     make_file(scene, "upper/a", "x", 1);
-    assert_int_equal(pack_file(scene->top_fd, "upper/a", &options, &err), 0);
+    assert_int_equal(pack_file(scene->top.fd, "upper/a", &options, &err), 0);
     list_entries(scene);
     assert_int_equal(scene->entries.count, 1);
     assert_string_equal(scene->entries.items[0], "- other");
-    assert_int_equal(pack_file(scene->top_fd, "upper/none", &options, &err), -ENOENT);
+    assert_int_equal(pack_file(scene->top.fd, "upper/none", &options, &err), -ENOENT);
 }
 
 /* --- entries of another tar ------------------------------------------------------------------- */

@@ -1,24 +1,13 @@
 #include "unionfs/unionfs.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
+#include "tests/unit/base_test.h"
 
-#include <cmocka.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/xattr.h>
 
 #include "base/fd.h"
 #include "base/hash.h"
-#include "base/path.h"
 
 /* Layers are unpacked into a temporary directory as whoever runs the test: so no owners but 0:0,
  * which are left alone, no devices and no opaque marks. Those are in tests/integration. */
@@ -116,8 +105,8 @@ static void add_end(struct text *tar)
 /* --- unpacking them --------------------------------------------------------------------------- */
 
 struct scene {
-    char path[64]; /* the temporary directory; the layer is in "layer" below it */
-    int top_fd, fd;
+    struct test_directory top; /* the layer is in "layer" below it */
+    int fd;
     struct text tar;
     struct unpack_result result;
     struct error err;
@@ -127,14 +116,12 @@ static int scene_open(void **state)
 {
     struct scene *scene = xcalloc(1, sizeof(*scene));
 
-    (void)snprintf(scene->path, sizeof(scene->path), "/tmp/berth-test-unpack-XXXXXX");
     umask(0);
-    if (mkdtemp(scene->path) == NULL)
+    if (test_directory_make(&scene->top) < 0)
         return -1;
-    scene->top_fd = open(scene->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (mkdirat(scene->top_fd, "layer", 0755) < 0)
+    if (mkdirat(scene->top.fd, "layer", 0755) < 0)
         return -1;
-    scene->fd = openat(scene->top_fd, "layer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scene->fd = openat(scene->top.fd, "layer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *state = scene;
     return scene->fd < 0 ? -1 : 0;
 }
@@ -142,15 +129,13 @@ static int scene_open(void **state)
 static int scene_free(void **state)
 {
     struct scene *scene = *state;
+    int r = test_directory_remove(&scene->top);
 
-    (void)path_remove_tree(scene->top_fd, "layer", NULL);
     close(scene->fd);
-    close(scene->top_fd);
-    rmdir(scene->path);
     text_clear(&scene->tar);
     unpack_result_clear(&scene->result);
     free(scene);
-    return 0;
+    return r;
 }
 
 static int unpack(struct scene *scene, bool is_bottom)
@@ -340,7 +325,7 @@ static void names_that_lead_outside_are_refused(void **state)
 
         add_file(&scene->tar, names[i], 0644, "x");
         check_refused(scene, message);
-        assert_int_equal(faccessat(scene->top_fd, "x", F_OK, 0), -1);
+        assert_int_equal(faccessat(scene->top.fd, "x", F_OK, 0), -1);
         scene_free(&one);
     }
 }
@@ -553,7 +538,7 @@ static void attributes_of_overlayfs_and_of_the_host_are_left_out(void **state)
 static void attributes_survive_where_the_file_system_has_them(void **state)
 {
     struct scene *scene = *state;
-    auto_free char *path = xasprintf("%s/layer/f", scene->path);
+    auto_free char *path = xasprintf("%s/layer/f", scene->top.path);
     char value[16] = "";
 
     add_pax(&scene->tar, "SCHILY.xattr.user.comment=hello");
