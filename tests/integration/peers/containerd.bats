@@ -5,19 +5,7 @@ load peers
 
 setup_file() {
     peer_begin
-    cat > "$PEER/config.toml" <<EOF
-version = 2
-root = "$PEER/root"
-state = "$PEER/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
-    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper"]
-[grpc]
-address = "$PEER/containerd.sock"
-[ttrpc]
-address = "$PEER/ttrpc.sock"
-EOF
-    peer_server containerd -c "$PEER/config.toml"
-    wait_until 30 ctr version
+    start_containerd
     make_root "$PEER/image"
     make_oci_archive "$PEER/image" "$PEER/box.tar"
     ctr image import --base-name box "$PEER/box.tar" > /dev/null
@@ -31,31 +19,10 @@ teardown_file() {
     peer_end
 }
 
-ctr() { BERTH_PEER_SERVER=$PEER command ctr -a "$PEER/containerd.sock" "$@"; }
-
-# ctr_run [OPTION...] ID COMMAND...: the image goes between.
-ctr_run() {
-    local options=()
-    while [[ $1 == -* ]]; do
-        options+=("$1")
-        shift
-    done
-    ctr run --runc-binary "$OCI" --runc-root "$PEER/runc" --cgroup "/$NAME/$1" \
-        "${options[@]}" box:box "$@"
-}
-
-remove_tasks() {
-    local id
-    for id in $(ctr container ls -q); do
-        ctr task delete --force "$id" > /dev/null 2>&1 || true
-        ctr container rm "$id"
-    done
-}
+IMAGE=box:box
+CTR_OPTIONS=(--runc-binary "$OCI")
 
 teardown() { remove_tasks; }
-
-task_status() { ctr task ls | awk -v id="$1" '$1 == id { print $3 }'; }
-is_stopped() { [ "$(task_status "$1")" = STOPPED ]; }
 
 @test "containerd: the example in README.md" {
     run -0 ctr $(readme_lines '^ctr run' | sed 's/^ctr//; s/ docker.io[^ ]* / box:box /')

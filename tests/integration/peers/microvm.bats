@@ -14,7 +14,11 @@ setup_file() {
     # podman empties the environment of a runtime.
     printf '#!/bin/sh\nBERTH_DATA=%s exec %s "$@"\n' "$KERNELS" "$OCI" > "$PEER/berth-oci"
     chmod +x "$PEER/berth-oci"
-    configure_podman
+    configure_podman "runtime = \"berth\"
+cgroup_manager = \"cgroupfs\"
+[engine.runtimes]
+berth = [\"$PEER/berth-oci\"]"
+    export BERTH_DATA=$KERNELS
     start_containerd
     make_image
 }
@@ -24,37 +28,6 @@ find_kernel() {
     KERNELS=${BERTH_TEST_DATA:-$PWD/build-check/testdata}/data
     export KERNELS
     compgen -G "$KERNELS/kernels/*/kernel.json" > /dev/null
-}
-
-configure_podman() {
-    cat > "$PEER/containers.conf" << EOF
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-netns = "none"
-log_driver = "k8s-file"
-[engine]
-runtime = "berth"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-[engine.runtimes]
-berth = ["$PEER/berth-oci"]
-EOF
-}
-
-start_containerd() {
-    cat > "$PEER/config.toml" << EOF
-version = 2
-root = "$PEER/root"
-state = "$PEER/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
-    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper"]
-[grpc]
-address = "$PEER/containerd.sock"
-[ttrpc]
-address = "$PEER/ttrpc.sock"
-EOF
-    peer_server containerd -c "$PEER/config.toml"
-    wait_until 30 ctr version
 }
 
 # The image asks for what it must not get: more memory than the limit allows.
@@ -76,10 +49,8 @@ teardown_file() {
     teardown
     ctr image rm greedy:greedy > /dev/null
     peer_server_stop
-    podman rmi -a -f > /dev/null
-    remove_cgroups libpod_parent
+    remove_podman
     remove_cgroups "$NAME"
-    umount "$PEER/store/overlay" 2> /dev/null || true
     peer_end
 }
 
@@ -90,40 +61,16 @@ setup() {
 }
 
 teardown() {
-    local id
     [ -n "${PEER:-}" ] || return 0
     podman rm -a -f -t 0 > /dev/null
-    for id in $(ctr container ls -q); do
-        ctr task delete --force "$id" > /dev/null 2>&1 || true
-        ctr container rm "$id"
-    done
-}
-
-podman() {
-    CONTAINERS_CONF=$PEER/containers.conf BERTH_PEER_SERVER=$PEER command podman \
-        --root "$PEER/store" --runroot "$PEER/run" --tmpdir "$PEER/tmp" --storage-driver vfs "$@"
+    remove_tasks
 }
 
 # podman run, as a microVM: podman_run [OPTION...] IMAGE COMMAND...
 podman_run() { podman run --annotation run.berth.isolation=microvm "$@"; }
 
-ctr() {
-    BERTH_DATA=$KERNELS BERTH_PEER_SERVER=$PEER command ctr -a "$PEER/containerd.sock" "$@"
-}
-
-# ctr_run [OPTION...] ID COMMAND...: the image goes between.
-ctr_run() {
-    local options=()
-    while [[ $1 == -* ]]; do
-        options+=("$1")
-        shift
-    done
-    ctr run --runc-binary "$PEER/berth-oci" --runc-root "$PEER/runc" --cgroup "/$NAME/$1" \
-        --annotation run.berth.isolation=microvm "${options[@]}" greedy:greedy "$@"
-}
-
-task_status() { ctr task ls | awk -v id="$1" '$1 == id { print $3 }'; }
-is_stopped() { [ "$(task_status "$1")" = STOPPED ]; }
+IMAGE=greedy:greedy
+CTR_OPTIONS=(--runc-binary "$PEER/berth-oci" --annotation run.berth.isolation=microvm)
 
 # A kernel's release that is not this machine's: expect_other_kernel RELEASE
 expect_other_kernel() { [[ "$1" == [0-9]* ]] && [ "$1" != "$(uname -r)" ]; }

@@ -84,6 +84,74 @@ peer_server_stop() {
     wait_until 30 bash -c "! kill -0 $pid"
 }
 
+# podman with its folders in the peer's.
+podman() {
+    CONTAINERS_CONF=$PEER/containers.conf BERTH_PEER_SERVER=$PEER command podman \
+        --root "$PEER/store" --runroot "$PEER/run" --tmpdir "$PEER/tmp" --storage-driver vfs "$@"
+}
+
+# Writes podman's configuration, with more lines for [engine]: configure_podman LINES
+configure_podman() {
+    # Ulimits are named, for podman's own exceed what a small machine allows.
+    cat > "$PEER/containers.conf" <<EOF
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+netns = "none"
+log_driver = "k8s-file"
+[engine]
+events_logger = "file"
+$1
+EOF
+}
+
+# Removes its containers' images, its store and what it keeps for the next container.
+remove_podman() {
+    podman rmi -a -f > /dev/null
+    remove_cgroups libpod_parent
+    # Stays with the store, for every layer's sake.
+    umount "$PEER/store/overlay" 2> /dev/null || true
+}
+
+start_containerd() {
+    cat > "$PEER/config.toml" <<EOF
+version = 2
+root = "$PEER/root"
+state = "$PEER/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper"]
+[grpc]
+address = "$PEER/containerd.sock"
+[ttrpc]
+address = "$PEER/ttrpc.sock"
+EOF
+    peer_server containerd -c "$PEER/config.toml"
+    wait_until 30 ctr version
+}
+
+ctr() { BERTH_PEER_SERVER=$PEER command ctr -a "$PEER/containerd.sock" "$@"; }
+
+# In place of `ctr run`, for tasks of the image in IMAGE; with the options in CTR_OPTIONS:
+# ctr_run [OPTION...] ID COMMAND...
+ctr_run() {
+    local options=()
+    while [[ $1 == -* ]]; do
+        options+=("$1")
+        shift
+    done
+    ctr run --runc-root "$PEER/runc" --cgroup "/$NAME/$1" "${CTR_OPTIONS[@]}" "${options[@]}" "$IMAGE" "$@"
+}
+
+task_status() { ctr task ls | awk -v id="$1" '$1 == id { print $3 }'; }
+is_stopped() { [ "$(task_status "$1")" = STOPPED ]; }
+
+remove_tasks() {
+    local id
+    for id in $(ctr container ls -q); do
+        ctr task delete --force "$id" > /dev/null 2>&1 || true
+        ctr container rm "$id"
+    done
+}
+
 # An image as an archive of the OCI layout: make_oci_archive ROOT FILE
 make_oci_archive() {
     umoci init --layout "$2.layout" 2> /dev/null

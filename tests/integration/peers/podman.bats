@@ -7,36 +7,18 @@ setup_file() {
     export PEER_CGROUPS
     remove_cgroups libpod_parent # podman's own, of somebody's earlier containers
     peer_begin
-    # Ulimits are named, for podman's own exceed what a small machine allows.
-    cat > "$PEER/containers.conf" <<EOF
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-netns = "none"
-log_driver = "k8s-file"
-[engine]
-$(readme_lines '^(runtime|cgroup_manager) = ')
-events_logger = "file"
-runtime_supports_json = ["berth", "berth-oci"]
+    configure_podman "$(readme_lines '^(runtime|cgroup_manager) = ')
+runtime_supports_json = [\"berth\", \"berth-oci\"]
 stop_timeout = 1
-$(readme_lines '^(\[engine.runtimes\]|berth = )')
-EOF
+$(readme_lines '^(\[engine.runtimes\]|berth = )')"
     make_root "$PEER/image"
     tar -C "$PEER/image" -c . | podman import - box > /dev/null
 }
 
 teardown_file() {
     podman rm -a -f -t 0 > /dev/null
-    podman rmi -a -f > /dev/null
-    # podman's own, which it keeps for the next container.
-    remove_cgroups libpod_parent
-    # Stays with the store, for every layer's sake.
-    umount "$PEER/store/overlay" 2> /dev/null || true
+    remove_podman
     peer_end
-}
-
-podman() {
-    CONTAINERS_CONF=$PEER/containers.conf BERTH_PEER_SERVER=$PEER command podman \
-        --root "$PEER/store" --runroot "$PEER/run" --tmpdir "$PEER/tmp" --storage-driver vfs "$@"
 }
 
 on_podman_terminal() {
