@@ -354,3 +354,21 @@ int path_create_directory(const char *path, mode_t mode, int *ret_fd, struct err
         (void)close(fd); /* opened only to see that it is a directory */
     return 0;
 }
+
+int path_check_private(const char *path, const char *what, const char *advice, struct error *err)
+{
+    struct stat status;
+
+    assert(path != NULL);
+
+    if (lstat(path, &status) < 0)
+        return error_errno(err, "%s '%s'", what, path);
+    if (!S_ISDIR(status.st_mode))
+        return error_set(err, ENOTDIR, "%s '%s' is not a folder", what, path);
+    if (status.st_uid != geteuid())
+        return error_set(err, EPERM, "%s '%s' is not yours, but of user %u: %s", what, path,
+                         status.st_uid, advice);
+    if ((status.st_mode & 022) != 0)
+        return error_set(err, EPERM, "%s '%s' can be written by others: %s", what, path, advice);
+    return 0;
+}

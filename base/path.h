@@ -89,4 +89,14 @@ char *path_join(const char *directory, const char *name);
  */
 int path_create_directory(const char *path, mode_t mode, int *ret_fd, struct error *err);
 
+/**
+ * Says whether a directory is the caller's, and nobody else may write into it.
+ *
+ * @what    in words: "XDG_RUNTIME_DIR"
+ * @advice  what else to do, for the end of the sentence
+ *
+ * -EPERM: it is not.
+ */
+int path_check_private(const char *path, const char *what, const char *advice, struct error *err);
+
 #endif

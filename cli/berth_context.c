@@ -15,7 +15,9 @@ int berth_engine(struct berth *berth, struct engine **ret_engine, struct error *
     int r;
 
     if (berth->engine == NULL) {
-        r = engine_open(berth->data_path, berth->run_path, &berth->engine, err);
+        r = rootless_session_enter(err);
+        if (r == 0)
+            r = engine_open(berth->data_path, berth->run_path, &berth->engine, err);
         if (r < 0)
             return r;
         if (berth->isolation != NULL)
@@ -108,7 +110,9 @@ int berth_run_image_program(struct berth *berth, const struct arguments *argumen
     struct error err = { 0 };
     int r;
 
-    r = process_find_helper("berth-image", &path, &err);
+    r = rootless_session_enter(&err);
+    if (r == 0)
+        r = process_find_helper("berth-image", &path, &err);
     if (r < 0)
         return berth_failed(&err, STATUS_FAILED);
     strings_add(&line, path);

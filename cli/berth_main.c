@@ -11,12 +11,16 @@
 
 static const struct option global_options[] = {
     { "data", 0, OPTION_TEXT, "DIR",
-      "Where images and containers are (default $BERTH_DATA, /var/lib/berth)", "file" },
+      "Where images and containers are (default $BERTH_DATA, /var/lib/berth; of a user "
+      "~/.local/share/berth)",
+      "file" },
     { "debug", 'D', OPTION_FLAG, NULL, "Tell every step on standard error", NULL },
     { "log-format", 0, OPTION_TEXT, "FORMAT", "Errors and steps as text (default) or json",
       "text|json" },
     { "run", 0, OPTION_TEXT, "DIR",
-      "Where the state of what runs is (default $BERTH_RUN, /run/berth)", "file" },
+      "Where the state of what runs is (default $BERTH_RUN, /run/berth; of a user "
+      "$XDG_RUNTIME_DIR/berth)",
+      "file" },
     { "version", 'v', OPTION_FLAG, NULL, "Print the version", NULL },
     { 0 },
 };

@@ -415,7 +415,7 @@ int command_exec(const struct arguments *arguments, void *context)
 
     /* From here on a program in the container could reach ours through /proc (CVE-2019-5736). Only
      * memory was touched so far, so starting anew loses nothing. */
-    if (process_protect_program(berth->argv, &err) < 0)
+    if (rootless_session_enter(&err) < 0 || process_protect_program(berth->argv, &err) < 0)
         return berth_failed(&err, STATUS_RUN_FAILED);
     if (exec_parse(arguments, &exec, &err) < 0)
         status = berth_failed(&err, STATUS_RUN_FAILED);

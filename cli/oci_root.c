@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "base/text.h"
 #include "cli/oci_commands.h"
 
@@ -25,33 +26,14 @@ static bool is_ordinary_user(void)
            runtime_is_in_user_namespace();
 }
 
-static int check_owner(const char *path, const char *what, struct error *err)
-{
-    struct stat status;
-
-    if (lstat(path, &status) < 0)
-        return error_errno(err, "%s '%s'", what, path);
-    if (!S_ISDIR(status.st_mode))
-        return error_set(err, ENOTDIR, "%s '%s' is not a folder", what, path);
-    if (status.st_uid != geteuid())
-        return error_set(err, EPERM,
-                         "%s '%s' is not yours, but of user %u: give --root, or set "
-                         "XDG_RUNTIME_DIR to a folder of your own",
-                         what, path, status.st_uid);
-    if ((status.st_mode & 022) != 0)
-        return error_set(err, EPERM,
-                         "%s '%s' can be written by others: give --root, or set XDG_RUNTIME_DIR "
-                         "to a folder of your own",
-                         what, path);
-    return 0;
-}
+static const char advice[] = "give --root, or set XDG_RUNTIME_DIR to a folder of your own";
 
 /* The sticky bit keeps what cleans old files away (XDG base directory specification). */
 static int make_folder(const char *path, struct error *err)
 {
     if (mkdir(path, 0700 | S_ISVTX) < 0 && errno != EEXIST)
         return error_errno(err, "make the folder of run state '%s'", path);
-    return check_owner(path, "the folder of run state", err);
+    return path_check_private(path, "the folder of run state", advice, err);
 }
 
 int oci_default_root(char **ret_path, struct error *err)
@@ -67,7 +49,7 @@ int oci_default_root(char **ret_path, struct error *err)
     if (!text_is_empty(runtime_folder)) {
         if (runtime_folder[0] != '/')
             return error_set(err, EINVAL, "XDG_RUNTIME_DIR '%s': must be absolute", runtime_folder);
-        r = check_owner(runtime_folder, "XDG_RUNTIME_DIR", err);
+        r = path_check_private(runtime_folder, "XDG_RUNTIME_DIR", advice, err);
         if (r < 0)
             return r;
         path = xasprintf("%s/berth-oci", runtime_folder);

@@ -44,9 +44,7 @@ static int map_back(const struct record *record, struct mount_attr *attributes, 
 static int open_upper(const struct record *record, int dir_fd, int *ret_fd, struct error *err)
 {
     struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV |
-                                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
-                                                 MOUNT_ATTR_NOATIME,
-                                     .attr_clr = MOUNT_ATTR__ATIME };
+                                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
     auto_close int namespace_fd = -1;
     auto_close int mount_fd = -1;
     int r;
@@ -55,6 +53,11 @@ static int open_upper(const struct record *record, int dir_fd, int *ret_fd, stru
         open_tree(dir_fd, "upper", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
     if (mount_fd < 0)
         return error_errno(err, "open the writable directory of container %.12s", record->id);
+    /* How times of access are kept is locked in a user namespace (mount_namespaces(7)). */
+    if (!rootless_session_is_on()) {
+        attributes.attr_set |= MOUNT_ATTR_NOATIME;
+        attributes.attr_clr = MOUNT_ATTR__ATIME;
+    }
     r = map_back(record, &attributes, &namespace_fd, err);
     if (r < 0)
         return r;
@@ -143,6 +146,8 @@ int container_changes_open(struct engine *engine, const struct record *record,
     ret_changes->source.upper_fd = changes.upper_fd;
     ret_changes->source.lower_fds = changes.lower_fds;
     ret_changes->source.mount_points = &ret_changes->mount_points;
+    ret_changes->source.has_user_attributes =
+        rootless_session_is_on() || bundle_has_user_namespace(&record->settings);
     return 0;
 }
 

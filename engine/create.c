@@ -21,6 +21,7 @@
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
 #include "engine/record.h"
+#include "engine/rootless_session.h"
 #include "engine/root_driver.h"
 #include "engine/vm_disk.h"
 #include "engine/volumes.h"
@@ -269,6 +270,9 @@ static int plan_cgroup_path(struct creation *creation, struct error *err)
         r = find_group(creation, err);
         return r < 0 ? error_prefix(err, r, "--cgroup-parent") : 0;
     }
+    /* The one that is delegated to an ordinary user may be another at each start. */
+    if (text_is_empty(parent) && rootless_session_is_on())
+        return 0;
     joined = xasprintf("%s/%s", text_is_empty(parent) ? BERTH_CGROUP : parent, record->id);
     r = cgroup_path_parse(joined, &record->cgroup_path, err);
     return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
@@ -370,6 +374,10 @@ static int resolve(struct creation *creation, const struct settings *settings, s
     r = check_settings(own, err);
     if (r < 0)
         return r;
+    if (bundle_has_user_namespace(own) && rootless_session_is_on())
+        return error_set(err, EOPNOTSUPP,
+                         "--userns auto: an ordinary user's containers are in his user namespace "
+                         "already");
     r = resolve_mode(creation->engine, "--pid", &own->pid_mode, err);
     if (r < 0)
         return r;
@@ -409,6 +417,7 @@ static int plan(struct creation *creation, struct strings *ret_warnings, struct 
     creation->snapshot.upper = path_join(creation->container_path, "upper");
     creation->snapshot.work = path_join(creation->container_path, "work");
     creation->snapshot.is_volatile = record->settings.is_removed;
+    creation->snapshot.has_user_attributes = rootless_session_is_on();
     input = (struct bundle_input){
         .record = record,
         .snapshot = &creation->snapshot,
@@ -419,7 +428,12 @@ static int plan(struct creation *creation, struct strings *ret_warnings, struct 
         .erofs_path = creation->erofs_path,
         .disk_path = creation->disk_path,
     };
-    return bundle_plan(&input, &creation->spec, ret_warnings, err);
+    int r;
+
+    r = bundle_plan(&input, &creation->spec, ret_warnings, err);
+    if (r == 0 && rootless_session_is_on())
+        rootless_session_adapt(creation->spec, record->settings.groups.count > 0);
+    return r;
 }
 
 /* --- acting ------------------------------------------------------------------------------------

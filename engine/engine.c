@@ -156,6 +156,8 @@ int engine_need_runtime(struct engine *engine, struct error *err)
     r = runtime_open(engine->run_path, &engine->runtime, err);
     if (r == 0 && engine->isolation.name != NULL)
         runtime_set_isolation(engine->runtime, &engine->isolation);
+    if (r == 0 && rootless_session_is_on())
+        runtime_set_rootless(engine->runtime, ROOTLESS_TRUE);
     return r;
 }
 

@@ -54,6 +54,22 @@ int root_driver_find(struct engine *engine, bool *ret_is_copied, char **ret_reas
  */
 int engine_repair(struct engine *engine, struct error *err);
 
+/* --- an ordinary user ------------------------------------------------------------------------- */
+
+/**
+ * Makes the calling process of an ordinary user root of a user namespace that all his commands and
+ * containers share, and lets BERTH_DATA and BERTH_RUN name folders of his own, unless they are set.
+ * Does nothing, and costs no system call, for root. To be called with one thread, before
+ * engine_open().
+ */
+int rootless_session_enter(struct error *err);
+/** Whether this process, or the one that started it, did so. */
+bool rootless_session_is_on(void);
+/** Lets the namespace last as long as this process, a monitor; nothing for root. */
+int rootless_session_join(struct error *err);
+/** The variable by which a program that is started knows of it. Caller frees; NULL for root. */
+char *rootless_session_variable(void);
+
 /* --- what a user asked for
  * ------------------------------------------------------------------------ */
 

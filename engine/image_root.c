@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "engine/engine.h"
 
 /* Layers are named one by one, or, for kernels before 6.7, together by numbers of descriptors. */
 
@@ -91,6 +92,8 @@ static int open_overlay(int *ret_fs_fd, struct error *err)
     *ret_fs_fd = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
     if (*ret_fs_fd < 0)
         return error_errno(err, "open an overlay of the image's layers");
+    if (rootless_session_is_on() && configure(*ret_fs_fd, FSCONFIG_SET_FLAG, "userxattr", NULL) < 0)
+        return error_errno(err, "let an overlay's marks be a user's attributes (since Linux 5.11)");
     return 0;
 }
 

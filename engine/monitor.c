@@ -469,6 +469,7 @@ int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim
     };
     struct error local = { 0 };
     struct error *told = err != NULL ? err : &local;
+    const char *warning;
     int r;
 
     monitor_add_client(&monitor, starter_fd);
@@ -480,8 +481,10 @@ int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim
         return r;
     }
     set_started(&monitor);
+    warning = container_warning(monitor.container);
     if (monitor.client_count > 0)
-        client_send(monitor.clients[0], MONITOR_STARTED, NULL, 0);
+        client_send(monitor.clients[0], MONITOR_STARTED, warning,
+                    warning == NULL ? 0 : strlen(warning));
     /* What starting needed goes back to the system: the monitor may live for months. */
     shrink();
     while (monitor.state != MONITOR_ENDED) {

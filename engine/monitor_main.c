@@ -55,7 +55,9 @@ static int run(char **arguments, struct error *err)
         r = fd_set_close_on_exec(MONITOR_CLAIM_FD, true, err);
     if (r < 0)
         return error_prefix(err, r, "berth-monitor is started by berth only");
-    r = engine_open(arguments[1], arguments[2], &engine, err);
+    r = rootless_session_join(err);
+    if (r == 0)
+        r = engine_open(arguments[1], arguments[2], &engine, err);
     if (r < 0) {
         (void)wire_send(MONITOR_STARTER_FD, MONITOR_ERROR, err, sizeof(*err), NULL, 0, NULL);
         return r;

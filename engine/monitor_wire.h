@@ -26,7 +26,7 @@ enum monitor_message {
     MONITOR_WAIT,      /* uint32_t: enum monitor_wait; answered by EXIT */
     MONITOR_CHANGED,   /* the record has another restart policy; answered by OK */
     /* monitor to client */
-    MONITOR_STARTED = 64,
+    MONITOR_STARTED = 64, /* text of a warning; mostly none */
     MONITOR_OK,
     MONITOR_ERROR,  /* struct error */
     MONITOR_STDOUT, /* bytes, at most MONITOR_CHUNK_MAX */

@@ -34,6 +34,7 @@ struct launch {
     int program_fd, starter_fd, claim_fd;
     char *const *arguments;
     char *libexec;     /* "BERTH_LIBEXEC=..." */
+    char *rootless;    /* rootless_session_variable(); NULL: root's */
     char *inner_stack; /* top, for the grandchild */
     int error;         /* errno of a failed step; written by either child */
 };
@@ -62,10 +63,15 @@ static int run_monitor_child(void *context)
 {
     struct launch *launch = context;
     char variable[] = "BERTH_MONITOR_DEBUG=1";
-    char *environment[] = { launch->libexec, log_is_debug() ? variable : NULL, NULL };
+    char *environment[4] = { launch->libexec };
+    size_t count = 1;
     sigset_t none;
     int program = place_descriptors_child(launch);
 
+    if (log_is_debug())
+        environment[count++] = variable;
+    if (launch->rootless != NULL)
+        environment[count++] = launch->rootless;
     if (program >= 0 && chdir("/") == 0) {
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -125,6 +131,7 @@ static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, 
 {
     auto_free char *path = NULL;
     auto_free char *variable = NULL;
+    auto_free char *rootless = NULL;
     auto_close int program_fd = -1;
     struct launch launch = { .starter_fd = starter_fd, .claim_fd = claim_fd };
     int r;
@@ -139,6 +146,8 @@ static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, 
     /* Run from a descriptor, it could not see where the other programs are (a microVM's). */
     variable = xasprintf("BERTH_LIBEXEC=%.*s", (int)(strrchr(path, '/') - path), path);
     launch.libexec = variable;
+    rootless = rootless_session_variable();
+    launch.rootless = rootless;
     launch.arguments = (char *[]){ path, engine->data_path, engine->run_path, (char *)id, NULL };
     return spawn(&launch, err);
 }
@@ -154,8 +163,11 @@ static int wait_started(int fd, const char *id, struct error *err)
     if (r == 0)
         return error_set(err, EPIPE, "the monitor of container %.12s ended before it started", id);
     wire_message_close(&message);
-    if (message.type == MONITOR_STARTED)
+    if (message.type == MONITOR_STARTED) {
+        if (message.length > 0)
+            log_warning("%s", message.payload);
         return 0;
+    }
     if (message.type == MONITOR_ERROR && message.length == sizeof(struct error)) {
         struct error told;
 

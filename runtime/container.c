@@ -53,6 +53,7 @@ void container_free(struct container *container)
     spec_free(container->own_spec);
     cgroup_free(container->cgroup);
     cgroup_system_free(container->own_cgroups);
+    free(container->warning);
     auto_close_cleanup(&container->dir_fd);
     auto_close_cleanup(&container->pidfd);
     auto_close_cleanup(&container->sync_fd);

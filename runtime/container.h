@@ -66,6 +66,7 @@ struct container {
     struct cgroup_system *own_cgroups; /* of it when its cgroup is a delegated one; else NULL */
     int sync_fd;                       /* to the init, when it is started here; -1 */
     int console_fd;                    /* -1 */
+    char *warning;                     /* of its creation; NULL: none */
     bool is_deleted;                   /* nothing is left for container_delete() */
     struct timespec created_at;
 };

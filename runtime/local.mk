@@ -72,6 +72,7 @@ libruntime_a_SOURCES = \
 	runtime/tmpfs_copy_up.c \
 	runtime/update.c \
 	runtime/user.c \
+	runtime/user_namespace.c \
 	runtime/cgroup_mount.h \
 	runtime/cgroup_owner.h \
 	runtime/checkpoint_folders.h \
@@ -91,6 +92,7 @@ libruntime_a_SOURCES = \
 	runtime/mount_api.h \
 	runtime/mount_apply.h \
 	runtime/mount_idmap.h \
+	runtime/user_namespace.h \
 	runtime/mount_label.h \
 	runtime/mount_namespace.h \
 	runtime/mount_options.h \

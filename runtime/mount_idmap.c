@@ -1,92 +1,37 @@
 #include "runtime/mount_idmap.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "runtime/idmap.h"
 #include "runtime/procfs.h"
 #include "runtime/runtime.h"
+#include "runtime/user_namespace.h"
 
-/* Lives until it is killed, or until its maker dies. */
-static _Noreturn void hold_child(pid_t maker)
+struct maps {
+    const struct spec_id_mappings *uids, *gids;
+};
+
+static int write_maps(int proc_fd, pid_t pid, void *context, struct error *err)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != maker)
-        _exit(1);
-    for (;;)
-        (void)pause();
-}
-
-/* A child in a new user namespace. */
-static int start_holder(pid_t *ret_pid, struct error *err)
-{
-    struct clone_args arguments = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
-    pid_t maker = getpid();
-    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-
-    if (pid < 0)
-        return error_errno(err, "make a user namespace for the id map");
-    if (pid == 0)
-        hold_child(maker);
-    *ret_pid = pid;
-    return 0;
-}
-
-static int write_maps(int proc_fd, pid_t pid, const struct spec_id_mappings *uid_mappings,
-                      const struct spec_id_mappings *gid_mappings, struct error *err)
-{
+    const struct maps *maps = context;
     auto_free char *uid_path = xasprintf("%d/uid_map", pid);
     auto_free char *gid_path = xasprintf("%d/gid_map", pid);
-    auto_free char *uids = idmap_format(uid_mappings);
-    auto_free char *gids = idmap_format(gid_mappings);
+    auto_free char *uids = idmap_format(maps->uids);
+    auto_free char *gids = idmap_format(maps->gids);
     int r;
 
     r = procfs_write(proc_fd, uid_path, uids, err);
-    if (r < 0)
-        return r;
-    return procfs_write(proc_fd, gid_path, gids, err);
-}
-
-static int open_held(int proc_fd, pid_t pid, int *ret_fd, struct error *err)
-{
-    auto_free char *path = xasprintf("%d/ns/user", pid);
-
-    /* A magic link of a procfs that procfs_open() made: the one way to a namespace. */
-    *ret_fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-    if (*ret_fd < 0)
-        return error_errno(err, "open the user namespace of the id map");
-    return 0;
+    return r < 0 ? r : procfs_write(proc_fd, gid_path, gids, err);
 }
 
 int mount_idmap_open(const struct spec_id_mappings *uids, const struct spec_id_mappings *gids,
                      int *ret_namespace_fd, struct error *err)
 {
-    auto_close int proc_fd = -1;
-    pid_t pid = 0;
-    int r;
+    struct maps maps = { .uids = uids, .gids = gids };
+    int r = user_namespace_open(write_maps, &maps, ret_namespace_fd, err);
 
-    r = procfs_open(false, &proc_fd, err);
-    if (r < 0)
-        return r;
-    r = start_holder(&pid, err);
-    if (r < 0)
-        return r;
-    r = write_maps(proc_fd, pid, uids, gids, err);
-    if (r == 0)
-        r = open_held(proc_fd, pid, ret_namespace_fd, err);
-    /* It is our child until waited for, so the pid cannot be another's. */
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    return r;
+    return r < 0 ? error_prefix(err, r, "id map of a mount") : 0;
 }
 
 int mount_idmap_set(int mount_fd, int namespace_fd, bool is_recursive, struct error *err)

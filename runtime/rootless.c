@@ -42,14 +42,22 @@ bool rootless_complete_spec(const struct runtime *runtime, struct spec *spec)
 }
 
 /* The limits that nobody will keep, in one line. */
-static void warn_of_missed(const struct strings *missed)
+static void warn_of_missed(struct container *container, const struct strings *missed)
 {
     auto_free char *names = strings_join(missed, ", ");
 
-    if (missed->count > 0)
-        log_warning("linux.resources: not enforced, as this user may use no cgroup with the "
-                    "controllers for it: %s",
-                    names);
+    if (missed->count == 0)
+        return;
+    free(container->warning);
+    container->warning = xasprintf("linux.resources: not enforced, as this user may use no cgroup "
+                                   "with the controllers for it: %s",
+                                   names);
+    log_warning("%s", container->warning);
+}
+
+const char *container_warning(const struct container *container)
+{
+    return container->warning;
 }
 
 int rootless_oom_score_failed(int score, int r, struct error *err)
@@ -108,7 +116,7 @@ int rootless_plan_cgroup(struct container *container, const char *path,
         return refuse(path, err);
     log_debug("create %s: no cgroup is delegated to this user", state->id);
     cgroup_limits_list(resources, &limits);
-    warn_of_missed(&limits);
+    warn_of_missed(container, &limits);
     return 0;
 }
 
@@ -121,7 +129,7 @@ int rootless_apply_limits(struct container *container, bool is_path_given,
     r = cgroup_apply_delegated(container->cgroup, resources, is_path_given ? NULL : &missed, err);
     if (r < 0)
         return error_prefix(err, r, "linux.resources");
-    warn_of_missed(&missed);
+    warn_of_missed(container, &missed);
     return 0;
 }
 

@@ -50,6 +50,10 @@ struct container;
 void container_free(struct container *container);
 DEFINE_AUTO(container)
 
+/** What the caller's rights did not allow when it was created here: a sentence, borrowed; NULL:
+ * nothing. It was logged as well. */
+const char *container_warning(const struct container *container);
+
 struct container_options {
     const char *id;
     const char *bundle_path;
@@ -201,6 +205,21 @@ int container_remove_mounts(struct container *container, const struct spec_mount
  */
 int runtime_idmap_open(uint32_t from, uint32_t to, uint32_t count, int *ret_namespace_fd,
                        struct error *err);
+
+/**
+ * Makes a user namespace for the calling user, who is not root: its root is he himself, the ids
+ * behind it are his subordinate ids (subuid(5)), if he has some and newuidmap(1) is there.
+ *
+ * @ret_fd  keeps it
+ */
+int runtime_user_namespace_make(int *ret_fd, struct error *err);
+/**
+ * Makes the calling process, which has one thread, root of a user namespace that the same user
+ * made, with a mount namespace of its own.
+ *
+ * @fd  of the namespace, or a pidfd of a process in it
+ */
+int runtime_user_namespace_enter(int fd, struct error *err);
 
 /* --- exec ------------------------------------------------------------------------------------- */
 

@@ -64,6 +64,9 @@ int layer_mark_opaque(int fd, struct error *err)
 {
     if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
         return 0;
+    /* Refused for who is root of a user namespace only. */
+    if (errno == EPERM && fsetxattr(fd, "user.overlay.opaque", "y", 1, 0) == 0)
+        return 0;
     if (is_refused(errno) && fsetxattr(fd, OWN_OPAQUE, "y", 1, 0) == 0)
         return 0;
     return error_errno(err, "mark as opaque");
@@ -71,9 +74,11 @@ int layer_mark_opaque(int fd, struct error *err)
 
 bool layer_mark_is_opaque(int fd)
 {
+    static const char *const names[] = { "trusted.overlay.opaque", "user.overlay.opaque" };
     char value[2];
 
-    if (fgetxattr(fd, "trusted.overlay.opaque", value, sizeof(value)) == 1)
-        return value[0] == 'y';
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (fgetxattr(fd, names[i], value, sizeof(value)) == 1)
+            return value[0] == 'y';
     return fgetxattr(fd, OWN_OPAQUE, value, sizeof(value)) == 1;
 }

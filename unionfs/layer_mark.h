@@ -7,10 +7,11 @@
 #include "base/error.h"
 
 /* How a layer says that something of the layers below is gone. As overlayfs reads it: a character
- * device 0:0, and "trusted.overlay.opaque" on a directory. Where the file system takes neither (it
- * is an overlay itself, or a network's), no overlay is mounted on it either; there it is an empty
- * file without permissions that has the attribute "user.berth.whiteout", and "user.berth.opaque".
- * No tar can bring attributes of these names. */
+ * device 0:0, and "trusted.overlay.opaque" on a directory; or, made and mounted in a user
+ * namespace, "user.overlay.opaque". Where the file system takes neither (it is an overlay itself,
+ * or a network's), no overlay is mounted on it either; there it is an empty file without
+ * permissions that has the attribute "user.berth.whiteout", and "user.berth.opaque". No tar can
+ * bring attributes of these names. */
 
 #define LAYER_MARK_PREFIX "user.berth."
 

@@ -40,6 +40,8 @@ void snapshot_mount_options(const struct snapshot *snapshot, struct strings *ret
     strings_add(ret_options, "index=off");
     strings_add(ret_options, "metacopy=off");
     strings_add(ret_options, "redirect_dir=nofollow");
+    if (snapshot->has_user_attributes)
+        strings_add(ret_options, "userxattr");
 }
 
 bool snapshot_root_is_told(const struct stat *status)

@@ -384,6 +384,18 @@ static int keep_metadata(struct tree *tree, struct directory *directory,
     return 0;
 }
 
+/* An ordinary user has one id, if he has no subordinate ones. */
+static int owner_failed(const struct tree_metadata *metadata, struct error *err)
+{
+    if (errno != EINVAL)
+        return error_errno(err, "set the owner");
+    return error_set(err, EINVAL,
+                     "set the owner %u:%u: no such ids in this user namespace; the user needs a "
+                     "range of subordinate ids in /etc/subuid and /etc/subgid, and newuidmap "
+                     "(Debian's package uidmap)",
+                     metadata->uid, metadata->gid);
+}
+
 /* The root is in the table under the path "". */
 static int root_add(struct tree *tree, const struct tree_metadata *metadata, struct error *err)
 {
@@ -397,7 +409,7 @@ static int root_add(struct tree *tree, const struct tree_metadata *metadata, str
         directory = directory_table_add(tree->directories, st.st_ino, "");
     if ((metadata->uid != directory->uid || metadata->gid != directory->gid) &&
         fchown(tree->root_fd, metadata->uid, metadata->gid) < 0)
-        return error_errno(err, "set the owner");
+        return owner_failed(metadata, err);
     return keep_metadata(tree, directory, metadata, err);
 }
 
@@ -456,7 +468,7 @@ int tree_add_directory(struct tree *tree, const struct layer_path *path,
 
     if ((metadata->uid != directory->uid || metadata->gid != directory->gid) &&
         fchownat(parent_fd, path->base, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_errno(err, "set the owner");
+        return owner_failed(metadata, err);
     if (is_opaque) {
         r = set_opaque(parent_fd, path->base, err);
         if (r < 0)
@@ -510,7 +522,7 @@ int tree_finish_file(int fd, const struct tree_metadata *metadata, struct error 
     int r;
 
     if ((metadata->uid != 0 || metadata->gid != 0) && fchown(fd, metadata->uid, metadata->gid) < 0)
-        return error_errno(err, "set the owner");
+        return owner_failed(metadata, err);
     if ((metadata->mode & 07000) != 0 && fchmod(fd, metadata->mode & 07777) < 0)
         return error_errno(err, "set the mode");
     r = set_attributes(fd, metadata->attributes, metadata->attribute_count, err);
@@ -527,7 +539,7 @@ static int finish_by_name(int parent_fd, const char *base, bool has_mode,
 {
     if ((metadata->uid != 0 || metadata->gid != 0) &&
         fchownat(parent_fd, base, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_errno(err, "set the owner");
+        return owner_failed(metadata, err);
     if (has_mode && (metadata->mode & 07000) != 0 &&
         fchmodat(parent_fd, base, metadata->mode & 07777, 0) < 0)
         return error_errno(err, "set the mode");

@@ -130,9 +130,10 @@ int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, str
 /* --- snapshots -------------------------------------------------------------------------------- */
 
 struct snapshot {
-    struct strings lower; /* absolute paths of layers' fs/, topmost first */
-    char *upper, *work;   /* absolute; NULL: read-only */
-    bool is_volatile;     /* no sync at unmount: for containers that are removed at their end */
+    struct strings lower;     /* absolute paths of layers' fs/, topmost first */
+    char *upper, *work;       /* absolute; NULL: read-only */
+    bool is_volatile;         /* no sync at unmount: for containers that are removed at their end */
+    bool has_user_attributes; /* mounted in a user namespace, where marks are user.overlay.* */
 };
 void snapshot_clear(struct snapshot *snapshot);
 /** The options of the overlay mount that it describes: "lowerdir+=PATH" topmost first, "upperdir=",
@@ -371,7 +372,8 @@ struct unpack_result {
     struct digest diff_id;
     uint64_t bytes; /* sum of file sizes */
     uint64_t entries;
-    bool needs_chain;         /* the tree depends on the layers below */
+    uint64_t devices_left_out; /* which the caller has no right to make, as in a user namespace */
+    bool needs_chain;          /* the tree depends on the layers below */
     bool hides_all;           /* nothing of the layers below is visible (opaque mark in the root) */
     struct strings orphans;   /* parents that had no entry of their own; parents first */
     struct strings whiteouts; /* directories below the root with whiteouts in them */

@@ -36,6 +36,7 @@ struct unpack {
     bool dropped_whiteout;
     uint64_t bytes;
     uint64_t entries;
+    uint64_t devices_left_out;
     uint64_t stream_bytes;    /* given to libarchive */
     int64_t content_missing;  /* bytes of the current file that have not come yet */
     struct error input_error; /* of the read callback, which cannot return it */
@@ -248,6 +249,7 @@ static int add_node(struct unpack *unpack, struct archive_entry *entry, mode_t t
                     struct error *err)
 {
     uint64_t device_major = 0, device_minor = 0;
+    int r;
 
     if (type != S_IFIFO) {
         device_major = archive_entry_rdevmajor(entry);
@@ -259,8 +261,13 @@ static int add_node(struct unpack *unpack, struct archive_entry *entry, mode_t t
      * one in any case. */
     if (type == S_IFCHR && device_major == 0 && device_minor == 0)
         return add_whiteout(unpack, path, err);
-    return tree_add_node(unpack->tree, path, type,
-                         makedev((unsigned)device_major, (unsigned)device_minor), metadata, err);
+    r = tree_add_node(unpack->tree, path, type,
+                      makedev((unsigned)device_major, (unsigned)device_minor), metadata, err);
+    if (r != -EPERM || type == S_IFIFO)
+        return r;
+    /* Containers have a /dev of their own, so what a base image has there is not missed. */
+    unpack->devices_left_out++;
+    return 0;
 }
 
 static int add_link(struct unpack *unpack, const char *target_name, const struct layer_path *path,
@@ -432,6 +439,7 @@ int unpack_layer(const struct blob_input *input, int root_fd, const char *algori
     hash_finish(hash, &result.diff_id);
     result.bytes = unpack.bytes;
     result.entries = unpack.entries;
+    result.devices_left_out = unpack.devices_left_out;
     result.hides_all = tree_hides_all(tree);
     tree_list_orphans(tree, &result.orphans);
     tree_list_whiteouts(tree, &result.whiteouts);

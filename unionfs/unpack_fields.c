@@ -6,6 +6,7 @@ static const struct field unpack_report_fields[] = {
     FIELD_OF(struct unpack_report, diff_id, "diffId", FIELD_STRING, 0),
     FIELD_OF(struct unpack_report, bytes, "bytes", FIELD_U64, FIELD_KEEP_EMPTY),
     FIELD_OF(struct unpack_report, entries, "entries", FIELD_U64, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct unpack_report, devices_left_out, "devicesLeftOut", FIELD_U64, 0),
     FIELD_OF(struct unpack_report, needs_chain, "needsChain", FIELD_BOOL, 0),
     FIELD_OF(struct unpack_report, hides_all, "hidesAll", FIELD_BOOL, 0),
     FIELD_OF(struct unpack_report, orphans, "orphans", FIELD_STRINGS, 0),

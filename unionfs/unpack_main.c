@@ -46,6 +46,7 @@ static int unpack(const struct blob_input *input, int root_fd, const char *algor
     report->entries = result.entries;
     report->needs_chain = result.needs_chain;
     report->hides_all = result.hides_all;
+    report->devices_left_out = result.devices_left_out;
     for (size_t i = 0; i < result.orphans.count; i++)
         strings_take(&report->orphans, layer_path_escape(result.orphans.items[i]));
     for (size_t i = 0; i < result.whiteouts.count; i++)

@@ -15,6 +15,7 @@ struct unpack_report {
     char *diff_id;
     uint64_t bytes;
     uint64_t entries;
+    uint64_t devices_left_out; /* see struct unpack_result; not kept in meta */
     bool needs_chain, hides_all;
     struct strings orphans;   /* by layer_path_escape() */
     struct strings whiteouts; /* as orphans; not kept in meta */

@@ -48,6 +48,17 @@ static void a_writable_one_has_upper_and_work(void **state)
     assert_true(strings_contains(&options, "volatile"));
 }
 
+static void a_user_namespace_has_marks_of_its_own(void **state)
+{
+    AUTO_CLEAR(snapshot) struct snapshot snapshot = { .has_user_attributes = true };
+    AUTO_CLEAR(strings) struct strings options = { 0 };
+
+    (void)state;
+    strings_add(&snapshot.lower, "/layer");
+    snapshot_mount_options(&snapshot, &options);
+    assert_true(strings_contains(&options, "userxattr"));
+}
+
 static void the_root_is_the_topmost_one_that_a_layer_described(void **state)
 {
     char path[] = "/tmp/berth-test-snapshot-XXXXXX";
@@ -93,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_come_topmost_first),
         cmocka_unit_test(a_writable_one_has_upper_and_work),
+        cmocka_unit_test(a_user_namespace_has_marks_of_its_own),
         cmocka_unit_test(the_root_is_the_topmost_one_that_a_layer_described),
     };
 

@@ -1,0 +1,189 @@
+load helper
+
+# berth started by an ordinary user: an account of its own, with subordinate ids.
+
+USER_NAME=berth-ordinary
+
+no_process_of() { [ -z "$(pgrep -r R,S,D,T -u "$1")" ]; }
+
+# Removes the account with all that it has running; a run that was killed may have left one.
+remove_account() {
+    local id
+    id=$(id -u "$USER_NAME" 2> /dev/null) || return 0
+    pkill -KILL -u "$id" || true
+    wait_until 5 no_process_of "$id"
+    userdel "$USER_NAME"
+    sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
+}
+
+give_subordinate_ids() {
+    echo "$USER_NAME:2200000:65536" >> /etc/subuid
+    echo "$USER_NAME:3200000:65536" >> /etc/subgid
+}
+
+setup_file() {
+    remove_account
+    export HOME_DIR
+    HOME_DIR=$(mktemp -d /tmp/berth-ordinary.XXXXXX)
+    useradd --system --no-create-home --home-dir "$HOME_DIR" --shell /bin/sh "$USER_NAME"
+    give_subordinate_ids
+    mkdir -m 700 "$HOME_DIR/xdg"
+    mkdir "$HOME_DIR/bin"
+    cp "$BERTH_BUILD"/berth{,-monitor,-init,-image,-unpack,-fetch} "$HOME_DIR/bin/"
+    make_layout "$HOME_DIR/layout" one > /dev/null
+    rm "$HOME_DIR/layout.root/bin/true"
+    for name in cat chown echo grep id ip ls mkdir mount rm sleep stat touch true; do
+        ln -s busybox "$HOME_DIR/layout.root/bin/$name"
+    done
+    mkdir -p "$HOME_DIR/layout.root"/{etc/old,tmp,home/dan}
+    echo 'root:x:0:0::/root:/bin/sh' > "$HOME_DIR/layout.root/etc/passwd"
+    echo 'wheel:x:10:root' > "$HOME_DIR/layout.root/etc/group"
+    echo 'dan:x:1000:1000::/home/dan:/bin/sh' >> "$HOME_DIR/layout.root/etc/passwd"
+    touch "$HOME_DIR/layout.root/etc/old/file"
+    chown 1000:1000 "$HOME_DIR/layout.root/home/dan"
+    mknod "$HOME_DIR/layout.root/etc/device" c 1 3
+    tar -C "$HOME_DIR/layout.root" -cf "$HOME_DIR/root.tar" .
+    rm -rf "$HOME_DIR/layout" "$HOME_DIR/layout.root"
+    chown -R "$USER_NAME:" "$HOME_DIR"
+    user import -c 'CMD ["sh"]' root.tar small
+}
+
+teardown_file() {
+    user rm -f -v $(user ps -aq) 2> /dev/null || true
+    remove_account
+    rm -rf "$HOME_DIR"
+}
+
+teardown() {
+    local ids
+    ids=$(user ps -aq)
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || user rm -f -v $ids
+    wait_until 5 no_process_of "$USER_NAME"
+    [ -z "$(ls "$HOME_DIR/.local/share/berth/containers")" ]
+    [ -z "$(find "$HOME_DIR/xdg/berth" -mindepth 1 -type d ! -path '*/[@.]*')" ]
+}
+
+# As a login of that user would, without privileges of any kind.
+as_user() {
+    (cd "$HOME_DIR" && exec setpriv --reuid "$USER_NAME" --regid "$USER_NAME" --init-groups \
+        --inh-caps=-all --reset-env env HOME="$HOME_DIR" XDG_RUNTIME_DIR="$HOME_DIR/xdg" \
+        USER="$USER_NAME" ASAN_OPTIONS="${ASAN_OPTIONS:-}" \
+        PATH="$HOME_DIR/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@")
+}
+user() { as_user berth "$@"; }
+
+namespace_of() { readlink "/proc/$(user inspect --format '{{.State.Pid}}' "$1")/ns/user"; }
+
+@test "an ordinary user runs containers, with his subordinate ids" {
+    run -3 user run --rm small sh -c 'id -u; cat /proc/self/uid_map; stat -c %u /home/dan; exit 3'
+    [ "${lines[0]}" = 0 ]
+    [ "$(echo "${lines[1]}" | tr -s ' ')" = " 0 $(id -u "$USER_NAME") 1" ]
+    [ "$(echo "${lines[2]}" | tr -s ' ')" = " 1 2200000 65536" ]
+    [ "${lines[3]}" = 1000 ]
+    run -0 user run --rm -u dan small sh -c 'touch /home/dan/own && id -u'
+    [ "$output" = 1000 ]
+    run -0 user info --format '{{.Driver}} {{.DockerRootDir}} {{.RunDir}}'
+    [[ "$output" == *" $HOME_DIR/.local/share/berth $HOME_DIR/xdg/berth" ]]
+    [ "$(stat -c '%a %U' "$HOME_DIR/.local/share/berth")" = "700 $USER_NAME" ]
+}
+
+@test "each command of a user finds what the others started" {
+    user run -d --name one small sh -c 'echo begun; exec sleep 100'
+    user run -d --name two small sleep 100
+    [ "$(namespace_of one)" = "$(namespace_of two)" ]
+    [ "$(namespace_of one)" != "$(readlink /proc/self/ns/user)" ]
+    run -0 user ps --format '{{.Names}}'
+    [ "$(echo "$output" | sort)" = "one
+two" ]
+    run -0 user exec -u dan one id -u
+    [ "$output" = 1000 ]
+    run -0 user exec two grep -c . /proc/self/uid_map
+    [ "$output" = 2 ]
+    run -0 user logs one
+    [ "$output" = begun ]
+    # The second container's monitor keeps the namespace when the first one's is gone.
+    user rm -f one
+    run -0 user exec two echo there
+    [ "$output" = there ]
+    user stop -t 0 two
+    wait_until 5 no_process_of "$USER_NAME"
+    user start two
+    run -0 user exec two echo again
+    [ "$output" = again ]
+}
+
+@test "first commands that start at once make one user namespace" {
+    local names=(a1 a2 a3 a4) name pids=()
+    for name in "${names[@]}"; do
+        user run -d --name "$name" small sleep 100 &
+        pids+=($!)
+    done
+    wait "${pids[@]}"
+    [ "$(for name in "${names[@]}"; do namespace_of "$name"; done | sort -u | wc -l)" = 1 ]
+    for name in "${names[@]}"; do user exec "$name" true; done
+    # Files of commands that ended are removed by those that come later.
+    [ "$(ls "$HOME_DIR/xdg/berth/@members" | wc -l)" -lt 40 ]
+}
+
+@test "what a container deleted and replaced is deleted in its image too" {
+    user run --name one small sh -c 'rm -r /etc/old && mkdir /etc/old && touch /etc/old/new && rm /etc/passwd'
+    run -0 user diff one
+    [ "$output" = "C /etc
+C /etc/old
+D /etc/old/file
+A /etc/old/new
+D /etc/passwd" ]
+    user commit one changed
+    user save -o changed.tar changed
+    user rmi changed
+    user load -i changed.tar
+    run -0 user run --rm changed sh -c 'ls /etc/old; ls /etc'
+    [[ "$output" == "new
+"* ]]
+    [[ "$output" != *passwd* ]]
+    run -0 user cp one:/etc/old/new -
+    run -0 user rmi changed
+    run -0 user system check
+}
+
+@test "a volume is kept, and a folder of the user is his in the container" {
+    mkdir "$HOME_DIR/folder"
+    chown "$USER_NAME:" "$HOME_DIR/folder"
+    user run --rm -v kept:/data -v "$HOME_DIR/folder:/folder" small sh -c 'echo kept > /data/f; touch /folder/f'
+    [ "$(stat -c %U "$HOME_DIR/folder/f")" = "$USER_NAME" ]
+    run -0 user run --rm -v kept:/data small cat /data/f
+    [ "$output" = kept ]
+    user system df
+    user system prune -a -f --volumes
+    # Images in use by nothing are gone; the next tests need one.
+    user import root.tar small 2> "$HOME_DIR/warnings"
+    grep -q "without its 1 devices, which only root may make" "$HOME_DIR/warnings"
+}
+
+@test "what an ordinary user cannot have is said in a sentence" {
+    [ -e /sys/fs/cgroup/cgroup.procs ] || {
+        run -0 --separate-stderr user run --rm -m 64m --pids-limit 5 small true
+        [[ "$stderr" == *"not enforced, as this user may use no cgroup"*": memory.limit"*"pids.limit"* ]]
+    }
+    run -125 user run --rm --userns auto small true
+    expect_text "--userns auto: an ordinary user's containers are in his user namespace already"
+    run -1 as_user env XDG_RUNTIME_DIR=/run berth ps
+    expect_text "'/run' is not yours, but of user 0: let XDG_RUNTIME_DIR name a folder of your own"
+    chmod 777 "$HOME_DIR/xdg"
+    run -1 user ps
+    chmod 700 "$HOME_DIR/xdg"
+    expect_text "can be written by others"
+    run -1 as_user env -u HOME berth ps
+    expect_text "neither HOME nor XDG_DATA_HOME is set"
+}
+
+@test "without subordinate ids files of others are refused with what to do" {
+    sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
+    run -0 user run --rm small id -u
+    [ "$output" = 0 ]
+    run -1 user import root.tar other
+    give_subordinate_ids
+    expect_text "set the owner 1000:1000: no such ids in this user namespace"
+    expect_text "/etc/subuid"
+}
