@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -16,13 +18,52 @@
 #include "microvm/session.h"
 #include "microvm/terminal_mode.h"
 
-static int connect_to(int dir_fd, int *ret_fd, struct error *err)
+/* From its start berth-vmm needs some milliseconds until it listens, more where the machine is
+ * busy. */
+#define LISTEN_TIMEOUT_MS 10000
+
+/* Until there may be a new file in the directory. */
+static int wait_for_file(int watch_fd, int vmm_pidfd, struct error *err)
+{
+    char events[sizeof(struct inotify_event) + NAME_MAX + 1];
+    struct pollfd ready[] = { { .fd = watch_fd, .events = POLLIN },
+                              { .fd = vmm_pidfd, .events = POLLIN } };
+    int r = poll(ready, ARRAY_SIZE(ready), LISTEN_TIMEOUT_MS);
+
+    if (r < 0 && errno != EINTR)
+        return error_errno(err, "wait for berth-vmm");
+    if (r == 0)
+        return error_set(err, ETIMEDOUT, "berth-vmm does not listen after %d s",
+                         LISTEN_TIMEOUT_MS / 1000);
+    while (read(watch_fd, events, sizeof(events)) > 0)
+        continue;
+    return r > 0 && ready[1].revents != 0 ? error_set(err, ESRCH, "container not running") : 0;
+}
+
+static int wait_and_connect(int dir_fd, int vmm_pidfd, int *ret_fd, struct error *err)
+{
+    auto_close int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    char path[FD_PATH_MAX];
+    int r;
+
+    if (watch_fd < 0 || inotify_add_watch(watch_fd, fd_path(dir_fd, path), IN_MOVED_TO) < 0)
+        return error_errno(err, "watch the directory of berth-vmm's socket");
+    do {
+        r = wire_connect(dir_fd, CONTROL_SOCKET, ret_fd, err);
+        if (r != -ENOENT)
+            return r;
+        r = wait_for_file(watch_fd, vmm_pidfd, err);
+    } while (r == 0);
+    return r;
+}
+
+static int connect_to(int dir_fd, int vmm_pidfd, int *ret_fd, struct error *err)
 {
     int r = wire_connect(dir_fd, CONTROL_SOCKET, ret_fd, err);
 
-    if (r == -ENOENT || r == -ECONNREFUSED)
-        return error_set(err, ESRCH, "container not running");
-    return r;
+    if (r == -ENOENT)
+        r = wait_and_connect(dir_fd, vmm_pidfd, ret_fd, err);
+    return r == -ECONNREFUSED ? error_set(err, ESRCH, "container not running") : r;
 }
 
 static int take_failure(const struct wire_message *message, struct error *err)
@@ -141,7 +182,7 @@ int control_exec_run(const char *process_json, bool has_terminal, struct error *
         return error_errno(err, "open '/vm/run'");
     r = session_open_signals(&signal_fd, err);
     if (r == 0)
-        r = connect_to(dir_fd, &fd, err);
+        r = connect_to(dir_fd, CONTROL_SAME_END, &fd, err);
     if (r == 0)
         r = send_exec(fd, process_json, err);
     if (r < 0)
@@ -156,14 +197,14 @@ int control_exec_run(const char *process_json, bool has_terminal, struct error *
 /* --- files ---------------------------------------------------------------------------------------
  */
 
-int control_files_start(int dir_fd, const char *json, const int stdio[3], int *ret_fd,
-                        struct error *err)
+int control_files_start(int dir_fd, int vmm_pidfd, const char *json, const int stdio[3],
+                        int *ret_fd, struct error *err)
 {
     const struct control_exec exec = { 0 };
     auto_close int fd = -1;
     int r;
 
-    r = connect_to(dir_fd, &fd, err);
+    r = connect_to(dir_fd, vmm_pidfd, &fd, err);
     if (r == 0)
         r = send_process(fd, CONTROL_FILES, json, stdio, &exec, err);
     if (r < 0)
@@ -189,8 +230,8 @@ int control_files_finish(int fd, int *ret_status, struct error *err)
 /* --- questions -----------------------------------------------------------------------------------
  */
 
-int control_ask(int dir_fd, enum control_question_type type, const char *text, char **ret_answer,
-                struct error *err)
+int control_ask(int dir_fd, int vmm_pidfd, enum control_question_type type, const char *text,
+                char **ret_answer, struct error *err)
 {
     auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
     const struct control_question question = { .type = type };
@@ -200,7 +241,7 @@ int control_ask(int dir_fd, enum control_question_type type, const char *text, c
 
     if (length > WIRE_PAYLOAD_MAX - sizeof(question))
         return error_set(err, E2BIG, "%zu bytes for the guest are too many", length);
-    r = connect_to(dir_fd, &fd, err);
+    r = connect_to(dir_fd, vmm_pidfd, &fd, err);
     if (r < 0)
         return r;
     memcpy(message->payload, &question, sizeof(question));

@@ -7,10 +7,18 @@
 #include "base/error.h"
 
 /* control.sock of a VM, in RUN/<id>/vm/run: further processes, and questions about the guest. Each
- * connection asks for one process, or for any number of answers. */
+ * connection asks for one process, or for any number of answers.
+ *
+ * Who comes before berth-vmm listens waits for it, as long as berth-vmm's process is there. -ESRCH:
+ * it has ended. */
 
-#define CONTROL_SOCKET   "control.sock"
-#define CONTROL_SPEC_MAX (8u << 20)
+#define CONTROL_SOCKET     "control.sock"
+#define CONTROL_SOCKET_NEW CONTROL_SOCKET ".new" /* until it listens */
+#define CONTROL_SPEC_MAX   (8u << 20)
+
+/* In place of berth-vmm's pidfd, in the jail: it is the first process there, so all others end as
+ * it ends. */
+#define CONTROL_SAME_END (-1)
 
 enum control_type {
     /* client: struct control_exec; descriptors: a memfd with the process as JSON, then its
@@ -57,13 +65,14 @@ int control_exec_run(const char *process_json, bool has_terminal, struct error *
 /**
  * Starts work on the guest's files; it ends with the connection.
  *
- * @dir_fd   directory of control.sock
- * @json     struct inner_files
- * @stdio    its standard streams; the caller closes its own copies
- * @ret_fd   the connection, for control_files_finish()
+ * @dir_fd     directory of control.sock
+ * @vmm_pidfd  of berth-vmm, or CONTROL_SAME_END
+ * @json       struct inner_files
+ * @stdio      its standard streams; the caller closes its own copies
+ * @ret_fd     the connection, for control_files_finish()
  */
-int control_files_start(int dir_fd, const char *json, const int stdio[3], int *ret_fd,
-                        struct error *err);
+int control_files_start(int dir_fd, int vmm_pidfd, const char *json, const int stdio[3],
+                        int *ret_fd, struct error *err);
 /** Waits for its exit status. */
 int control_files_finish(int fd, int *ret_status, struct error *err);
 
@@ -71,10 +80,11 @@ int control_files_finish(int fd, int *ret_status, struct error *err);
  * Asks a running VM.
  *
  * @dir_fd      directory of control.sock
+ * @vmm_pidfd   of berth-vmm, or CONTROL_SAME_END
  * @text        JSON that goes with the question; NULL: none
  * @ret_answer  the caller frees it
  */
-int control_ask(int dir_fd, enum control_question_type type, const char *text, char **ret_answer,
-                struct error *err);
+int control_ask(int dir_fd, int vmm_pidfd, enum control_question_type type, const char *text,
+                char **ret_answer, struct error *err);
 
 #endif

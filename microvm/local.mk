@@ -49,10 +49,12 @@ berth_agent_LDADD = libunionfs.a $(microvm_libs)
 berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_channel tests/unit/test_emulator_plan tests/unit/test_emulator_console tests/unit/test_session \
+check_PROGRAMS += tests/unit/test_channel tests/unit/test_control tests/unit/test_emulator_plan tests/unit/test_emulator_console tests/unit/test_session \
 	tests/unit/test_vm_config
 tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_control_SOURCES = tests/unit/test_control.c
+tests_unit_test_control_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_channel_SOURCES = tests/unit/test_channel.c
 tests_unit_test_channel_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_emulator_console_SOURCES = tests/unit/test_emulator_console.c

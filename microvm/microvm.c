@@ -377,24 +377,24 @@ static bool was_oom_killed(int dir_fd)
     return fstatat(dir_fd, OOM_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
 }
 
-static int list_processes(int dir_fd, char **ret_lines, struct error *err)
+static int list_processes(int dir_fd, int pidfd, char **ret_lines, struct error *err)
 {
     auto_close int run_fd = -1;
     int r;
 
     r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
-    return r < 0 ? r : control_ask(run_fd, CONTROL_PROCESSES, NULL, ret_lines, err);
+    return r < 0 ? r : control_ask(run_fd, pidfd, CONTROL_PROCESSES, NULL, ret_lines, err);
 }
 
-static int start_files(int dir_fd, const struct inner_files *work, const int stdio[3], int *ret_fd,
-                       struct error *err)
+static int start_files(int dir_fd, int pidfd, const struct inner_files *work, const int stdio[3],
+                       int *ret_fd, struct error *err)
 {
     auto_free char *json = encode_text(&inner_files_object, work, ENCODE_COMPACT);
     auto_close int run_fd = -1;
     int r;
 
     r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
-    return r < 0 ? r : control_files_start(run_fd, json, stdio, ret_fd, err);
+    return r < 0 ? r : control_files_start(run_fd, pidfd, json, stdio, ret_fd, err);
 }
 
 struct isolation microvm_isolation(const char *data_path)

@@ -132,9 +132,11 @@ static int open_sockets(struct parts *parts, struct error *err)
     parts->oom_fd = openat(run_fd, OOM_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (parts->oom_fd < 0)
         return error_errno(err, "create '%s/%s'", RUN_PATH, OOM_PATH);
-    r = wire_listen(run_fd, CONTROL_SOCKET, 0600, &parts->listen_fd, err);
+    r = wire_listen(run_fd, CONTROL_SOCKET_NEW, 0600, &parts->listen_fd, err);
     if (r < 0)
         return r;
+    if (renameat(run_fd, CONTROL_SOCKET_NEW, run_fd, CONTROL_SOCKET) < 0)
+        return error_errno(err, "rename the socket '%s'", CONTROL_SOCKET_NEW);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return error_errno(err, "make the agent's channel");
     parts->machine.agent_fd = fds[0];
@@ -293,7 +295,7 @@ static int run_processes(struct error *err)
 
     if (dir_fd < 0)
         return error_errno(err, "open '%s'", RUN_PATH);
-    r = control_ask(dir_fd, CONTROL_PROCESSES, NULL, &text, err);
+    r = control_ask(dir_fd, CONTROL_SAME_END, CONTROL_PROCESSES, NULL, &text, err);
     if (r < 0)
         return r;
     return fd_write_all(STDOUT_FILENO, text, strlen(text), "standard output", err);

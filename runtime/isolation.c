@@ -140,7 +140,7 @@ int container_inner_processes(struct container *container, char **ret_lines, str
         return r;
     if (container_pid(container) == 0)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
-    return isolation->list_processes(container->dir_fd, ret_lines, err);
+    return isolation->list_processes(container->dir_fd, container->pidfd, ret_lines, err);
 }
 
 int container_start_files(struct container *container, const struct inner_files *work,
@@ -155,7 +155,7 @@ int container_start_files(struct container *container, const struct inner_files 
     assert(isolation != NULL);
     if (container_pid(container) == 0)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
-    return isolation->start_files(container->dir_fd, work, stdio, ret_fd, err);
+    return isolation->start_files(container->dir_fd, container->pidfd, work, stdio, ret_fd, err);
 }
 
 int container_finish_files(struct container *container, int fd, int *ret_status, struct error *err)

@@ -80,12 +80,12 @@ struct isolation {
      * does not tell. */
     bool (*was_oom_killed)(int dir_fd);
     /** What runs where the host does not see it: lines of pid, user id and command. Caller frees.
-     */
-    int (*list_processes)(int dir_fd, char **ret_lines, struct error *err);
+     * @pidfd: of the jail's process */
+    int (*list_processes)(int dir_fd, int pidfd, char **ret_lines, struct error *err);
     /** Starts work on the container's files. @stdio: standard streams of it, which the other side
      * may keep. @ret_fd: for finish_files(); closing it ends the work */
-    int (*start_files)(int dir_fd, const struct inner_files *work, const int stdio[3], int *ret_fd,
-                       struct error *err);
+    int (*start_files)(int dir_fd, int pidfd, const struct inner_files *work, const int stdio[3],
+                       int *ret_fd, struct error *err);
     int (*finish_files)(int fd, int *ret_status, struct error *err);
     const char *data_path; /* for plan(): where kernels and the like are kept */
 };
