@@ -89,7 +89,8 @@ struct fetch_handlers {
     /**
      * The last call of a request.
      *
-     * @r, @failure  0, or what went wrong: -ENOENT (404), -EACCES (401, 403), -EBADMSG...
+     * @r, @failure  0, or what went wrong: -ENOENT (404), -EACCES (401, 403), -EOPNOTSUPP (405),
+     *               -EBADMSG...
      *
      * Negative ends fetch_run() with this error. It may start further requests.
      */

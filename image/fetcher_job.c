@@ -372,6 +372,8 @@ int job_refusal(struct job *job, struct error *err)
         code = ENOENT;
     else if (status == 401 || status == 403)
         code = EACCES;
+    else if (status == 405)
+        code = EOPNOTSUPP;
     else if (status == 429)
         code = EBUSY;
     if (reason != NULL && strlen(reason) > 300)

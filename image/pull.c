@@ -364,6 +364,26 @@ static int keep_manifests(struct pull *pull, struct error *err)
     return r;
 }
 
+/* What the name stood for when it was pulled: no other digest, or a registry could learn what is
+ * here, and have it take its names. */
+static int find_known(struct pull *pull, const struct reference *reference, struct error *err)
+{
+    AUTO_CLEAR(names) struct names names = { 0 };
+    const struct name *name;
+    struct digest manifest;
+    int r;
+
+    if (name_read(pull->store, reference, &manifest, NULL) < 0)
+        return 0;
+    r = names_list(pull->store, &names, err);
+    if (r < 0)
+        return r;
+    name = names_find_digest(&names, reference, &manifest);
+    if (name != NULL && digest_parse(name->reference->digest, &pull->session.known, NULL) == 0)
+        pull->session.store = pull->store;
+    return 0;
+}
+
 int image_pull(struct image_store *store, const struct registries *registries,
                const struct reference *reference, const struct pull_options *options,
                struct pulled *ret_pulled, struct error *err)
@@ -381,6 +401,8 @@ int image_pull(struct image_store *store, const struct registries *registries,
     if (r == 0)
         r = registry_session_open(registries, reference, &options->registry, false, options->loop,
                                   &pull.session, err);
+    if (r == 0)
+        r = find_known(&pull, reference, err);
     if (r == 0)
         r = registry_resolve(&pull.session, reference, options->platform, &pull.image, err);
     if (r == 0)

@@ -43,7 +43,7 @@ static int get_step(struct registry_session *session, const struct reference *re
         wanted = entry->digest;
     else if (has_digest)
         r = digest_parse(reference->digest, &wanted, err);
-    if (r == 0)
+    if (r == 0 && (entry == NULL || !registry_read_kept(session, &wanted, &image->manifest)))
         r = registry_get_manifest(session, reference->tag, has_digest ? &wanted : NULL,
                                   &image->manifest, err);
     if (r < 0)

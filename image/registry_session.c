@@ -140,6 +140,58 @@ static int check_digest(const struct registry_manifest *manifest, const struct d
     return 0;
 }
 
+bool registry_read_kept(struct registry_session *session, const struct digest *digest,
+                        struct registry_manifest *ret_manifest)
+{
+    AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { .digest = *digest };
+    struct digest found;
+
+    if (session->store == NULL ||
+        blob_read(session->store, digest, &manifest.json, &manifest.length, NULL) < 0)
+        return false;
+    hash_bytes(digest_algorithm(digest), manifest.json, manifest.length, &found);
+    if (!digest_equal(&found, digest))
+        return false;
+    *ret_manifest = manifest;
+    manifest = (struct registry_manifest){ 0 };
+    return true;
+}
+
+static int request_manifest(struct registry_session *session, enum fetch_kind kind,
+                            const char *path, struct fetch_request *ret_request, struct error *err)
+{
+    int r = registry_request(session, kind, path, ret_request, err);
+
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(manifest_types); i++)
+        strings_add(&ret_request->accept, manifest_types[i]);
+    return r;
+}
+
+/* Returns 1 when the registry names what is known; 0 when it has to be got. A registry that does
+ * not know HEAD, or no digest, is asked as usual; one that cannot be reached is not asked twice. */
+static int ask_known(struct registry_session *session, const char *path,
+                     const struct digest *expected, struct registry_manifest *ret_manifest,
+                     struct error *err)
+{
+    AUTO_CLEAR(fetch_request) struct fetch_request request = { 0 };
+    AUTO_CLEAR(fetch_result) struct fetch_result result = { 0 };
+    struct error reason = { 0 };
+    int r;
+
+    if (session->store == NULL || (expected != NULL && !digest_equal(expected, &session->known)))
+        return 0;
+    r = request_manifest(session, FETCH_HEAD, path, &request, err);
+    if (r < 0)
+        return r;
+    r = fetch_call(session->fetch, &request, -1, &result, &reason);
+    if (r == -ENOENT || r == -EACCES || r == -EOPNOTSUPP)
+        return 0;
+    if (r < 0)
+        return error_set(err, -r, "%s", reason.message);
+    return text_equal(result.digest, session->known.text) &&
+           registry_read_kept(session, &session->known, ret_manifest);
+}
+
 static int get_from_current(struct registry_session *session, const char *tag,
                             const struct digest *expected, struct registry_manifest *ret_manifest,
                             struct error *err)
@@ -151,11 +203,12 @@ static int get_from_current(struct registry_session *session, const char *tag,
     auto_free char *path = xasprintf("manifests/%s", expected != NULL ? expected->text : tag);
     int r;
 
-    r = registry_request(session, FETCH_GET, path, &request, err);
+    r = ask_known(session, path, expected, ret_manifest, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = request_manifest(session, FETCH_GET, path, &request, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < ARRAY_SIZE(manifest_types); i++)
-        strings_add(&request.accept, manifest_types[i]);
     r = fetch_document(session->fetch, &request, &manifest.json, &manifest.length, &result, err);
     if (r == 0)
         r = check_digest(&manifest, expected, result.digest, host, &manifest.digest, err);

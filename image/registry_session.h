@@ -16,6 +16,10 @@ struct registry_session {
     size_t current;    /* the endpoint that answered */
     bool is_pushing;   /* its tokens permit more, and mirrors are no place for it */
     const struct credential *credential; /* in place of those that are kept; borrowed; NULL */
+    /* Of an image that is there: its documents are not sent again when the registry says that the
+     * name still stands for this digest. The store is borrowed; NULL: none. */
+    struct image_store *store;
+    struct digest known;
 };
 
 /** @loop  borrowed, in which its requests run; NULL: one of its own */
@@ -42,6 +46,8 @@ void registry_manifest_clear(struct registry_manifest *manifest);
 
 /**
  * Gets a manifest or an index from the first endpoint that has it, which is then the one in use.
+ * What is in the session's store already is asked for by HEAD, which registries do not count as a
+ * pull.
  *
  * @expected  its digest; NULL: any, named by its tag
  *
@@ -50,6 +56,10 @@ void registry_manifest_clear(struct registry_manifest *manifest);
 int registry_get_manifest(struct registry_session *session, const char *tag,
                           const struct digest *expected, struct registry_manifest *ret_manifest,
                           struct error *err);
+
+/** Reads a document from the session's store; false when it is not there, or is damaged. */
+bool registry_read_kept(struct registry_session *session, const struct digest *digest,
+                        struct registry_manifest *ret_manifest);
 
 /* --- registry_resolve.c ----------------------------------------------------------------------- */
 

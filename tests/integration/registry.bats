@@ -114,6 +114,44 @@ $REGISTRY/first:1" ]
     [ -z "$(store)" ]
 }
 
+# Requests to our own server since the last call.
+requests() {
+    cut -d ' ' -f 1,2 "$SERVER_LOG" | sed 's/sha256:[0-9a-f]*/DIGEST/'
+    : > "$SERVER_LOG"
+}
+
+@test "a pull of what is here already costs one HEAD, which registries do not count" {
+    python3 -c "from oci_image import *; l = Layout(); l.image('1', [busybox()], form='gzip'); \
+        l.image('2', [busybox(), tar([file('new', 'yes')])], form='gzip'); l.write_directory('two')"
+    start_server moving two move=moved
+    run -0 berth pull -q "$SERVER/a:1"
+    requests > first
+    ! grep '^HEAD' first || false
+    run -0 berth pull "$SERVER/a:1"
+    expect_text "Status: Image is up to date"
+    [ "$(requests)" = "HEAD /v2/a/manifests/1" ]
+    # Under another name it is asked for in full: what is here tells that name nothing.
+    run -0 berth pull -q "$SERVER/b:1"
+    [ "$(requests)" = "GET /v2/b/manifests/1" ]
+    touch moved
+    run -0 berth pull "$SERVER/a:1"
+    expect_text "Status: Downloaded newer image"
+    requests > moving
+    [ "$(head -n 2 moving)" = "HEAD /v2/a/manifests/1
+GET /v2/a/manifests/1" ]
+    [ "$(berth run --rm "$SERVER/a:1" cat /new)" = yes ]
+}
+
+@test "a registry that knows no HEAD of manifests is asked for them" {
+    serve "[busybox()]" nohead=1
+    run -0 berth pull -q "$SERVER/a:1"
+    requests > first
+    run -0 berth pull "$SERVER/a:1"
+    expect_text "Status: Image is up to date"
+    [ "$(requests)" = "HEAD /v2/a/manifests/1
+GET /v2/a/manifests/1" ]
+}
+
 @test "an image that is pulled by its digest alone has no tag" {
     digest=$(put bare:1 "[busybox()]")
     run -0 berth pull -q "$REGISTRY/bare@$digest"
@@ -786,7 +824,7 @@ END
     [ ! -e "$main_log" ]
     digest=$(berth image inspect --format '{{index .RepoDigests 0}}' registry.test/app/one:1)
     run -0 berth pull -q "$digest"
-    grep -q "GET /v2/moved/one/manifests/sha256:" "$main_log"
+    grep -q "HEAD /v2/moved/one/manifests/sha256:" "$main_log"
     run -1 berth pull blocked.test/x
     expect_text "registries.conf blocks 'blocked.test'"
     echo 'unqualified-search-registries = [1]' | configure_registries

@@ -23,6 +23,8 @@ first word, Host. Behaviours:
     uploadcut=BYTES     end the connection after so many bytes of the first upload
     nomonolith=1        refuse a PUT with a body
     nomount=1           mounts are not taken
+    nohead=1            HEAD of a manifest is no method that it knows
+    move=FILE           once there is such a file, the tag "1" stands for what the tag "2" does
     hide=REPOSITORY     HEAD finds no layer there
     referrers=1         the referrers API, in pages of one
 """
@@ -227,7 +229,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif parts[-2] == "referrers" and OPTIONS.get("referrers"):
             self.referrers(parts[-1], query)
         elif parts[-2] == "manifests":
-            name, kind = MANIFESTS.get(parts[-1], (parts[-1], None))
+            if self.command == "HEAD" and OPTIONS.get("nohead"):
+                self.refuse(405, "UNSUPPORTED")
+                return
+            tag = "2" if parts[-1] == "1" and os.path.exists(OPTIONS.get("move", "")) else parts[-1]
+            name, kind = MANIFESTS.get(tag, (tag, None))
             if name not in BLOBS:
                 self.refuse(404, "MANIFEST_UNKNOWN")
                 return
