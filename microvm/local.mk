@@ -36,17 +36,23 @@ libmicrovm_a_SOURCES += \
 
 microvm_libs = libmicrovm.a libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
 
-pkglibexec_PROGRAMS += berth-vmm berth-agent
+pkglibexec_PROGRAMS += berth-vmm
 berth_vmm_SOURCES = microvm/vmm_main.c
 berth_vmm_LDADD = $(microvm_libs)
 berth_vmm_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
-# Nothing else is in the guest's initramfs, so it works only where programs are static.
-berth_agent_SOURCES = microvm/agent.h microvm/agent_answer.c microvm/agent_boot.c microvm/agent_files.c \
+# Nothing else is in the guest's initramfs, so it works only where programs are static. Each boot
+# copies it twice, so its symbols stay in the build tree.
+noinst_PROGRAMS += berth-agent-symbols
+pkglibexec_SCRIPTS += berth-agent
+CLEANFILES += berth-agent
+berth-agent: berth-agent-symbols
+	$(AM_V_GEN)$(STRIP) -o $@.tmp berth-agent-symbols && mv $@.tmp $@
+berth_agent_symbols_SOURCES = microvm/agent.h microvm/agent_answer.c microvm/agent_boot.c microvm/agent_files.c \
 	microvm/agent_main.c \
 	microvm/agent_modules.c microvm/agent_network.c microvm/agent_process.c \
 	microvm/agent_setup.c
-berth_agent_LDADD = libunionfs.a $(microvm_libs)
-berth_agent_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
+berth_agent_symbols_LDADD = libunionfs.a $(microvm_libs)
+berth_agent_symbols_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_channel tests/unit/test_control tests/unit/test_emulator_plan tests/unit/test_emulator_console tests/unit/test_session \
