@@ -167,10 +167,9 @@ static int check_namespaces(const struct spec *spec, const struct vm_host *host,
     static const struct {
         const char *type, *whose; /* what the container would share with the host without it */
     } own[] = {
-        { "pid", "process ids" },
-        { "ipc", "shared memory and queues" },
-        { "uts", "host name" },
-        { "network", "network (--network host)" },
+        { "pid", "process ids" }, { "ipc", "shared memory and queues" },
+        { "uts", "host name" },   { "network", "network (--network host)" },
+        { "mount", "mounts" },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(own); i++) {

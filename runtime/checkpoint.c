@@ -387,6 +387,8 @@ int container_checkpoint(struct container *container, const struct checkpoint_op
         r = check_status(container, err);
     if (r == 0)
         r = container_spec(container, &dump.spec, err);
+    if (r == 0)
+        r = namespaces_need_mounts(dump.spec, "a checkpoint", err);
     if (r < 0)
         return r;
     r = criu_check(&probe, purpose, &version, err);

@@ -134,9 +134,12 @@ struct namespaces_plan {
     int join_fds[8];    /* by path; -1 where none */
     int join_flags[8];
     size_t join_count;
+    int own_mounts_fd; /* the caller's mount namespace, to return to; only if: */
+    bool returns_to_own_mounts;
     bool has_new_user, has_joined_user;
 };
-/** Sorts the spec's namespaces into new and joined; opens the joined ones. */
+/** Sorts the spec's namespaces into new and joined; opens the joined ones. A mount namespace is
+ * always there; where the spec has none, for as long as the root is set up. */
 int namespaces_open(const struct spec *spec, struct namespaces_plan *ret_plan, struct error *err);
 void namespaces_close(struct namespaces_plan *plan);
 bool namespaces_are_new(const struct namespaces_plan *plan, uint64_t flag);
@@ -144,6 +147,13 @@ bool namespaces_are_new(const struct namespaces_plan *plan, uint64_t flag);
 uint64_t namespaces_made_by_init(const struct namespaces_plan *plan);
 /** Joins them; in a child. The pid namespace, as always, becomes that of later children. */
 int namespaces_join_child(const struct namespaces_plan *plan, struct error *err);
+/** Back to the caller's mount namespace, with a copy of the mounts that are there as the root; from
+ * the new root, at the end of its set-up. Nothing without returns_to_own_mounts. */
+int namespaces_return_to_own_mounts_child(const struct namespaces_plan *plan, struct error *err);
+/** Where exec finds the mounts of a container that has no mount namespace. */
+int namespaces_enter_root_of_child(pid_t pid, int pidfd, struct error *err);
+/** -EOPNOTSUPP for what needs a mount namespace of the container's. */
+int namespaces_need_mounts(const struct spec *spec, const char *what, struct error *err);
 /** The flags for setns(2) by pidfd that `exec` needs: what the spec lists but the user namespace
  * when it has none. */
 int namespaces_exec_flags(const struct spec *spec);

@@ -119,6 +119,11 @@ static int run_steps_child(const struct exec_context *context, struct error *err
         return r;
     if (flags != 0 && setns(context->target_pidfd, flags) < 0)
         return error_errno(err, "join the container's namespaces");
+    if (spec_find_namespace(context->spec, "mount") == NULL) {
+        r = namespaces_enter_root_of_child(context->target_pid, context->target_pidfd, err);
+        if (r < 0)
+            return r;
+    }
     if ((context->is_rootless || (flags & CLONE_NEWUSER) != 0) &&
         (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
         return error_errno(err, "become root of the user namespace");

@@ -208,6 +208,9 @@ static int set_up_root(struct init *init, struct error *err)
     r = rootfs_finish_child(init->rootfs, err);
     if (r < 0)
         return r;
+    r = namespaces_return_to_own_mounts_child(context->namespaces, err);
+    if (r < 0)
+        return r;
     rootfs_free(init->rootfs);
     init->rootfs = NULL;
     return 0;

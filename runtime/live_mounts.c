@@ -158,6 +158,8 @@ static int open_change(struct container *container, struct change *ret_change, s
     if (r < 0)
         return r;
     r = container_spec(container, &change.spec, err);
+    if (r == 0)
+        r = namespaces_need_mounts(change.spec, "changing mounts", err);
     if (r < 0)
         return r;
     change.flags = namespaces_exec_flags(change.spec) &

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "base/log.h"
 #include "base/path.h"
 #include "runtime/idmap_option.h"
 #include "runtime/sysctls.h"
@@ -80,6 +81,27 @@ static char *absolute_path(const char *directory, const char *path)
     return path[0] == '/' ? xstrdup(path) : path_join(directory, path);
 }
 
+/* The first word of the file system's that has no value; NULL: none. */
+static const char *first_word(const struct mount_options *options)
+{
+    for (size_t i = 0; i < options->data_count; i++) {
+        if (strchr(options->data[i], '=') == NULL)
+            return options->data[i];
+    }
+    return NULL;
+}
+
+/* Options such as "mode=755" are the file system's, which is mounted already: mount(2) ignores them
+ * for a bind, and callers that give all mounts the same rely on that. A word alone may be a
+ * mistyped one, without which the mount would have rights that were not meant. */
+static void drop_data(struct mount_step *step)
+{
+    for (size_t i = 0; i < step->options.data_count; i++)
+        log_warning("mounts[%zu].options: '%s' has no effect on a bind mount, going on without",
+                    step->index, step->options.data[i]);
+    step->options.data_count = 0;
+}
+
 static int check_bind(const struct mount_step *step, const struct spec_mount *mount,
                       struct error *err)
 {
@@ -87,11 +109,11 @@ static int check_bind(const struct mount_step *step, const struct spec_mount *mo
 
     if (text_is_empty(mount->source))
         return error_set(err, EINVAL, "mounts[%zu].source: a bind mount needs one", step->index);
-    if (options->data_count > 0)
+    if (first_word(options) != NULL)
         return error_set(err, EINVAL,
                          "mounts[%zu].options: bind mounts cannot have any filesystem-specific "
                          "options applied: '%s'",
-                         step->index, options->data[0]);
+                         step->index, first_word(options));
     if (options->copies_link && (options->keeps_source_link || options->keeps_destination_link))
         return error_set(err, EINVAL,
                          "mounts[%zu].options: 'copy-symlink' excludes 'src-nofollow' and "
@@ -223,6 +245,22 @@ static int plan_id_map(const struct spec *spec, const struct spec_mount *mount,
     return check_id_map(step, err);
 }
 
+/* Mounts that are attached nowhere have neither peers nor masters. */
+static int check_propagations(const struct spec *spec, const struct mount_step *step,
+                              struct error *err)
+{
+    if (spec_find_namespace(spec, "mount") != NULL)
+        return 0;
+    for (size_t i = 0; i < step->options.propagation_count; i++) {
+        if (step->options.propagations[i].flag != MS_PRIVATE)
+            return error_set(err, EINVAL,
+                             "mounts[%zu].options: propagation other than private needs a mount "
+                             "namespace",
+                             step->index);
+    }
+    return 0;
+}
+
 static int plan_step(const struct rootfs_plan *plan, size_t index, const char *bundle_path,
                      struct mount_step *ret_step, struct error *err)
 {
@@ -241,13 +279,16 @@ static int plan_step(const struct rootfs_plan *plan, size_t index, const char *b
     if (r < 0)
         return error_prefix(err, r, "mounts[%zu].options", index);
     step->kind = find_kind(mount, &step->options);
-    r = check_inside_proc(step, err);
+    r = check_propagations(spec, step, err);
+    if (r == 0)
+        r = check_inside_proc(step, err);
     if (r < 0)
         return r;
     if (step->kind == MOUNT_BIND) {
         r = check_bind(step, mount, err);
         if (r < 0)
             return r;
+        drop_data(step);
         /* A type of "rbind" alone means the same as the option. */
         if (!step->options.is_bind)
             step->options.is_bind_recursive = text_equal(mount->type, "rbind");
@@ -384,6 +425,9 @@ static int plan_root(struct rootfs_plan *plan, const char *bundle_path, struct e
     r = mount_propagation_parse(propagation, &plan->propagation, err);
     if (r < 0)
         return error_prefix(err, r, "linux.rootfsPropagation");
+    if (plan->propagation.flag != MS_PRIVATE && spec_find_namespace(spec, "mount") == NULL)
+        return error_set(err, EINVAL, "linux.rootfsPropagation: '%s' needs a mount namespace",
+                         propagation);
     plan->has_propagation = true;
     return 0;
 }

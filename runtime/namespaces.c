@@ -6,8 +6,10 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -60,10 +62,36 @@ static int open_namespace(const struct spec_namespace *namespace_, int flag, int
     return 0;
 }
 
+/* A container without a mount namespace of its own is in the caller's, but its mounts are not: they
+ * are made in a namespace that goes when they stand, and the process returns to the caller's with a
+ * copy of them that is attached nowhere as its root. It keeps them as long as it, or a child of it,
+ * lives. So nothing is mounted on the host, nothing is left there, and ".." does not lead out of
+ * the root, as it may out of a directory that was entered by chroot(2) alone. What runc 1.1 mounts
+ * for such a container stays. */
+static int open_own_mounts(const struct spec *spec, struct namespaces_plan *plan, struct error *err)
+{
+    if (spec_find_namespace(spec, "mount") != NULL)
+        return 0;
+    if (spec_find_namespace(spec, "user") != NULL)
+        return error_set(err, EINVAL,
+                         "linux.namespaces: 'mount' is missing, and root of a user namespace may "
+                         "set up no root in the mount namespace of the host");
+    plan->own_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (plan->own_mounts_fd < 0)
+        return error_errno(err, "open the mount namespace");
+    plan->returns_to_own_mounts = true;
+    plan->new_flags |= CLONE_NEWNS;
+    return 0;
+}
+
 int namespaces_open(const struct spec *spec, struct namespaces_plan *ret_plan, struct error *err)
 {
     struct namespaces_plan plan = { 0 };
     int r;
+
+    r = open_own_mounts(spec, &plan, err);
+    if (r < 0)
+        return r;
 
     for (size_t i = 0; i < ARRAY_SIZE(namespace_words); i++) {
         const struct namespace_word *word = &namespace_words[i];
@@ -96,6 +124,9 @@ void namespaces_close(struct namespaces_plan *plan)
     for (size_t i = 0; i < plan->join_count; i++)
         auto_close_cleanup(&plan->join_fds[i]);
     plan->join_count = 0;
+    if (plan->returns_to_own_mounts)
+        auto_close_cleanup(&plan->own_mounts_fd);
+    plan->returns_to_own_mounts = false;
 }
 
 bool namespaces_are_new(const struct namespaces_plan *plan, uint64_t flag)
@@ -140,6 +171,45 @@ int namespaces_join_child(const struct namespaces_plan *plan, struct error *err)
     for (size_t i = 0; i < plan->join_count && r == 0; i++)
         r = plan->join_flags[i] == CLONE_NEWUSER && is_user_first ? 0 : join_child(plan, i, err);
     return r;
+}
+
+int namespaces_return_to_own_mounts_child(const struct namespaces_plan *plan, struct error *err)
+{
+    auto_close int root_fd = -1;
+
+    if (!plan->returns_to_own_mounts)
+        return 0;
+    root_fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (root_fd < 0)
+        return error_errno(err, "copy the container's mounts");
+    if (setns(plan->own_mounts_fd, CLONE_NEWNS) < 0)
+        return error_errno(err, "return to the mount namespace of the host");
+    if (fchdir(root_fd) < 0 || chroot(".") < 0)
+        return error_errno(err, "enter the container's mounts");
+    return 0;
+}
+
+int namespaces_enter_root_of_child(pid_t pid, int pidfd, struct error *err)
+{
+    auto_free char *path = xasprintf("/proc/%d/root", pid);
+    auto_close int root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (root_fd < 0)
+        return error_errno(err, "open the container's root");
+    /* The pid was still the container's when the root was opened, if it is now. */
+    if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0)
+        return error_errno(err, "find the container's process");
+    if (fchdir(root_fd) < 0 || chroot(".") < 0)
+        return error_errno(err, "enter the container's root");
+    return 0;
+}
+
+int namespaces_need_mounts(const struct spec *spec, const char *what, struct error *err)
+{
+    if (spec_find_namespace(spec, "mount") != NULL)
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+                     "%s cannot be done without a mount namespace of the container", what);
 }
 
 int namespaces_exec_flags(const struct spec *spec)

@@ -214,10 +214,6 @@ static int check_namespaces(const struct spec *spec, struct error *err)
             return error_set(err, EINVAL, "linux.namespaces[%zu].path: '%s' must be absolute", i,
                              item->path);
     }
-    if (spec_find_namespace(spec, "mount") == NULL)
-        return error_set(err, EINVAL,
-                         "linux.namespaces: 'mount' is missing, and the container "
-                         "must not change the host's mounts");
     return 0;
 }
 

@@ -87,7 +87,6 @@ oci_status() { oci state "$1" | jq -r .status; }
 .process.user.uid = "0"|process.user.uid
 .mounts[2].options = ["nosuchoption=", "rwx"]|mounts[2]
 .linux.namespaces[0].type = "moon"|linux.namespaces[0].type
-.linux.namespaces = []|mount
 .process.args = []|process.args
 .process.rlimits[0].type = "RLIMIT_MOON"|process.rlimits[0].type
 .root.path = null|root.path

@@ -344,7 +344,7 @@ inside" ]
     done << 'CASES'
 {destination: "/tmp", source: "source/file", options: ["bind"]}|the source is a file, the destination is not
 {destination: "/proc/version", source: "source/file", options: ["bind"]}|cannot be mounted because it is inside /proc
-{destination: "/x", source: "source", options: ["bind", "size=1"]}|bind mounts cannot have any filesystem-specific options applied
+{destination: "/x", source: "source", options: ["bind", "rwx"]}|bind mounts cannot have any filesystem-specific options applied
 {destination: "/x", source: "nosuch", options: ["bind"]}|bind of
 {destination: "/x", type: "tmpfs", options: ["src-nofollow"]}|'copy-symlink' and 'src-nofollow' are for binds only
 {destination: "/x", source: "source", options: ["bind", "copy-symlink", "src-nofollow"]}|'copy-symlink' excludes 'src-nofollow'
@@ -356,6 +356,55 @@ CASES
     ln -s /tmp "$BUNDLE/rootfs/proc"
     run -1 oci run -b "$BUNDLE" odd
     expect_text 'must be mounted on ordinary directory'
+}
+
+@test "options of a file system have no effect on a bind, which is told" {
+    runs 'cat /x/file; touch /x/new'
+    adds '{destination: "/x", source: "source", options: ["bind", "mode=755", "ro"]}'
+    run -1 oci run -b "$BUNDLE" odd
+    expect_text "mounts[7].options: 'mode=755' has no effect on a bind mount, going on without"
+    expect_text inside
+    expect_text 'Read-only'
+}
+
+@test "without a mount namespace all mounts are there, and nothing of them is on the host" {
+    local own all='["CAP_SYS_CHROOT", "CAP_SYS_ADMIN"]'
+    own=$(readlink /proc/self/ns/mnt)
+    cat /proc/self/mountinfo > "$BATS_TEST_TMPDIR/before"
+    configure --argjson all "$all" '.linux.namespaces |= map(select(.type != "mount")) |
+        .process.capabilities |= map_values($all)'
+    adds '{destination: "/x", source: "source", options: ["rbind", "ro"]}'
+    cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/bin/payload"
+    # In mounts that are attached nowhere nothing can be mounted.
+    runs 'cat /x/file; touch /x/new; ls /dev/null /dev/pts/ptmx /proc/self/stat
+        [ -s /proc/timer_list ] || echo masked; cat /proc/self/mountinfo; mount -t tmpfs x /tmp 2> /dev/null || echo refused
+        payload climb /data usr; payload climb /data x/file'
+    run -0 oci run -b "$BUNDLE" hosts
+    [ "$output" = "inside
+touch: /x/new: Read-only file system
+/dev/null
+/dev/pts/ptmx
+/proc/self/stat
+masked
+refused
+no
+yes" ]
+    runs 'sleep 1000'
+    start_detached hosts
+    [ "$(readlink "/proc/$(oci state hosts | jq .pid)/ns/mnt")" = "$own" ]
+    run -0 oci exec hosts sh -c 'readlink /proc/self/ns/mnt; cat /x/file; ls -d /usr; payload climb /data usr'
+    [ "$output" = "$own
+inside
+ls: /usr: No such file or directory
+no" ]
+    list '[{"destination": "/data", "type": "tmpfs"}]'
+    run -1 oci mounts add hosts "$BATS_TEST_TMPDIR/mounts.json"
+    expect_text 'changing mounts cannot be done without a mount namespace of the container'
+    oci delete -f hosts
+    diff "$BATS_TEST_TMPDIR/before" /proc/self/mountinfo
+    map_root
+    run -1 oci run -b "$BUNDLE" hosts
+    expect_text "linux.namespaces: 'mount' is missing, and root of a user namespace"
 }
 
 @test "a bound /dev is taken as it is" {

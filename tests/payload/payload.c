@@ -29,6 +29,9 @@
  *           waits until its reports were read (sd_notify_barrier(3))
  *   payload notify-file FILE
  *           sends a descriptor of FILE as if it were a barrier's
+ *   payload climb DIRECTORY FILE
+ *           leaves its root by way of a deeper one (chroot(2)) and climbs as far as that leads;
+ * prints whether FILE is there, "yes" or "no"
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -306,6 +309,18 @@ static int notify_file(int argc, char **argv)
     return fd < 0 ? 1 : notify_send(text, fd);
 }
 
+static int climb(int argc, char **argv)
+{
+    (void)argc;
+    if (chdir("/") < 0 || chroot(argv[2]) < 0)
+        return 1;
+    for (int i = 0; i < 32; i++) {
+        if (chdir("..") < 0)
+            return 1;
+    }
+    return puts(access(argv[3], F_OK) == 0 ? "yes" : "no") < 0;
+}
+
 static int users(int argc, char **argv)
 {
     (void)argc;
@@ -333,6 +348,7 @@ static const struct deed {
     { "notify", 3, 3, notify },
     { "notify-barrier", 2, 2, notify_barrier },
     { "notify-file", 3, 3, notify_file },
+    { "climb", 4, 4, climb },
 };
 
 int main(int argc, char **argv)

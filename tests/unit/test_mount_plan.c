@@ -236,7 +236,19 @@ static void nothing_else_is_mounted_on_the_root(void **state)
     assert_refused(fixture, EINVAL, "mounts[0].destination: only an overlay can be mounted on '/'");
 }
 
-static void data_on_a_bind_is_an_unknown_option(void **state)
+static void a_value_on_a_bind_has_no_effect(void **state)
+{
+    struct fixture *fixture = *state;
+
+    add_mount(fixture, "/a", "bind", "/srv", "mode=755 ro size=1k");
+    assert_int_equal(plan(fixture), 0);
+    assert_int_equal(fixture->plan->step_count, 2);
+    assert_int_equal(fixture->plan->steps[1].kind, MOUNT_BIND);
+    assert_int_equal(fixture->plan->steps[1].options.data_count, 0);
+    assert_int_equal(fixture->plan->steps[1].options.attr_set, MOUNT_ATTR_RDONLY);
+}
+
+static void a_word_on_a_bind_is_an_unknown_option(void **state)
 {
     struct fixture *fixture = *state;
 
@@ -245,6 +257,29 @@ static void data_on_a_bind_is_an_unknown_option(void **state)
     assert_refused(fixture, EINVAL,
                    "mounts[1].options: bind mounts cannot have any filesystem-specific options "
                    "applied: 'rwx'");
+}
+
+static void without_a_mount_namespace_nothing_is_shared(void **state)
+{
+    static const char *const words[] = { "rbind rslave", "bind private shared", "unbindable",
+                                         NULL };
+    struct fixture *fixture = *state;
+
+    add_mount(fixture, "/a", "bind", "/srv", "rbind rprivate");
+    assert_int_equal(plan(fixture), 0);
+    for (size_t i = 0; words[i] != NULL; i++) {
+        rootfs_plan_free(fixture->plan);
+        fixture->plan = NULL;
+        strings_clear(&fixture->mounts[0].options);
+        strings_split(&fixture->mounts[0].options, words[i], ' ');
+        assert_refused(fixture, EINVAL,
+                       "mounts[0].options: propagation other than private needs a mount namespace");
+    }
+    fixture->spec.mounts.count = 0;
+    fixture->spec.linux_.rootfs_propagation = (char *)"rslave";
+    assert_refused(fixture, EINVAL, "linux.rootfsPropagation: 'rslave' needs a mount namespace");
+    fixture->spec.linux_.rootfs_propagation = (char *)"rprivate";
+    assert_int_equal(plan(fixture), 0);
 }
 
 static void what_is_missing_is_named(void **state)
@@ -305,6 +340,7 @@ static void propagation_of_the_root_is_checked(void **state)
 {
     struct fixture *fixture = *state;
 
+    add_namespace(fixture, "mount");
     fixture->spec.linux_.rootfs_propagation = (char *)"rshared";
     assert_int_equal(plan(fixture), 0);
     assert_true(fixture->plan->has_propagation);
@@ -384,7 +420,9 @@ int main(void)
         TEST(an_overlay_on_the_root_is_the_root),
         TEST(a_second_overlay_on_the_root_is_refused),
         TEST(nothing_else_is_mounted_on_the_root),
-        TEST(data_on_a_bind_is_an_unknown_option),
+        TEST(a_value_on_a_bind_has_no_effect),
+        TEST(a_word_on_a_bind_is_an_unknown_option),
+        TEST(without_a_mount_namespace_nothing_is_shared),
         TEST(what_is_missing_is_named),
         TEST(statistics_of_proc_may_be_covered),
         TEST(an_unmapped_terminal_group_is_left_out),

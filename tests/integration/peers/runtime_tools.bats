@@ -9,7 +9,7 @@ setup_file() { peer_begin; }
 
 teardown_file() { peer_end; }
 
-@test "runtime-tools: what passes with runc passes with berth-oci, but what is refused by name" {
+@test "runtime-tools: what passes with runc passes with berth-oci" {
     local table=0 folder=$BERTH_TEST_DATA/runtime-tools
     run "$BATS_TEST_DIRNAME/runtime_tools.sh" "$folder"
     # shellcheck disable=SC2154 # status, output: from run
