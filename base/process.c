@@ -217,3 +217,19 @@ int process_find_helper(const char *name, char **ret_path, struct error *err)
     *ret_path = path;
     return 0;
 }
+
+char *process_find_system_program(const char *name)
+{
+    static const char *const folders[] = { "/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin",
+                                           "/run/wrappers/bin" };
+
+    assert(name != NULL);
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        auto_free char *path = xasprintf("%s/%s", folders[i], name);
+
+        if (access(path, X_OK) == 0)
+            return take_ptr(&path);
+    }
+    return NULL;
+}

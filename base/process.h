@@ -46,6 +46,10 @@ const char *process_signal_name(int signal);
  */
 int process_find_helper(const char *name, char **ret_path, struct error *err);
 
+/** Path of a program of the distribution, where those have them; never PATH, which may begin with a
+ * folder of anybody. Caller frees; NULL: not installed. */
+char *process_find_system_program(const char *name);
+
 /**
  * Starts a program and waits for it.
  *

@@ -113,7 +113,7 @@ int command_version(const struct arguments *arguments, void *context)
 struct info {
     uint64_t containers, running, paused, stopped, images, cpus, memory;
     char *version, *driver, *driver_reason, *log_driver, *cgroup_driver, *cgroup_version,
-        *cgroup_layout;
+        *cgroup_layout, *network, *network_reason;
     char *kernel, *system, *os, *architecture, *name, *data_path, *run_path, *isolation;
     char *vm_backend, *vm_reason; /* of microVMs: who runs them, and why not KVM */
     struct strings vm_kernels;
@@ -134,6 +134,8 @@ static const struct field info_fields[] = {
     FIELD_OF(struct info, cgroup_driver, "CgroupDriver", FIELD_STRING, 0),
     FIELD_OF(struct info, cgroup_version, "CgroupVersion", FIELD_STRING, 0),
     FIELD_OF(struct info, cgroup_layout, "CgroupLayout", FIELD_STRING, 0),
+    FIELD_OF(struct info, network, "DefaultNetwork", FIELD_STRING, 0),
+    FIELD_OF(struct info, network_reason, "DefaultNetworkReason", FIELD_STRING, 0),
     FIELD_OF(struct info, isolation, "Isolation", FIELD_STRING, 0),
     FIELD_OF(struct info, vm_backend, "MicroVMBackend", FIELD_STRING, 0),
     FIELD_OF(struct info, vm_reason, "MicroVMReason", FIELD_STRING, 0),
@@ -279,6 +281,7 @@ static int info_fill(struct berth *berth, struct info *info, struct error *err)
         return r;
     info->driver = xstrdup(is_copied ? "copies" : "overlayfs");
     info->log_driver = xstrdup("json-file");
+    info->network = engine_default_network(&info->network_reason);
     info->isolation = xstrdup("namespaces");
     info->data_path = xstrdup(engine_data_path(engine));
     info->run_path = xstrdup(engine_run_path(engine));
@@ -307,6 +310,10 @@ static void info_print(const struct info *info)
     printf(" Logging Driver: %s\n", info->log_driver);
     printf(" Cgroup Driver: %s\n Cgroup Version: %s\n Cgroup Layout: %s\n Isolation: %s\n",
            info->cgroup_driver, info->cgroup_version, info->cgroup_layout, info->isolation);
+    printf(" Network: %s%s%s\n",
+           strcmp(info->network, "none") == 0 ? "none but loopback" : info->network,
+           info->network_reason != NULL ? ", as " : "",
+           info->network_reason != NULL ? info->network_reason : "");
     print_microvms(info);
     fputs(" Security Options:\n  seccomp\n   Profile: builtin\n", stdout);
     printf(" Kernel Version: %s\n Operating System: %s\n OSType: %s\n Architecture: %s\n",

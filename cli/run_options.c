@@ -14,7 +14,7 @@
 /* Tables are in order of the alphabet, as help shows them. What docker has and berth has not yet is
  * listed too, so that a user reads why instead of "unknown option". */
 
-#define LATER_NETWORK "networks other than none and host are not there yet"
+#define LATER_NETWORK "networks other than none, host and slirp4netns are not there yet"
 #define LATER_HEALTH  "health checks are not there yet"
 #define LATER         "it is not there yet"
 
@@ -97,9 +97,12 @@ const struct option container_options[] = {
     LIMIT_MEMORY_SWAPPINESS,
     { "mount", 0, OPTION_LIST, "SPEC", "Mount, as type=bind,source=/a,target=/b,readonly", "none" },
     { "name", 0, OPTION_TEXT, "NAME", "Name of the container", "none" },
-    { "net", 0, OPTION_TEXT, "NETWORK", "The same as --network", "none|host" },
+    { "net", 0, OPTION_TEXT, "NETWORK", "The same as --network", "none|host|slirp4netns" },
     { "net-alias", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
-    { "network", 0, OPTION_TEXT, "NETWORK", "none (default) or host", "none|host" },
+    { "network", 0, OPTION_TEXT, "NETWORK",
+      "none, host, or slirp4netns; default: none, for an ordinary user slirp4netns if it is "
+      "installed",
+      "none|host|slirp4netns" },
     { "network-alias", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "no-healthcheck", 0, OPTION_FLAG, NULL, "Accepted; there are no health checks yet", NULL },
     { "oom-kill-disable", 0, OPTION_FLAG, NULL, "Let processes wait when memory is used up", NULL },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "engine/slirp.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -53,10 +54,11 @@ static int check_network(const struct settings *settings, struct error *err)
 {
     const char *network = settings->network;
 
-    if (text_is_empty(network) || strcmp(network, "none") == 0 || strcmp(network, "host") == 0)
+    if (text_is_empty(network) || strcmp(network, "none") == 0 || strcmp(network, "host") == 0 ||
+        strcmp(network, SLIRP_NETWORK) == 0)
         return 0;
     return error_set(err, EOPNOTSUPP,
-                     "network '%s' is not there yet: use --network none or --network host",
+                     "network '%s' is not there yet: use --network none, host or " SLIRP_NETWORK,
                      network);
 }
 

@@ -22,6 +22,7 @@
 #include "engine/image_root.h"
 #include "engine/record.h"
 #include "engine/rootless_session.h"
+#include "engine/slirp.h"
 #include "engine/root_driver.h"
 #include "engine/vm_disk.h"
 #include "engine/volumes.h"
@@ -366,6 +367,22 @@ static int resolve_user(struct creation *creation, struct error *err)
     return 0;
 }
 
+/* An ordinary user's containers get what he may have, if nothing else was asked for. */
+static int choose_network(struct settings *settings, struct error *err)
+{
+    auto_free char *obstacle = NULL;
+
+    if (text_equal(settings->network, SLIRP_NETWORK)) {
+        obstacle = slirp_find_obstacle();
+        return obstacle != NULL ? error_set(err, EOPNOTSUPP, "--network: %s", obstacle) : 0;
+    }
+    if (text_is_empty(settings->network) && rootless_session_is_on() && !bundle_is_vm(settings)) {
+        free(settings->network);
+        settings->network = engine_default_network(&obstacle);
+    }
+    return 0;
+}
+
 static int resolve(struct creation *creation, const struct settings *settings, struct error *err)
 {
     struct settings *own = &creation->record->settings;
@@ -378,6 +395,9 @@ static int resolve(struct creation *creation, const struct settings *settings, s
         return error_set(err, EOPNOTSUPP,
                          "--userns auto: an ordinary user's containers are in his user namespace "
                          "already");
+    r = choose_network(own, err);
+    if (r < 0)
+        return r;
     r = resolve_mode(creation->engine, "--pid", &own->pid_mode, err);
     if (r < 0)
         return r;
@@ -467,6 +487,11 @@ static int write_network_files(const struct creation *creation, int dir_fd, stru
     r = write_text(dir_fd, "hostname", hostname, err);
     if (r < 0)
         return r;
+    if (text_equal(record->settings.network, SLIRP_NETWORK)) {
+        auto_free char *own = slirp_plan_resolv_conf(resolv);
+
+        return write_text(dir_fd, "resolv.conf", own, err);
+    }
     return write_text(dir_fd, "resolv.conf", resolv == NULL ? "" : resolv, err);
 }
 

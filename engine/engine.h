@@ -65,6 +65,12 @@ int engine_repair(struct engine *engine, struct error *err);
 int rootless_session_enter(struct error *err);
 /** Whether this process, or the one that started it, did so. */
 bool rootless_session_is_on(void);
+/**
+ * The network of containers for which none is chosen: "none", or of an ordinary user "slirp4netns".
+ *
+ * @ret_reason  what he lacks for that; NULL otherwise. The caller frees both
+ */
+char *engine_default_network(char **ret_reason);
 /** Lets the namespace last as long as this process, a monitor; nothing for root. */
 int rootless_session_join(struct error *err);
 /** The variable by which a program that is started knows of it. Caller frees; NULL for root. */

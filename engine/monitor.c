@@ -461,6 +461,7 @@ int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim
         .claim_fd = claim_fd,
         .listen_fd = -1,
         .signal_fd = -1,
+        .network_fd = -1,
         .directory_fd = -1,
         .output_fds = { -1, -1 },
         .stdin_fd = -1,

@@ -35,6 +35,7 @@ struct monitor {
     int claim_fd, listen_fd, signal_fd, directory_fd;
     int output_fds[2];         /* stdout and stderr; with a terminal only the first: its master */
     int stdin_fd;              /* -1: closed or none */
+    int network_fd;            /* slirp4netns ends with it; -1: none */
     int terminal_fd, slave_fd; /* borrowed from output_fds[0]; the slave is kept open, see there */
     struct client *clients[MONITOR_CLIENTS_MAX];
     size_t client_count;
@@ -54,6 +55,7 @@ int monitor_start(struct monitor *monitor, struct error *err);
 int monitor_read_output(struct monitor *monitor, size_t index);
 /** Reads what is left of a container whose processes are dead. */
 void monitor_drain_output(struct monitor *monitor);
+/** And lets the program end that was its network. */
 void monitor_close_streams(struct monitor *monitor);
 /** Passes queued input on to the container. */
 void monitor_write_input(struct monitor *monitor);

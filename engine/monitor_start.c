@@ -11,6 +11,7 @@
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
 #include "engine/group.h"
+#include "engine/slirp.h"
 
 /* Ends of the container's streams that become its 0, 1 and 2; closed here once it has them. */
 struct inner_streams {
@@ -149,6 +150,11 @@ static int create_and_start(struct monitor *monitor, struct inner_streams *inner
     monitor->pid = container_first_pid(monitor->container);
     if (monitor->record->settings.has_terminal) {
         r = take_terminal(monitor, err);
+        if (r < 0)
+            return r;
+    }
+    if (text_equal(monitor->record->settings.network, SLIRP_NETWORK)) {
+        r = slirp_start(monitor->pid, &monitor->network_fd, err);
         if (r < 0)
             return r;
     }

@@ -20,10 +20,6 @@
 #define SUBORDINATE_BYTES_MAX (16u << 20)
 #define HELPER_OUTPUT_MAX     4096u
 
-/* Where distributions have them; never PATH, which may begin with a folder of anybody. */
-static const char *const helper_folders[] = { "/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin",
-                                              "/run/wrappers/bin" };
-
 struct id_map {
     const char *file, *helper, *member, *subordinate_file;
     const struct spec_id_mappings *mappings;
@@ -91,17 +87,6 @@ char *idmap_find_user_name(const char *passwd, uint32_t uid)
     return NULL;
 }
 
-static char *find_helper(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(helper_folders); i++) {
-        auto_free char *path = xasprintf("%s/%s", helper_folders[i], name);
-
-        if (access(path, X_OK) == 0)
-            return take_ptr(&path);
-    }
-    return NULL;
-}
-
 static void add_mapping(struct spec_id_mappings *mappings, uint32_t container_id, uint32_t host_id,
                         uint32_t size)
 {
@@ -123,8 +108,8 @@ static void add_subordinate(struct spec_id_mappings *mappings, const char *path,
 
 void idmap_fill_own(struct spec_linux *linux_)
 {
-    auto_free char *uid_helper = find_helper("newuidmap");
-    auto_free char *gid_helper = find_helper("newgidmap");
+    auto_free char *uid_helper = process_find_system_program("newuidmap");
+    auto_free char *gid_helper = process_find_system_program("newgidmap");
     auto_free char *passwd = NULL;
     auto_free char *name = NULL;
 
@@ -179,7 +164,7 @@ static int run_helper(const struct strings *command, char **ret_output, int *ret
 static int write_by_helper(const struct id_map *map, pid_t pid, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings command = { 0 };
-    auto_free char *program = find_helper(map->helper);
+    auto_free char *program = process_find_system_program(map->helper);
     auto_free char *output = NULL;
     int status = 0, r;
 

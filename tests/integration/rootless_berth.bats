@@ -2,7 +2,7 @@ load helper
 
 # berth started by an ordinary user: an account of its own, with subordinate ids.
 
-USER_NAME=berth-ordinary
+export USER_NAME=berth-ordinary
 
 no_process_of() { [ -z "$(pgrep -r R,S,D,T -u "$1")" ]; }
 
@@ -32,7 +32,7 @@ setup_file() {
     cp "$BERTH_BUILD"/berth{,-monitor,-init,-image,-unpack,-fetch} "$HOME_DIR/bin/"
     make_layout "$HOME_DIR/layout" one > /dev/null
     rm "$HOME_DIR/layout.root/bin/true"
-    for name in cat chown echo grep id ip ls mkdir mount rm sleep stat touch true; do
+    for name in cat echo grep id ip ls mkdir nc ping rm sleep stat touch true; do
         ln -s busybox "$HOME_DIR/layout.root/bin/$name"
     done
     mkdir -p "$HOME_DIR/layout.root"/{etc/old,tmp,home/dan}
@@ -176,6 +176,39 @@ D /etc/passwd" ]
     expect_text "can be written by others"
     run -1 as_user env -u HOME berth ps
     expect_text "neither HOME nor XDG_DATA_HOME is set"
+}
+
+# What follows in a mount namespace in which the user may use /dev/net/tun, as on most machines.
+with_tun() {
+    [ -c /dev/net/tun ] || skip "without /dev/net/tun there is no interface for slirp4netns"
+    [ -e "$HOME_DIR/tun" ] || mknod -m 666 "$HOME_DIR/tun" c 10 200
+    export -f as_user user
+    # shellcheck disable=SC2016
+    unshare -m bash -c 'mount --bind "$HOME_DIR/tun" /dev/net/tun && eval "$1"' bash "$1"
+}
+
+@test "slirp4netns is an ordinary user's network, and ends with the container" {
+    run -0 with_tun "user run --rm small sh -c 'ip -o -4 addr; cat /etc/resolv.conf; ping -c 1 10.0.2.2'"
+    expect_text "tap0    inet 10.0.2.100/24"
+    expect_text "nameserver 10.0.2.3"
+    expect_text "0% packet loss"
+    run -0 with_tun "user run --rm --network none small ip -o -4 addr"
+    [ "${#lines[@]}" = 1 ]
+    with_tun "user run -d --name one small sleep 100"
+    [ "$(user inspect --format '{{.HostConfig.NetworkMode}}' one)" = slirp4netns ]
+    pgrep -r S -u "$USER_NAME" slirp4netns
+    user kill one
+    wait_until 5 no_process_of "$USER_NAME"
+}
+
+@test "a network that cannot be had is refused when it is asked for, and told by info" {
+    as_user test ! -w /dev/net/tun || skip "everybody may use /dev/net/tun here"
+    run -125 user run --rm --network slirp4netns small true
+    expect_text "--network: slirp4netns needs /dev/net/tun: Permission denied"
+    run -0 user run --rm small ip -o -4 addr
+    [ "${#lines[@]}" = 1 ]
+    run -0 user info
+    expect_text "Network: none but loopback, as slirp4netns needs /dev/net/tun: Permission denied"
 }
 
 @test "without subordinate ids files of others are refused with what to do" {

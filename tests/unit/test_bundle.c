@@ -249,8 +249,9 @@ static void networks_that_are_not_there_are_refused(void **state)
 
     fixture->record.settings.network = xstrdup("bridge");
     assert_int_equal(plan(fixture), -EOPNOTSUPP);
-    assert_string_equal(fixture->err.message,
-                        "network 'bridge' is not there yet: use --network none or --network host");
+    assert_string_equal(
+        fixture->err.message,
+        "network 'bridge' is not there yet: use --network none, host or slirp4netns");
 }
 
 static void the_hosts_namespaces_are_left_out(void **state)
@@ -379,6 +380,7 @@ static void what_a_microvm_cannot_have_is_refused_by_the_options_name(void **sta
         { NULL, NULL, NULL, NULL, "k",
           "--kernel, --vm-memory, --vm-cpus, --vm-console and --warm are for" },
         { "microvm", "host", NULL, NULL, NULL, "--network host cannot be used together" },
+        { "microvm", "slirp4netns", NULL, NULL, NULL, "is not there yet for a microVM" },
         { "microvm", NULL, "container:x", NULL, NULL, "--pid container:x cannot be used" },
         { "microvm", NULL, NULL, "auto", NULL, "--userns auto is of no use" },
     };
