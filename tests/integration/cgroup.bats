@@ -11,7 +11,7 @@ teardown() {
     for name in $(ls "$BERTH_DATA/cgroups" 2> /dev/null | LC_ALL=C sort); do
         berth cgroup rm "$(basename "$name" .json | tr + /)" > /dev/null
     done
-    [ "$(picture)" = "$before" ] || diff <(echo "$before") <(picture)
+    expect_picture "$before"
 }
 
 # A file of a group or container, by its path below berth's own cgroup: held PATH V1-FILE [V2-FILE]

@@ -34,6 +34,9 @@ picture() {
     lsns -t net -n -o NS 2> /dev/null | sort -u | wc -l
 }
 
+# Fails with the difference when something is other than in a picture.
+expect_picture() { diff <(echo "$1") <(picture); }
+
 # needs_root REASON: the tests of berth-oci are run by an ordinary user too.
 needs_root() { [ "$(id -u)" = 0 ] || skip "$1"; }
 

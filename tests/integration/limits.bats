@@ -76,7 +76,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
         expect_text "it takes no process (its cgroup.type is 'domain invalid')"
         expect_text "$words"
     done <<< "$rows"
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
     make_bundle
     configure '.linux.cgroupsPath = "/harbour/fibre"'
     run ! oci run -b "$BUNDLE" threads
@@ -91,7 +91,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     run -125 berth run --rm -m 64m --memory-swap 32m busybox true
     run -125 berth run --rm --cpuset-cpus 4096 busybox true
     run -125 berth run --rm -m 1 busybox true
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "--ulimit lowers limits; one that may not be raised is lowered, and berth says so" {

@@ -45,7 +45,7 @@ needs_kernel() {
     [ "$(field guest .State.ExitCode)" = 7 ]
     berth rm guest
     wait_until 20 trash_is_empty
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "the files of a microVM are seen by its own kernel, so only while that runs" {
@@ -94,7 +94,7 @@ needs_kernel() {
     berth rmi -f made > /dev/null
     berth image prune -f > /dev/null
     wait_until 20 trash_is_empty
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "a microVM keeps its files over stop and start, on a disk of its own" {

@@ -249,14 +249,14 @@ teardown() { remove_all; }
 @test "--rm removes the container, its files and anonymous volumes" {
     before=$(picture)
     berth run --rm -v /data busybox sh -c 'echo x > /data/x'
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "fifty containers in a row leave nothing behind" {
     berth run --rm busybox true
     before=$(picture)
     for _ in $(seq 50); do berth run --rm busybox true; done
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "twelve containers at once all run, again and again" {
@@ -270,7 +270,7 @@ teardown() { remove_all; }
         for pid in "${pids[@]}"; do wait "$pid"; done
         for i in $(seq 12); do [ "$(cat "$BATS_TEST_TMPDIR/out$i")" = "n$i" ]; done
     done
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
 
 @test "--label-file, --stop-timeout, -a and ps filters do as docker's" {

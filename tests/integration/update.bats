@@ -5,7 +5,7 @@ load helper
 setup() { before=$(picture); }
 teardown() {
     remove_all
-    [ "$(picture)" = "$before" ] || diff <(echo "$before") <(picture)
+    expect_picture "$before"
 }
 
 is_v2() { [ -f /sys/fs/cgroup/cgroup.controllers ]; }

@@ -51,5 +51,5 @@ milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm/*)" = "700 nobody" ]
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm)" = "700 root" ]
     wait_until 20 trash_is_empty
-    [ "$(picture)" = "$before" ]
+    expect_picture "$before"
 }
