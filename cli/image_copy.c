@@ -1,15 +1,20 @@
 #include "cli/image_program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/path.h"
+#include "cli/image_output.h"
 #include "cli/listing.h"
 #include "cli/registry_options.h"
 #include "image/registry.h"
 
-/* berth image copy and berth image referrers: what is at registries, without a pull. */
+/* berth image copy and berth image referrers: images elsewhere, without a pull. */
 
 #define REFERRERS_TABLE "{{.ArtifactType}}\t{{.Digest}}\t{{.Size}}"
 
@@ -29,39 +34,139 @@ static int parse_name(const struct registries *registries, const char *text,
 
     if (text_starts(text, "docker://"))
         text += strlen("docker://");
-    else if (text_starts(text, "oci:") || strstr(text, "-archive:") != NULL)
-        return error_set(err, ENOTSUP,
-                         "'%s': only registries are copied from and to; `berth save` and `berth "
-                         "load` have --all-platforms",
-                         text);
     registries_names(registries, text, &names);
     if (names.count == 0)
         return error_set(err, EINVAL, "'%s' is no image name", text);
     return reference_parse(names.items[0], ret_reference, err);
 }
 
+/* One end of a copy, with what it needs to be open. */
+struct end {
+    struct image_place place;
+    struct reference *reference;
+    struct image_output output;
+    int fd;          /* of a source, or of a new directory */
+    char *directory; /* that was made and is not finished */
+};
+
+static void end_clear(struct end *end)
+{
+    if (end->directory != NULL)
+        (void)path_remove_tree(AT_FDCWD, end->directory, NULL); /* ours, and of no use */
+    free(end->directory);
+    auto_close_cleanup(&end->fd);
+    image_output_clear(&end->output);
+    reference_free(end->reference);
+    image_place_clear(&end->place);
+}
+
+static int open_registry(const struct registries *registries, struct end *end,
+                         struct image_copy_end *copy, struct error *err)
+{
+    int r = parse_name(registries, end->place.name, &end->reference, err);
+
+    copy->reference = end->reference;
+    return r;
+}
+
+static int open_source(const struct registries *registries, const char *text, struct end *end,
+                       struct image_copy_end *copy, struct error *err)
+{
+    struct stat status;
+    int r;
+
+    r = image_place_parse(text, &end->place, err);
+    if (r < 0 || end->place.kind == PLACE_REGISTRY)
+        return r < 0 ? r : open_registry(registries, end, copy, err);
+    end->fd = open(end->place.path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (end->fd < 0 || fstat(end->fd, &status) < 0)
+        return error_errno(err, "open '%s'", end->place.path);
+    if (S_ISDIR(status.st_mode) != (end->place.kind == PLACE_OCI))
+        return error_set(err, EINVAL, "'%s': '%s' is %s directory", text, end->place.path,
+                         S_ISDIR(status.st_mode) ? "a" : "no");
+    copy->fd = end->fd;
+    copy->is_directory = S_ISDIR(status.st_mode);
+    copy->name = end->place.name;
+    return 0;
+}
+
+static int make_layout(struct end *end, struct error *err)
+{
+    if (mkdir(end->place.path, 0755) < 0)
+        return errno == EEXIST ? error_set(err, EEXIST, "'%s' is there already; name a new one",
+                                           end->place.path)
+                               : error_errno(err, "make the directory '%s'", end->place.path);
+    end->directory = xstrdup(end->place.path);
+    end->fd = open(end->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return end->fd < 0 ? error_errno(err, "open '%s'", end->directory) : 0;
+}
+
+static int open_destination(const struct registries *registries, const char *text, struct end *end,
+                            struct image_copy_end *copy, struct error *err)
+{
+    int r;
+
+    r = image_place_parse(text, &end->place, err);
+    if (r < 0 || end->place.kind == PLACE_REGISTRY)
+        return r < 0 ? r : open_registry(registries, end, copy, err);
+    if (end->place.kind == PLACE_OCI)
+        r = make_layout(end, err);
+    else
+        r = image_output_open(end->place.path, &end->output, err);
+    if (r < 0)
+        return r;
+    copy->is_directory = end->place.kind == PLACE_OCI;
+    copy->fd = copy->is_directory ? end->fd : end->output.fd;
+    copy->format = end->place.kind == PLACE_DOCKER_ARCHIVE ? ARCHIVE_DOCKER : ARCHIVE_OCI;
+    copy->name = end->place.name;
+    return 0;
+}
+
+static int copy_archive(struct engine *engine, const struct registries *registries,
+                        const struct image_copy_end *source,
+                        const struct image_copy_end *destination,
+                        const struct push_options *options, struct end *to, struct digest *digest,
+                        struct error *err)
+{
+    int r = engine_copy_archive(engine, registries, source, destination, options, digest, err);
+
+    if (r < 0 || destination->reference != NULL)
+        return r;
+    if (!destination->is_directory)
+        return image_output_finish(&to->output, err);
+    free(take_ptr(&to->directory)); /* it stays */
+    return 0;
+}
+
 static int copy(struct image_program *program, const struct arguments *arguments, struct error *err)
 {
     struct push_options options = { .registry = registry_options(arguments) };
     AUTO(registries) struct registries *registries = NULL;
-    AUTO(reference) struct reference *source = NULL;
-    AUTO(reference) struct reference *destination = NULL;
-    struct copied copied;
+    AUTO_CLEAR(end) struct end from = { .fd = -1, .output.fd = -1 };
+    AUTO_CLEAR(end) struct end to = { .fd = -1, .output.fd = -1 };
+    struct image_copy_end source = { .fd = -1 }, destination = { .fd = -1 };
+    struct copied copied = { 0 };
     struct engine *engine;
+    bool has_counts;
     int r;
 
     r = registries_open(&registries, err);
     if (r == 0)
-        r = parse_name(registries, arguments->words[0], &source, err);
+        r = open_source(registries, arguments->words[0], &from, &source, err);
     if (r == 0)
-        r = parse_name(registries, arguments->words[1], &destination, err);
+        r = open_destination(registries, arguments->words[1], &to, &destination, err);
     if (r == 0)
         r = image_program_engine(program, &engine, err);
-    if (r == 0)
-        r = engine_copy_image(engine, registries, source, destination, &options, &copied, err);
     if (r < 0)
         return r;
-    if (!arguments_flag(arguments, "quiet"))
+    has_counts = source.reference != NULL && destination.reference != NULL;
+    r = has_counts ? engine_copy_image(engine, registries, source.reference, destination.reference,
+                                       &options, &copied, err)
+                   : copy_archive(engine, registries, &source, &destination, &options, &to,
+                                  &copied.digest, err);
+    if (r < 0)
+        return r;
+    if (has_counts && !arguments_flag(arguments, "quiet"))
         (void)printf("Copied %llu manifests, of them %llu that refer to others, and %llu blobs\n",
                      (unsigned long long)copied.documents, (unsigned long long)copied.referrers,
                      (unsigned long long)copied.blobs);

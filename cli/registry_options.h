@@ -42,12 +42,17 @@ extern const struct option image_pull_options[], image_push_options[], image_log
     "berth push app registry.example.org/team/app:1.3"
 
 #define IMAGE_COPY_USAGE "[OPTIONS] SOURCE DESTINATION"
-#define IMAGE_COPY_HELP  "Copy an image from registry to registry"
+#define IMAGE_COPY_HELP  "Copy an image between registries, archives and layouts"
 #define IMAGE_COPY_DESCRIPTION                                                                     \
-    "Byte by byte: the images of all platforms when SOURCE has several, and what refers to them, " \
-    "such as signatures. No image appears here. Prints the digest, which stays as it is."
+    "Byte by byte: the images of all platforms when SOURCE has several, and, from registry to "    \
+    "registry, what refers to them, such as signatures. No image appears here. Prints the "        \
+    "digest, which stays as it is. SOURCE and DESTINATION are as skopeo has them: NAME or "        \
+    "docker://NAME at a registry, oci:DIRECTORY[:TAG] (a new one as DESTINATION), "                \
+    "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], which holds this machine's platform "     \
+    "alone."
 #define IMAGE_COPY_EXAMPLES                                                                        \
     "berth image copy alpine registry.example.org/mirror/alpine:latest\n"                          \
+    "berth image copy oci-archive:app.tar localhost:5000/app:1\n"                                  \
     "berth image copy --tls-verify=false localhost:5000/app:1 localhost:5000/app:stable"
 
 #define IMAGE_REFERRERS_USAGE "[OPTIONS] NAME[:TAG|@DIGEST]"

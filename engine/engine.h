@@ -455,6 +455,14 @@ int engine_copy_image(struct engine *engine, const struct registries *registries
                       const struct reference *source, const struct reference *destination,
                       const struct push_options *options, struct copied *ret_copied,
                       struct error *err);
+/** The same from or to archives: image_copy_archive(). */
+struct image_copy_end;
+struct digest;
+int engine_copy_archive(struct engine *engine, const struct registries *registries,
+                        const struct image_copy_end *source,
+                        const struct image_copy_end *destination,
+                        const struct push_options *options, struct digest *ret_digest,
+                        struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
 int engine_import(struct engine *engine, int fd, const char *reference,

@@ -147,6 +147,16 @@ int engine_pull(struct engine *engine, const struct registries *registries,
     return 0;
 }
 
+/* What a copy brought into the store goes again; after a break it stays for the next one, unless
+ * the disk is full. */
+static void end_copy(struct engine *engine, int r)
+{
+    if (r == 0 || r == -ENOSPC || r == -EDQUOT)
+        provision_discard(engine, r);
+    else
+        image_store_end_write(engine_images(engine));
+}
+
 int engine_copy_image(struct engine *engine, const struct registries *registries,
                       const struct reference *source, const struct reference *destination,
                       const struct push_options *options, struct copied *ret_copied,
@@ -161,9 +171,25 @@ int engine_copy_image(struct engine *engine, const struct registries *registries
         return r;
     r = image_copy(engine_images(engine), registries, source, destination, options, ret_copied,
                    err);
-    if (r == 0 || r == -ENOSPC || r == -EDQUOT)
-        provision_discard(engine, r);
-    else
-        image_store_end_write(engine_images(engine));
+    end_copy(engine, r);
+    return r;
+}
+
+int engine_copy_archive(struct engine *engine, const struct registries *registries,
+                        const struct image_copy_end *source,
+                        const struct image_copy_end *destination,
+                        const struct push_options *options, struct digest *ret_digest,
+                        struct error *err)
+{
+    int r;
+
+    assert(engine != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r < 0)
+        return r;
+    r = image_copy_archive(engine_images(engine), registries, source, destination, options,
+                           ret_digest, err);
+    end_copy(engine, r);
     return r;
 }

@@ -305,6 +305,7 @@ struct image_archive_item {
     struct strings names;          /* references in the archive; may be empty */
     bool has_index;
     struct digest index; /* with all that it names, of other platforms too */
+    const char *tag;     /* to be written in a layout, in place of names; borrowed; NULL */
 };
 struct image_archive {
     struct image_archive_item *items;
@@ -338,6 +339,10 @@ enum archive_format { ARCHIVE_DOCKER /* an OCI layout with docker's manifest.jso
  */
 int image_archive_write(struct image_store *store, const struct image_archive *archive,
                         enum archive_format format, int fd, struct error *err);
+
+/** The same as an OCI layout in an empty directory, whose index.json comes last. */
+int image_layout_write(struct image_store *store, const struct image_archive *archive, int dir_fd,
+                       struct error *err);
 
 /**
  * Builds an image of layer blobs that are in the store: writes its config and its manifest.

@@ -5,6 +5,7 @@ libimage_a_SOURCES = \
 	image/archive.c image/archive_private.h image/image.h \
 	image/blob_write.c \
 	image/blobs.c image/store_private.h \
+	image/copy_archive.c \
 	image/credentials.c image/credentials.h \
 	image/credentials_fields.c image/credentials_json.h \
 	image/docker_archive.c \
@@ -27,6 +28,7 @@ libimage_a_SOURCES = \
 	image/documents_fields.c image/documents.h \
 	image/garbage.c \
 	image/image_build.c \
+	image/image_place.c \
 	image/image_inspect_fields.c \
 	image/image_store.c \
 	image/kernel.c image/kernel.h image/kernel_private.h \
@@ -89,6 +91,9 @@ check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_kernel tests/unit/test_registries
 tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c
 tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson -lcmocka
+check_PROGRAMS += tests/unit/test_image_place
+tests_unit_test_image_place_SOURCES = tests/unit/test_image_place.c
+tests_unit_test_image_place_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
 tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c

@@ -271,20 +271,37 @@ int push_tree(struct image_store *store, struct registry_session *session,
     return r;
 }
 
-static int collect(struct image_store *store, const struct digest *manifest_digest,
-                   bool all_platforms, struct document_tree *tree, struct error *err)
+static int find_top(struct image_store *store, const struct digest *manifest_digest,
+                    bool all_platforms, struct digest *ret_top, struct error *err)
 {
-    struct digest top = *manifest_digest;
-    int r = 0;
+    *ret_top = *manifest_digest;
+    return all_platforms ? image_find_index(store, manifest_digest, ret_top, err) : 0;
+}
 
-    if (all_platforms)
-        r = image_find_index(store, manifest_digest, &top, err);
+int image_push_tree(struct image_store *store, const struct registries *registries,
+                    const struct digest *top, const struct reference *destination,
+                    const struct push_options *options, uint64_t *ret_size, struct error *err)
+{
+    AUTO_CLEAR(registry_session) struct registry_session session = { 0 };
+    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
+    AUTO_CLEAR(string_map) struct string_map tags = { 0 };
+    struct push_job job = {
+        .tree = &tree, .tags = &tags, .options = options, .destination = destination
+    };
+    bool keeps_referrers;
+    int r;
+
+    r = store_collect(store, top, false, &tree, err);
     if (r == 0)
-        r = store_collect(store, &top, false, tree, err);
-    if (r == -ENOENT && !digest_equal(&top, manifest_digest))
-        return error_set(err, ENOENT,
-                         "not all that index %s names is here; pull it with --all-platforms",
-                         top.text);
+        r = registry_session_open(registries, destination, &options->registry, true, NULL, &session,
+                                  err);
+    if (r < 0)
+        return r;
+    if (destination->tag != NULL)
+        string_map_set(&tags, top->text, destination->tag);
+    r = push_tree(store, &session, &job, &keeps_referrers, err);
+    if (r == 0)
+        *ret_size = tree.documents.items[tree.documents.count - 1].size;
     return r;
 }
 
@@ -293,33 +310,22 @@ int image_push(struct image_store *store, const struct registries *registries,
                const struct push_options *options, struct digest *ret_digest, uint64_t *ret_size,
                struct error *err)
 {
-    AUTO_CLEAR(registry_session) struct registry_session session = { 0 };
-    AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
-    AUTO_CLEAR(string_map) struct string_map tags = { 0 };
-    struct push_job job = {
-        .tree = &tree, .tags = &tags, .options = options, .destination = destination
-    };
-    const struct image_descriptor *top;
-    bool keeps_referrers;
+    struct digest top;
     int r;
 
     assert(store != NULL);
     assert(destination != NULL);
     assert(ret_size != NULL);
 
-    r = collect(store, manifest_digest, options->all_platforms, &tree, err);
+    r = find_top(store, manifest_digest, options->all_platforms, &top, err);
+    if (r < 0)
+        return r;
+    r = image_push_tree(store, registries, &top, destination, options, ret_size, err);
+    if (r == -ENOENT && !digest_equal(&top, manifest_digest))
+        return error_set(err, ENOENT,
+                         "not all that index %s names is here; pull it with --all-platforms",
+                         top.text);
     if (r == 0)
-        r = registry_session_open(registries, destination, &options->registry, true, NULL, &session,
-                                  err);
-    if (r < 0)
-        return r;
-    top = &tree.documents.items[tree.documents.count - 1];
-    if (destination->tag != NULL)
-        string_map_set(&tags, top->digest.text, destination->tag);
-    r = push_tree(store, &session, &job, &keeps_referrers, err);
-    if (r < 0)
-        return r;
-    *ret_digest = top->digest;
-    *ret_size = top->size;
-    return 0;
+        *ret_digest = top;
+    return r;
 }

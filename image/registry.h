@@ -137,6 +137,40 @@ int image_copy(struct image_store *store, const struct registries *registries,
                const struct reference *source, const struct reference *destination,
                const struct push_options *options, struct copied *ret_copied, struct error *err);
 
+/* A place of an image as skopeo writes it: "docker://NAME", "oci:DIRECTORY[:TAG]",
+ * "oci-archive:FILE[:TAG]", "docker-archive:FILE[:NAME]"; without a word in front, a registry's. */
+
+enum image_place_kind { PLACE_REGISTRY, PLACE_OCI, PLACE_OCI_ARCHIVE, PLACE_DOCKER_ARCHIVE };
+
+struct image_place {
+    enum image_place_kind kind;
+    char *path; /* NULL: at a registry */
+    char *name; /* there: of the image; in a layout, its tag; NULL: none was given */
+};
+/** -EINVAL: "'oci:' names no file".  -ENOTSUP: a kind that berth does not know. */
+int image_place_parse(const char *text, struct image_place *ret_place, struct error *err);
+void image_place_clear(struct image_place *place);
+
+/* Where image_copy_archive() takes an image from, or brings it to. */
+struct image_copy_end {
+    const struct reference *reference; /* at a registry; NULL: */
+    int fd;                            /* of an archive, or of the directory of an OCI layout */
+    bool is_directory;
+    const char *name; /* as a source: of the image in it; NULL: of the only one. As a destination:
+                         its tag in a layout, else its name; NULL: none */
+    enum archive_format format; /* of a destination */
+};
+/**
+ * Copies from or to an archive, of all platforms but into docker's form. What refers to the image
+ * is not in archives.
+ *
+ * -ENOENT: there is no such image.
+ */
+int image_copy_archive(struct image_store *store, const struct registries *registries,
+                       const struct image_copy_end *source,
+                       const struct image_copy_end *destination, const struct push_options *options,
+                       struct digest *ret_digest, struct error *err);
+
 /** What refers to the manifest or the index that a name stands for, and its digest. */
 int registry_referrers(const struct registries *registries, const struct reference *reference,
                        const struct registry_options *options, struct digest *ret_digest,

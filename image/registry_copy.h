@@ -30,6 +30,11 @@ struct push_job {
 int push_tree(struct image_store *store, struct registry_session *session,
               const struct push_job *job, bool *ret_keeps_referrers, struct error *err);
 
+/** image_push() of a manifest or an index that needs no record. @ret_size: its own */
+int image_push_tree(struct image_store *store, const struct registries *registries,
+                    const struct digest *top, const struct reference *destination,
+                    const struct push_options *options, uint64_t *ret_size, struct error *err);
+
 /**
  * What refers to a manifest at a registry: by its referrers API, else by the tag that stands in for
  * it; and by the tags of cosign.

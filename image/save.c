@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,10 +23,12 @@
  * neither time nor owner. */
 
 #define COPY_BYTES (256u << 10)
+#define OCI_LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 struct save {
     struct image_store *store;
-    int fd;
+    int fd;     /* of the archive, or of the file that is being written in a layout */
+    int dir_fd; /* of the layout; borrowed; -1: it is an archive */
     char *buffer;
     struct strings blobs; /* digests of what was planned */
     struct image_descriptors manifests;
@@ -34,6 +37,8 @@ struct save {
 
 static void save_clear(struct save *save)
 {
+    if (save->dir_fd >= 0)
+        auto_close_cleanup(&save->fd);
     free(save->buffer);
     strings_clear(&save->blobs);
     image_descriptors_clear(&save->manifests);
@@ -100,6 +105,12 @@ static int plan_names(struct save *save, const struct image_archive_item *item,
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
 
+    if (item->tag != NULL) {
+        add_descriptor(save, top, media_type, size, NULL);
+        string_map_set(&save->manifests.items[save->manifests.count - 1].annotations,
+                       ANNOTATION_REF_NAME, item->tag);
+        return 0;
+    }
     strings_add_all(&names, &item->names);
     strings_sort(&names);
     for (size_t i = 0; i < names.count; i++) {
@@ -207,15 +218,41 @@ static int write_zeros(struct save *save, size_t length, struct error *err)
     return fd_write_all(save->fd, zeros, length, "the archive", err);
 }
 
+static int make_directory(struct save *save, const char *name, struct error *err)
+{
+    if (save->dir_fd < 0)
+        return write_header(save, name, TAR_DIRECTORY, 0, err);
+    if (mkdirat(save->dir_fd, name, 0755) < 0)
+        return error_errno(err, "make '%s'", name);
+    return 0;
+}
+
+static int begin_file(struct save *save, const char *name, uint64_t size, struct error *err)
+{
+    if (save->dir_fd < 0)
+        return write_header(save, name, TAR_FILE, size, err);
+    save->fd = openat(save->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    return save->fd < 0 ? error_errno(err, "create '%s'", name) : 0;
+}
+
+static int end_file(struct save *save, uint64_t size, struct error *err)
+{
+    if (save->dir_fd < 0)
+        return write_zeros(save, tar_padding(size), err);
+    if (close(take_fd(&save->fd)) < 0)
+        return error_errno(err, "write the layout");
+    return 0;
+}
+
 static int write_text(struct save *save, const char *name, const char *text, struct error *err)
 {
     size_t length = strlen(text);
     int r;
 
-    r = write_header(save, name, TAR_FILE, length, err);
+    r = begin_file(save, name, length, err);
     if (r == 0)
-        r = fd_write_all(save->fd, text, length, "the archive", err);
-    return r < 0 ? r : write_zeros(save, tar_padding(length), err);
+        r = fd_write_all(save->fd, text, length, name, err);
+    return r < 0 ? r : end_file(save, length, err);
 }
 
 /* What is on the disk is not believed: who loads the archive could not tell what is wrong. */
@@ -250,7 +287,7 @@ static int copy_blob(struct save *save, int fd, const struct digest *digest, uin
         return error_set(err, EBADMSG,
                          "blob %s is damaged: its content has the digest %s; load the image again",
                          digest->text, found.text);
-    return write_zeros(save, tar_padding(size), err);
+    return end_file(save, size, err);
 }
 
 static int write_blob(struct save *save, const char *digest_text, struct error *err)
@@ -269,7 +306,7 @@ static int write_blob(struct save *save, const char *digest_text, struct error *
     if (fstat(fd, &status) < 0)
         return error_errno(err, "look at blob %s", digest.text);
     name = layout_blob_name(&digest);
-    r = write_header(save, name, TAR_FILE, (uint64_t)status.st_size, err);
+    r = begin_file(save, name, (uint64_t)status.st_size, err);
     return r < 0 ? r : copy_blob(save, fd, &digest, (uint64_t)status.st_size, err);
 }
 
@@ -278,7 +315,7 @@ static int write_blobs(struct save *save, struct error *err)
     const char *directory = "";
     int r;
 
-    r = write_header(save, "blobs/", TAR_DIRECTORY, 0, err);
+    r = make_directory(save, "blobs/", err);
     for (size_t i = 0; r == 0 && i < save->blobs.count; i++) {
         const char *text = save->blobs.items[i];
         size_t length = strcspn(text, ":");
@@ -287,7 +324,7 @@ static int write_blobs(struct save *save, struct error *err)
             auto_free char *name = xasprintf("blobs/%.*s/", (int)length, text);
 
             directory = text;
-            r = write_header(save, name, TAR_DIRECTORY, 0, err);
+            r = make_directory(save, name, err);
         }
         if (r == 0)
             r = write_blob(save, text, err);
@@ -302,33 +339,56 @@ static int write_all(struct save *save, enum archive_format format, struct error
     int r;
 
     r = write_blobs(save, err);
+    if (r == 0 && save->dir_fd >= 0)
+        r = write_text(save, "oci-layout", OCI_LAYOUT, err);
     if (r == 0)
         r = write_text(save, "index.json", index, err);
-    if (r == 0 && format == ARCHIVE_DOCKER)
+    if (r < 0 || save->dir_fd >= 0)
+        return r;
+    if (format == ARCHIVE_DOCKER)
         r = write_text(save, "manifest.json", docker, err);
     if (r == 0)
-        r = write_text(save, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", err);
+        r = write_text(save, "oci-layout", OCI_LAYOUT, err);
     return r < 0 ? r : write_zeros(save, TAR_END_BYTES, err);
+}
+
+static int save_images(struct save *save, const struct image_archive *archive,
+                       enum archive_format format, struct error *err)
+{
+    auto_close int lock_fd = -1;
+    int r;
+
+    /* Of images that are removed meanwhile the blobs stay. */
+    r = image_store_lock(save->store, false, &lock_fd, err);
+    if (r == 0)
+        r = plan(save, archive, err);
+    if (r < 0)
+        return r;
+    save->buffer = xcalloc(1, COPY_BYTES);
+    return write_all(save, format, err);
 }
 
 int image_archive_write(struct image_store *store, const struct image_archive *archive,
                         enum archive_format format, int fd, struct error *err)
 {
-    AUTO_CLEAR(save) struct save save = { .store = store, .fd = fd };
-    auto_close int lock_fd = -1;
-    int r;
+    AUTO_CLEAR(save) struct save save = { .store = store, .fd = fd, .dir_fd = -1 };
 
     assert(store != NULL);
     assert(archive != NULL);
 
-    /* Of images that are removed meanwhile the blobs stay. */
-    r = image_store_lock(store, false, &lock_fd, err);
-    if (r == 0)
-        r = plan(&save, archive, err);
-    if (r < 0)
-        return r;
-    save.buffer = xcalloc(1, COPY_BYTES);
-    return write_all(&save, format, err);
+    return save_images(&save, archive, format, err);
+}
+
+int image_layout_write(struct image_store *store, const struct image_archive *archive, int dir_fd,
+                       struct error *err)
+{
+    AUTO_CLEAR(save) struct save save = { .store = store, .fd = -1, .dir_fd = dir_fd };
+
+    assert(store != NULL);
+    assert(archive != NULL);
+    assert(dir_fd >= 0);
+
+    return save_images(&save, archive, ARCHIVE_OCI, err);
 }
 
 int image_archive_add(struct image_store *store, const char *text, bool all_platforms,

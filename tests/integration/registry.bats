@@ -340,12 +340,71 @@ $index" ]
     [ "$(berth run --rm "$SERVER/back:1" cat /who)" = mine ]
 }
 
+@test "image copy: from and to layouts and archives, as skopeo has them" {
+    index=$(make_index)
+    # All platforms go to a registry and come back as they were.
+    run -0 berth image copy oci:many:1 "$REGISTRY/from-layout:1"
+    [ "$output" = "$index" ]
+    [ "$(skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/from-layout:1" | sha256sum)" = "${index#sha256:}  -" ]
+    run -0 berth image copy "docker://$REGISTRY/from-layout:1" oci-archive:back.tar:v1
+    [ "$output" = "$index" ]
+    run -0 berth image copy oci-archive:back.tar:v1 oci:back
+    diff -r --exclude index.json many back
+    [ "$(skopeo inspect --raw oci:back | sha256sum)" = "${index#sha256:}  -" ]
+    [ "$(skopeo inspect --raw oci-archive:back.tar:v1 | sha256sum)" = "${index#sha256:}  -" ]
+    # docker's form has one platform and a name; skopeo and berth read it.
+    run -0 berth image copy "$REGISTRY/from-layout:1" docker-archive:docker.tar:team/app:7
+    [ "$(skopeo inspect docker-archive:docker.tar:team/app:7 --format '{{.Architecture}}')" = "$(skopeo inspect oci:back --format '{{.Architecture}}')" ]
+    run -0 berth image copy docker-archive:docker.tar "$REGISTRY/from-docker:1"
+    run -0 berth images -q
+    [ -z "$output" ]
+    wait_until 20 trash_is_empty
+    [ -z "$(store)" ]
+    run -0 berth load -q -i docker.tar
+    [ "$(berth run --rm team/app:7 cat /who)" = mine ]
+    # What skopeo has written.
+    skopeo copy -q --insecure-policy "docker-archive:docker.tar" oci:theirs:x
+    run -0 berth image copy oci:theirs:x oci-archive:ours.tar
+}
+
+@test "image copy: damaged layouts, lost names and failed writes leave nothing behind" {
+    python3 -c "from oci_image import *; l = Layout()
+for name in '1', '2': l.image(name, [tar([file(name, 'x')])], form='gzip')
+l.write_directory('two')"
+    run -1 berth image copy oci:two oci:new
+    [ "$output" = "berth: image copy: there are 2 images in it: add ':' and one of 1, 2" ]
+    [ ! -e new ]
+    run -1 berth image copy oci:two:3 oci-archive:new.tar
+    [ "$output" = "berth: image copy: there is no image '3' in it; there are 1, 2" ]
+    run -1 berth image copy oci:two:1 oci:two
+    [ "$output" = "berth: image copy: 'two' is there already; name a new one" ]
+    run -1 berth image copy oci:two:1 oci-archive:/dev/full
+    expect_text "No space left on device"
+    run -1 berth image copy oci:two:1 docker-archive:new.tar:Not/A/Name
+    [ "$output" = "berth: image copy: 'Not/A/Name' is no image name" ]
+    run -1 berth image copy oci-archive:two oci:new
+    [ "$output" = "berth: image copy: 'oci-archive:two': 'two' is a directory" ]
+    # Another content than the digest says, in each of its blobs.
+    for blob in two/blobs/sha256/*; do
+        cp "$blob" whole
+        python3 -c "import sys; b = bytearray(open(sys.argv[1], 'rb').read()); b[-3] ^= 1; open(sys.argv[1], 'wb').write(b)" "$blob"
+        berth image copy -q oci:two:1 oci:new > out 2>&1 && berth image copy -q oci:two:2 oci:other >> out 2>&1 && false
+        grep -q "$(basename "$blob")" out
+        rm -rf new other
+        cp whole "$blob"
+    done
+    ln -sf /etc/passwd two/index.json
+    run -1 berth image copy oci:two:1 oci:new
+    [ -z "$(ls -d new* 2> /dev/null)" ]
+    wait_until 20 trash_is_empty
+}
+
 @test "image copy: what it cannot do is said" {
     put there:1 "[busybox()]" > /dev/null
     run -1 berth image copy "$REGISTRY/there:2" "$REGISTRY/there:3"
     expect_text "berth: image copy: $REGISTRY answers 404: manifest unknown"
-    run -1 berth image copy "oci:dir:1" "$REGISTRY/there:3"
-    expect_text "only registries are copied from and to"
+    run -1 berth image copy "dir:dir" "$REGISTRY/there:3"
+    expect_text "'dir:dir': give docker://NAME, oci:DIRECTORY[:TAG]"
     run -0 berth image referrers "$REGISTRY/there:1"
     [ "$output" = "ARTIFACT TYPE   DIGEST    SIZE" ]
 }
