@@ -305,7 +305,8 @@ static const struct command commands[] = {
       .usage = "[OPTIONS] ID",
       .help = "Write an image of a container's processes and end it",
       .description = "Needs root and the program criu (package criu). An image holds the memory of "
-                     "the processes, not the files of the container: those stay in the bundle.",
+                     "the processes, not the files of the container: those stay in the bundle. Of "
+                     "a microVM it holds the whole machine with its disk; criu is not needed.",
       .examples = "berth-oci checkpoint --image-path /srv/image web\n"
                   "berth-oci checkpoint --leave-running web # into ./checkpoint",
       .options = criu_options,

@@ -39,6 +39,8 @@ int agent_load_modules(int initramfs_fd, const char *feature, struct error *err)
 
 /** Time, random numbers, files, network, shares, root: what comes before the container. */
 int agent_set_up(int initramfs_fd, const struct agent_setup *setup, struct error *err);
+/** Of a machine that was saved while its container ran: time, random numbers, network. */
+int agent_set_up_again(const struct agent_setup *setup, struct error *err);
 int agent_set_time(uint64_t time_ns, struct error *err);
 /** Writes back what is in memory, and switches the machine off. Does not return. */
 void agent_power_off(void) __attribute__((noreturn));
@@ -46,6 +48,8 @@ void agent_power_off(void) __attribute__((noreturn));
 /* --- agent_network.c -------------------------------------------------------------------------- */
 
 int agent_set_up_network(const struct agent_interfaces *interfaces, struct error *err);
+/** Gives the interfaces, which were set up before, the addresses that they have now. */
+int agent_change_network(const struct agent_interfaces *interfaces, struct error *err);
 
 /* --- agent_process.c -------------------------------------------------------------------------- */
 
@@ -67,6 +71,7 @@ struct agent {
     struct event_loop *loop;
     struct event_source *port_source;
     bool waits_for_port; /* to take more output */
+    bool is_frozen;      /* nothing is sent until berth-vmm says so */
     struct channel *channel;
     struct runtime *runtime;
     struct container *container; /* NULL: not started */

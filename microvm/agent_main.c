@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,8 @@ void agent_flush(void *context)
     size_t length;
     bool waits = false;
 
+    if (agent->is_frozen)
+        return;
     while (!waits && (length = channel_output(agent->channel, &bytes)) > 0) {
         ssize_t done =
             write(agent->port_fd, bytes, length < PORT_WRITE_BYTES ? length : PORT_WRITE_BYTES);
@@ -79,6 +82,30 @@ static void do_power_off(struct agent *agent, const struct agent_message *messag
     agent_power_off();
 }
 
+/* Who has read the reply has read all that was ever said. What is to be said afterwards waits in
+ * the channel, which is in the memory that is saved. */
+static void do_freeze(struct agent *agent, const struct agent_message *message)
+{
+    const struct agent_message reply = { .type = (char *)"reply", .request = message->request };
+    struct pollfd port = { .fd = agent->port_fd, .events = POLLOUT };
+
+    agent_message_send(agent->channel, &reply);
+    for (agent_flush(agent); agent->waits_for_port; agent_flush(agent))
+        (void)poll(&port, 1, -1); /* tried again in any case */
+    agent->is_frozen = true;
+}
+
+/* What cannot be set up again is no reason to end what runs. */
+static void do_thaw(struct agent *agent, const struct agent_message *message)
+{
+    struct error error = { 0 };
+
+    if (message->setup != NULL && agent_set_up_again(message->setup, &error) < 0)
+        log_warning("%s", error.message);
+    agent->is_frozen = false;
+    agent_flush(agent);
+}
+
 static const struct {
     const char *type;
     agent_answer *answer;
@@ -115,6 +142,8 @@ static const struct {
     { "files", agent_start_files },
     { "signal", do_signal },
     { "resize", do_resize },
+    { "freeze", do_freeze },
+    { "thaw", do_thaw },
     { "power-off", do_power_off },
 };
 

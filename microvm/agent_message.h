@@ -21,13 +21,16 @@
  *        │  ◄─────────  started | failed, then exited   │  of each process
  *        │  processes, usage, update, clock  ────────►  │
  *        │  ◄──────────────────────────────  reply      │
+ *        │  freeze  ─────────────────────────────────►  │
+ *        │  ◄──────────────────────────────  reply      │  the last word
+ *        │  thaw (setup, where it is restored)  ─────►  │  until then
  *        │  power-off  ──────────────────────────────►  │  syncs; the machine ends
  *
  * A process has a number that berth-vmm chooses: 1 is the container's first, others count up.
  * Streams of process n: 4n is its standard input, 4n + 1 and 4n + 2 what it writes. They are open
  * from the request on; the agent ends them before it tells of the end of the process. */
 
-#define AGENT_VERSION     1
+#define AGENT_VERSION     2
 #define AGENT_MESSAGE_MAX (24 << 20) /* to the agent; more than a VM's config.json */
 #define AGENT_ANSWER_MAX  (1 << 20)  /* from it */
 #define AGENT_FIRST       1          /* number of the container's first process */
@@ -78,7 +81,7 @@ struct agent_message {
     char *type;
     uint32_t version;          /* hello */
     uint32_t process, request; /* request: chosen by berth-vmm, repeated by the reply */
-    struct agent_setup *setup; /* start */
+    struct agent_setup *setup; /* start; thaw: seed, time and network of a restored machine */
     char *spec; /* JSON: of start the spec, of exec the process, of update the resources, of files
                  * struct inner_files */
     uint32_t rows, columns; /* 0: unknown */

@@ -72,6 +72,7 @@ static const struct {
     { "signal", true, false, false },     { "resize", true, false, false },
     { "processes", false, false, false }, { "usage", false, false, false },
     { "update", false, false, true },     { "clock", false, false, false },
+    { "freeze", false, false, false },    { "thaw", false, false, false },
     { "power-off", false, false, false }, { "started", true, false, false },
     { "failed", true, false, false },     { "exited", true, false, false },
     { "reply", false, false, false },

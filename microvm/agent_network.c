@@ -8,14 +8,17 @@
 
 #include "network/network.h"
 
+static char *format_mac(const uint8_t mac[6])
+{
+    return xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                     mac[5]);
+}
+
 static const struct network_link *find_by_mac(const struct network_links *links, const char *mac)
 {
     for (size_t i = 0; i < links->count; i++) {
-        const uint8_t *bytes = links->items[i].mac;
-        char text[18];
+        auto_free char *text = format_mac(links->items[i].mac);
 
-        (void)snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", bytes[0], bytes[1],
-                       bytes[2], bytes[3], bytes[4], bytes[5]);
         if (links->items[i].is_ethernet && strcmp(text, mac) == 0)
             return &links->items[i];
     }
@@ -81,6 +84,22 @@ static int set_mac(int fd, int index, const char *text, struct error *err)
     return network_link_set_mac(fd, index, mac, err);
 }
 
+static int configure(int fd, const struct network_link *link,
+                     const struct agent_interface *interface, struct error *err)
+{
+    int r = 0;
+
+    if (interface->mtu > 0 && interface->mtu != link->mtu)
+        r = network_link_set_mtu(fd, link->index, interface->mtu, err);
+    if (r == 0)
+        r = network_link_set_up(fd, link->index, true, err);
+    for (size_t i = 0; i < interface->addresses.count && r == 0; i++)
+        r = add_address(fd, link->index, interface->addresses.items[i], err);
+    if (r == 0)
+        r = add_routes(fd, link->index, &interface->routes, err);
+    return r < 0 ? error_prefix(err, r, "interface %s", interface->name) : 0;
+}
+
 static int set_up(int fd, const struct network_links *links,
                   const struct agent_interface *interface, struct error *err)
 {
@@ -94,15 +113,8 @@ static int set_up(int fd, const struct network_links *links,
         r = set_mac(fd, link->index, interface->mac, err);
     if (r == 0 && strcmp(link->name, interface->name) != 0)
         r = network_link_rename(fd, link->index, interface->name, err);
-    if (r == 0 && interface->mtu > 0 && interface->mtu != link->mtu)
-        r = network_link_set_mtu(fd, link->index, interface->mtu, err);
-    if (r == 0)
-        r = network_link_set_up(fd, link->index, true, err);
-    for (size_t i = 0; i < interface->addresses.count && r == 0; i++)
-        r = add_address(fd, link->index, interface->addresses.items[i], err);
-    if (r == 0)
-        r = add_routes(fd, link->index, &interface->routes, err);
-    return r < 0 ? error_prefix(err, r, "interface %s", interface->name) : 0;
+    return r < 0 ? error_prefix(err, r, "interface %s", interface->name)
+                 : configure(fd, link, interface, err);
 }
 
 int agent_set_up_network(const struct agent_interfaces *interfaces, struct error *err)
@@ -118,6 +130,63 @@ int agent_set_up_network(const struct agent_interfaces *interfaces, struct error
         r = network_links_list(fd, &links, err);
     for (size_t i = 0; i < interfaces->count && r == 0; i++)
         r = set_up(fd, &links, &interfaces->items[i], err);
+    network_links_clear(&links);
+    return r;
+}
+
+/* Then its routes and connections are left alone. */
+static bool is_as_wanted(const struct network_link *link, const struct network_addresses *addresses,
+                         const struct agent_interface *interface)
+{
+    auto_free char *mac = format_mac(link->mac);
+    bool is_same =
+        strcmp(mac, interface->mac) == 0 && addresses->count == interface->addresses.count;
+
+    for (size_t i = 0; i < addresses->count && is_same; i++) {
+        auto_free char *text = network_address_format(&addresses->items[i]);
+
+        is_same = strcmp(text, interface->addresses.items[i]) == 0;
+    }
+    return is_same;
+}
+
+static int change(int fd, const struct network_links *links,
+                  const struct agent_interface *interface, struct error *err)
+{
+    const struct network_link *link = network_links_find(links, interface->name);
+    struct network_addresses addresses = { 0 };
+    bool is_done;
+    int r;
+
+    if (link == NULL)
+        return error_set(err, ENODEV, "there is no interface %s in the guest", interface->name);
+    r = network_addresses_list(fd, link->index, &addresses, err);
+    is_done = r == 0 && is_as_wanted(link, &addresses, interface);
+    for (size_t i = 0; i < addresses.count && r == 0 && !is_done; i++)
+        r = network_address_remove(fd, link->index, &addresses.items[i], err);
+    network_addresses_clear(&addresses);
+    if (r < 0 || is_done)
+        return r;
+    /* With the link the other addresses and all routes go: what is set now is all that there is. */
+    r = network_link_set_up(fd, link->index, false, err);
+    if (r == 0)
+        r = set_mac(fd, link->index, interface->mac, err);
+    return r < 0 ? r : configure(fd, link, interface, err);
+}
+
+int agent_change_network(const struct agent_interfaces *interfaces, struct error *err)
+{
+    struct network_links links = { 0 };
+    auto_close int fd = -1;
+    int r;
+
+    if (interfaces->count == 0)
+        return 0;
+    r = network_open(&fd, err);
+    if (r == 0)
+        r = network_links_list(fd, &links, err);
+    for (size_t i = 0; i < interfaces->count && r == 0; i++)
+        r = change(fd, &links, &interfaces->items[i], err);
     network_links_clear(&links);
     return r;
 }

@@ -239,6 +239,15 @@ int agent_set_up(int initramfs_fd, const struct agent_setup *setup, struct error
     return r;
 }
 
+int agent_set_up_again(const struct agent_setup *setup, struct error *err)
+{
+    int r = reseed(setup->seed, err);
+
+    if (r == 0)
+        r = agent_set_time(setup->time_ns, err);
+    return r < 0 ? r : agent_change_network(&setup->interfaces, err);
+}
+
 void agent_power_off(void)
 {
     sync();

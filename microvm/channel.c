@@ -12,20 +12,12 @@ struct header {
     uint32_t length, type, stream, credit;
 };
 
-struct stream {
-    uint32_t id;
-    uint32_t room;     /* bytes that may be sent */
-    uint32_t expected; /* bytes that the other side may send */
-    uint32_t consumed; /* bytes taken that it has not been told of */
-    bool has_ended;    /* the other side's direction */
-};
-
 struct channel {
     struct channel_handlers handlers;
     void *context;
     size_t message_max;
     bool is_lenient;
-    struct stream *streams;
+    struct channel_stream *streams;
     size_t stream_count;
     struct text input; /* one frame, as far as it has arrived */
     struct text output;
@@ -54,7 +46,7 @@ void channel_free(struct channel *channel)
     free(channel);
 }
 
-static struct stream *find_stream(const struct channel *channel, uint32_t id)
+static struct channel_stream *find_stream(const struct channel *channel, uint32_t id)
 {
     for (size_t i = 0; i < channel->stream_count; i++) {
         if (channel->streams[i].id == id)
@@ -95,8 +87,8 @@ static int check_header(const struct channel *channel, const struct header *head
     return 0;
 }
 
-static int take_data(struct channel *channel, struct stream *stream, const struct header *header,
-                     const char *bytes, struct error *err)
+static int take_data(struct channel *channel, struct channel_stream *stream,
+                     const struct header *header, const char *bytes, struct error *err)
 {
     if (stream->has_ended)
         return error_set(err, EPROTO, "data after the end of stream %u", stream->id);
@@ -107,7 +99,7 @@ static int take_data(struct channel *channel, struct stream *stream, const struc
     return channel->handlers.data(channel->context, header->stream, bytes, header->length, err);
 }
 
-static int take_end(struct channel *channel, struct stream *stream, struct error *err)
+static int take_end(struct channel *channel, struct channel_stream *stream, struct error *err)
 {
     if (stream->has_ended)
         return error_set(err, EPROTO, "stream %u ends twice", stream->id);
@@ -115,7 +107,7 @@ static int take_end(struct channel *channel, struct stream *stream, struct error
     return channel->handlers.end(channel->context, stream->id, err);
 }
 
-static int take_credit(struct channel *channel, struct stream *stream, uint32_t credit,
+static int take_credit(struct channel *channel, struct channel_stream *stream, uint32_t credit,
                        struct error *err)
 {
     if (credit == 0 || credit > CHANNEL_WINDOW - stream->room)
@@ -130,7 +122,7 @@ static int take_credit(struct channel *channel, struct stream *stream, uint32_t 
 static int take_frame(struct channel *channel, const struct header *header, const char *bytes,
                       struct error *err)
 {
-    struct stream *stream;
+    struct channel_stream *stream;
 
     if (header->type == CHANNEL_MESSAGE)
         return channel->handlers.message(channel->context, bytes, header->length, err);
@@ -228,19 +220,24 @@ void channel_send_message(struct channel *channel, const char *text, size_t leng
     send_frame(channel, (struct header){ (uint32_t)length, CHANNEL_MESSAGE, 0, 0 }, text);
 }
 
+static void add_stream(struct channel *channel, struct channel_stream stream)
+{
+    channel->streams =
+        xrealloc(channel->streams, channel->stream_count + 1, sizeof(*channel->streams));
+    channel->streams[channel->stream_count++] = stream;
+}
+
 void channel_stream_open(struct channel *channel, uint32_t id)
 {
     assert(id != 0);
     assert(find_stream(channel, id) == NULL);
-    channel->streams =
-        xrealloc(channel->streams, channel->stream_count + 1, sizeof(*channel->streams));
-    channel->streams[channel->stream_count++] =
-        (struct stream){ .id = id, .room = CHANNEL_WINDOW, .expected = CHANNEL_WINDOW };
+    add_stream(channel, (struct channel_stream){
+                            .id = id, .room = CHANNEL_WINDOW, .expected = CHANNEL_WINDOW });
 }
 
 void channel_stream_close(struct channel *channel, uint32_t id)
 {
-    struct stream *stream = find_stream(channel, id);
+    struct channel_stream *stream = find_stream(channel, id);
 
     if (stream != NULL)
         *stream = channel->streams[--channel->stream_count];
@@ -248,14 +245,14 @@ void channel_stream_close(struct channel *channel, uint32_t id)
 
 size_t channel_stream_room(const struct channel *channel, uint32_t id)
 {
-    const struct stream *stream = find_stream(channel, id);
+    const struct channel_stream *stream = find_stream(channel, id);
 
     return stream != NULL ? stream->room : 0;
 }
 
 void channel_stream_send(struct channel *channel, uint32_t id, const void *bytes, size_t length)
 {
-    struct stream *stream = find_stream(channel, id);
+    struct channel_stream *stream = find_stream(channel, id);
     const char *rest = bytes;
 
     assert(stream != NULL);
@@ -277,7 +274,7 @@ void channel_stream_end(struct channel *channel, uint32_t id)
 
 void channel_stream_consumed(struct channel *channel, uint32_t id, size_t length)
 {
-    struct stream *stream = find_stream(channel, id);
+    struct channel_stream *stream = find_stream(channel, id);
 
     if (stream == NULL || stream->has_ended)
         return;
@@ -288,4 +285,36 @@ void channel_stream_consumed(struct channel *channel, uint32_t id, size_t length
     stream->expected += stream->consumed;
     send_frame(channel, (struct header){ 0, CHANNEL_CREDIT, id, stream->consumed }, NULL);
     stream->consumed = 0;
+}
+
+/* --- going on ------------------------------------------------------------------------------------
+ */
+
+struct channel_stream channel_stream_look(const struct channel *channel, uint32_t id)
+{
+    const struct channel_stream *stream = find_stream(channel, id);
+
+    assert(stream != NULL);
+    return *stream;
+}
+
+int channel_stream_check(const struct channel_stream *stream, struct error *err)
+{
+    if (stream->room > CHANNEL_WINDOW || stream->expected > CHANNEL_WINDOW ||
+        stream->consumed > CHANNEL_WINDOW - stream->expected)
+        return error_set(err, EBADMSG, "stream %u was saved in an impossible state", stream->id);
+    return 0;
+}
+
+void channel_stream_resume(struct channel *channel, const struct channel_stream *stream)
+{
+    assert(stream->id != 0);
+    assert(find_stream(channel, stream->id) == NULL);
+    add_stream(channel, *stream);
+}
+
+void channel_resume_output(struct channel *channel, const void *bytes, size_t length)
+{
+    assert(channel->output.length == 0);
+    text_add_bytes(&channel->output, bytes, length);
 }

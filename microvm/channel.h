@@ -74,4 +74,23 @@ void channel_stream_end(struct channel *channel, uint32_t stream);
 /** Tells that @length bytes which arrived are out of the way, so that as many may follow. */
 void channel_stream_consumed(struct channel *channel, uint32_t stream, size_t length);
 
+/* --- for a channel that goes on in another process -------------------------------------------- */
+
+struct channel_stream {
+    uint32_t id;
+    uint32_t room;     /* bytes that may be sent */
+    uint32_t expected; /* bytes that the other side may send */
+    uint32_t consumed; /* bytes taken that it has not been told of */
+    bool has_ended;    /* the other side's direction */
+};
+
+/** How a stream stands, which is open. */
+struct channel_stream channel_stream_look(const struct channel *channel, uint32_t stream);
+/** -EBADMSG: no stream can stand so. */
+int channel_stream_check(const struct channel_stream *stream, struct error *err);
+/** Opens a stream as it stood, which was checked. */
+void channel_stream_resume(struct channel *channel, const struct channel_stream *stream);
+/** Sends what channel_output() of the other process had, and nothing was sent before. */
+void channel_resume_output(struct channel *channel, const void *bytes, size_t length);
+
 #endif

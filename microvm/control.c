@@ -227,6 +227,28 @@ int control_files_finish(int fd, int *ret_status, struct error *err)
     return 0;
 }
 
+/* --- saving --------------------------------------------------------------------------------------
+ */
+
+int control_save(int dir_fd, int vmm_pidfd, const int fds[3], bool keeps_output, int *ret_fd,
+                 struct error *err)
+{
+    auto_free struct wire_message *message = xcalloc(1, sizeof(*message));
+    const struct control_save save = { .keeps_output = keeps_output };
+    auto_close int fd = -1;
+    int r;
+
+    r = connect_to(dir_fd, vmm_pidfd, &fd, err);
+    if (r == 0)
+        r = wire_send(fd, CONTROL_SAVE, &save, sizeof(save), fds, 3, err);
+    if (r == 0)
+        r = receive(fd, message, err);
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
 /* --- questions -----------------------------------------------------------------------------------
  */
 

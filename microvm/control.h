@@ -32,6 +32,8 @@ enum control_type {
     CONTROL_EXITED,  /* berth-vmm: uint32_t status; the last message */
     CONTROL_ANSWER,  /* berth-vmm: text */
     CONTROL_FILES,   /* client: as CONTROL_EXEC, with the work as JSON (files_work.h) */
+    CONTROL_SAVE,    /* client: struct control_save; descriptors: files for the machine's state, its
+                      * memory and the session. After the answer it stands until the client goes */
 };
 
 struct control_size {
@@ -39,6 +41,10 @@ struct control_size {
 };
 struct control_exec {
     struct control_size size;
+};
+
+struct control_save {
+    uint32_t keeps_output; /* what the container wrote and nobody has read yet goes along */
 };
 
 enum control_question_type {
@@ -75,6 +81,18 @@ int control_files_start(int dir_fd, int vmm_pidfd, const char *json, const int s
                         int *ret_fd, struct error *err);
 /** Waits for its exit status. */
 int control_files_finish(int fd, int *ret_status, struct error *err);
+
+/**
+ * Saves a running VM (saved_session.h).
+ *
+ * @vmm_pidfd  of berth-vmm, or CONTROL_SAME_END
+ * @fds        empty and writable: state, memory, session
+ * @ret_fd     the machine stands until this is closed
+ *
+ * -EBUSY: something is in the middle that cannot be saved.
+ */
+int control_save(int dir_fd, int vmm_pidfd, const int fds[3], bool keeps_output, int *ret_fd,
+                 struct error *err);
 
 /**
  * Asks a running VM.

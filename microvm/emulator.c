@@ -385,7 +385,7 @@ static int emulator_start(const struct machine_config *config, struct machine **
     if (r == 0)
         r = emulator_console_start(&emulator->console, config->is_unconfined, err);
     if (r == 0 && !config->is_unconfined)
-        r = vmm_sandbox_filter(VMM_THREAD_MAIN, err);
+        r = vmm_sandbox_filter(config->is_savable ? VMM_THREAD_SAVABLE : VMM_THREAD_MAIN, err);
     if (r < 0)
         return r;
     *ret_machine = take_ptr(&machine);
@@ -555,13 +555,6 @@ static int emulator_save(struct machine *machine, int state_fd, int memory_fd, s
     return r < 0 ? error_prefix(err, r, "save the machine") : 0;
 }
 
-static int emulator_forbid_save(struct machine *machine, struct error *err)
-{
-    (void)err;
-    close_control((struct emulator *)machine);
-    return 0;
-}
-
 const struct machine_class emulator_machine_class = {
     .name = "qemu",
     .start = emulator_start,
@@ -571,6 +564,5 @@ const struct machine_class emulator_machine_class = {
     .resume = emulator_resume,
     .balloon = emulator_balloon,
     .save = emulator_save,
-    .forbid_save = emulator_forbid_save,
     .free = emulator_free,
 };

@@ -579,16 +579,6 @@ static int kvm_save(struct machine *base, int state_fd, int memory_fd, struct er
     return r;
 }
 
-static int kvm_forbid_save(struct machine *base, struct error *err)
-{
-    struct kvm_machine *machine = of(base);
-
-    if (!machine->is_savable)
-        return 0;
-    machine->is_savable = false;
-    return machine->is_unconfined ? 0 : vmm_sandbox_filter(VMM_THREAD_MAIN, err);
-}
-
 uint64_t kvm_machine_exits(const struct machine *base)
 {
     const struct kvm_machine *machine = (const struct kvm_machine *)(const void *)base;
@@ -608,6 +598,5 @@ const struct machine_class kvm_machine_class = {
     .resume = kvm_resume,
     .balloon = kvm_balloon,
     .save = kvm_save,
-    .forbid_save = kvm_forbid_save,
     .free = kvm_free,
 };

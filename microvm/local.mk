@@ -29,7 +29,9 @@ libmicrovm_a_SOURCES += \
 	microvm/emulator_console.c microvm/emulator_console.h \
 	microvm/files_work.h microvm/files_work_fields.c \
 	microvm/pump.c microvm/pump.h \
+	microvm/saved_session.c microvm/saved_session.h \
 	microvm/session.c microvm/session.h microvm/session_clients.c microvm/session_private.h \
+	microvm/session_save.c \
 	microvm/terminal_mode.c microvm/terminal_mode.h \
 	microvm/vm_config.h microvm/vm_config_fields.c microvm/vm_config_objects.h \
 	microvm/vmm_network.c microvm/vmm_network.h microvm/vmm_shares.c microvm/vmm_shares.h
@@ -77,11 +79,16 @@ tests_payload_agent_liar_SOURCES = tests/payload/agent_liar.c microvm/agent.h mi
 tests_payload_agent_liar_LDADD = $(microvm_libs)
 tests_payload_agent_liar_LDFLAGS = $(BERTH_PROGRAM_LDFLAGS)
 
-check_PROGRAMS += tests/fuzz/replay_channel
+check_PROGRAMS += tests/fuzz/replay_channel tests/fuzz/replay_saved_session
+tests_fuzz_replay_saved_session_SOURCES = tests/fuzz/fuzz_saved_session.c tests/fuzz/replay_main.c
+tests_fuzz_replay_saved_session_LDADD = $(microvm_libs)
 tests_fuzz_replay_channel_SOURCES = tests/fuzz/fuzz_channel.c tests/fuzz/replay_main.c
 tests_fuzz_replay_channel_LDADD = $(microvm_libs)
 if FUZZ
-noinst_PROGRAMS += tests/fuzz/fuzz_channel
+noinst_PROGRAMS += tests/fuzz/fuzz_channel tests/fuzz/fuzz_saved_session
+tests_fuzz_fuzz_saved_session_SOURCES = tests/fuzz/fuzz_saved_session.c
+tests_fuzz_fuzz_saved_session_LDADD = $(microvm_libs)
+tests_fuzz_fuzz_saved_session_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_channel_SOURCES = tests/fuzz/fuzz_channel.c
 tests_fuzz_fuzz_channel_LDADD = $(microvm_libs)
 tests_fuzz_fuzz_channel_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -137,13 +144,17 @@ EXTRA_DIST += tests/integration/fs_compare.py
 # The isolation: linked into the programs that make containers.
 libmicrovm_a_SOURCES += \
 	microvm/backend.c \
+	microvm/saved_disk.c microvm/saved_disk.h \
 	microvm/warm_store.c microvm/warm_store.h \
 	microvm/kernel_find.c \
 	microvm/microvm.c microvm/microvm.h \
 	microvm/split.c microvm/split.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_emulator_qmp tests/unit/test_split tests/unit/test_warm
+check_PROGRAMS += tests/unit/test_emulator_qmp tests/unit/test_saved_session tests/unit/test_split \
+	tests/unit/test_warm
+tests_unit_test_saved_session_SOURCES = tests/unit/test_saved_session.c
+tests_unit_test_saved_session_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_emulator_qmp_SOURCES = tests/unit/test_emulator_qmp.c
 tests_unit_test_emulator_qmp_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_warm_SOURCES = tests/unit/test_warm.c

@@ -82,12 +82,6 @@ int machine_save(struct machine *machine, int state_fd, int memory_fd, struct er
     return machine->machine_class->save(machine, state_fd, memory_fd, err);
 }
 
-int machine_forbid_save(struct machine *machine, struct error *err)
-{
-    assert(machine != NULL);
-    return machine->machine_class->forbid_save(machine, err);
-}
-
 void machine_free(struct machine *machine)
 {
     if (machine != NULL)

@@ -50,7 +50,7 @@ struct machine_config {
      * needed then; the devices have to be the same in number, order, kind and size. */
     int saved_state_fd;
     int saved_memory_fd;
-    bool is_savable;    /* machine_save() may be called; costs a wider filter for its thread */
+    bool is_savable;    /* machine_save() may be called */
     bool is_unconfined; /* for tests: keeps the process's rights and installs no filter */
 };
 
@@ -78,7 +78,6 @@ struct machine_class {
     int (*resume)(struct machine *machine, struct error *err);
     int (*balloon)(struct machine *machine, uint64_t bytes, struct error *err);
     int (*save)(struct machine *machine, int state_fd, int memory_fd, struct error *err);
-    int (*forbid_save)(struct machine *machine, struct error *err);
     void (*free)(struct machine *machine);
 };
 
@@ -123,8 +122,6 @@ int machine_balloon(struct machine *machine, uint64_t bytes, struct error *err);
  * bytes of the agent that nobody has read.
  */
 int machine_save(struct machine *machine, int state_fd, int memory_fd, struct error *err);
-/** Takes the rights to save away again, for ever. */
-int machine_forbid_save(struct machine *machine, struct error *err);
 /** Ends the machine at once, whatever it does, and frees it. NULL is fine. */
 void machine_free(struct machine *machine);
 DEFINE_AUTO(machine)

@@ -13,6 +13,8 @@
 #include "microvm/files_work.h"
 #include "microvm/kvm_machine.h"
 #include "microvm/microvm.h"
+#include "microvm/saved_disk.h"
+#include "microvm/saved_session.h"
 #include "microvm/split.h"
 #include "microvm/vm_config.h"
 #include "microvm/warm_store.h"
@@ -297,6 +299,25 @@ static int add_warm(const struct isolation *isolation, const struct findings *fi
     return 0;
 }
 
+/* It goes on as the one in a folder. */
+static int add_saved(const char *saved_path, struct isolation_plan *plan, struct error *err)
+{
+    static const char *const options[] = { "bind", "ro", "nosuid", "nodev", "noexec", NULL };
+    auto_free char *saved_disk = path_join(saved_path, SAVED_DISK);
+    const char *disk = find_source_of(plan->jail, VM_DISK_PATH);
+    const bool has_saved_disk = access(saved_disk, F_OK) == 0;
+
+    if ((disk != NULL) != has_saved_disk)
+        return error_set(err, EXDEV, "the saved microVM had %s disk, and the bundle's has %s",
+                         has_saved_disk ? "a" : "no", disk != NULL ? "one" : "none");
+    if (disk != NULL) {
+        plan->disk = xstrdup(disk);
+        plan->saved_disk = take_ptr(&saved_disk);
+    }
+    (void)spec_add_mount(plan->jail, VM_SAVED_PATH, "bind", saved_path, options);
+    return 0;
+}
+
 static int plan(const struct isolation *isolation, const struct isolation_input *input,
                 struct isolation_plan *ret_plan, struct error *err)
 {
@@ -323,12 +344,15 @@ static int plan(const struct isolation *isolation, const struct isolation_input 
         .is_rootless = geteuid() != 0,
         .has_tap_device = access("/dev/net/tun", F_OK) == 0,
         .sources = findings.sources,
+        .saved_path = input->saved_path,
     };
     r = vm_split(input->spec, &host, &ret_plan->jail, &ret_plan->config, &notes, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < notes.count; i++)
         log_warning("%s", notes.items[i]);
+    if (input->saved_path != NULL)
+        return add_saved(input->saved_path, ret_plan, err);
     return add_warm(isolation, &findings, ret_plan, err);
 }
 
@@ -340,6 +364,12 @@ static int prepare(const struct isolation *isolation, int dir_fd, const struct i
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
         if (mkdirat(dir_fd, folders[i], 0700) < 0)
             return error_errno(err, "make the directory '%s' of the container", folders[i]);
+    }
+    if (plan->disk != NULL) {
+        int r = saved_disk_restore(plan->saved_disk, plan->disk, err);
+
+        if (r < 0)
+            return r;
     }
     if (plan->cache != NULL) {
         int r = warm_store_make(isolation->data_path, plan->cache, err);
@@ -397,6 +427,76 @@ static int start_files(int dir_fd, int pidfd, const struct inner_files *work, co
     return r < 0 ? r : control_files_start(run_fd, pidfd, json, stdio, ret_fd, err);
 }
 
+/* --- saving ----------------------------------------------------------------------------------- */
+
+static int create_file(int image_fd, const char *name, int *ret_fd, struct error *err)
+{
+    *ret_fd = openat(image_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return *ret_fd < 0 ? error_errno(err, "make the image's file '%s'", name) : 0;
+}
+
+static int save_machine(int dir_fd, int pidfd, int image_fd, bool is_to_go_on, int *ret_fd,
+                        struct error *err)
+{
+    static const char *const names[] = { SAVED_STATE, SAVED_MEMORY, SAVED_SESSION };
+    int fds[] = { -1, -1, -1 };
+    auto_close int run_fd = -1;
+    int r;
+
+    r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
+    for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)
+        r = create_file(image_fd, names[i], &fds[i], err);
+    if (r == 0)
+        r = control_save(run_fd, pidfd, fds, !is_to_go_on, ret_fd, err);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        auto_close_cleanup(&fds[i]);
+    return r;
+}
+
+static int save_disk(const char *disk, int image_fd, struct error *err)
+{
+    auto_close int from_fd = -1;
+    auto_close int to_fd = -1;
+    int r;
+
+    if (unlinkat(image_fd, SAVED_DISK, 0) < 0 && errno != ENOENT)
+        return error_errno(err, "remove an earlier '%s' of the image", SAVED_DISK);
+    if (disk == NULL)
+        return 0;
+    from_fd = open(disk, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from_fd < 0)
+        return error_errno(err, "open the container's disk '%s'", disk);
+    r = create_file(image_fd, SAVED_DISK, &to_fd, err);
+    return r < 0 ? r : saved_disk_copy(from_fd, to_fd, err);
+}
+
+static int save(int dir_fd, int pidfd, const struct spec *jail, int image_fd, bool is_to_go_on,
+                int *ret_fd, struct error *err)
+{
+    auto_close int hold_fd = -1;
+    int r;
+
+    r = save_machine(dir_fd, pidfd, image_fd, is_to_go_on, &hold_fd, err);
+    if (r == 0)
+        r = save_disk(find_source_of(jail, VM_DISK_PATH), image_fd, err);
+    if (r == 0)
+        *ret_fd = take_fd(&hold_fd);
+    return r;
+}
+
+/* What goes on has a clock that can be set; berth-vmm says itself why a machine does not. */
+static int wait_restored(int dir_fd, int pidfd, struct error *err)
+{
+    auto_free char *answer = NULL;
+    auto_close int run_fd = -1;
+    int r;
+
+    r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
+    if (r == 0)
+        r = control_ask(run_fd, pidfd, CONTROL_CLOCK, NULL, &answer, err);
+    return r < 0 ? error_prefix(err, r, "the saved microVM does not go on") : 0;
+}
+
 struct isolation microvm_isolation(const char *data_path)
 {
     return (struct isolation){
@@ -412,6 +512,8 @@ struct isolation microvm_isolation(const char *data_path)
         .list_processes = list_processes,
         .start_files = start_files,
         .finish_files = control_files_finish,
+        .save = save,
+        .wait_restored = wait_restored,
         .data_path = data_path,
     };
 }

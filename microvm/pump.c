@@ -269,6 +269,14 @@ int pump_finish(struct pump *pump, struct error *err)
     return watch(pump, err);
 }
 
+size_t pump_waiting(const struct pump *pump, const void **ret_bytes)
+{
+    if (!pump_is_busy(pump))
+        return 0;
+    *ret_bytes = pump->waiting.data + pump->written;
+    return pump->waiting.length - pump->written;
+}
+
 bool pump_is_busy(const struct pump *pump)
 {
     return pump != NULL && pump->fd >= 0 && pump->written < pump->waiting.length;

@@ -44,5 +44,7 @@ int pump_write(struct pump *pump, const void *bytes, size_t length, struct error
 int pump_finish(struct pump *pump, struct error *err);
 /** Output: whether bytes wait to be written; NULL: none do. */
 bool pump_is_busy(const struct pump *pump);
+/** Output: those bytes, borrowed until the next call; returns how many. NULL: none. */
+size_t pump_waiting(const struct pump *pump, const void **ret_bytes);
 
 #endif

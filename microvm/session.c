@@ -51,7 +51,7 @@ static void send_signal(struct session *session, int signal)
         event_loop_stop(session->loop, 0);
         return;
     }
-    if (session->state < SESSION_RUNNING) {
+    if (session->state < SESSION_RUNNING || session->saver != NULL) {
         (void)sigaddset(&session->early_signals, signal); /* a valid one, it came */
         return;
     }
@@ -61,11 +61,22 @@ static void send_signal(struct session *session, int signal)
     }
 }
 
+void session_send_early_signals(struct session *session)
+{
+    const sigset_t signals = session->early_signals;
+
+    (void)sigemptyset(&session->early_signals); /* cannot fail */
+    for (int i = 1; i < NSIG; i++) {
+        if (sigismember(&signals, i) == 1)
+            send_signal(session, i);
+    }
+}
+
 static void send_size(struct session *session)
 {
     struct agent_message message = { .type = (char *)"resize", .process = AGENT_FIRST };
 
-    if (session->state != SESSION_RUNNING || !session->has_terminal ||
+    if (session->state != SESSION_RUNNING || !session->has_terminal || session->saver != NULL ||
         !terminal_mode_size(STDIN_FILENO, &message.rows, &message.columns))
         return;
     agent_message_send(session->channel, &message);
@@ -95,6 +106,21 @@ static int handle_signals(struct event_source *source, uint32_t events, void *co
 /* --- sending -------------------------------------------------------------------------------------
  */
 
+/* While the machine is saved a last word goes out, and no other (session_save.c). */
+static size_t sendable(const struct session *session, const void **ret_bytes)
+{
+    const size_t length = channel_output(session->channel, ret_bytes);
+
+    return session->saver != NULL && session->save_unsent < length ? session->save_unsent : length;
+}
+
+static void note_sent(struct session *session, size_t length)
+{
+    channel_sent(session->channel, length);
+    if (session->saver != NULL)
+        session->save_unsent -= length;
+}
+
 void session_flush(void *context)
 {
     struct session *session = context;
@@ -102,11 +128,11 @@ void session_flush(void *context)
     size_t length;
     bool waits = false;
 
-    while (!waits && (length = channel_output(session->channel, &bytes)) > 0) {
+    while (!waits && (length = sendable(session, &bytes)) > 0) {
         ssize_t done = send(session->options->agent_fd, bytes, length, MSG_NOSIGNAL);
 
         if (done >= 0)
-            channel_sent(session->channel, (size_t)done);
+            note_sent(session, (size_t)done);
         else if (errno != EINTR)
             waits = true; /* or the machine is gone, which its descriptor tells */
     }
@@ -177,7 +203,7 @@ struct session_process *session_add_process(struct session *session)
 int session_connect_streams(struct session *session, struct session_process *process, int fds[3],
                             struct error *err)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = fds[0] < 0 ? 1 : 0; i < 3; i++) {
         struct pump **pump = i == 0 ? &process->input : &process->outputs[i - 1];
         int r = pump_open(session->loop, session->channel, agent_stream(process->number, i), fds[i],
                           i == 0, pumped, session, pump, err);
@@ -264,21 +290,29 @@ uint64_t session_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static int start_container(struct session *session, struct error *err)
+struct agent_setup session_make_setup(const struct session *session, char *seed)
 {
     const struct vm_config *config = session->options->config;
     struct agent_setup setup = *session->options->setup;
-    struct agent_message message = {
-        .type = (char *)"start", .process = AGENT_FIRST, .setup = &setup, .spec = config->guest
-    };
-    auto_free char *seed = text_random_hex(AGENT_SEED_BYTES * 2);
 
-    session->state = SESSION_STARTING;
     setup.time_ns = session_now_ns();
     setup.seed = seed;
     setup.root = config->root;
     setup.shares = config->shares;
     setup.files = config->files;
+    return setup;
+}
+
+static int start_container(struct session *session, struct error *err)
+{
+    const struct vm_config *config = session->options->config;
+    auto_free char *seed = text_random_hex(AGENT_SEED_BYTES * 2);
+    struct agent_setup setup = session_make_setup(session, seed);
+    struct agent_message message = {
+        .type = (char *)"start", .process = AGENT_FIRST, .setup = &setup, .spec = config->guest
+    };
+
+    session->state = SESSION_STARTING;
     if (session->has_terminal)
         (void)terminal_mode_size(STDIN_FILENO, &message.rows, &message.columns);
     (void)session_add_process(session);
@@ -305,14 +339,14 @@ static int write_snapshot(struct session *session, struct error *err)
 static int make_snapshot(struct session *session, struct error *err)
 {
     struct error reason = { 0 };
-    int r;
 
     if (session->options->snapshot == NULL)
         return 0;
     if (write_snapshot(session, &reason) < 0)
         log_warning("no other microVM can be started from this one: %s", reason.message);
-    r = machine_resume(session->machine, err);
-    return r < 0 ? r : machine_forbid_save(session->machine, err);
+    /* No workload runs while something of it can still be written. */
+    warm_snapshot_clear(session->options->snapshot);
+    return machine_resume(session->machine, err);
 }
 
 static int handle_hello(struct session *session, const struct agent_message *hello,
@@ -329,13 +363,13 @@ static int handle_hello(struct session *session, const struct agent_message *hel
     return r < 0 ? r : start_container(session, err);
 }
 
-static int connect_first(struct session *session, struct session_process *process,
-                         struct error *err)
+int session_connect_first(struct session *session, struct session_process *process, bool has_input,
+                          struct error *err)
 {
     int fds[3] = { -1, -1, -1 };
     int r = 0;
 
-    for (int i = 0; i < 3 && r == 0; i++) {
+    for (int i = has_input ? 0 : 1; i < 3 && r == 0; i++) {
         fds[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
         if (fds[i] < 0)
             r = error_errno(err, "duplicate descriptor %d", i);
@@ -361,14 +395,12 @@ static int handle_started(struct session *session, const struct agent_message *m
         return 0;
     }
     session->state = SESSION_RUNNING;
-    r = connect_first(session, process, err);
-    for (int i = 1; i < NSIG && r == 0; i++) {
-        if (sigismember(&session->early_signals, i) == 1)
-            send_signal(session, i);
-    }
-    if (r == 0)
-        session_start_waiting(session);
-    return r;
+    r = session_connect_first(session, process, true, err);
+    if (r < 0)
+        return r;
+    session_send_early_signals(session);
+    session_start_waiting(session);
+    return 0;
 }
 
 static int handle_failed(struct session *session, const struct agent_message *message,
@@ -408,7 +440,8 @@ static int handle_reply(struct session *session, const struct agent_message *mes
                         struct error *err)
 {
     (void)err;
-    session_tell_answer(session, message);
+    if (!session_save_take_reply(session, message))
+        session_tell_answer(session, message);
     return 0;
 }
 
@@ -537,6 +570,11 @@ static int handle_timer(struct event_source *source, uint32_t events, void *cont
     if (session->state == SESSION_BOOTING)
         return error_set(err, ETIMEDOUT, "the guest's agent did not come up in %d s",
                          BOOT_TIMEOUT_MS / 1000);
+    if (session->state == SESSION_RUNNING) {
+        if (session->saver != NULL)
+            session_save_give_up(session);
+        return 0;
+    }
     log_warning("the guest does not switch off; what it had not written to its disk is lost");
     event_loop_stop(session->loop, 0);
     return 0;
@@ -575,6 +613,8 @@ static int watch_all(struct session *session, struct error *err)
     for (size_t i = 0; i < ARRAY_SIZE(sources) && r == 0; i++)
         r = event_loop_add(session->loop, sources[i].fd, EPOLLIN, sources[i].handler, session, NULL,
                            err);
+    if (r == 0 && options->saved != NULL)
+        return session_resume(session, err);
     if (r == 0)
         r = event_set_timer(session->timer_fd, BOOT_TIMEOUT_MS, 0, err);
     return r == 0 && options->is_loaded ? start_container(session, err) : r;
@@ -588,6 +628,8 @@ int session_open(const struct session_options *options, struct session **ret_ses
 
     session->options = options;
     session->timer_fd = session->finish_fd = -1;
+    for (size_t i = 0; i < SESSION_SAVED; i++)
+        session->save_fds[i] = -1;
     session->next_number = AGENT_FIRST;
     session->next_request = 1;
     session->has_terminal = options->config->has_terminal;
@@ -603,6 +645,7 @@ int session_open(const struct session_options *options, struct session **ret_ses
 /* Whoever waits for a process is told that it ended with its machine. */
 static void end_processes(struct session *session)
 {
+    session->saver = NULL; /* sees the end of its connection */
     while (session->processes != NULL) {
         struct session_process *process = session->processes;
 

@@ -6,6 +6,7 @@
 #include "base/auto.h"
 #include "microvm/agent_message.h"
 #include "microvm/machine.h"
+#include "microvm/saved_session.h"
 #include "microvm/vm_config.h"
 #include "microvm/warm_snapshot.h"
 
@@ -20,7 +21,8 @@ struct session_options {
     int listen_fd;                   /* control.sock */
     int signal_fd;                   /* of session_open_signals() */
     bool is_loaded;                  /* the machine was saved when its agent had said hello */
-    const struct warm_snapshot *snapshot; /* to be made then; NULL: none */
+    struct warm_snapshot *snapshot;  /* to be made then, and cleared; NULL: none */
+    const struct saved_session *saved; /* how it stood when its machine was saved; NULL: anew */
     int oom_fd; /* a byte is written when the container ran out of memory; -1: nobody asks */
 };
 

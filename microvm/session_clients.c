@@ -33,6 +33,8 @@ void session_free_client(struct session_client *client)
         link = &(*link)->next;
     *link = client->next;
     session->client_count--;
+    if (session->saver == client)
+        session_save_end(session);
     if (client->process != NULL) {
         client->process->client = NULL;
         if (!client->process->has_exited)
@@ -47,7 +49,7 @@ void session_free_client(struct session_client *client)
 }
 
 /* A client that does not read its few answers is as good as gone; its socket then tells. */
-static void tell(struct session_client *client, uint32_t type, const void *payload, size_t length)
+void session_tell(struct session_client *client, uint32_t type, const void *payload, size_t length)
 {
     if (client != NULL)
         (void)wire_send(client->fd, type, payload, length, NULL, 0, NULL);
@@ -55,7 +57,7 @@ static void tell(struct session_client *client, uint32_t type, const void *paylo
 
 void session_tell_started(struct session_process *process)
 {
-    tell(process->client, CONTROL_STARTED, NULL, 0);
+    session_tell(process->client, CONTROL_STARTED, NULL, 0);
 }
 
 static struct error failure(const struct agent_message *message)
@@ -71,12 +73,12 @@ void session_tell_failed(struct session_process *process, const struct agent_mes
 {
     const struct error error = failure(message);
 
-    tell(process->client, CONTROL_FAILED, &error, sizeof(error));
+    session_tell(process->client, CONTROL_FAILED, &error, sizeof(error));
 }
 
 void session_tell_exit(struct session_process *process)
 {
-    tell(process->client, CONTROL_EXITED, &process->status, sizeof(process->status));
+    session_tell(process->client, CONTROL_EXITED, &process->status, sizeof(process->status));
 }
 
 void session_tell_answer(struct session *session, const struct agent_message *message)
@@ -88,11 +90,11 @@ void session_tell_answer(struct session *session, const struct agent_message *me
         if (message->code != 0) {
             const struct error error = failure(message);
 
-            tell(client, CONTROL_FAILED, &error, sizeof(error));
+            session_tell(client, CONTROL_FAILED, &error, sizeof(error));
         } else {
             const char *text = message->text != NULL ? message->text : "";
 
-            tell(client, CONTROL_ANSWER, text, strnlen(text, WIRE_PAYLOAD_MAX));
+            session_tell(client, CONTROL_ANSWER, text, strnlen(text, WIRE_PAYLOAD_MAX));
         }
     }
 }
@@ -144,6 +146,16 @@ static int take_exec(struct session_client *client, struct wire_message *wire, s
 static int take_files(struct session_client *client, struct wire_message *wire, struct error *err)
 {
     return take_process(client, wire, "files", err);
+}
+
+static int take_save(struct session_client *client, struct wire_message *wire, struct error *err)
+{
+    struct control_save save;
+
+    if (wire->length != sizeof(save) || wire->fd_count != SESSION_SAVED)
+        return error_set(err, EPROTO, "a malformed request to save");
+    memcpy(&save, wire->payload, sizeof(save));
+    return session_save_start(client->session, client, wire->fds, save.keeps_output != 0, err);
 }
 
 static int take_signal(struct session_client *client, struct wire_message *wire, struct error *err)
@@ -213,7 +225,7 @@ static const struct {
 } requests[] = {
     { CONTROL_EXEC, take_exec },     { CONTROL_SIGNAL, take_signal },
     { CONTROL_RESIZE, take_resize }, { CONTROL_ASK, take_question },
-    { CONTROL_FILES, take_files },
+    { CONTROL_FILES, take_files },   { CONTROL_SAVE, take_save },
 };
 
 static int take_request(struct session_client *client, struct wire_message *wire, struct error *err)
@@ -227,7 +239,7 @@ static int take_request(struct session_client *client, struct wire_message *wire
 
 static void drop_client(struct session_client *client, const struct error *error)
 {
-    tell(client, CONTROL_FAILED, error, sizeof(*error));
+    session_tell(client, CONTROL_FAILED, error, sizeof(*error));
     session_free_client(client);
 }
 
@@ -266,9 +278,9 @@ static int handle_client(struct event_source *source, uint32_t events, void *con
         session_free_client(client);
         return 0;
     }
-    /* A guest that boots is no failure: what is asked of it waits. A second request before the
-     * first was taken is a signal to what does not run yet: it goes with its sender. */
-    if (client->session->state < SESSION_RUNNING) {
+    /* A guest that boots or is saved is no failure: what is asked of it waits. A second request
+     * before the first was taken is a signal to what does not run yet: it goes with its sender. */
+    if (client->session->state < SESSION_RUNNING || client->session->saver != NULL) {
         if (client->waiting == NULL) {
             client->waiting = take_ptr(&wire);
             return 0;

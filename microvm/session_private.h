@@ -11,6 +11,7 @@
 /* What session*.c share. */
 
 #define SESSION_CLIENTS_MAX 1024
+#define SESSION_SAVED       3 /* files: state, memory, session */
 
 enum session_state {
     SESSION_BOOTING,  /* no word from the agent yet */
@@ -54,6 +55,10 @@ struct session {
     struct session_client *clients;
     size_t client_count;
     uint32_t next_number, next_request;
+    struct session_client *saver; /* asks for the machine to be saved; NULL: nobody */
+    int save_fds[SESSION_SAVED];  /* what it is saved into; -1 */
+    size_t save_unsent;           /* so much is still sent meanwhile, and no more */
+    bool keeps_output;            /* what nobody has read goes along */
     int timer_fd, finish_fd;
     sigset_t early_signals; /* that came before the process was there */
     struct terminal_mode terminal;
@@ -67,7 +72,7 @@ void session_flush(void *session);
 struct session_process *session_find_process(struct session *session, uint32_t number);
 /** Opens the streams of a new process; the request that names it is sent next. */
 struct session_process *session_add_process(struct session *session);
-/** Connects a process with descriptors, which are taken. */
+/** Connects a process with descriptors, which are taken. @fds[0]: -1: its input has ended. */
 int session_connect_streams(struct session *session, struct session_process *process, int fds[3],
                             struct error *err);
 void session_free_process(struct session *session, struct session_process *process);
@@ -84,5 +89,29 @@ void session_tell_started(struct session_process *process);
 void session_tell_failed(struct session_process *process, const struct agent_message *message);
 void session_tell_exit(struct session_process *process);
 void session_tell_answer(struct session *session, const struct agent_message *message);
+
+/* --- session_save.c */
+/** Begins: the agent is asked for silence. @fds are taken. */
+int session_save_start(struct session *session, struct session_client *client,
+                       int fds[SESSION_SAVED], bool keeps_output, struct error *err);
+/** Whether a reply of the agent's is the one that it waited for: then the machine is saved, and
+ * stands until session_save_end(). */
+bool session_save_take_reply(struct session *session, const struct agent_message *message);
+/** Nobody wants it any more, or it was saved: the machine goes on. */
+void session_save_end(struct session *session);
+/** The agent does not answer. */
+void session_save_give_up(struct session *session);
+/** Begins as the session that was saved. */
+int session_resume(struct session *session, struct error *err);
+
+/* --- session.c, for these */
+int session_connect_first(struct session *session, struct session_process *process, bool has_input,
+                          struct error *err);
+/** What a restored guest has to be told: time, random numbers, network. @seed: borrowed. */
+struct agent_setup session_make_setup(const struct session *session, char *seed);
+/** Passes on the signals that came while nothing could be sent. */
+void session_send_early_signals(struct session *session);
+/** Tells a client an answer to its request. */
+void session_tell(struct session_client *client, uint32_t type, const void *payload, size_t length);
 
 #endif

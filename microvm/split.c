@@ -727,7 +727,7 @@ static int use_image(struct split *split, const struct spec_mount *mount, struct
     (void)spec_add_mount(split->jail, root->path, "bind", mount->source, read_only);
     root->upper = xstrdup(disk != NULL ? "disk" : "tmpfs");
     if (disk != NULL) {
-        root->disk = xstrdup("/vm/disk.img");
+        root->disk = xstrdup(VM_DISK_PATH);
         (void)spec_add_mount(split->jail, root->disk, "bind", disk, writable);
     }
     if (size != NULL) {
@@ -852,7 +852,8 @@ static void fill_config(struct split *split)
     config->agent = xstrdup("/vm/berth-agent");
     config->fs_program = xstrdup("/vm/berth-fs");
     config->console = xstrdup(split->options.console);
-    config->is_warm = split->options.is_warm;
+    config->is_warm = split->options.is_warm && split->host->saved_path == NULL;
+    config->is_restored = split->host->saved_path != NULL;
     config->has_terminal = split->spec->process->terminal;
     config->tsc_khz = split->host->tsc_khz;
     if (vm != NULL && vm->kernel != NULL && vm->kernel->parameters.count > 0)

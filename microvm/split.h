@@ -72,6 +72,7 @@ struct vm_host {
     bool is_rootless;                       /* an ordinary user's: a user namespace is his jail's */
     const struct vm_source *sources;        /* one for each of the spec's mounts */
     uint64_t tsc_khz;                       /* 0: unknown */
+    const char *saved_path;                 /* what it goes on from; NULL: it boots */
 };
 
 /** Whether the guest gets a copy of what is bound to @destination, if it is a small file. */

@@ -11,7 +11,9 @@
 /* /vm/config.json in a VM's jail: what berth-vmm is to run. Root writes it beside the container's
  * state, nothing of it comes from an image. Paths are those of the jail. */
 
+#define VM_DISK_PATH  "/vm/disk.img"
 #define VM_WARM_PATH  "/vm/warm"
+#define VM_SAVED_PATH "/vm/saved"
 #define VM_CONFIG_MAX (16 << 20) /* bytes of the file */
 
 /* A directory that the guest sees, served by a berth-fs of its own. */
@@ -59,8 +61,9 @@ struct vm_config {
     char *console; /* "none" (also when NULL); "log": the kernel's messages go to standard error */
     uint64_t tsc_khz;  /* of this machine's time stamp counter, for an emulator; 0: is measured */
     bool has_terminal; /* the guest spec's process.terminal; standard input is a terminal too */
-    bool is_warm; /* starts from a machine that was saved in VM_WARM_PATH, or saves one there */
-    char *guest;  /* JSON: the spec that the agent applies */
+    bool is_warm;     /* starts from a machine that was saved in VM_WARM_PATH, or saves one there */
+    bool is_restored; /* goes on as the one that was saved in VM_SAVED_PATH (saved_session.h) */
+    char *guest;      /* JSON: the spec that the agent applies */
     struct vm_files files;
 };
 

@@ -55,6 +55,7 @@ static const struct field config_fields[] = {
     FIELD_OF(struct vm_config, tsc_khz, "tsc_khz", FIELD_U64, 0),
     FIELD_OF(struct vm_config, has_terminal, "terminal", FIELD_BOOL, 0),
     FIELD_OF(struct vm_config, is_warm, "warm", FIELD_BOOL, 0),
+    FIELD_OF(struct vm_config, is_restored, "restored", FIELD_BOOL, 0),
     FIELD_OF(struct vm_config, guest, "guest", FIELD_JSON, FIELD_REQUIRED),
     FIELD_OBJECT(struct vm_config, files, "files", FIELD_STRUCT, &vm_file_object, FIELD_ARRAY),
     { 0 },

@@ -43,6 +43,7 @@ struct parts {
     struct agent_setup setup;
     int agent_fd;                  /* our end */
     struct warm_snapshot snapshot; /* to be made; else empty */
+    struct saved_session saved;    /* of a machine that is restored; else empty */
     int listen_fd, signal_fd, oom_fd;
     char *cmdline;
 };
@@ -74,6 +75,7 @@ static void parts_clear(struct parts *parts)
 {
     machine_parts_close(&parts->machine);
     warm_snapshot_clear(&parts->snapshot);
+    saved_session_clear(&parts->saved);
     auto_close_cleanup(&parts->agent_fd);
     auto_close_cleanup(&parts->listen_fd);
     auto_close_cleanup(&parts->signal_fd);
@@ -168,7 +170,33 @@ static void open_snapshot(struct parts *parts)
         parts->machine.saved_state_fd = take_fd(&parts->snapshot.state_fd);
         parts->machine.saved_memory_fd = take_fd(&parts->snapshot.memory_fd);
     }
-    parts->machine.is_savable = parts->snapshot.use == WARM_SAVE;
+}
+
+static int open_saved_file(const char *name, int *ret_fd, struct error *err)
+{
+    auto_free char *path = xasprintf(VM_SAVED_PATH "/%s", name);
+
+    return open_file(path, O_RDONLY | O_NOFOLLOW, ret_fd, err);
+}
+
+static int open_saved(const struct vm_config *config, struct parts *parts, struct error *err)
+{
+    auto_close int session_fd = -1;
+    int r;
+
+    r = open_saved_file(SAVED_STATE, &parts->machine.saved_state_fd, err);
+    if (r == 0)
+        r = open_saved_file(SAVED_MEMORY, &parts->machine.saved_memory_fd, err);
+    if (r == 0)
+        r = open_saved_file(SAVED_SESSION, &session_fd, err);
+    if (r == 0)
+        r = saved_session_read(session_fd, &parts->saved, err);
+    if (r == 0 && parts->saved.has_terminal != config->has_terminal)
+        r = error_set(err, EXDEV,
+                      "process.terminal: is %s in the bundle, and was not so in the "
+                      "saved microVM",
+                      config->has_terminal ? "true" : "false");
+    return r;
 }
 
 static int prepare(const struct vm_config *config, struct parts *parts, struct error *err)
@@ -192,7 +220,10 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
         r = vmm_network_open(&parts->machine, &parts->setup.interfaces, err);
     if (r == 0)
         r = vmm_shares_open(config, &parts->machine, err);
-    if (r == 0 && config->is_warm) {
+    parts->machine.is_savable = true;
+    if (r == 0 && config->is_restored) {
+        r = open_saved(config, parts, err);
+    } else if (r == 0 && config->is_warm) {
         vmm_network_use_card_macs(&parts->machine, &parts->setup.interfaces);
         open_snapshot(parts);
     }
@@ -206,14 +237,14 @@ static const struct machine_class *machine_class(const struct vm_config *config)
     return strcmp(config->backend, "kvm") == 0 ? &kvm_machine_class : &emulator_machine_class;
 }
 
-/* A saved machine that does not fit this one, for whatever reason, is no failure. */
+/* One to start from that does not fit this one, for whatever reason, is no failure. */
 static int start_machine(const struct vm_config *config, struct parts *parts,
                          struct machine **ret_machine, struct error *err)
 {
     struct machine_config *machine = &parts->machine;
     struct error reason = { 0 };
 
-    if (machine->saved_state_fd >= 0) {
+    if (machine->saved_state_fd >= 0 && !config->is_restored) {
         if (machine_start(machine_class(config), machine, ret_machine, &reason) == 0)
             return 0;
         log_warning("%s; booting", reason.message);
@@ -262,7 +293,9 @@ static int run(struct error *err)
                                   .listen_fd = parts.listen_fd,
                                   .signal_fd = parts.signal_fd,
                                   .oom_fd = parts.oom_fd,
-                                  .snapshot = parts.machine.is_savable ? &parts.snapshot : NULL };
+                                  .snapshot =
+                                      parts.snapshot.use == WARM_SAVE ? &parts.snapshot : NULL,
+                                  .saved = config->is_restored ? &parts.saved : NULL };
     r = session_open(&options, &session, err);
     if (r == 0)
         r = start_machine(config, &parts, &machine, err);

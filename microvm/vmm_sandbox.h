@@ -14,7 +14,7 @@ enum vmm_thread {
     VMM_THREAD_MAIN,    /* the session: sockets, signals, terminal */
     VMM_THREAD_DEVICES, /* queues, taps, disks */
     VMM_THREAD_CPU,     /* KVM_RUN */
-    VMM_THREAD_SAVABLE, /* the session of a machine that can be saved; may become MAIN */
+    VMM_THREAD_SAVABLE, /* the session of a machine that can be saved */
 };
 #define VMM_THREADS 4
 

@@ -111,6 +111,21 @@ int network_address_add(int fd, int index, const struct network_address *address
     return netlink_call(fd, &request, NULL, NULL, err);
 }
 
+int network_address_remove(int fd, int index, const struct network_address *address,
+                           struct error *err)
+{
+    const struct ifaddrmsg info = {
+        .ifa_family = address->family,
+        .ifa_prefixlen = address->prefix_length,
+        .ifa_index = (uint32_t)index,
+    };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_DELADDR, NLM_F_ACK, &info, sizeof(info));
+    netlink_add(&request, IFA_LOCAL, address->local, address->size);
+    return netlink_call(fd, &request, NULL, NULL, err);
+}
+
 char *network_address_format(const struct network_address *address)
 {
     char text[INET6_ADDRSTRLEN] = "";

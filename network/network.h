@@ -90,6 +90,9 @@ void network_addresses_clear(struct network_addresses *addresses);
 /** Gives an interface one more address. */
 int network_address_add(int fd, int index, const struct network_address *address,
                         struct error *err);
+/** Takes one away; the routes that go with it are the kernel's to remove. */
+int network_address_remove(int fd, int index, const struct network_address *address,
+                           struct error *err);
 /** "10.1.2.3/24", "fd00::1/64". Caller frees. */
 char *network_address_format(const struct network_address *address);
 /** -EINVAL names the text. */

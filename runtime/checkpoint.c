@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "runtime/checkpoint_folders.h"
+#include "runtime/isolation.h"
 
 /* A checkpoint: all that the image needs to know besides the processes is collected from the spec
  * and from the first process, then CRIU freezes the container, writes, and ends the processes or
@@ -373,10 +374,13 @@ int container_checkpoint(struct container *container, const struct checkpoint_op
         .needs_mem_track = options->is_pre_dump || options->parent_path != NULL,
         .needs_lazy_pages = options->is_lazy,
     };
+    const struct isolation *isolation = NULL;
     uint32_t version = 0;
     int r;
 
-    r = container_refuse_isolation(container, "a checkpoint by CRIU", err);
+    r = container_find_isolation(container, &isolation, err);
+    if (r == 0 && isolation != NULL)
+        return isolation_checkpoint(container, isolation, options, err);
     if (r == 0)
         r = checkpoint_check_rights(purpose, err);
     if (r == 0)

@@ -29,6 +29,8 @@ void isolation_plan_clear(struct isolation_plan *plan)
     spec_free(plan->jail);
     free(plan->config);
     free(plan->cache);
+    free(plan->saved_disk);
+    free(plan->disk);
     *plan = (struct isolation_plan){ 0 };
 }
 
@@ -49,6 +51,17 @@ static bool is_wanted(const struct isolation *isolation, const struct spec *spec
     return false;
 }
 
+static int refuse_saved(const struct container_options *options, struct error *err)
+{
+    if (options->saved_path == NULL)
+        return 0;
+    return error_set(err, EINVAL,
+                     "annotation " ANNOTATION_ISOLATION
+                     ": is missing in the bundle, but '%s' holds "
+                     "a container that has it",
+                     options->saved_path);
+}
+
 int creation_isolate(struct creation *creation, struct error *err)
 {
     struct container *container = creation->container;
@@ -58,12 +71,15 @@ int creation_isolate(struct creation *creation, struct error *err)
         .id = creation->options->id,
         .bundle_path = container->state.bundle,
         .run_path = container->runtime->path,
+        .saved_path = creation->options->saved_path,
     };
     struct error unknown = { 0 };
     int r;
 
-    if (!is_wanted(isolation, creation->spec, &unknown))
-        return unknown.code != 0 ? error_set(err, unknown.code, "%s", unknown.message) : 0;
+    if (!is_wanted(isolation, creation->spec, &unknown) && unknown.code != 0)
+        return error_set(err, unknown.code, "%s", unknown.message);
+    if (!is_wanted(isolation, creation->spec, NULL))
+        return refuse_saved(creation->options, err);
     if (creation->options->preserve_fds > 0)
         return error_set(err, EOPNOTSUPP,
                          "descriptors of this machine cannot be passed into a %s container "

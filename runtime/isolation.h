@@ -17,6 +17,7 @@ struct isolation_input {
     const char *id;
     const char *bundle_path; /* absolute */
     const char *run_path;    /* where all containers' directories are */
+    const char *saved_path;  /* folder that save() filled, to go on from; NULL: it starts anew */
 };
 
 /* The result; the caller's to clear. */
@@ -24,6 +25,7 @@ struct isolation_plan {
     struct spec *jail;
     char *config; /* for the jail's process, as prepare() writes it */
     char *cache;  /* for prepare(): what the jail shares with others like it; NULL: nothing */
+    char *saved_disk, *disk; /* for prepare(): a file, and where its copy goes; NULL: none */
 };
 void isolation_plan_clear(struct isolation_plan *plan);
 
@@ -87,6 +89,20 @@ struct isolation {
     int (*start_files)(int dir_fd, int pidfd, const struct inner_files *work, const int stdio[3],
                        int *ret_fd, struct error *err);
     int (*finish_files)(int fd, int *ret_status, struct error *err);
+    /**
+     * Writes all that runs into a folder, so that another container can go on as it. What the
+     * container has on this machine, such as its directories, is not in it.
+     *
+     * @pidfd        of the jail's process
+     * @jail         the container's spec, as it is kept
+     * @image_fd     the folder
+     * @is_to_go_on  the container goes on beside the other
+     * @ret_fd       it stands until this is closed
+     */
+    int (*save)(int dir_fd, int pidfd, const struct spec *jail, int image_fd, bool is_to_go_on,
+                int *ret_fd, struct error *err);
+    /** Waits until a container that goes on does so; then its own words tell why it does not. */
+    int (*wait_restored)(int dir_fd, int pidfd, struct error *err);
     const char *data_path; /* for plan(): where kernels and the like are kept */
 };
 
@@ -95,5 +111,24 @@ struct isolation {
 void runtime_set_isolation(struct runtime *runtime, const struct isolation *isolation);
 
 #define ANNOTATION_ISOLATION "run.berth.isolation"
+
+/* --- isolation_checkpoint.c: what checkpoint.c and restore.c do for such a container -----------
+ */
+
+/** As container_checkpoint(). */
+int isolation_checkpoint(struct container *container, const struct isolation *isolation,
+                         const struct checkpoint_options *options, struct error *err);
+/** Whether an image is of such a container, and whole; @ret_path: absolute, the caller frees it;
+ * NULL: it is not. */
+int isolation_find_image(const struct runtime *runtime, const char *image_path, char **ret_path,
+                         struct error *err);
+/** -ENOENT when a spec asks for an isolation: an image without its file is not of such a container.
+ */
+int isolation_refuse_image(const struct runtime *runtime, const struct spec *spec,
+                           const char *image_path, struct error *err);
+/** As container_restore(), for an image that was found. */
+int isolation_restore(struct runtime *runtime, const struct container_options *options,
+                      const struct checkpoint_options *checkpoint, const char *image_path,
+                      struct container **ret_container, struct error *err);
 
 #endif

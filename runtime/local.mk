@@ -23,7 +23,7 @@ libruntime_a_SOURCES = \
 	runtime/idmap_option.c \
 	runtime/init.c \
 	runtime/container_root.c \
-	runtime/isolation.c \
+	runtime/isolation.c runtime/isolation_checkpoint.c \
 	runtime/launch.c \
 	runtime/live_mounts.c \
 	runtime/lsm.c \

@@ -181,6 +181,10 @@ static int plan_container(struct restoration *restoration, struct error *err)
         return r;
     if (creation->spec->process == NULL)
         return error_set(err, EINVAL, "process: is missing");
+    r = isolation_refuse_image(creation->container->runtime, creation->spec,
+                               restoration->options->image_path, err);
+    if (r < 0)
+        return r;
     r = refuse_unsupported(creation->spec, err);
     if (r == 0)
         r = check_terminal(restoration, err);
@@ -445,6 +449,7 @@ int container_restore(struct runtime *runtime, const struct container_options *o
 {
     AUTO(container) struct container *container = creation_new_container(runtime);
     auto_free char *purpose = xasprintf("a restore of container '%s'", options->id);
+    auto_free char *image_path = NULL;
     struct container_options own_options = *options;
     struct restoration restoration = {
         .creation = { .options = &own_options, .container = container, .listen_fd = -1 },
@@ -455,6 +460,11 @@ int container_restore(struct runtime *runtime, const struct container_options *o
     };
     int r;
 
+    r = isolation_find_image(runtime, checkpoint->image_path, &image_path, err);
+    if (r < 0)
+        return r;
+    if (image_path != NULL)
+        return isolation_restore(runtime, options, checkpoint, image_path, ret_container, err);
     own_options.is_started_here = true; /* nobody has to start it: no start.sock */
     r = plan_all(&restoration, err);
     if (r == 0) {

@@ -60,6 +60,7 @@ struct container_options {
     int bundle_fd;              /* -1: opened from bundle_path */
     const struct spec *spec;    /* NULL: read from the bundle's config.json */
     const char *config_name;    /* NULL: "config.json"; relative to the bundle */
+    const char *saved_path;     /* for an isolation: what it goes on from; NULL: it starts anew */
     const char *pid_file;       /* NULL: none; relative to the caller's directory */
     const char *console_socket; /* NULL: none; receives the terminal's descriptor */
     const char *pidfd_socket;   /* NULL: none; receives the pidfd of the first process */

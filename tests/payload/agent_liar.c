@@ -13,7 +13,7 @@
 /* In place of berth-agent: boots as it does, then breaks the rules of the channel in the way that
  * the file /lie of the initramfs names. */
 
-#define HELLO "{\"type\":\"hello\",\"version\":1}"
+#define HELLO "{\"type\":\"hello\",\"version\":2}"
 
 static void send_frame(int fd, uint32_t type, uint32_t stream, const char *text, uint32_t length)
 {

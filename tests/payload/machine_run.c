@@ -186,7 +186,7 @@ static void save(struct machine *machine, const struct saving *saving)
     r = machine_pause(machine, &err);
     pass_rest(saving);
     if (r < 0 || machine_save(machine, saving->state_fd, saving->memory_fd, &err) < 0 ||
-        machine_forbid_save(machine, &err) < 0 || machine_resume(machine, &err) < 0) {
+        machine_resume(machine, &err) < 0) {
         printf("save: %s\n", err.message);
         exit(125);
     }

@@ -36,7 +36,7 @@ struct frame {
     {                                                                                              \
         .type = CHANNEL_MESSAGE, .text = (text_)                                                   \
     }
-#define HELLO   SAY("{\"type\":\"hello\",\"version\":1}")
+#define HELLO   SAY("{\"type\":\"hello\",\"version\":2}")
 #define STARTED SAY("{\"type\":\"started\",\"process\":1}")
 #define EXITED  SAY("{\"type\":\"exited\",\"process\":1,\"status\":7}")
 
@@ -57,9 +57,9 @@ static const struct row {
       "the agent does not say why" },
     { "hello twice", { HELLO, HELLO }, -EPROTO, "the guest's agent: hello comes twice" },
     { "another version",
-      { SAY("{\"type\":\"hello\",\"version\":2}") },
+      { SAY("{\"type\":\"hello\",\"version\":3}") },
       -EPROTO,
-      "the guest's agent: the agent has version 2, not 1" },
+      "the guest's agent: the agent has version 3, not 2" },
     { "a start before hello",
       { STARTED },
       -EPROTO,

@@ -1,0 +1,98 @@
+load helper
+
+# MicroVMs that are saved while their container runs, and go on in another one: berth-oci checkpoint
+# and restore, without CRIU.
+
+setup() {
+    [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
+        skip "neither KVM nor QEMU runs a microVM here"
+    [ -n "$(berth vm kernel ls --format '{{.Name}}')" ] || skip "apt-get fetched no kernel here"
+    before=$(picture)
+    ROOT=$BATS_TEST_TMPDIR/run
+    IMAGE=$BATS_TEST_TMPDIR/image
+}
+teardown() {
+    [ -n "$BATS_TEST_COMPLETED" ] || cat "$BATS_TEST_TMPDIR"/*.err
+    oci list -q | while read -r id; do oci delete -f "$id"; done
+    remove_all
+}
+
+# Counts; a line each half second, and the time of each boot of its kernel.
+COUNTER='n=0; trap "echo got TERM; exit 7" TERM; while :; do n=$((n + 1)); echo $n > /tmp/n; echo n $n; sleep 0.5; done'
+counted() { tail -n 1 "$1" | tr -dc 0-9; }
+counts_beyond() { [ "$(counted "$1")" -gt "$2" ]; }
+is_stopped() { [ "$(oci state "$1" | jq -r .status)" = stopped ]; }
+
+# make_counter [OPTIONS of create...]: BUNDLE of a container of an image, as berth makes it.
+make_counter() {
+    id=$(berth create --isolation microvm --network none "$@" busybox sh -c "$COUNTER" 2> /dev/null)
+    BUNDLE=$BERTH_DATA/containers/$id/bundle
+}
+
+# The same bundle with another disk and another cgroup.
+own_disk() {
+    local old
+
+    cp -r "$BUNDLE" "$BATS_TEST_TMPDIR/bundle"
+    BUNDLE=$BATS_TEST_TMPDIR/bundle
+    old=$(jq -r '.mounts[].options[]? | select(startswith("disk="))' "$BUNDLE/config.json")
+    truncate -s "$(stat -c %s "${old#disk=}")" "$BATS_TEST_TMPDIR/disk.img"
+    configure --arg old "$old" --arg new "disk=$BATS_TEST_TMPDIR/disk.img" \
+        'del(.linux.cgroupsPath) | (.mounts[].options | arrays) |= map(if . == $old then $new else . end)'
+}
+
+start_counter() { oci run -d -b "$BUNDLE" "$1" < /dev/null > "$BATS_TEST_TMPDIR/$1.out" 2> "$BATS_TEST_TMPDIR/$1.err"; }
+restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null > "$BATS_TEST_TMPDIR/$1.out" 2> "$BATS_TEST_TMPDIR/$1.err"; }
+
+@test "a microVM goes on at its number, once and twice, and is a container like any other" {
+    make_counter
+    start_counter first
+    wait_until 90 counts_beyond "$BATS_TEST_TMPDIR/first.out" 2
+    run -0 oci checkpoint --leave-running --image-path "$IMAGE" first
+    at=$(counted "$BATS_TEST_TMPDIR/first.out")
+    wait_until 30 counts_beyond "$BATS_TEST_TMPDIR/first.out" "$at"
+    # It ends with a checkpoint that does not leave it running.
+    run -0 oci checkpoint --image-path "$IMAGE" first
+    at=$(counted "$BATS_TEST_TMPDIR/first.out")
+    run ! oci state first
+
+    run ! oci restore -d -b "$BUNDLE" --image-path "$BATS_TEST_TMPDIR" nothing
+    expect_text "holds no checkpoint of a microvm container, or one that was interrupted"
+    for name in second third; do
+        [ $name = second ] || {
+            # Two containers do not write on one disk.
+            run -1 oci restore -d -b "$BUNDLE" --image-path "$IMAGE" third
+            expect_text "is in use: a restored container needs a bundle with a disk of its own"
+            own_disk
+        }
+        restore $name
+        wait_until 15 counts_beyond "$BATS_TEST_TMPDIR/$name.out" "$at"
+        # The line at which it was saved is the first, or the one behind it.
+        [ "$(head -n 1 "$BATS_TEST_TMPDIR/$name.out" | tr -dc 0-9)" -le $((at + 2)) ]
+    done
+    run -0 oci exec second cat /proc/sys/kernel/random/uuid
+    second=$output
+    run -0 oci exec third cat /proc/sys/kernel/random/uuid
+    [ "$second" != "$output" ]
+    # The time went on while it was saved.
+    run -0 oci exec third date +%s
+    [ "$output" -ge $(($(date +%s) - 5)) ] && [ "$output" -le $(($(date +%s) + 1)) ]
+    oci kill second TERM
+    wait_until 30 is_stopped second
+    [ "$(tail -n 1 "$BATS_TEST_TMPDIR/second.out")" = "got TERM" ]
+    oci delete second
+    # What does not fit is said by the command.
+    cp -r "$IMAGE" "$BATS_TEST_TMPDIR/damaged"
+    truncate -s 1000 "$BATS_TEST_TMPDIR/damaged/session"
+    run -1 oci restore -d -b "$BERTH_DATA/containers/$id/bundle" --image-path "$BATS_TEST_TMPDIR/damaged" second
+    expect_text "the saved microVM does not go on"
+    run ! oci state second
+    # What was restored can be saved again.
+    run -0 oci checkpoint --image-path "$IMAGE" third
+    at=$(counted "$BATS_TEST_TMPDIR/third.out")
+    restore fourth
+    wait_until 15 counts_beyond "$BATS_TEST_TMPDIR/fourth.out" "$at"
+    oci delete -f fourth
+    berth rm -f -a > /dev/null 2>&1 || berth ps -aq | xargs -r berth rm -f
+    [ "$(picture)" = "$before" ]
+}
