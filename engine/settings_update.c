@@ -33,8 +33,8 @@ static void update_clear(struct update *update)
         close(update->dir_fd); /* and with it goes the lock */
 }
 
-/* Limits that a guest's kernel keeps cannot be changed while it runs, so none is written again that
- * stays as it is. */
+/* Limits that a guest's kernel keeps are changed there, which takes a guest that runs: none is
+ * written again that stays as it is. */
 static void leave_inner_limits(const struct cgroup_resources *old, struct cgroup_resources *limits)
 {
     if (memcmp(&old->memory, &limits->memory, sizeof(old->memory)) == 0)

@@ -23,6 +23,7 @@ static const struct {
     { "net", { "virtio_net", NULL } },
     { "fs", { "fuse", "virtiofs", NULL } },
     { "balloon", { "virtio_balloon", NULL } },
+    { "rng", { "virtio_rng", NULL } },
 };
 
 void kernel_modules_clear(struct kernel_modules *modules)

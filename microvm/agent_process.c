@@ -12,6 +12,7 @@
 #include "base/decode.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/process.h"
 
 #define CONTAINER_ID "container"
@@ -231,6 +232,20 @@ static int create_container(struct agent *agent, const struct agent_message *mes
                        container_take_console(agent->container), false, &stdio, err);
 }
 
+/* What a container can do without at its start: memory that it does not use goes back to the host,
+ * and there is a generator of random numbers. */
+static void load_later(const struct agent *agent)
+{
+    static const char *const features[] = { "balloon", "rng" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        struct error err = { 0 };
+
+        if (agent_load_modules(agent->initramfs_fd, features[i], &err) < 0)
+            log_warning("going on without %s: %s", features[i], err.message);
+    }
+}
+
 void agent_start_container(struct agent *agent, const struct agent_message *message)
 {
     struct error err = { 0 };
@@ -240,10 +255,13 @@ void agent_start_container(struct agent *agent, const struct agent_message *mess
         (void)error_set(&err, EALREADY, "the container was started before");
     else
         (void)create_container(agent, message, &err);
-    if (err.code != 0)
+    if (err.code != 0) {
         tell_failure(agent, message->process, &err);
-    else
-        tell_start(agent, message->process);
+        return;
+    }
+    tell_start(agent, message->process);
+    agent_flush(agent);
+    load_later(agent);
 }
 
 static int exec_process(struct agent *agent, const struct agent_message *message, struct error *err)

@@ -10,6 +10,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/event.h"
@@ -276,4 +277,43 @@ int control_ask(int dir_fd, int vmm_pidfd, enum control_question_type type, cons
         return r;
     *ret_answer = xstrndup(message->payload, message->length);
     return 0;
+}
+
+/* --- memory --------------------------------------------------------------------------------------
+ */
+
+/* A guest gives back some hundred megabytes in a second, an emulated one in some. */
+#define MEMORY_STEP_MS 50
+#define MEMORY_STEPS   400
+
+static int ask_memory(int dir_fd, int vmm_pidfd, uint64_t bytes, uint64_t *ret_given,
+                      struct error *err)
+{
+    auto_free char *question = xasprintf("%llu", (unsigned long long)bytes);
+    auto_free char *answer = NULL;
+    int r = control_ask(dir_fd, vmm_pidfd, CONTROL_MEMORY, question, &answer, err);
+
+    return r < 0 ? r
+                 : text_parse_u64(answer, "what the guest has given", UINT64_MAX, ret_given, err);
+}
+
+/* Neither the device nor an emulator has an event for the last page. */
+int control_take_memory(int dir_fd, int vmm_pidfd, uint64_t bytes, uint64_t old_bytes,
+                        struct error *err)
+{
+    const struct timespec step = { .tv_nsec = MEMORY_STEP_MS * 1000000L };
+    uint64_t given = 0;
+
+    for (int i = 0; i < MEMORY_STEPS; i++) {
+        int r = ask_memory(dir_fd, vmm_pidfd, bytes, &given, err);
+
+        if (r < 0 || given >= bytes)
+            return r;
+        (void)nanosleep(&step, NULL); /* a shorter one is as good */
+    }
+    (void)ask_memory(dir_fd, vmm_pidfd, old_bytes, &given, NULL); /* the first failure is told */
+    return error_set(err, ENOMEM,
+                     "the guest gave %llu of %llu MiB back within %d s and needs the rest",
+                     (unsigned long long)given >> 20, (unsigned long long)bytes >> 20,
+                     MEMORY_STEP_MS * MEMORY_STEPS / 1000);
 }

@@ -51,6 +51,7 @@ enum control_question_type {
     CONTROL_PROCESSES, /* a line for each process of the container: "PID UID COMMAND..." */
     CONTROL_USAGE,     /* JSON: what the guest's cgroup used */
     CONTROL_UPDATE,    /* with the new resources as JSON; answer: nothing */
+    CONTROL_MEMORY,    /* bytes to have back from the guest; answer: those that it has given */
     CONTROL_CLOCK,     /* sets the guest's clock; answer: nothing */
 };
 struct control_question {
@@ -104,5 +105,16 @@ int control_save(int dir_fd, int vmm_pidfd, const int fds[3], bool keeps_output,
  */
 int control_ask(int dir_fd, int vmm_pidfd, enum control_question_type type, const char *text,
                 char **ret_answer, struct error *err);
+
+/**
+ * Has a guest give memory back, or lets it have some again, and waits until it has given it.
+ *
+ * @bytes      what it is to have given in all
+ * @old_bytes  the same before: what it goes back to when it cannot give so much
+ *
+ * -ENOMEM: the guest needs its memory.
+ */
+int control_take_memory(int dir_fd, int vmm_pidfd, uint64_t bytes, uint64_t old_bytes,
+                        struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "microvm/machine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -50,8 +51,9 @@ struct emulator {
     pid_t pid;
     int pidfd;
     int complaint_fd; /* what QEMU writes to standard error */
-    struct qmp *qmp;  /* NULL: it is not to be saved */
-    int memory_fd;    /* the guest's memory, while it can be saved; else -1 */
+    struct qmp *qmp;
+    uint64_t memory_bytes;
+    int memory_fd; /* the guest's memory, while it can be saved; else -1 */
     struct emulator_console console;
     bool has_ended;
     enum machine_end end;
@@ -302,10 +304,8 @@ static int open_control(struct emulator *emulator, int *ret_fd, struct error *er
     return 0;
 }
 
-static void close_control(struct emulator *emulator)
+static void close_memory(struct emulator *emulator)
 {
-    qmp_free(emulator->qmp);
-    emulator->qmp = NULL;
     auto_close_cleanup(&emulator->memory_fd);
     emulator->memory_fd = -1;
 }
@@ -342,7 +342,7 @@ static int run_emulator(const struct machine_config *config, struct emulator *em
         r = make_initrd(config, &initrd_fd, err);
     if (r == 0 && (is_saved || config->is_savable))
         r = open_memory(config, &emulator->memory_fd, err);
-    if (r == 0 && (is_saved || config->is_savable))
+    if (r == 0)
         r = open_control(emulator, &control_fd, err);
     if (r < 0)
         return r;
@@ -355,8 +355,8 @@ static int run_emulator(const struct machine_config *config, struct emulator *em
     control_fd = -1;
     if (r == 0 && is_saved)
         r = load(emulator, config->saved_state_fd, err);
-    if (r == 0 && !config->is_savable)
-        close_control(emulator);
+    if (!config->is_savable)
+        close_memory(emulator);
     return r;
 }
 
@@ -370,6 +370,7 @@ static int emulator_start(const struct machine_config *config, struct machine **
     int r;
 
     emulator->machine.machine_class = &emulator_machine_class;
+    emulator->memory_bytes = config->memory_bytes;
     emulator->pidfd = emulator->complaint_fd = emulator->memory_fd = -1;
     emulator->console = (struct emulator_console){ .read_fd = -1, .log.fd = -1 };
     if (access(EMULATOR_PROGRAM, X_OK) < 0)
@@ -432,15 +433,6 @@ static enum machine_end emulator_end(struct machine *machine, struct error *err)
     return emulator->end;
 }
 
-static int send_signal(struct machine *machine, int signal, const char *what, struct error *err)
-{
-    const struct emulator *emulator = (const struct emulator *)machine;
-
-    if (kill(emulator->pid, signal) < 0)
-        return error_errno(err, "%s QEMU", what);
-    return 0;
-}
-
 static int control(struct emulator *emulator, const char *command, struct error *err)
 {
     const char *const commands[] = { command, NULL };
@@ -450,25 +442,34 @@ static int control(struct emulator *emulator, const char *command, struct error 
 
 static int emulator_pause(struct machine *machine, struct error *err)
 {
-    struct emulator *emulator = (struct emulator *)machine;
-
-    return emulator->qmp != NULL ? control(emulator, EXECUTE("stop"), err)
-                                 : send_signal(machine, SIGSTOP, "pause", err);
+    return control((struct emulator *)machine, EXECUTE("stop"), err);
 }
 
 static int emulator_resume(struct machine *machine, struct error *err)
 {
-    struct emulator *emulator = (struct emulator *)machine;
-
-    return emulator->qmp != NULL ? control(emulator, EXECUTE("cont"), err)
-                                 : send_signal(machine, SIGCONT, "resume", err);
+    return control((struct emulator *)machine, EXECUTE("cont"), err);
 }
 
 static int emulator_balloon(struct machine *machine, uint64_t bytes, struct error *err)
 {
-    (void)machine;
-    (void)bytes;
-    return error_set(err, EOPNOTSUPP, "an emulated machine does not give memory back");
+    struct emulator *emulator = (struct emulator *)machine;
+    auto_free char *command = NULL;
+
+    assert(bytes < emulator->memory_bytes);
+    command = xasprintf("{\"execute\":\"balloon\",\"arguments\":{\"value\":%llu}}\n",
+                        (unsigned long long)(emulator->memory_bytes - bytes));
+    return control(emulator, command, err);
+}
+
+static int emulator_given(struct machine *machine, uint64_t *ret_bytes, struct error *err)
+{
+    struct emulator *emulator = (struct emulator *)machine;
+    uint64_t bytes = 0;
+    int r = qmp_find_memory(emulator->qmp, &bytes, err);
+
+    if (r == 0)
+        *ret_bytes = bytes < emulator->memory_bytes ? emulator->memory_bytes - bytes : 0;
+    return r;
 }
 
 /* --- saving --------------------------------------------------------------------------------------
@@ -545,7 +546,7 @@ static int emulator_save(struct machine *machine, int state_fd, int memory_fd, s
     struct emulator *emulator = (struct emulator *)machine;
     int r;
 
-    if (emulator->qmp == NULL)
+    if (emulator->memory_fd < 0)
         return error_set(err, EPERM, "this machine was not started to be saved");
     r = qmp_run(emulator->qmp, commands, state_fd, err);
     if (r == 0)
@@ -563,6 +564,7 @@ const struct machine_class emulator_machine_class = {
     .pause = emulator_pause,
     .resume = emulator_resume,
     .balloon = emulator_balloon,
+    .given = emulator_given,
     .save = emulator_save,
     .free = emulator_free,
 };

@@ -161,6 +161,8 @@ void emulator_plan(const struct machine_config *config, const char *program,
     add_port(plan, 1, config->agent_fd);
     for (size_t i = 0; i < config->share_count; i++)
         add_port(plan, (unsigned)i + 2, config->shares[i].fd);
+    add(plan, "-device");
+    add(plan, "virtio-balloon-device,free-page-reporting=on");
 }
 
 void emulator_plan_clear(struct emulator_plan *plan)

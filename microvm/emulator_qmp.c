@@ -114,7 +114,7 @@ static int say(struct qmp *qmp, const char *command, int fd, struct error *err)
 }
 
 /* Events that come before the answer are of no interest. */
-static int hear_answer(struct qmp *qmp, struct error *err)
+static int hear_answer(struct qmp *qmp, char **ret_answer, struct error *err)
 {
     for (;;) {
         AUTO(qmp_message) struct qmp_message *message = NULL;
@@ -125,8 +125,11 @@ static int hear_answer(struct qmp *qmp, struct error *err)
         if (message->error != NULL)
             return error_set(err, EIO, "QEMU refuses: %s",
                              message->error->desc != NULL ? message->error->desc : "no reason");
-        if (message->answer != NULL)
-            return 0;
+        if (message->answer == NULL)
+            continue;
+        if (ret_answer != NULL)
+            *ret_answer = take_ptr(&message->answer);
+        return 0;
     }
 }
 
@@ -134,7 +137,7 @@ static int ask(struct qmp *qmp, const char *command, int fd, struct error *err)
 {
     int r = say(qmp, command, fd, err);
 
-    return r < 0 ? r : hear_answer(qmp, err);
+    return r < 0 ? r : hear_answer(qmp, NULL, err);
 }
 
 static int greet(struct qmp *qmp, struct error *err)
@@ -164,6 +167,22 @@ int qmp_run(struct qmp *qmp, const char *const *commands, int fd, struct error *
     for (size_t i = 0; commands[i] != NULL && r == 0; i++)
         r = ask(qmp, commands[i], i == 0 ? fd : -1, err);
     return r;
+}
+
+int qmp_find_memory(struct qmp *qmp, uint64_t *ret_bytes, struct error *err)
+{
+    auto_free char *answer = NULL;
+    int r;
+
+    assert(qmp != NULL);
+    assert(ret_bytes != NULL);
+
+    r = greet(qmp, err);
+    if (r == 0)
+        r = say(qmp, "{\"execute\":\"query-balloon\"}\n", -1, err);
+    if (r == 0)
+        r = hear_answer(qmp, &answer, err);
+    return r < 0 ? r : qmp_balloon_decode(answer, ret_bytes, err);
 }
 
 int qmp_wait_migrated(struct qmp *qmp, struct error *err)

@@ -3,13 +3,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/auto.h"
 #include "base/error.h"
 
-/* QEMU's control channel (QMP): a line of JSON each way. Only what saves a machine and starts one
- * from a saved one is asked. What QEMU says is checked as a guest's words are: the emulator may
- * have been taken over by its guest. */
+/* QEMU's control channel (QMP): a line of JSON each way. Only what saves a machine, starts one
+ * from a saved one, or changes how much memory it has is asked. What QEMU says is checked as a
+ * guest's words are: the emulator may have been taken over by its guest. */
 
 #define QMP_LINE_MAX 65536
 
@@ -31,6 +32,8 @@ int qmp_message_decode(const char *line, size_t length, struct qmp_message **ret
                        struct error *err);
 void qmp_message_free(struct qmp_message *message);
 DEFINE_AUTO(qmp_message)
+/** @answer  to query-balloon */
+int qmp_balloon_decode(const char *answer, uint64_t *ret_bytes, struct error *err);
 
 struct qmp;
 
@@ -46,6 +49,8 @@ DEFINE_AUTO(qmp)
  * @fd        goes with the first of them; -1: none
  */
 int qmp_run(struct qmp *qmp, const char *const *commands, int fd, struct error *err);
+/** Bytes of memory that the guest has, without what it has given back. */
+int qmp_find_memory(struct qmp *qmp, uint64_t *ret_bytes, struct error *err);
 /** Waits for the end of a migration, after qmp_run() has begun it. */
 int qmp_wait_migrated(struct qmp *qmp, struct error *err);
 

@@ -46,3 +46,23 @@ void qmp_message_free(struct qmp_message *message)
     object_clear(&message_object, message);
     free(message);
 }
+
+struct balloon {
+    uint64_t actual;
+};
+static const struct field balloon_fields[] = {
+    FIELD_OF(struct balloon, actual, "actual", FIELD_U64, FIELD_REQUIRED),
+    { 0 },
+};
+static const struct object balloon_object = { balloon_fields, sizeof(struct balloon), 0 };
+
+int qmp_balloon_decode(const char *answer, uint64_t *ret_bytes, struct error *err)
+{
+    struct balloon balloon = { 0 };
+    int r = decode_text(&balloon_object, answer, strlen(answer), &balloon, "QEMU's answer", err);
+
+    if (r == 0)
+        *ret_bytes = balloon.actual;
+    object_clear(&balloon_object, &balloon);
+    return r;
+}

@@ -542,10 +542,16 @@ static int kvm_balloon(struct machine *base, uint64_t bytes, struct error *err)
 {
     struct kvm_machine *machine = of(base);
 
-    if (bytes > machine->ram_bytes)
-        return error_set(err, EINVAL, "the microVM has %llu MiB of memory to give back",
-                         (unsigned long long)machine->ram_bytes >> 20);
+    (void)err;
+    assert(bytes < machine->ram_bytes);
     virtio_balloon_set_target(machine->devices.balloon, bytes);
+    return 0;
+}
+
+static int kvm_given(struct machine *base, uint64_t *ret_bytes, struct error *err)
+{
+    (void)err;
+    *ret_bytes = virtio_balloon_given(of(base)->devices.balloon);
     return 0;
 }
 
@@ -597,6 +603,7 @@ const struct machine_class kvm_machine_class = {
     .pause = kvm_pause,
     .resume = kvm_resume,
     .balloon = kvm_balloon,
+    .given = kvm_given,
     .save = kvm_save,
     .free = kvm_free,
 };

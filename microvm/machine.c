@@ -75,6 +75,13 @@ int machine_balloon(struct machine *machine, uint64_t bytes, struct error *err)
     return machine->machine_class->balloon(machine, bytes, err);
 }
 
+int machine_given(struct machine *machine, uint64_t *ret_bytes, struct error *err)
+{
+    assert(machine != NULL);
+    assert(ret_bytes != NULL);
+    return machine->machine_class->given(machine, ret_bytes, err);
+}
+
 int machine_save(struct machine *machine, int state_fd, int memory_fd, struct error *err)
 {
     assert(machine != NULL);

@@ -77,6 +77,7 @@ struct machine_class {
     int (*pause)(struct machine *machine, struct error *err);
     int (*resume)(struct machine *machine, struct error *err);
     int (*balloon)(struct machine *machine, uint64_t bytes, struct error *err);
+    int (*given)(struct machine *machine, uint64_t *ret_bytes, struct error *err);
     int (*save)(struct machine *machine, int state_fd, int memory_fd, struct error *err);
     void (*free)(struct machine *machine);
 };
@@ -105,8 +106,10 @@ enum machine_end machine_end(struct machine *machine, struct error *err);
 /** Stops all virtual CPUs; returns when they stand. Again is fine. */
 int machine_pause(struct machine *machine, struct error *err);
 int machine_resume(struct machine *machine, struct error *err);
-/** Asks the guest to give @bytes of its memory back. */
+/** Asks the guest to give @bytes of its memory back, less than all. It takes its time. */
 int machine_balloon(struct machine *machine, uint64_t bytes, struct error *err);
+/** Bytes that it says it has given back. */
+int machine_given(struct machine *machine, uint64_t *ret_bytes, struct error *err);
 /**
  * Writes all that the machine is to files, for the saved_..._fd of another machine's config. It
  * stays paused and can go on, or end.

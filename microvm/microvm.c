@@ -381,10 +381,11 @@ static int prepare(const struct isolation *isolation, int dir_fd, const struct i
                         FILE_SYNC_NONE, err);
 }
 
-static int find_process(int dir_fd, struct spec_process **ret_process, struct error *err)
+/* What the machine was started with. */
+static int read_guest(int dir_fd, struct vm_config **ret_config, struct spec **ret_spec,
+                      struct error *err)
 {
     AUTO(vm_config) struct vm_config *config = NULL;
-    AUTO(spec) struct spec *spec = NULL;
     auto_free char *json = NULL;
     size_t length = 0;
     int r;
@@ -393,11 +394,55 @@ static int find_process(int dir_fd, struct spec_process **ret_process, struct er
     if (r == 0)
         r = vm_config_decode(json, length, &config, err);
     if (r == 0)
-        r = spec_decode(config->guest, strlen(config->guest), &spec, err);
+        r = spec_decode(config->guest, strlen(config->guest), ret_spec, err);
     if (r < 0)
         return error_prefix(err, r, "the guest's spec");
+    *ret_config = take_ptr(&config);
+    return 0;
+}
+
+static int find_process(int dir_fd, struct spec_process **ret_process, struct error *err)
+{
+    AUTO(vm_config) struct vm_config *config = NULL;
+    AUTO(spec) struct spec *spec = NULL;
+    int r = read_guest(dir_fd, &config, &spec, err);
+
+    if (r < 0)
+        return r;
     *ret_process = take_ptr(&spec->process);
     return 0;
+}
+
+static int plan_update(int dir_fd, const struct spec *jail, const struct cgroup_resources *given,
+                       struct isolation_update *ret_update, struct error *err)
+{
+    static const struct cgroup_resources none;
+    AUTO(vm_config) struct vm_config *config = NULL;
+    AUTO(spec) struct spec *guest = NULL;
+    int r = read_guest(dir_fd, &config, &guest, err);
+
+    if (r < 0)
+        return r;
+    return vm_update_plan(config, guest->linux_.resources != NULL ? guest->linux_.resources : &none,
+                          jail->linux_.resources != NULL ? jail->linux_.resources : &none, given,
+                          ret_update, err);
+}
+
+static int apply_update(int dir_fd, int pidfd, const struct isolation_update *update,
+                        struct error *err)
+{
+    auto_free char *answer = NULL;
+    auto_close int run_fd = -1;
+    int r;
+
+    if (update->inner == NULL)
+        return 0;
+    r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
+    if (r == 0 && update->take_bytes != update->old_take_bytes)
+        r = control_take_memory(run_fd, pidfd, update->take_bytes, update->old_take_bytes, err);
+    if (r == 0)
+        r = control_ask(run_fd, pidfd, CONTROL_UPDATE, update->inner, &answer, err);
+    return r;
 }
 
 static bool was_oom_killed(int dir_fd)
@@ -507,7 +552,8 @@ struct isolation microvm_isolation(const char *data_path)
         .prepare = prepare,
         .split_exec = vm_split_exec,
         .find_process = find_process,
-        .check_update = vm_check_update,
+        .plan_update = plan_update,
+        .apply_update = apply_update,
         .was_oom_killed = was_oom_killed,
         .list_processes = list_processes,
         .start_files = start_files,

@@ -188,6 +188,27 @@ static int take_resize(struct session_client *client, struct wire_message *wire,
     return 0;
 }
 
+/* The machine itself answers. */
+static int take_memory(struct session_client *client, const char *text, struct error *err)
+{
+    struct machine *machine = client->session->machine;
+    uint64_t bytes = 0, given = 0;
+    auto_free char *answer = NULL;
+    int r;
+
+    r = text_parse_u64(text, "memory", client->session->options->config->memory_bytes - 1, &bytes,
+                       err);
+    if (r == 0)
+        r = machine_balloon(machine, bytes, err);
+    if (r == 0)
+        r = machine_given(machine, &given, err);
+    if (r < 0)
+        return r;
+    answer = xasprintf("%llu", (unsigned long long)given);
+    session_tell(client, CONTROL_ANSWER, answer, strlen(answer));
+    return 0;
+}
+
 static int take_question(struct session_client *client, struct wire_message *wire,
                          struct error *err)
 {
@@ -208,6 +229,8 @@ static int take_question(struct session_client *client, struct wire_message *wir
         return error_set(err, EPROTO, "question %u is unknown", question.type);
     if (session->state != SESSION_RUNNING)
         return error_set(err, ESRCH, "container not running");
+    if (question.type == CONTROL_MEMORY)
+        return take_memory(client, wire->payload + sizeof(question), err);
     client->request = session->next_request++;
     message.type = (char *)types[question.type];
     message.request = client->request;

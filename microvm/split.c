@@ -343,13 +343,9 @@ static void split_resources(struct split *split)
     split->jail->linux_.resources = outer;
 }
 
-/* After the mounts, when the shares are counted. What the container may swap, the guest may. */
-static void limit_memory(struct split *split)
+/* What the container may swap, the guest may. */
+static struct cgroup_memory outer_memory(const struct cgroup_memory *memory, uint64_t limit)
 {
-    const struct vm_config *config = split->config;
-    struct cgroup_memory *memory = &split->jail->linux_.resources->memory;
-    uint64_t limit =
-        vm_memory_limit(config->memory_bytes, split->host->backend, config->shares.count);
     struct cgroup_memory outer = {
         .has_limit = true,
         .limit = (int64_t)limit,
@@ -361,7 +357,17 @@ static void limit_memory(struct split *split)
         outer.has_swap = true;
         outer.swap = memory->swap < 0 ? -1 : (int64_t)limit + memory->swap - memory->limit;
     }
-    *memory = outer;
+    return outer;
+}
+
+/* After the mounts, when the shares are counted. */
+static void limit_memory(struct split *split)
+{
+    const struct vm_config *config = split->config;
+    struct cgroup_memory *memory = &split->jail->linux_.resources->memory;
+
+    *memory = outer_memory(
+        memory, vm_memory_limit(config->memory_bytes, split->host->backend, config->shares.count));
 }
 
 /* Who the container's users are on this machine is a matter of the jail: of berth-fs, which acts
@@ -933,23 +939,73 @@ struct spec_process *vm_split_exec(const struct spec_process *process)
     return outer;
 }
 
-int vm_check_update(const struct cgroup_resources *given, struct error *err)
+static int check_change(const struct vm_config *config, const struct cgroup_resources *given,
+                        struct error *err)
 {
-    const struct {
-        bool is_given;
-        const char *name, *reason;
-    } fixed[] = {
-        { given->memory.has_limit || given->memory.has_reservation || given->memory.has_swap,
-          "memory", "a guest has the memory that it was started with" },
-        { given->pids.has_limit, "pids", "the guest's kernel keeps it" },
-        { given->devices.count > 0, "devices", "the guest's kernel keeps them" },
-    };
+    const struct cgroup_memory *memory = &given->memory;
 
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
-        if (fixed[i].is_given)
-            return error_set(err, EOPNOTSUPP,
-                             "linux.resources.%s: cannot be changed while a microVM runs: %s",
-                             fixed[i].name, fixed[i].reason);
+    if (given->devices.count > 0)
+        return error_set(err, EOPNOTSUPP,
+                         "linux.resources.devices: cannot be changed while a microVM runs");
+    if (memory->has_swap && !memory->has_limit)
+        return error_set(err, EOPNOTSUPP,
+                         "linux.resources.memory.swap: of a microVM that runs it can be changed "
+                         "only together with memory.limit");
+    if (memory->has_limit && memory->limit > 0 &&
+        (uint64_t)memory->limit + VM_MEMORY_GUEST > config->memory_bytes)
+        return error_set(
+            err, EINVAL,
+            "linux.resources.memory.limit: %lld is too much for the microVM, which was "
+            "started with %llu MiB of memory, %llu MiB of them for its kernel: stop "
+            "it first",
+            (long long)memory->limit, (unsigned long long)config->memory_bytes >> 20,
+            (unsigned long long)VM_MEMORY_GUEST >> 20);
+    return 0;
+}
+
+/* A machine whose size was asked for keeps it, whatever its container may have of it. */
+static uint64_t plan_changed_memory(const struct vm_config *config,
+                                    const struct cgroup_resources *first,
+                                    const struct cgroup_resources *given)
+{
+    static const struct vm_options none = { 0 };
+    uint64_t bytes = config->memory_bytes;
+
+    if (vm_memory_plan(&none, first) == bytes && given->memory.limit > 0)
+        bytes = vm_memory_plan(&none, given);
+    return bytes < config->memory_bytes ? bytes : config->memory_bytes;
+}
+
+int vm_update_plan(const struct vm_config *config, const struct cgroup_resources *first,
+                   const struct cgroup_resources *jail, const struct cgroup_resources *given,
+                   struct isolation_update *ret_update, struct error *err)
+{
+    const uint64_t overhead = vm_memory_limit(0, config->backend, config->shares.count);
+    const uint64_t old = jail->memory.limit > (int64_t)overhead
+                             ? (uint64_t)jail->memory.limit - overhead
+                             : config->memory_bytes;
+    struct cgroup_resources inner = { .pids = given->pids };
+    struct isolation_update update = { .outer = *given };
+    uint64_t bytes = old;
+    int r = check_change(config, given, err);
+
+    if (r < 0)
+        return r;
+    update.outer.pids = (struct cgroup_pids){ 0 };
+    update.outer.memory = (struct cgroup_memory){ .has_swappiness = given->memory.has_swappiness,
+                                                  .swappiness = given->memory.swappiness };
+    if (given->memory.has_limit) {
+        bytes = plan_changed_memory(config, first, given);
+        update.outer.memory = outer_memory(&given->memory, bytes + overhead);
+        inner.memory.has_limit = true;
+        inner.memory.limit = given->memory.limit;
     }
+    inner.memory.has_reservation = given->memory.has_reservation;
+    inner.memory.reservation = given->memory.reservation;
+    update.old_take_bytes = old < config->memory_bytes ? config->memory_bytes - old : 0;
+    update.take_bytes = bytes < config->memory_bytes ? config->memory_bytes - bytes : 0;
+    if (inner.memory.has_limit || inner.memory.has_reservation || inner.pids.has_limit)
+        update.inner = encode_text(&cgroup_resources_object, &inner, ENCODE_COMPACT);
+    *ret_update = update;
     return 0;
 }

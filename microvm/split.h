@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "microvm/vm_config.h"
+#include "runtime/isolation.h"
 #include "runtime/spec.h"
 
 /* One spec into two: what the host applies to the jail around the virtual machine, and what the
@@ -96,8 +98,18 @@ int vm_split(const struct spec *spec, const struct vm_host *host, struct spec **
 /** The process in the jail that stands for one of an exec in the guest. Caller frees. */
 struct spec_process *vm_split_exec(const struct spec_process *process);
 
-/** Which limits can be changed while the guest runs: those of the jail's cgroup. -EOPNOTSUPP. */
-int vm_check_update(const struct cgroup_resources *given, struct error *err);
+/**
+ * Splits a change of limits while the guest runs. The guest can have as much memory as it was
+ * started with, or less: it then gives some back.
+ *
+ * @first  the guest's limits as it was started
+ * @jail   those of its cgroup now
+ *
+ * -EOPNOTSUPP, -EINVAL: the member and why it cannot be changed.
+ */
+int vm_update_plan(const struct vm_config *config, const struct cgroup_resources *first,
+                   const struct cgroup_resources *jail, const struct cgroup_resources *given,
+                   struct isolation_update *ret_update, struct error *err);
 
 /** Bytes of the guest's memory; pure. */
 uint64_t vm_memory_plan(const struct vm_options *options, const struct cgroup_resources *resources);

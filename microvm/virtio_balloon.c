@@ -110,9 +110,9 @@ struct virtio_device *virtio_balloon_open(void)
     const struct virtio_balloon_config config = { 0 };
     struct virtio_device *device = xcalloc(1, sizeof(*device));
 
-    virtio_device_init(device, &balloon_class,
-                       1ull << VIRTIO_BALLOON_F_REPORTING | 1ull << VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
-                       QUEUE_COUNT);
+    /* A guest without memory does not take back what it has given: its cgroup has no room for it.
+     */
+    virtio_device_init(device, &balloon_class, 1ull << VIRTIO_BALLOON_F_REPORTING, QUEUE_COUNT);
     virtio_device_set_config(device, &config, sizeof(config));
     device->config_writable = offsetof(struct virtio_balloon_config, actual);
     device->config_writable_length = sizeof(config.actual);

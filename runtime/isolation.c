@@ -24,6 +24,12 @@ void isolation_view_clear(struct isolation_view *view)
     *view = (struct isolation_view){ 0 };
 }
 
+void isolation_update_clear(struct isolation_update *update)
+{
+    free(update->inner);
+    *update = (struct isolation_update){ 0 };
+}
+
 void isolation_plan_clear(struct isolation_plan *plan)
 {
     spec_free(plan->jail);

@@ -29,6 +29,14 @@ struct isolation_plan {
 };
 void isolation_plan_clear(struct isolation_plan *plan);
 
+/* A change of limits; the caller's to clear. */
+struct isolation_update {
+    struct cgroup_resources outer;       /* for the jail's cgroup; points into what was given */
+    char *inner;                         /* JSON of limits for where the program runs; NULL: none */
+    uint64_t take_bytes, old_take_bytes; /* of the guest's memory, to have back; and before */
+};
+void isolation_update_clear(struct isolation_update *update);
+
 /* What is known of an isolation on this machine; the caller's to clear. */
 struct isolation_view {
     char *backend;           /* what runs the program: "kvm", "qemu"; NULL: nothing here can */
@@ -76,8 +84,12 @@ struct isolation {
     struct spec_process *(*split_exec)(const struct spec_process *process);
     /** The container's own process, as its spec had it. Caller frees. */
     int (*find_process)(int dir_fd, struct spec_process **ret_process, struct error *err);
-    /** Whether limits can be changed while it runs. -EOPNOTSUPP names the member. */
-    int (*check_update)(const struct cgroup_resources *given, struct error *err);
+    /** Splits a change of limits while it runs. -EOPNOTSUPP, -EINVAL: names the member. */
+    int (*plan_update)(int dir_fd, const struct spec *jail, const struct cgroup_resources *given,
+                       struct isolation_update *ret_update, struct error *err);
+    /** Makes the change where the program runs; when it fails, nothing is changed there. */
+    int (*apply_update)(int dir_fd, int pidfd, const struct isolation_update *update,
+                        struct error *err);
     /** Whether a process of the container was killed for want of memory, where the host's cgroup
      * does not tell. */
     bool (*was_oom_killed)(int dir_fd);

@@ -105,10 +105,9 @@ static int apply_with_defaults(struct container *container, const struct cgroup_
     return r;
 }
 
-static int update_locked(struct container *container, const struct cgroup_resources *given,
-                         struct error *err)
+static int update_spec(struct container *container, const struct cgroup_resources *given,
+                       struct error *err)
 {
-    const struct isolation *isolation = NULL;
     const struct spec *spec = NULL;
     AUTO(spec) struct spec *new_spec = NULL;
     AUTO_CLEAR(resources) struct cgroup_resources copy = { 0 };
@@ -117,11 +116,6 @@ static int update_locked(struct container *container, const struct cgroup_resour
     struct cgroup_resources change = *given;
     int r;
 
-    r = container_find_isolation(container, &isolation, err);
-    if (r == 0 && isolation != NULL)
-        r = isolation->check_update(given, err);
-    if (r < 0)
-        return r;
     r = container_spec(container, &spec, err);
     if (r < 0)
         return r;
@@ -147,6 +141,56 @@ static int update_locked(struct container *container, const struct cgroup_resour
     spec_free(container->own_spec);
     container->spec = container->own_spec = take_ptr(&new_spec);
     return 0;
+}
+
+/* Where the program runs there has to be somebody to ask. */
+static int check_inner(struct container *container, const struct isolation_update *update,
+                       struct error *err)
+{
+    enum container_status status;
+    int r = container_status(container, &status, err);
+
+    if (r < 0 || update->inner == NULL || status == CONTAINER_RUNNING)
+        return r;
+    return error_set(
+        err, EBUSY, "limits that a %s's kernel keeps can be changed while it runs: '%s' is %s",
+        container->state.isolation, container->state.id, container_status_name(status));
+}
+
+/* The jail is never smaller than what is in it. */
+static int update_isolated(struct container *container, const struct isolation *isolation,
+                           const struct cgroup_resources *given, struct error *err)
+{
+    AUTO_CLEAR(isolation_update) struct isolation_update update = { 0 };
+    const struct spec *jail = NULL;
+    bool grows;
+    int r;
+
+    r = container_spec(container, &jail, err);
+    if (r == 0)
+        r = isolation->plan_update(container->dir_fd, jail, given, &update, err);
+    if (r == 0)
+        r = check_inner(container, &update, err);
+    grows = update.take_bytes < update.old_take_bytes;
+    if (r == 0 && !grows)
+        r = isolation->apply_update(container->dir_fd, container->pidfd, &update, err);
+    if (r == 0)
+        r = update_spec(container, &update.outer, err);
+    if (r == 0 && grows)
+        r = isolation->apply_update(container->dir_fd, container->pidfd, &update, err);
+    return r;
+}
+
+static int update_locked(struct container *container, const struct cgroup_resources *given,
+                         struct error *err)
+{
+    const struct isolation *isolation = NULL;
+    int r = container_find_isolation(container, &isolation, err);
+
+    if (r < 0)
+        return r;
+    return isolation != NULL ? update_isolated(container, isolation, given, err)
+                             : update_spec(container, given, err);
 }
 
 static int check_running(struct container *container, struct error *err)

@@ -16,6 +16,21 @@ needs_kernel() {
     [ -n "$(berth vm kernel ls --format '{{.Name}}')" ] || skip "apt-get fetched no kernel here"
 }
 
+# Of the cgroup around a process, whichever version it has: memory_limit PID
+memory_limit() {
+    cat "/sys/fs/cgroup/memory$(sed -n 's/.*:memory://p' "/proc/$1/cgroup")/memory.limit_in_bytes" 2> /dev/null ||
+        cat "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$1/cgroup")/memory.max"
+}
+
+# KiB that a microVM has in this machine's memory: resident PID
+resident() {
+    local pid total=0
+    for pid in "$1" $(pgrep -P "$1"); do
+        total=$((total + $(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")))
+    done
+    echo $total
+}
+
 @test "a microVM has a kernel of its own, and is a container from outside" {
     needs_kernel
     before=$(picture)
@@ -37,15 +52,35 @@ needs_kernel() {
     [ "$(ls "/proc/$pid/root")" = "$(printf 'bin\ndev\nlib\nlib64\nproc\nusr\nvm')" ] ||
         [ "$(ls "/proc/$pid/root")" = "$(printf 'dev\nproc\nvm')" ]
     [ "$(wc -l < "/proc/$pid/net/dev")" = 3 ]
-    berth update --cpus 0.5 guest
+    # Limits change in the guest; the machine never gets larger than it was started.
+    jail=$(memory_limit "$pid")
+    berth update --cpus 0.5 -m 32m --pids-limit 55 guest
+    run -0 berth exec guest cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max
+    [ "$output" = $'33554432\n55' ]
+    [ "$(memory_limit "$pid")" = $((jail - (32 << 20))) ]
+    berth update -m 64m guest
+    [ "$(memory_limit "$pid")" = "$jail" ]
     run -1 berth update -m 100m guest
-    expect_text "cannot be changed while a microVM runs"
+    expect_text "is too much for the microVM, which was started with 160 MiB"
+    [ "$(field guest .HostConfig.Memory)" = $((64 << 20)) ]
     [ "$(berth logs guest)" = up ]
     berth stop -t 60 guest
     [ "$(field guest .State.ExitCode)" = 7 ]
     berth rm guest
     wait_until 20 trash_is_empty
     expect_picture "$before"
+}
+
+@test "memory that a microVM has freed goes back to this machine" {
+    needs_kernel
+    berth run -d --isolation microvm --name guest -m 200m --tmpfs /full:size=100m busybox \
+        sh -c 'while :; do sleep 1; done' > /dev/null
+    berth exec guest dd if=/dev/zero of=/full/file bs=1M count=80
+    pid=$(field guest .State.Pid)
+    full=$(resident "$pid")
+    berth exec guest rm /full/file
+    gone() { [ "$(resident "$pid")" -lt $((full - 60000)) ]; }
+    wait_until 60 gone
 }
 
 @test "the files of a microVM are seen by its own kernel, so only while that runs" {

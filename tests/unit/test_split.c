@@ -506,18 +506,123 @@ static void an_exec_is_told_to_the_machine(void **state)
     assert_non_null(strstr(strings_variable(&outer->env, "BERTH_VM_EXEC"), "[\"ls\",\"-l\"]"));
 }
 
-static void limits_of_the_guest_stay_while_it_runs(void **state)
+static void a_change_of_limits_is_split_and_no_guest_gets_more_than_at_its_start(void **state)
 {
-    struct cgroup_resources cpu = { .cpu = { .has_shares = true, .shares = 5 } };
-    struct cgroup_resources memory = { .memory = { .has_limit = true, .limit = 5 } };
-    struct cgroup_resources pids = { .pids = { .has_limit = true, .limit = 5 } };
-    struct error err = { 0 };
+    static const int64_t MIB = 1 << 20, OVER = VM_OVERHEAD_KVM;
+    static const struct {
+        uint64_t machine;      /* MiB, as it was started */
+        int64_t first, before; /* MiB: the guest's limit then; the guest's memory now */
+        struct cgroup_memory given;
+        int64_t outer, swap; /* of the jail, without the overhead */
+        uint64_t old_take, take;
+        const char *inner, *sentence;
+    } rows[] = {
+        { 256,
+          160,
+          256,
+          { .has_limit = true, .limit = 64 << 20 },
+          160,
+          0,
+          0,
+          96,
+          "{\"memory\":{\"limit\":67108864}}",
+          NULL },
+        { 256,
+          160,
+          160,
+          { .has_limit = true, .limit = 160 << 20 },
+          256,
+          0,
+          96,
+          0,
+          "{\"memory\":{\"limit\":167772160}}",
+          NULL },
+        { 256,
+          160,
+          160,
+          { .has_limit = true, .limit = -1 },
+          256,
+          0,
+          96,
+          0,
+          "{\"memory\":{\"limit\":-1}}",
+          NULL },
+        { 256,
+          160,
+          256,
+          { .has_limit = true, .limit = 64 << 20, .has_swap = true, .swap = 100 << 20 },
+          160,
+          196,
+          0,
+          96,
+          "{\"memory\":{\"limit\":67108864}}",
+          NULL },
+        /* The size was asked for. */
+        { 512,
+          160,
+          512,
+          { .has_limit = true, .limit = 64 << 20 },
+          512,
+          0,
+          0,
+          0,
+          "{\"memory\":{\"limit\":67108864}}",
+          NULL },
+        { 256,
+          160,
+          256,
+          { .has_limit = true, .limit = 161 << 20 },
+          0,
+          0,
+          0,
+          0,
+          NULL,
+          "linux.resources.memory.limit: 168820736 is too much for the microVM, which was started "
+          "with 256 MiB of memory, 96 MiB of them for its kernel: stop it first" },
+        { 256,
+          160,
+          256,
+          { .has_swap = true, .swap = 5 },
+          0,
+          0,
+          0,
+          0,
+          NULL,
+          "linux.resources.memory.swap: of a microVM that runs it can be changed only together "
+          "with memory.limit" },
+        { 256, 160, 256, { 0 }, 0, 0, 0, 0, NULL, NULL },
+    };
 
     (void)state;
-    assert_int_equal(vm_check_update(&cpu, &err), 0);
-    assert_int_equal(vm_check_update(&memory, &err), -EOPNOTSUPP);
-    assert_non_null(strstr(err.message, "linux.resources.memory: cannot be changed"));
-    assert_int_equal(vm_check_update(&pids, &err), -EOPNOTSUPP);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config config = { .memory_bytes = rows[i].machine << 20, .backend = "kvm" };
+        struct cgroup_resources first = { .memory = { .has_limit = true,
+                                                      .limit = rows[i].first * MIB } };
+        struct cgroup_resources jail = { .memory = { .has_limit = true,
+                                                     .limit = rows[i].before * MIB + OVER } };
+        struct cgroup_resources given = { .memory = rows[i].given,
+                                          .cpu = { .has_shares = true, .shares = 5 } };
+        AUTO_CLEAR(isolation_update) struct isolation_update update = { 0 };
+        struct error err = { 0 };
+        int r = vm_update_plan(&config, &first, &jail, &given, &update, &err);
+
+        print_message("row %zu: %s\n", i, err.message);
+        assert_string_equal(err.message, rows[i].sentence != NULL ? rows[i].sentence : "");
+        assert_true(rows[i].sentence != NULL ? r < 0 : r == 0);
+        if (r < 0)
+            continue;
+        assert_int_equal(update.outer.cpu.shares, 5);
+        assert_int_equal(update.outer.memory.has_limit, rows[i].outer > 0);
+        assert_int_equal(update.outer.memory.limit,
+                         rows[i].outer > 0 ? rows[i].outer * MIB + OVER : 0);
+        assert_int_equal(update.outer.memory.swap,
+                         rows[i].swap > 0 ? rows[i].swap * MIB + OVER : 0);
+        assert_int_equal(update.old_take_bytes, rows[i].old_take << 20);
+        assert_int_equal(update.take_bytes, rows[i].take << 20);
+        assert_int_equal(update.inner != NULL, rows[i].inner != NULL);
+        if (update.inner != NULL)
+            assert_string_equal(update.inner, rows[i].inner);
+    }
 }
 
 static void memory_and_cpus_follow_options_before_limits(void **state)
@@ -567,7 +672,7 @@ int main(void)
         cmocka_unit_test(the_hardware_of_the_bundle_comes_before_annotations),
         cmocka_unit_test(more_shares_than_the_machine_takes_are_refused),
         cmocka_unit_test(an_exec_is_told_to_the_machine),
-        cmocka_unit_test(limits_of_the_guest_stay_while_it_runs),
+        cmocka_unit_test(a_change_of_limits_is_split_and_no_guest_gets_more_than_at_its_start),
         cmocka_unit_test(memory_and_cpus_follow_options_before_limits),
     };
 
