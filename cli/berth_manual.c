@@ -109,6 +109,7 @@ const char berth_manual[] =
     ".BR slirp4netns (1)\n"
     "where that is installed and \\fI/dev/net/tun\\fR may be used, else loopback; \\fBinfo\\fR "
     "tells.\n"
+    "\\fB\\-\\-publish\\fR takes this network; a port below 1024 takes root.\n"
     "\\fB\\-\\-userns auto\\fR and groups of \\fBcgroup create\\fR are root's.\n"
     ".SH MICROVMS\n"
     "\\fBrun \\-\\-isolation microvm\\fR runs the same image under a kernel of its own, in a "

@@ -84,7 +84,7 @@ static int add_row(struct ps *ps, const struct container_view *view, struct erro
     string_map_set(&fields, "RunningFor", age);
     string_map_set(&fields, "Status", status);
     string_map_set(&fields, "State", view->status);
-    string_map_set(&fields, "Ports", "");
+    string_map_set(&fields, "Ports", view->ports);
     string_map_set(&fields, "Labels", labels);
     string_map_set(&fields, "LocalVolumes", volumes);
     string_map_set(&fields, "Networks", view->network != NULL ? view->network : "none");

@@ -21,6 +21,7 @@
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
 #include "engine/record.h"
+#include "engine/published_port.h"
 #include "engine/rootless_session.h"
 #include "engine/slirp.h"
 #include "engine/root_driver.h"
@@ -367,6 +368,24 @@ static int resolve_user(struct creation *creation, struct error *err)
     return 0;
 }
 
+static int check_published(struct settings *settings, struct error *err)
+{
+    for (size_t i = 0; i < settings->published.count; i++) {
+        struct published_port port;
+        int r = published_port_parse(settings->published.items[i], &port, err);
+
+        if (r < 0)
+            return r;
+        free(settings->published.items[i]);
+        settings->published.items[i] = published_port_format(&port);
+    }
+    if (settings->published.count > 0 && !text_equal(settings->network, SLIRP_NETWORK))
+        return error_set(err, EOPNOTSUPP,
+                         "--publish: takes --network slirp4netns; with --network host a container "
+                         "has the machine's ports");
+    return 0;
+}
+
 /* An ordinary user's containers get what he may have, if nothing else was asked for. */
 static int choose_network(struct settings *settings, struct error *err)
 {
@@ -380,6 +399,8 @@ static int choose_network(struct settings *settings, struct error *err)
         free(settings->network);
         settings->network = engine_default_network(&obstacle);
     }
+    if (settings->published.count > 0 && obstacle != NULL)
+        return error_set(err, EOPNOTSUPP, "--publish: %s", obstacle);
     return 0;
 }
 
@@ -396,6 +417,8 @@ static int resolve(struct creation *creation, const struct settings *settings, s
                          "--userns auto: an ordinary user's containers are in his user namespace "
                          "already");
     r = choose_network(own, err);
+    if (r == 0)
+        r = check_published(own, err);
     if (r < 0)
         return r;
     r = resolve_mode(creation->engine, "--pid", &own->pid_mode, err);

@@ -171,7 +171,8 @@ struct settings {
     struct strings cap_add, cap_drop,
         security_opt; /* security_opt as typed, checked by engine_create */
     bool is_privileged;
-    char *network; /* "none", "host", "container:ID" refused for now; NULL: "none" */
+    char *network;            /* "none", "host", "container:ID" refused for now; NULL: "none" */
+    struct strings published; /* --publish, see published_port.h; with slirp4netns only */
     char *pid_mode, *ipc_mode, *uts_mode,
         *userns_mode; /* "host", "private", "container:ID"...; NULL: private */
     struct string_map sysctls;
@@ -312,6 +313,7 @@ struct container_view {
     uint32_t restart_count;
     struct string_map labels;
     char *network;
+    char *ports;                             /* published ones of what runs, as docker shows */
     char *isolation;                         /* "none", "microvm" */
     struct strings mounts;                   /* names or host paths, for ps' Mounts */
     struct strings volumes;                  /* names of volumes */

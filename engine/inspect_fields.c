@@ -8,6 +8,7 @@
 
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
+#include "engine/published_port.h"
 
 /* The document of `docker inspect`: its names, its nesting, and null, [] or {} where docker has
  * them, since scripts depend on each. Built directly: nothing reads it back here. */
@@ -153,6 +154,31 @@ static json_t *format_tmpfs(const struct settings *settings)
     return object;
 }
 
+/* {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]} */
+static json_t *format_ports(const struct settings *settings)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < settings->published.count; i++) {
+        struct published_port port;
+        auto_free char *key = NULL;
+        auto_free char *number = NULL;
+        json_t *binding;
+
+        if (published_port_parse(settings->published.items[i], &port, NULL) < 0)
+            continue; /* was parsed when the container was made */
+        key = xasprintf("%u/%s", port.port, port.is_udp ? "udp" : "tcp");
+        number = xasprintf("%u", port.host_port);
+        binding = json_object();
+        set(binding, "HostIp", json_string(port.address));
+        set(binding, "HostPort", json_string(number));
+        if (json_object_get(object, key) == NULL)
+            set(object, key, json_array());
+        (void)json_array_append_new(json_object_get(object, key), binding);
+    }
+    return object;
+}
+
 static json_t *format_restart(const struct settings *settings)
 {
     static const char *const names[] = {
@@ -293,7 +319,7 @@ static json_t *format_host_config(const struct record *record)
     set(host, "LogConfig", format_log(settings));
     set(host, "NetworkMode",
         json_string(text_is_empty(settings->network) ? "none" : settings->network));
-    set(host, "PortBindings", json_object());
+    set(host, "PortBindings", format_ports(settings));
     set(host, "RestartPolicy", format_restart(settings));
     set(host, "AutoRemove", json_boolean(settings->is_removed));
     set(host, "VolumeDriver", json_string(""));
@@ -397,7 +423,7 @@ static json_t *format_network(const struct record *record)
     set(settings, "Bridge", json_string(""));
     set(settings, "SandboxID", json_string(""));
     set(settings, "SandboxKey", json_string(""));
-    set(settings, "Ports", json_object());
+    set(settings, "Ports", format_ports(&record->settings));
     for (size_t i = 0; i < ARRAY_SIZE(empty); i++) {
         set(settings, empty[i], json_string(""));
         set(network, empty[i], json_string(""));

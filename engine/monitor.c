@@ -189,9 +189,12 @@ static void reap(struct monitor *monitor)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == monitor->slirp.pid)
+            monitor->slirp.pid = 0;
         if (pid == monitor->pid)
             handle_exit(monitor, status);
+    }
 }
 
 /* What a shutdown sends to all processes: end the container as `stop` does. */
@@ -461,7 +464,7 @@ int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim
         .claim_fd = claim_fd,
         .listen_fd = -1,
         .signal_fd = -1,
-        .network_fd = -1,
+        .slirp = SLIRP_NONE,
         .directory_fd = -1,
         .output_fds = { -1, -1 },
         .stdin_fd = -1,

@@ -92,8 +92,7 @@ void monitor_close_streams(struct monitor *monitor)
         close(take_fd(&monitor->slave_fd));
     monitor->terminal_fd = -1;
     close_stdin(monitor);
-    if (monitor->network_fd >= 0)
-        close(take_fd(&monitor->network_fd));
+    slirp_stop(&monitor->slirp);
 }
 
 /* --- input -------------------------------------------------------------------------------------

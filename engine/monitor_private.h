@@ -8,6 +8,7 @@
 #include "engine/monitor_client.h"
 #include "engine/monitor_log.h"
 #include "engine/record.h"
+#include "engine/slirp.h"
 #include "runtime/runtime.h"
 
 /* monitor.c: the states and the loop; monitor_start.c: making the container and its streams;
@@ -33,9 +34,9 @@ struct monitor {
     pid_t pid;
     int exit_status;
     int claim_fd, listen_fd, signal_fd, directory_fd;
-    int output_fds[2];         /* stdout and stderr; with a terminal only the first: its master */
-    int stdin_fd;              /* -1: closed or none */
-    int network_fd;            /* slirp4netns ends with it; -1: none */
+    int output_fds[2]; /* stdout and stderr; with a terminal only the first: its master */
+    int stdin_fd;      /* -1: closed or none */
+    struct slirp slirp;
     int terminal_fd, slave_fd; /* borrowed from output_fds[0]; the slave is kept open, see there */
     struct client *clients[MONITOR_CLIENTS_MAX];
     size_t client_count;

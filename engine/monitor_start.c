@@ -11,7 +11,6 @@
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
 #include "engine/group.h"
-#include "engine/slirp.h"
 
 /* Ends of the container's streams that become its 0, 1 and 2; closed here once it has them. */
 struct inner_streams {
@@ -127,6 +126,16 @@ static void drop_profile(struct spec *spec)
     spec->linux_.seccomp = NULL;
 }
 
+static int start_network(struct monitor *monitor, struct error *err)
+{
+    const struct settings *settings = &monitor->record->settings;
+    auto_free char *api_path = xasprintf("%s/%s/slirp", monitor->engine->run_path, monitor->id);
+
+    if (!text_equal(settings->network, SLIRP_NETWORK))
+        return 0;
+    return slirp_start(monitor->pid, &settings->published, api_path, &monitor->slirp, err);
+}
+
 static int create_and_start(struct monitor *monitor, struct inner_streams *inner, struct error *err)
 {
     auto_free char *bundle_path =
@@ -153,11 +162,9 @@ static int create_and_start(struct monitor *monitor, struct inner_streams *inner
         if (r < 0)
             return r;
     }
-    if (text_equal(monitor->record->settings.network, SLIRP_NETWORK)) {
-        r = slirp_start(monitor->pid, &monitor->network_fd, err);
-        if (r < 0)
-            return r;
-    }
+    r = start_network(monitor, err);
+    if (r < 0)
+        return r;
     /* The starter's first messages may be the terminal's size: the program should begin with it. */
     for (size_t i = 0; i < monitor->client_count; i++)
         monitor_read_client(monitor, monitor->clients[i]);

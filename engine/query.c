@@ -15,6 +15,7 @@
 #include "engine/bundle.h"
 #include "engine/container_names.h"
 #include "engine/engine_private.h"
+#include "engine/published_port.h"
 
 #define SIZE_DEPTH_MAX 256
 
@@ -154,6 +155,19 @@ static void add_mounts(const struct record *record, struct container_view *view)
     }
 }
 
+static char *show_ports(const struct settings *settings, bool is_running)
+{
+    AUTO_CLEAR(strings) struct strings shown = { 0 };
+
+    for (size_t i = 0; is_running && i < settings->published.count; i++) {
+        struct published_port port;
+
+        if (published_port_parse(settings->published.items[i], &port, NULL) == 0)
+            strings_take(&shown, published_port_show(&port));
+    }
+    return strings_join(&shown, ", ");
+}
+
 static void fill_view(const struct record *record, const struct life *life,
                       const struct container_condition *condition, struct container_view *view)
 {
@@ -175,6 +189,7 @@ static void fill_view(const struct record *record, const struct life *life,
         string_map_set(&view->labels, record->labels.items[i].key, record->labels.items[i].value);
     view->network =
         xstrdup(text_is_empty(record->settings.network) ? "none" : record->settings.network);
+    view->ports = show_ports(&record->settings, view->pid != 0);
     view->isolation =
         xstrdup(text_is_empty(record->settings.isolation) ? "none" : record->settings.isolation);
     add_mounts(record, view);
@@ -260,6 +275,7 @@ void container_view_clear(struct container_view *view)
     free(view->command);
     free(view->error);
     free(view->network);
+    free(view->ports);
     free(view->isolation);
     string_map_clear(&view->labels);
     strings_clear(&view->mounts);

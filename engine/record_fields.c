@@ -116,6 +116,7 @@ static const struct field settings_fields[] = {
     SETTING(userns_mode, "usernsMode", FIELD_STRING),
     SETTING(sysctls, "sysctls", FIELD_MAP),
     SETTING(add_hosts, "addHosts", FIELD_STRINGS),
+    SETTING(published, "published", FIELD_STRINGS),
     SETTING(restart, "restart", FIELD_U32),
     SETTING(restart_max, "restartMax", FIELD_U32),
     SETTING(log_driver, "logDriver", FIELD_STRING),

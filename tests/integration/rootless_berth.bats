@@ -201,6 +201,27 @@ with_tun() {
     wait_until 5 no_process_of "$USER_NAME"
 }
 
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(99).decode(), end="")' "$1"; }
+
+@test "a published port leads into the container" {
+    local port
+    port=$(free_port)
+    with_tun "user run -d --name one -p 127.0.0.1:$port:80 small sh -c 'while true; do echo served | nc -l -p 80; done'"
+    wait_until 5 eval '[ "$(read_port '"$port"')" = served ]'
+    [ "$(user ps --format '{{.Ports}}')" = "127.0.0.1:$port->80/tcp" ]
+    run -0 user inspect --format '{{json .HostConfig.PortBindings}}' one
+    [ "$output" = '{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"'"$port"'"}]}' ]
+    run -125 with_tun "user run --rm -p 127.0.0.1:$port:80 small true"
+    expect_text "--publish: port $port of 127.0.0.1 cannot be had"
+    with_tun "user restart -t 0 one"
+    wait_until 5 eval '[ "$(read_port '"$port"')" = served ]'
+    user rm -f one
+    ! read_port "$port" 2> /dev/null
+    run -125 user run --rm --network none -p "$port:80" small true
+    expect_text "--publish: takes --network slirp4netns"
+}
+
 @test "a network that cannot be had is refused when it is asked for, and told by info" {
     as_user test ! -w /dev/net/tun || skip "everybody may use /dev/net/tun here"
     run -125 user run --rm --network slirp4netns small true

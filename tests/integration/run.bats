@@ -78,6 +78,8 @@ teardown() { remove_all; }
     run -125 berth run --rm --network bridge busybox true
     expect_text "not there yet"
     run -125 berth run --rm -p 80:80 busybox true
+    expect_text "--publish: takes --network slirp4netns"
+    run -125 berth run --rm -P busybox true
     expect_text "not there yet"
 }
 

@@ -38,7 +38,8 @@ static const char whole[] =
     "\"utsMode\":\"host\","
     "\"isolation\":\"microvm\",\"vmKernel\":\"k\",\"vmMemory\":1,\"vmCpus\":2,"
     "\"vmConsole\":\"log\","
-    "\"usernsMode\":\"host\",\"sysctls\":{\"a\":\"b\"},\"addHosts\":[\"a:b\"],\"restart\":1,"
+    "\"usernsMode\":\"host\",\"sysctls\":{\"a\":\"b\"},\"addHosts\":[\"a:b\"],\"published\":[\"1:"
+    "2\"],\"restart\":1,"
     "\"restartMax\":2,\"logDriver\":\"none\",\"logOptions\":{\"max-size\":\"1k\"},\"detachKeys\":"
     "\"a\"}";
 

@@ -309,9 +309,20 @@ static void mistakes_are_named(void **state)
     }
 }
 
+static void published_ports_are_kept_as_given(void **state)
+{
+    const char *words[] = { "-p", "80:80", "--publish", "127.0.0.1:53:53/udp", NULL };
+    AUTO(settings) struct settings *settings = NULL;
+
+    (void)state;
+    assert_int_equal(parse_with("create", words, &settings, NULL), 0);
+    assert_int_equal(settings->published.count, 2);
+    assert_string_equal(settings->published.items[1], "127.0.0.1:53:53/udp");
+}
+
 static void what_is_not_there_yet_is_refused_with_a_reason(void **state)
 {
-    const char *words[] = { "-p", "80:80", NULL };
+    const char *words[] = { "-P", NULL };
     struct settings *settings = NULL;
     struct error err = { 0 };
 
@@ -331,6 +342,7 @@ int main(void)
         cmocka_unit_test(an_empty_entrypoint_takes_the_images_away),
         cmocka_unit_test(variables_come_from_files_then_options_then_our_environment),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(published_ports_are_kept_as_given),
         cmocka_unit_test(what_is_not_there_yet_is_refused_with_a_reason),
     };
 

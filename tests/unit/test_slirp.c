@@ -17,11 +17,24 @@ static void the_program_is_told_the_namespace_and_hides_the_hosts_loopback(void 
     auto_free char *line = NULL;
 
     (void)state;
-    slirp_plan("/usr/bin/slirp4netns", 42, &command);
+    slirp_plan("/usr/bin/slirp4netns", 42, "/run/x/slirp", &command);
     line = strings_join(&command, " ");
     assert_string_equal(line, "/usr/bin/slirp4netns --configure --mtu=65520 --enable-sandbox "
                               "--disable-host-loopback --exit-fd=0 --ready-fd=1 "
-                              "--netns-type=path /proc/42/ns/net tap0");
+                              "--netns-type=path --api-socket=/run/x/slirp /proc/42/ns/net tap0");
+}
+
+static void a_port_is_asked_for_by_one_request(void **state)
+{
+    const struct published_port port = {
+        .address = "127.0.0.1", .host_port = 8080, .port = 80, .is_udp = true
+    };
+    auto_free char *request = slirp_plan_request(&port);
+
+    (void)state;
+    assert_string_equal(request, "{\"execute\": \"add_hostfwd\", \"arguments\": {\"proto\": "
+                                 "\"udp\", \"host_addr\": \"127.0.0.1\", \"host_port\": 8080, "
+                                 "\"guest_port\": 80}}");
 }
 
 static void names_are_asked_of_slirp_and_searched_for_as_on_the_host(void **state)
@@ -48,6 +61,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_program_is_told_the_namespace_and_hides_the_hosts_loopback),
+        cmocka_unit_test(a_port_is_asked_for_by_one_request),
         cmocka_unit_test(names_are_asked_of_slirp_and_searched_for_as_on_the_host),
     };
 
