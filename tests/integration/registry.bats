@@ -340,6 +340,25 @@ $index" ]
     [ "$(berth run --rm "$SERVER/back:1" cat /who)" = mine ]
 }
 
+@test "image copy: signatures under cosign's tags are listed and copied along" {
+    digest=$(put signed:1 "[busybox()]")
+    tag=sha256-${digest#sha256:}
+    for end in sig att; do
+        put "signed:$tag.$end" "[tar([file('$end', 'of cosign')])]" > $end.digest
+    done
+    run -0 berth image referrers --format '{{.ArtifactType}} {{.Digest}}' "$REGISTRY/signed:1"
+    [ "$output" = "cosign sig $(cat sig.digest)
+cosign att $(cat att.digest)" ]
+    run -0 berth image copy "$REGISTRY/signed:1" "$REGISTRY/elsewhere:1"
+    expect_text "Copied 3 manifests, of them 2 that refer to others"
+    for end in sig att; do
+        run -0 skopeo inspect --tls-verify=false "docker://$REGISTRY/elsewhere:$tag.$end" --format '{{.Digest}}'
+        [ "$output" = "$(cat $end.digest)" ]
+    done
+    # They are no referrers of the other kind: no tag stands in for them.
+    run -1 berth image inspect "docker://$REGISTRY/elsewhere:$tag"
+}
+
 @test "image copy: from and to layouts and archives, as skopeo has them" {
     index=$(make_index)
     # All platforms go to a registry and come back as they were.
