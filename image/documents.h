@@ -63,6 +63,8 @@ int image_config_decode(const char *json, size_t length, struct image_config *re
 char *image_config_encode(const struct image_config *config);
 void image_config_clear(struct image_config *config);
 
+/** Whether it is of a type that no registry distributes, and says where else it is. */
+bool layer_is_foreign(const struct image_descriptor *layer);
 void image_descriptor_clear(struct image_descriptor *descriptor);
 void image_descriptors_clear(struct image_descriptors *list);
 /** Appends a zeroed one and returns it. */

@@ -26,6 +26,7 @@ struct descriptor_text {
     uint64_t size;
     struct string_map annotations;
     struct platform_names platform;
+    struct strings urls;
 };
 
 static const struct field descriptor_fields[] = {
@@ -35,6 +36,7 @@ static const struct field descriptor_fields[] = {
     FIELD_OF(struct descriptor_text, artifact_type, "artifactType", FIELD_STRING, 0),
     FIELD_OF(struct descriptor_text, annotations, "annotations", FIELD_MAP, 0),
     FIELD_OBJECT(struct descriptor_text, platform, "platform", FIELD_STRUCT, &platform_object, 0),
+    FIELD_OF(struct descriptor_text, urls, "urls", FIELD_STRINGS, 0),
     { 0 },
 };
 static const struct object descriptor_object = { descriptor_fields, sizeof(struct descriptor_text),
@@ -46,6 +48,7 @@ void image_descriptor_clear(struct image_descriptor *descriptor)
     free(descriptor->digest_text);
     free(descriptor->artifact_type);
     string_map_clear(&descriptor->annotations);
+    strings_clear(&descriptor->urls);
     free(descriptor->platform_os);
     free(descriptor->platform_architecture);
     free(descriptor->platform_variant);
@@ -80,6 +83,7 @@ void image_descriptor_copy(struct image_descriptor *to, const struct image_descr
     to->platform_os = xstrdup(from->platform_os);
     to->platform_architecture = xstrdup(from->platform_architecture);
     to->platform_variant = xstrdup(from->platform_variant);
+    strings_add_all(&to->urls, &from->urls);
 }
 
 /* Moves the texts over; the digest becomes usable in a path only here, once it is checked. */
@@ -101,7 +105,15 @@ static int take_descriptor(struct descriptor_text *from, struct image_descriptor
     to->platform_os = take_ptr(&from->platform.os);
     to->platform_architecture = take_ptr(&from->platform.architecture);
     to->platform_variant = take_ptr(&from->platform.variant);
+    to->urls = from->urls;
+    from->urls = (struct strings){ 0 };
     return 0;
+}
+
+bool layer_is_foreign(const struct image_descriptor *layer)
+{
+    return layer->urls.count > 0 && (text_starts(layer->media_type, MEDIA_OCI_FOREIGN_LAYER) ||
+                                     text_starts(layer->media_type, MEDIA_DOCKER_FOREIGN_LAYER));
 }
 
 /* --- index and manifest ----------------------------------------------------------------------- */

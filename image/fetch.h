@@ -31,7 +31,6 @@ DEFINE_AUTO(fetch)
 struct fetch_endpoint {
     char *host;       /* "registry-1.docker.io", "localhost:5000", "[::1]:5000" */
     bool allows_http; /* when there is no TLS there */
-    bool is_http;     /* never TLS: for the `urls` of a layer, which name a scheme */
     bool is_unverified;
     char *username, *password;
     char *identity_token; /* an OAuth2 refresh token, in place of the password */

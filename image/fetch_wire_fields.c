@@ -4,7 +4,6 @@ static const struct field endpoint_fields[] = {
     FIELD_OF(struct fetch_endpoint_message, number, "number", FIELD_U32, FIELD_REQUIRED),
     FIELD_OF(struct fetch_endpoint_message, endpoint.host, "host", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct fetch_endpoint_message, endpoint.allows_http, "allowsHttp", FIELD_BOOL, 0),
-    FIELD_OF(struct fetch_endpoint_message, endpoint.is_http, "isHttp", FIELD_BOOL, 0),
     FIELD_OF(struct fetch_endpoint_message, endpoint.is_unverified, "isUnverified", FIELD_BOOL, 0),
     FIELD_OF(struct fetch_endpoint_message, endpoint.username, "username", FIELD_STRING, 0),
     FIELD_OF(struct fetch_endpoint_message, endpoint.password, "password", FIELD_STRING, 0),

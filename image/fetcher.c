@@ -104,7 +104,7 @@ static int take_host(struct fetcher *fetcher, struct wire_message *message, stru
     host = xcalloc(1, sizeof(*host));
     fetcher->hosts[fetcher->host_count++] = host;
     host->endpoint = text.endpoint;
-    host->scheme = text.endpoint.is_http ? "http" : "https";
+    host->scheme = "https";
     if (text.has_authorities) {
         auto_free char *more = NULL;
 

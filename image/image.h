@@ -52,6 +52,7 @@ struct image_descriptor {
     struct string_map annotations;
     char *artifact_type; /* of a referrer; NULL */
     char *platform_os, *platform_architecture, *platform_variant;
+    struct strings urls; /* where else its content may be */
 };
 struct image_descriptors {
     struct image_descriptor *items;

@@ -22,6 +22,7 @@ struct download {
     const struct image_descriptor *layer;
     size_t index; /* SIZE_MAX: of no layer of the image */
     struct partial_blob *blob;
+    size_t place; /* 0: the registry; then the layer's urls */
     unsigned tries;
     bool is_done;
 };
@@ -177,6 +178,13 @@ static int layer_done(void *context, const struct fetch_result *result, int r,
 
     (void)result;
     pull->running--;
+    if (r == -ENOENT && layer_is_foreign(download->layer) &&
+        download->place < download->layer->urls.count) {
+        log_debug("%s; its next url is asked", failure->message);
+        download->place++;
+        r = start_download(download, err);
+        return r < 0 ? download_failed(download, r, err) : 0;
+    }
     if (r < 0)
         r = error_set(err, -r, "%s", failure->message);
     else
@@ -192,7 +200,10 @@ static int start_download(struct download *download, struct error *err)
     auto_free char *path = xasprintf("blobs/%s", download->layer->digest.text);
     int r;
 
-    r = registry_request(&pull->session, FETCH_GET, path, &request, err);
+    r = download->place == 0
+            ? registry_request(&pull->session, FETCH_GET, path, &request, err)
+            : registry_request_url(&pull->session, download->layer->urls.items[download->place - 1],
+                                   &request, err);
     if (r < 0)
         return r;
     request.offset = partial_blob_length(download->blob);

@@ -194,13 +194,16 @@ static int send_blobs(struct push *push, struct error *err)
     int r;
 
     push->uploads = xcalloc(blobs->count + 1, sizeof(*push->uploads));
-    for (size_t i = 0; i < blobs->count; i++)
+    for (size_t i = 0; i < blobs->count; i++) {
+        if (layer_is_foreign(&blobs->items[i]))
+            continue; /* its licence forbids it, mostly; the manifest says where it is */
         push->uploads[push->count++] = (struct upload){
             .push = push,
             .blob = &blobs->items[i],
             .index = is_config(&blobs->items[i]) ? SIZE_MAX : push->layer_count++,
             .fd = -1,
         };
+    }
     r = start_uploads(push, err);
     return r < 0 ? r : fetch_run(push->session->fetch, err);
 }

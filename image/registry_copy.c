@@ -269,7 +269,7 @@ static int fetch_blobs(struct copying *copying, struct error *err)
     for (size_t i = 0; i < copying->tree.blobs.count; i++) {
         const struct image_descriptor *blob = &copying->tree.blobs.items[i];
 
-        if (!is_at_destination(copying, &blob->digest))
+        if (!layer_is_foreign(blob) && !is_at_destination(copying, &blob->digest))
             image_descriptor_copy(image_descriptors_add(&missing), blob);
     }
     return pull_blobs(copying->store, &copying->from, &missing, err);

@@ -111,6 +111,54 @@ int registry_request(struct registry_session *session, enum fetch_kind kind, con
     return 0;
 }
 
+/* Nobody vouches for the document that names it, so only what cannot be misread is taken. */
+static bool split_url(const char *url, char **ret_host, const char **ret_path)
+{
+    static const char scheme[] = "https://";
+    const char *host = url + strlen(scheme);
+    size_t length;
+
+    if (!text_starts(url, scheme))
+        return false;
+    length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]");
+    if (length == 0 || host[length] != '/')
+        return false;
+    for (const char *c = host + length; *c != '\0'; c++) {
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 127 || *c == '#' || *c == '\\')
+            return false;
+    }
+    *ret_host = xasprintf("%.*s", (int)length, host);
+    *ret_path = host + length + 1;
+    return true;
+}
+
+int registry_request_url(struct registry_session *session, const char *url,
+                         struct fetch_request *ret_request, struct error *err)
+{
+    AUTO_CLEAR(fetch_endpoint) struct fetch_endpoint endpoint = { 0 };
+    const char *path = NULL;
+    uint32_t number;
+    int r;
+
+    if (!split_url(url, &endpoint.host, &path))
+        return error_set(err, EINVAL, "its url '%.200s' is not of the form https://HOST/PATH", url);
+    r = registry_read_certificates(endpoint.host, &endpoint, err);
+    free(take_ptr(&endpoint.certificate));
+    free(take_ptr(&endpoint.key));
+    if (r == 0)
+        r = fetch_add_endpoint(session->fetch, &endpoint, &number, err);
+    if (r < 0)
+        return r;
+    *ret_request = (struct fetch_request){
+        .kind = FETCH_GET,
+        .endpoint = number,
+        .path = xstrdup(path),
+        .size = UINT64_MAX,
+        .max = IMAGE_DOCUMENT_MAX,
+    };
+    return 0;
+}
+
 void registry_manifest_clear(struct registry_manifest *manifest)
 {
     free(manifest->json);

@@ -36,6 +36,15 @@ const struct registry_endpoint *registry_session_endpoint(const struct registry_
 int registry_request(struct registry_session *session, enum fetch_kind kind, const char *path,
                      struct fetch_request *ret_request, struct error *err);
 
+/**
+ * Fills a GET of one of a layer's `urls`, to whose host neither credentials nor a client's
+ * certificate are told.
+ *
+ * -EINVAL: it is not of the form "https://HOST[:PORT]/PATH".
+ */
+int registry_request_url(struct registry_session *session, const char *url,
+                         struct fetch_request *ret_request, struct error *err);
+
 struct registry_manifest {
     char *json;
     size_t length;

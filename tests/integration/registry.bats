@@ -858,6 +858,69 @@ END
     run -0 berth push -q "$SERVER/secret/image:1" "$SERVER/secret/other:1"
 }
 
+# A layout whose second layer is not in it, but at URL: foreign_layout URL
+foreign_layout() {
+    python3 - "$1" << 'END'
+import json, os, shutil, sys
+shutil.rmtree("foreign", ignore_errors=True)
+shutil.copytree("server1", "foreign")
+def path(name): return "foreign/blobs/" + name.replace(":", "/")
+index = json.load(open("foreign/index.json"))
+manifest = json.load(open(path(index["manifests"][0]["digest"])))
+layer = manifest["layers"][1]
+layer["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+if "oci" in manifest["mediaType"]:
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+layer["urls"] = ["https://localhost:1/nothing" if len(sys.argv) < 2 else sys.argv[1].replace("LAYER", layer["digest"])]
+os.unlink(path(layer["digest"]))
+data = json.dumps(manifest).encode()
+import hashlib
+name = "sha256:" + hashlib.sha256(data).hexdigest()
+open(path(name), "wb").write(data)
+index["manifests"][0].update(digest=name, size=len(data))
+json.dump(index, open("foreign/index.json", "w"))
+END
+}
+
+@test "a layer that no registry may keep comes from its url, by TLS alone and without a login" {
+    serve "[busybox(), $NOISE]" # makes the layout "server1"
+    put secret/image:1 "[busybox(), $NOISE]" > /dev/null
+    secure_registry
+    cp ca.crt "$CERTS/ca.crt"
+    secure=$SERVER
+    foreign_layout "https://$secure/v2/secret/image/blobs/LAYER"
+    start_server first foreign
+    run -0 berth pull -q "$SERVER/app:1"
+    [ "$(berth run --rm "$SERVER/app:1" wc -c /noise)" = "300000 /noise" ]
+    # Neither a push nor a copy sends it on, or asks for it.
+    first=$SERVER
+    layer=$(python3 -c "import json, glob; print(*[l['digest'] for f in glob.glob('foreign/blobs/*/*') for l in (json.load(open(f)).get('layers', []) if open(f, 'rb').read(1) == b'{' else []) if 'urls' in l])")
+    start_server second foreign
+    run -0 berth push "$first/app:1" "$SERVER/pushed:1"
+    run -0 berth image copy -q "$first/app:1" "$SERVER/copied:1"
+    grep -q '^PUT /v2/pushed/manifests/1' "$SERVER_LOG"
+    grep -q '^PUT /v2/copied/manifests/1' "$SERVER_LOG"
+    ! grep "^POST\|$layer" "$SERVER_LOG" || false
+    remove_images
+    # Not over plain http, with a name in it, or under another type.
+    for url in "http://$secure/x" "https://alice:secret@$secure/x" "https://$secure" "file:///etc/passwd"; do
+        foreign_layout "$url"
+        start_server third foreign
+        run -1 berth pull -q "$SERVER/app:1"
+        expect_text "its url '$url' is not of the form https://HOST/PATH"
+        rm third.port
+    done
+    # Other bytes than the digest says.
+    other=$(skopeo inspect --tls-verify=false "docker://$REGISTRY/secret/image:1" --format '{{index .Layers 0}}')
+    foreign_layout "https://$secure/v2/secret/image/blobs/$other"
+    start_server fourth foreign
+    run -1 berth pull -q "$SERVER/app:1"
+    foreign_layout "https://$secure/v2/secret/image/blobs/sha256:$(printf '%064d' 1)"
+    start_server fifth foreign
+    run -1 berth pull -q "$SERVER/app:1"
+    expect_text "answers 404"
+}
+
 @test "a registry that wants a client's certificate gets the one in certs.d" {
     put secret/image:1 "[busybox()]" > /dev/null
     secure_registry ", clientcas: [$PWD/ca.crt]"
