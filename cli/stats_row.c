@@ -70,6 +70,14 @@ static double cpu_percent(const struct stats_sample *before, const struct stats_
            (double)(sample->taken_ns - before->taken_ns);
 }
 
+/* As docker marks what it could not read: the container runs, but nobody counts that. */
+#define UNCOUNTED "--"
+
+static bool is_uncounted(const struct stats_sample *sample, bool has)
+{
+    return sample->is_running && !has;
+}
+
 static void add_memory(const struct stats_sample *sample, uint64_t memory_bytes,
                        struct string_map *fields)
 {
@@ -88,9 +96,10 @@ static void add_memory(const struct stats_sample *sample, uint64_t memory_bytes,
     auto_free char *both = xasprintf("%s / %s", used_text, limit_text);
     auto_free char *percent =
         xasprintf("%.2f%%", limit > 0 ? (double)used * 100.0 / (double)limit : 0.0);
+    bool is_unknown = is_uncounted(sample, usage->has_memory);
 
-    string_map_set(fields, "MemUsage", both);
-    string_map_set(fields, "MemPerc", percent);
+    string_map_set(fields, "MemUsage", is_unknown ? UNCOUNTED " / " UNCOUNTED : both);
+    string_map_set(fields, "MemPerc", is_unknown ? UNCOUNTED : percent);
 }
 
 /* --- what docker does not show -----------------------------------------------------------------
@@ -171,10 +180,11 @@ void stats_row_format(const struct stats_sample *before, const struct stats_samp
     string_map_set(fields, "Container", id);
     string_map_set(fields, "ID", id);
     string_map_set(fields, "Name", sample->name);
-    string_map_set(fields, "CPUPerc", cpu);
+    string_map_set(fields, "CPUPerc", is_uncounted(sample, usage->has_cpu) ? UNCOUNTED : cpu);
     add_memory(sample, memory_bytes, fields);
     string_map_set(fields, "NetIO", "0B / 0B");
-    string_map_set(fields, "BlockIO", io);
-    string_map_set(fields, "PIDs", pids);
+    string_map_set(fields, "BlockIO",
+                   is_uncounted(sample, usage->has_io) ? UNCOUNTED " / " UNCOUNTED : io);
+    string_map_set(fields, "PIDs", is_uncounted(sample, usage->has_pids) ? UNCOUNTED : pids);
     add_details(sample, fields);
 }

@@ -342,6 +342,7 @@ int engine_settings(struct engine *engine, const char *id, struct settings **ret
 int engine_changes(struct engine *engine, const char *id, change_function *function, void *context,
                    struct error *err);
 
+/** Of a container without a cgroup only the processes can be counted. */
 int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
                  struct error *err);
 /** The same and more, pressure for one; release with cgroup_details_clear(). */

@@ -413,8 +413,8 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
     return 0;
 }
 
-static int open_cgroup(struct engine *engine, const char *id, struct container **ret_container,
-                       struct cgroup **ret_cgroup, struct error *err)
+static int open_running(struct engine *engine, const char *id, struct container **ret_container,
+                        struct error *err)
 {
     int r;
 
@@ -422,13 +422,20 @@ static int open_cgroup(struct engine *engine, const char *id, struct container *
     if (r < 0)
         return r;
     r = container_open(engine->runtime, id, ret_container, err);
-    if (r == -ENOENT)
-        return error_set(err, ESRCH, "container %.12s is not running", id);
+    return r == -ENOENT ? error_set(err, ESRCH, "container %.12s is not running", id) : r;
+}
+
+static int count_processes(struct container *container, struct cgroup_usage *usage,
+                           struct error *err)
+{
+    auto_free pid_t *pids = NULL;
+    size_t count;
+    int r;
+
+    r = container_pids(container, &pids, &count, err);
     if (r < 0)
         return r;
-    *ret_cgroup = container_cgroup(*ret_container);
-    if (*ret_cgroup == NULL)
-        return error_set(err, ESRCH, "container %.12s has no cgroup", id);
+    *usage = (struct cgroup_usage){ .has_pids = true, .pids = count, .pids_limit = UINT64_MAX };
     return 0;
 }
 
@@ -439,8 +446,12 @@ int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret
     struct cgroup *cgroup;
     int r;
 
-    r = open_cgroup(engine, id, &container, &cgroup, err);
-    return r < 0 ? r : cgroup_usage(cgroup, ret_usage, err);
+    r = open_running(engine, id, &container, err);
+    if (r < 0)
+        return r;
+    cgroup = container_cgroup(container);
+    return cgroup != NULL ? cgroup_usage(cgroup, ret_usage, err)
+                          : count_processes(container, ret_usage, err);
 }
 
 int engine_details(struct engine *engine, const char *id, struct cgroup_details *ret_details,
@@ -450,8 +461,12 @@ int engine_details(struct engine *engine, const char *id, struct cgroup_details 
     struct cgroup *cgroup;
     int r;
 
-    r = open_cgroup(engine, id, &container, &cgroup, err);
-    return r < 0 ? r : cgroup_details(cgroup, ret_details, err);
+    r = open_running(engine, id, &container, err);
+    if (r < 0)
+        return r;
+    cgroup = container_cgroup(container);
+    return cgroup != NULL ? cgroup_details(cgroup, ret_details, err)
+                          : count_processes(container, &ret_details->usage, err);
 }
 
 int engine_inner_processes(struct engine *engine, const char *id, char **ret_lines,
@@ -472,9 +487,8 @@ int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t 
                 struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    struct cgroup *cgroup;
     int r;
 
-    r = open_cgroup(engine, id, &container, &cgroup, err);
-    return r < 0 ? r : cgroup_pids(cgroup, ret_pids, ret_count, err);
+    r = open_running(engine, id, &container, err);
+    return r < 0 ? r : container_pids(container, ret_pids, ret_count, err);
 }

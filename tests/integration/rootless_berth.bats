@@ -102,6 +102,11 @@ two" ]
     [ "$output" = 2 ]
     run -0 user logs one
     [ "$output" = begun ]
+    # Also without a cgroup their processes are known.
+    run -0 user top one
+    expect_text "sleep 100"
+    run -0 user stats --no-stream --format '{{.PIDs}}' one
+    [ "$output" = 1 ]
     # The second container's monitor keeps the namespace when the first one's is gone.
     user rm -f one
     run -0 user exec two echo there

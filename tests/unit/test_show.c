@@ -255,6 +255,23 @@ static void a_container_that_ended_shows_zeros(void **state)
     assert_string_equal(string_map_get(&fields, "PIDs"), "0");
 }
 
+static void what_nobody_counts_is_marked(void **state)
+{
+    AUTO_CLEAR(string_map) struct string_map fields = { 0 };
+    const struct stats_sample sample = { .id = (char *)"0123456789abcdef",
+                                         .name = (char *)"web",
+                                         .is_running = true,
+                                         .usage = { .has_pids = true, .pids = 2 } };
+
+    (void)state;
+    stats_row_format(NULL, &sample, 1 << 30, true, &fields);
+    assert_string_equal(string_map_get(&fields, "CPUPerc"), "--");
+    assert_string_equal(string_map_get(&fields, "MemUsage"), "-- / --");
+    assert_string_equal(string_map_get(&fields, "MemPerc"), "--");
+    assert_string_equal(string_map_get(&fields, "BlockIO"), "-- / --");
+    assert_string_equal(string_map_get(&fields, "PIDs"), "2");
+}
+
 static void unknown_filters_are_named(void **state)
 {
     static const struct {
@@ -292,6 +309,7 @@ int main(void)
         cmocka_unit_test(use_of_the_cpu_is_the_difference_of_two_looks),
         cmocka_unit_test(what_docker_does_not_show_is_there_by_name),
         cmocka_unit_test(a_container_that_ended_shows_zeros),
+        cmocka_unit_test(what_nobody_counts_is_marked),
         cmocka_unit_test(unknown_filters_are_named),
     };
 
