@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,6 +67,11 @@ int fd_read_all(int fd, size_t max, const char *what, char **ret_text, size_t *r
 
 int fd_open_standard(struct error *err)
 {
+    struct pollfd standard[] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+
+    /* One call tells that all are open, which each program asks for each time (poll(2)). */
+    if (poll(standard, ARRAY_SIZE(standard), 0) == 0)
+        return 0;
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) >= 0)
             continue;

@@ -74,7 +74,22 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret_text, size_t 
     return read_regular(fd, (size_t)status.st_size, max, path, ret_text, ret_length, err);
 }
 
-int file_read_kernel(int dir_fd, const char *path, char **ret_text, struct error *err)
+/* Whether that was all. */
+static bool read_piece(int fd, char **ret_text, size_t *ret_length)
+{
+    char piece[4096];
+    ssize_t n = read(fd, piece, sizeof(piece));
+
+    if (n < 0 || n == (ssize_t)sizeof(piece))
+        return false;
+    *ret_length = (size_t)n;
+    *ret_text = xmemdup(piece, (size_t)n + 1);
+    (*ret_text)[n] = '\0';
+    return true;
+}
+
+static int read_kernel(int dir_fd, const char *path, bool is_piece, char **ret_text,
+                       struct error *err)
 {
     auto_free char *text = NULL;
     auto_close int fd = -1;
@@ -87,13 +102,27 @@ int file_read_kernel(int dir_fd, const char *path, char **ret_text, struct error
     fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return error_errno(err, "open '%s'", path);
-    r = fd_read_all(fd, KERNEL_FILE_MAX, path, &text, &length, err);
-    if (r < 0)
-        return r;
+    if (!is_piece || !read_piece(fd, &text, &length)) {
+        if (is_piece && lseek(fd, 0, SEEK_SET) < 0)
+            return error_errno(err, "read '%s'", path);
+        r = fd_read_all(fd, KERNEL_FILE_MAX, path, &text, &length, err);
+        if (r < 0)
+            return r;
+    }
     if (length > 0 && text[length - 1] == '\n')
         text[length - 1] = '\0';
     *ret_text = take_ptr(&text);
     return 0;
+}
+
+int file_read_kernel(int dir_fd, const char *path, char **ret_text, struct error *err)
+{
+    return read_kernel(dir_fd, path, false, ret_text, err);
+}
+
+int file_read_piece(int dir_fd, const char *path, char **ret_text, struct error *err)
+{
+    return read_kernel(dir_fd, path, true, ret_text, err);
 }
 
 int file_write_kernel(int dir_fd, const char *path, const char *value, struct error *err)

@@ -19,6 +19,11 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret_text, size_t 
 /** Reads a file of /proc, /sys or a cgroup, at most 1 MiB, and cuts the last newline. */
 int file_read_kernel(int dir_fd, const char *path, char **ret_text, struct error *err);
 
+/** The same of a file that the kernel makes in one piece, as it does most (seq_file.rst,
+ * "single_open"): one read(2) is enough where it has less than 4 KiB. Not for lists of processes or
+ * mounts. */
+int file_read_piece(int dir_fd, const char *path, char **ret_text, struct error *err);
+
 /** Writes a value into a file of /proc, /sys or a cgroup by one write(2); never creates it. */
 int file_write_kernel(int dir_fd, const char *path, const char *value, struct error *err);
 

@@ -139,14 +139,16 @@ int path_remove_tree(int dir_fd, const char *name, struct error *err)
 
     assert(name != NULL);
 
-    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    code = errno;
+    /* Mostly it is a directory. */
     top_fd = open_directory(dir_fd, name);
     if (top_fd < 0) {
+        code = errno;
+        if (code != ENOENT && (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT))
+            return 0;
         /* Not a directory: what unlink said is the reason. A mount point is "busy" for both. */
-        errno = errno == ENOTDIR || errno == ELOOP ? code : errno == EXDEV ? EBUSY : errno;
-        return errno == ENOENT ? 0 : error_errno(err, "remove '%s'", name);
+        code = code == ENOTDIR || code == ELOOP ? errno : code == EXDEV ? EBUSY : code;
+        errno = code;
+        return code == ENOENT ? 0 : error_errno(err, "remove '%s'", name);
     }
     removal.top_fd = top_fd;
     if (!empty_and_remove(&removal, dir_fd, name, top_fd, 0))

@@ -160,14 +160,14 @@ int process_protect_program(char **arguments, struct error *err)
         r = is_sealed(program, err);
     if (r < 0)
         return r;
-    (void)snprintf(pid, sizeof(pid), "%d", getpid()); /* the same after exec; fits any pid */
-    if (r == 0 && guard != NULL && strcmp(guard, pid) == 0)
-        return error_set(err, ENOTSUP,
-                         "protect the program: it is still writable after it was executed again");
     if (r > 0) {
         (void)unsetenv(GUARD_VARIABLE); /* cannot fail with this name */
         return 0;
     }
+    (void)snprintf(pid, sizeof(pid), "%d", getpid()); /* the same after exec; fits any pid */
+    if (guard != NULL && strcmp(guard, pid) == 0)
+        return error_set(err, ENOTSUP,
+                         "protect the program: it is still writable after it was executed again");
     r = process_open_program("/proc/self/exe", &fd, err);
     if (r < 0)
         return error_prefix(err, r, "protect the program");

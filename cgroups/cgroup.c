@@ -111,7 +111,7 @@ static int cpuset_inherit_file(int fd, const char *path, const char *file, bool 
     int r = 0;
 
     if (!is_new)
-        r = file_read_kernel(fd, own_file, &value, NULL);
+        r = file_read_piece(fd, own_file, &value, NULL);
     if (r == 0 && (is_new || value[0] == '\0') && path[0] != '\0') {
         parent = slash != NULL ? xstrndup(path, (size_t)(slash - path)) : xstrdup("");
         free(take_ptr(&value));
@@ -165,13 +165,16 @@ static int make_parents(const struct cgroup_hierarchy *hierarchy, const char *re
     return 0;
 }
 
-/* A new cpuset below one of our own parents is full already, which one read tells. */
+/* A new cpuset below one of our own parents is full already, which one read tells; one at the top
+ * need not be read. */
 static int fill_cpuset(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy)
 {
     auto_free char *cpus = NULL;
-    int r = cgroup_file_read(cgroup, hierarchy, "cpuset.cpus", &cpus);
+    int r = 0;
 
-    if (r < 0 || cpus[0] != '\0')
+    if (strchr(cgroup->relative, '/') != NULL)
+        r = cgroup_file_read(cgroup, hierarchy, "cpuset.cpus", &cpus);
+    if (r < 0 || (cpus != NULL && cpus[0] != '\0'))
         return r;
     return cpuset_inherit(hierarchy->fd, cgroup->relative);
 }

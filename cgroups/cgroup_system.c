@@ -313,7 +313,7 @@ int cgroup_system_open(const char *root_path, struct cgroup_system **ret_system,
     auto_free char *self_cgroup = NULL;
     int r;
 
-    r = file_read_kernel(AT_FDCWD, "/proc/self/cgroup", &self_cgroup, err);
+    r = file_read_piece(AT_FDCWD, "/proc/self/cgroup", &self_cgroup, err);
     if (r < 0)
         return error_prefix(err, r, "find out about cgroups");
     return cgroup_system_open_from(root_path != NULL ? root_path : CGROUP_ROOT, self_cgroup, NULL,

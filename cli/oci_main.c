@@ -411,6 +411,17 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
     int r = 0;
 
     if (enters_container(arguments->command)) {
+        r = process_protect_program(context->argv, err);
+        if (r < 0)
+            return r;
+    }
+    /* After that, as the program begins again then. A caller that ignores SIGCHLD would take the
+     * status of our children from us (sigaction(2)). */
+    (void)signal(SIGCHLD, SIG_DFL);
+    r = fd_open_standard(err);
+    if (r < 0)
+        return r;
+    if (enters_container(arguments->command)) {
         if (command_option(arguments->command, "preserve-fds") != NULL)
             r = oci_parse_preserve_fds(arguments, &preserve_fds, err);
         if (r < 0)
@@ -418,9 +429,6 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
         /* What the caller left open by mistake must not live on in an init that waits. */
         if (!reads_descriptor(arguments))
             (void)close_range(3 + preserve_fds, ~0u, 0);
-        r = process_protect_program(context->argv, err);
-        if (r < 0)
-            return r;
     }
     r = oci_log_open(context,
                      &(const struct oci_log_options){
@@ -471,16 +479,9 @@ int main(int argc, char **argv)
     struct isolation isolation =
         microvm_isolation(text_is_empty(data_path) ? DEFAULT_DATA : data_path);
 #endif
-    struct error err = { 0 };
     int status;
 
-    /* A caller that ignores it would take the status of our children from us (sigaction(2)). */
-    (void)signal(SIGCHLD, SIG_DFL);
     log_configure("berth-oci", -1, LOG_TEXT, false);
-    if (fd_open_standard(&err) < 0) {
-        log_error("%s", err.message);
-        return 1;
-    }
 #ifdef BERTH_MICROVM
     context.isolation = &isolation;
 #endif

@@ -83,15 +83,38 @@ static unsigned long old_flags(uint64_t attributes)
     return flags;
 }
 
-/* Where the mount is made here it is one mount(2) relative to the working directory, which is the
- * tmpfs just made: half the price of the five calls of the mount API, and no foreign link can be in
- * the way. */
+/* As clone_own(), onto a directory of the working directory. */
+static int bind_cgroup(const struct cgroup_hierarchy *hierarchy, const char *cgroup_path,
+                       uint64_t attributes, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/%s/%s", HOST_CGROUPS, hierarchy->mount_name,
+                                     text_is_empty(cgroup_path) ? "." : cgroup_path);
+    struct mount_attr change = { .attr_set = attributes };
+
+    if (mount(path, hierarchy->mount_name, NULL, MS_BIND, NULL) < 0)
+        return error_errno(err, "bind '%s'", path);
+    if (mount_setattr(AT_FDCWD, hierarchy->mount_name, AT_SYMLINK_NOFOLLOW, &change,
+                      sizeof(change)) < 0)
+        return error_errno(err, "set mount attributes");
+    return 0;
+}
+
+static int bind_own(const struct rootfs *rootfs, const struct cgroup_hierarchy *hierarchy,
+                    uint64_t attributes, struct error *err)
+{
+    int r = -ENOENT;
+
+    if (rootfs->context.cgroup_path != NULL)
+        r = bind_cgroup(hierarchy, rootfs->context.cgroup_path, attributes, err);
+    return r == -ENOENT ? bind_cgroup(hierarchy, hierarchy->own_path, attributes, err) : r;
+}
+
+/* Each is one mount(2) relative to the working directory, which is the tmpfs just made: half the
+ * price of the calls of the mount API, and no foreign link can be in the way. */
 static int mount_hierarchy(const struct rootfs *rootfs, const struct cgroup_hierarchy *hierarchy,
                            uint64_t attributes, int tmpfs_fd, struct error *err)
 {
     const char *type = hierarchy->is_v2 ? "cgroup2" : "cgroup";
-    auto_close int fd = -1;
-    int r;
 
     if (mkdirat(tmpfs_fd, hierarchy->mount_name, 0755) < 0)
         return error_errno(err, "make '%s'", hierarchy->mount_name);
@@ -101,10 +124,7 @@ static int mount_hierarchy(const struct rootfs *rootfs, const struct cgroup_hier
             return error_errno(err, "mount hierarchy '%s'", hierarchy->mount_name);
         return 0;
     }
-    r = clone_own(rootfs, hierarchy, attributes, &fd, err);
-    if (r < 0)
-        return r;
-    return mount_attach(fd, tmpfs_fd, hierarchy->mount_name, err);
+    return bind_own(rootfs, hierarchy, attributes, err);
 }
 
 /* "cpu,cpuacct" is also found as "cpu" and as "cpuacct", as on a host. */
@@ -153,21 +173,17 @@ static int mount_hierarchies(const struct rootfs *rootfs, uint64_t attributes, i
     return 0;
 }
 
-static int enter_and_mount(const struct rootfs *rootfs, uint64_t attributes, int tmpfs_fd,
+/* Moves the working directory, as other steps do. */
+static int enter_and_mount(struct rootfs *rootfs, uint64_t attributes, int tmpfs_fd,
                            struct error *err)
 {
-    auto_close int back_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int r;
-
-    if (back_fd < 0 || fchdir(tmpfs_fd) < 0)
+    if (fchdir(tmpfs_fd) < 0)
         return error_errno(err, "enter the tmpfs of the cgroups");
-    r = mount_hierarchies(rootfs, attributes, tmpfs_fd, err);
-    if (r < 0)
-        return r;
-    return fchdir(back_fd) < 0 ? error_errno(err, "leave the tmpfs of the cgroups") : 0;
+    rootfs->is_in_dev = false;
+    return mount_hierarchies(rootfs, attributes, tmpfs_fd, err);
 }
 
-int cgroup_mount_fill(const struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
+int cgroup_mount_fill(struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
                       struct error *err)
 {
     uint64_t attributes = step->options.attr_set | step->options.attr_recursive_set;
@@ -177,9 +193,7 @@ int cgroup_mount_fill(const struct rootfs *rootfs, const struct mount_step *step
     if (layout == CGROUP_LAYOUT_V2)
         return 0;
     if (layout != CGROUP_LAYOUT_NONE)
-        r = rootfs->context.has_cgroup_namespace
-                ? enter_and_mount(rootfs, attributes, mount_fd, err)
-                : mount_hierarchies(rootfs, attributes, mount_fd, err);
+        r = enter_and_mount(rootfs, attributes, mount_fd, err);
     if (r < 0)
         return r;
     return mount_change(mount_fd, attributes & MOUNT_ATTR_RDONLY, 0, false, err);

@@ -13,7 +13,7 @@ int cgroup_mount_create(const struct rootfs *rootfs, const struct mount_step *st
                         int *ret_mount_fd, struct error *err);
 
 /** After it is attached: the hierarchies in the tmpfs; does nothing on v2. */
-int cgroup_mount_fill(const struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
+int cgroup_mount_fill(struct rootfs *rootfs, const struct mount_step *step, int mount_fd,
                       struct error *err);
 
 #endif

@@ -559,9 +559,13 @@ int creation_read_bundle(struct creation *creation, struct error *err)
     auto_close int fd = -1;
     int r;
 
-    fd = options->bundle_fd >= 0 ? fcntl(options->bundle_fd, F_DUPFD_CLOEXEC, 3)
-                                 : open(options->bundle_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (options->bundle_fd >= 0)
+        fd = fcntl(options->bundle_fd, F_DUPFD_CLOEXEC, 3);
+    else
+        fd = strcmp(options->bundle_path, ".") == 0
+                 ? AT_FDCWD
+                 : open(options->bundle_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && fd != AT_FDCWD)
         return error_errno(err, "open the bundle '%s'", options->bundle_path);
     if (options->spec == NULL) {
         r = spec_read_text(fd, options->config_name != NULL ? options->config_name : "config.json",

@@ -129,7 +129,7 @@ int mount_simply(int dir_fd, const char *name, const char *type, const char *sou
             return -EOPNOTSUPP;
         text_addf(&options, "%s%s", i == 0 ? "" : ",", data[i]);
     }
-    if (fchdir(dir_fd) < 0 || mount(source, name, type, flags, options.data) < 0)
+    if ((dir_fd >= 0 && fchdir(dir_fd) < 0) || mount(source, name, type, flags, options.data) < 0)
         return -errno;
     return 0;
 }

@@ -38,6 +38,7 @@ int mount_clone_with(int dir_fd, const char *path, uint64_t attributes, int *ret
  * change, by one mount(2): a third of the calls of mount_create() and mount_attach(). Moves the
  * working directory to @dir_fd.
  *
+ * @dir_fd      -1: it is the working directory already
  * @attributes  of MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC; others are not tried
  *
  * Returns 0, or a bare negative errno: mount_create() then says what is wrong.

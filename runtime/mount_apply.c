@@ -74,13 +74,6 @@ static bool is_directory(int source_fd)
     return source_fd < 0 || (fstat(source_fd, &status) == 0 && S_ISDIR(status.st_mode));
 }
 
-static bool is_link(int fd)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && S_ISLNK(status.st_mode);
-}
-
 static int find_target(const struct rootfs *rootfs, const struct mount_step *step, int source_fd,
                        struct target *ret_target, struct error *err)
 {
@@ -113,13 +106,10 @@ static int find_target(const struct rootfs *rootfs, const struct mount_step *ste
     return 0;
 }
 
-static int mount_id(int fd, uint64_t *ret_id, struct error *err)
+static int look_at_mount(int fd, struct statx *ret_status, struct error *err)
 {
-    struct statx status;
-
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) < 0)
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, ret_status) < 0)
         return error_errno(err, "look at the mount");
-    *ret_id = status.stx_mnt_id;
     return 0;
 }
 
@@ -129,21 +119,21 @@ static int check_on_top(const struct rootfs *rootfs, const struct mount_step *st
                         struct error *err)
 {
     auto_close int fd = -1;
-    uint64_t ours, found;
-    /* What is mounted may be a link itself. */
-    int flags = is_link(mount_fd) ? O_PATH | O_NOFOLLOW : O_PATH;
+    struct statx ours, found;
     int r;
 
-    r = path_open_in_root(rootfs->root_fd, step->destination, flags, 0, &fd, err);
+    r = look_at_mount(mount_fd, &ours, err);
     if (r < 0)
         return r;
-    r = mount_id(mount_fd, &ours, err);
+    /* What is mounted may be a link itself. */
+    r = path_open_in_root(rootfs->root_fd, step->destination,
+                          O_PATH | (S_ISLNK(ours.stx_mode) ? O_NOFOLLOW : 0), 0, &fd, err);
     if (r < 0)
         return r;
-    r = mount_id(fd, &found, err);
+    r = look_at_mount(fd, &found, err);
     if (r < 0)
         return r;
-    if (ours != found)
+    if (ours.stx_mnt_id != found.stx_mnt_id)
         return error_set(err, EXDEV, "the destination was changed while it was mounted");
     return 0;
 }
@@ -572,7 +562,7 @@ static int keep_mount(struct rootfs *rootfs, const struct mount_step *step, int 
 
 /* What belongs into a mount as soon as it is attached (before Linux 6.15 nothing can be mounted in
  * a detached one, which device nodes may need). */
-static int fill_mount(const struct rootfs *rootfs, const struct mount_step *step,
+static int fill_mount(struct rootfs *rootfs, const struct mount_step *step,
                       const struct target *target, int mount_fd, struct error *err)
 {
     int r;
@@ -607,9 +597,14 @@ static int mount_in_own_dev(struct rootfs *rootfs, const struct mount_step *step
 {
     const struct mount_options *options = &step->options;
 
-    if (target->name == NULL || !is_simple(step) ||
-        mount_simply(target->fd, target->name, step->type, step->source, options->data,
-                     options->data_count, new_mount_attributes(options)) < 0)
+    int r;
+
+    if (target->name == NULL || !is_simple(step))
+        return 0;
+    r = mount_simply(rootfs->is_in_dev ? -1 : target->fd, target->name, step->type, step->source,
+                     options->data, options->data_count, new_mount_attributes(options));
+    rootfs->is_in_dev = r == 0;
+    if (r < 0)
         return 0;
     if (!step->is_pts || rootfs->pts_fd >= 0)
         return 1;

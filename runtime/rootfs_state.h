@@ -12,10 +12,11 @@ struct rootfs {
     const struct rootfs_plan *plan; /* borrowed */
     struct rootfs_context context;  /* its pointers are borrowed */
     int root_fd;
-    int dev_fd;    /* our own /dev; -1: it is a bind mount of the configuration's */
-    int pts_fd;    /* /dev/pts; -1: none was mounted there */
-    int null_fd;   /* the null device in dev_fd, verified; -1: not yet needed */
-    int *late_fds; /* mounts that become read-only in rootfs_finish_child() */
+    int dev_fd;     /* our own /dev; -1: it is a bind mount of the configuration's */
+    bool is_in_dev; /* it is the working directory */
+    int pts_fd;     /* /dev/pts; -1: none was mounted there */
+    int null_fd;    /* the null device in dev_fd, verified; -1: not yet needed */
+    int *late_fds;  /* mounts that become read-only in rootfs_finish_child() */
     size_t late_count;
     bool keeps_attached; /* a copy of each mount's descriptor goes to attached_fds */
     int *attached_fds;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "tests/unit/base_test.h"
@@ -52,6 +53,23 @@ static void kernel_values_lose_one_newline_and_are_written_in_place(void **state
     assert_int_equal(file_write_kernel(dir_fd, "value", "17", &err), 0);
     assert_int_equal(file_write_kernel(dir_fd, "none", "17", &err), -ENOENT);
     assert_string_equal(err.message, "open 'none' to write '17': No such file or directory");
+}
+
+static void a_piece_is_read_whole_however_long_it_is(void **state)
+{
+    static const size_t lengths[] = { 0, 1, 4094, 4095, 4096, 4097, 100000 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+        auto_free char *written = xcalloc(lengths[i] + 2, 1);
+        auto_free char *text = NULL;
+
+        memset(written, 'x', lengths[i]);
+        written[lengths[i]] = '\n';
+        put_file(directory_of(state), "piece", written);
+        assert_int_equal(file_read_piece(directory_of(state), "piece", &text, NULL), 0);
+        written[lengths[i]] = '\0';
+        assert_string_equal(text, written);
+    }
 }
 
 static void a_file_is_replaced_at_once_and_nothing_stays_beside_it(void **state)
@@ -164,6 +182,7 @@ int main(void)
         IN_DIRECTORY(a_file_is_read_whole),
         IN_DIRECTORY(what_is_no_small_regular_file_is_not_read),
         IN_DIRECTORY(kernel_values_lose_one_newline_and_are_written_in_place),
+        IN_DIRECTORY(a_piece_is_read_whole_however_long_it_is),
         IN_DIRECTORY(a_file_is_replaced_at_once_and_nothing_stays_beside_it),
         IN_DIRECTORY(a_failed_replacement_leaves_nothing),
         IN_DIRECTORY(a_lock_keeps_others_out_until_it_is_closed),
