@@ -474,9 +474,12 @@ static int start_files(int dir_fd, int pidfd, const struct inner_files *work, co
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
+/* A new file: a machine that was restored from an older one has its memory mapped. */
 static int create_file(int image_fd, const char *name, int *ret_fd, struct error *err)
 {
-    *ret_fd = openat(image_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (unlinkat(image_fd, name, 0) < 0 && errno != ENOENT)
+        return error_errno(err, "remove an earlier '%s' of the image", name);
+    *ret_fd = openat(image_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return *ret_fd < 0 ? error_errno(err, "make the image's file '%s'", name) : 0;
 }
 

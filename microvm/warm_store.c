@@ -101,6 +101,13 @@ static int find(int store_fd, const char *name, const char *key, struct error *e
     return 0;
 }
 
+static int refuse_user(struct error *err)
+{
+    return error_set(err, EPERM,
+                     "machines to start others from (--warm) have to belong to a user that no "
+                     "microVM runs as, and only root can give them away: start it without");
+}
+
 static int fill(int dir_fd, const char *key, struct error *err)
 {
     int r;
@@ -108,9 +115,10 @@ static int fill(int dir_fd, const char *key, struct error *err)
     r = file_replace(dir_fd, KEY_FILE, key, strlen(key), 0600, FILE_SYNC_NONE, err);
     if (r < 0)
         return r;
-    if (fchown(dir_fd, OWNER, OWNER) < 0)
-        return error_errno(err, "give the saved machine its owner");
-    return 0;
+    if (fchown(dir_fd, OWNER, OWNER) == 0)
+        return 0;
+    return errno == EPERM || errno == EINVAL ? refuse_user(err)
+                                             : error_errno(err, "give the saved machine its owner");
 }
 
 static int add(int data_fd, int store_fd, const char *name, const char *key, struct error *err)
@@ -199,6 +207,8 @@ int warm_store_make(const char *data_path, const char *key, struct error *err)
     int r;
 
     assert(key != NULL);
+    if (geteuid() != 0)
+        return refuse_user(err);
     if (data_fd < 0)
         return error_errno(err, "open '%s'", data_path);
     r = open_store(data_fd, &store_fd, err);

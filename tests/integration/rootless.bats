@@ -485,9 +485,18 @@ microvm() {
     grep -q "uid=0" "$HOME_DIR/out"
     [ "$(stat -c %U "$BUNDLE/rootfs/made")" = "$USER_NAME" ]
     [ "$(stat -c %u "/proc/$(oci state one | jq .pid)")" = "$USER_ID" ]
+    # What a program has open there is this machine's: the machine cannot be saved with it.
+    run -1 oci checkpoint --image-path "$HOME_DIR/image" one
+    expect_text "the microVM uses directories of this machine (1), whose open files cannot be saved with it"
+    [ ! -e "$HOME_DIR/image/isolation" ]
+    run -0 oci exec one true
     oci kill one KILL
     wait_until 20 no_process
     oci delete one
+    configure '.annotations["run.berth.vm.warm"] = "true"'
+    run -1 as_user env BERTH_DATA="$HOME_DIR/data" berth-oci run -b "$BUNDLE" two
+    expect_text "only root can give them away: start it without"
+    [ -z "$(oci list -q)" ]
 }
 
 @test "an ordinary user's microVM without a kernel that he may read is refused" {
