@@ -29,7 +29,7 @@ picture() {
     echo "links $(ls /sys/class/net | wc -l)"
     berth_cgroups
     find "$BERTH_RUN" -mindepth 1 ! -path '*/.*' | sort
-    (cd "$BERTH_DATA" && ls -A containers container-names staging trash volumes 2> /dev/null)
+    (cd "$BERTH_DATA" && find containers container-names staging trash volumes -mindepth 1 -maxdepth 1 2> /dev/null | sort)
     pgrep -r S,R,D -f "berth-monitor $BERTH_DATA" | sort || true
     lsns -t net -n -o NS 2> /dev/null | sort -u | wc -l
 }
