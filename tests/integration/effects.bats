@@ -9,7 +9,7 @@ huge_pages=/sys/kernel/mm/hugepages/hugepages-2048kB
 
 setup() {
     ID="effect$BATS_TEST_NUMBER" GROUP="effect$BATS_TEST_NUMBER"
-    LOOPS=() ZRAM='' HUGE_PAGES='' # what teardown takes back
+    LOOPS=() ZRAM='' HUGE_PAGES='' RDMA='' # what teardown takes back
     PAYLOAD=(-v "$BERTH_BUILD/tests/payload/payload:/payload:ro")
     make_bundle
     cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/payload"
@@ -22,6 +22,8 @@ teardown() {
         swapoff "/dev/zram$ZRAM" || true # it may not have come so far
         echo "$ZRAM" > /sys/class/zram-control/hot_remove
     fi
+    # Its RDMA device goes with it.
+    [ -z "$RDMA" ] || ip link delete "$RDMA" || true # it may not have come so far
     [ -z "$HUGE_PAGES" ] || echo "$HUGE_PAGES" > $huge_pages/nr_hugepages
     for loop in "${LOOPS[@]}"; do
         echo none > "/sys/block/${loop#/dev/}/queue/scheduler"
@@ -684,6 +686,30 @@ expect_second_ahead() {
     [[ "$output" =~ unified:\ misc.max\ is\ a\ file\ of\ cgroup\ v2|no\ misc\ controller|no\ file\ misc.max|\'sgx_epc\'\ is\ no\ resource ]]
     run ! begin "$ID" '{"hugepageLimits": [{"pageSize": "3MB", "limit": 4194304}]}' true
     expect_text "cannot limit huge pages: "
+}
+
+@test "handles and objects of an RDMA device are bounded, also by changed limits" {
+    local numbers
+    RDMA=berthrxe$BATS_TEST_NUMBER
+    ip link add "$RDMA" type veth peer name "$RDMA-p" 2> /dev/null || skip "no device can be made"
+    ip link set "$RDMA" up
+    rdma link add "$RDMA" type rxe netdev "$RDMA" 2> /dev/null || skip "the kernel has no RDMA over Ethernet"
+    IFS=: read -ra numbers < "$(dirname "$(grep -lx "$RDMA" /sys/class/infiniband_verbs/*/ibdev)")/dev"
+    configure --argjson major "${numbers[0]}" --argjson minor "${numbers[1]}" '
+        .linux.devices += [{path: "/dev/uverbs", type: "c", major: $major, minor: $minor, fileMode: 438}] |
+        .linux.resources.devices += [{allow: true, type: "c", major: $major, minor: $minor, access: "rw"}]'
+    begin "$ID" "{\"rdma\": {\"$RDMA\": {\"hcaHandles\": 2, \"hcaObjects\": 5}}}" sleep 1000
+    expect_value "$RDMA hca_handle=2 hca_object=5 " rdma.max
+    [ "$(oci exec "$ID" /payload rdma /dev/uverbs 2 5)" = "2 5 ok" ]
+    [ "$(oci exec "$ID" /payload rdma /dev/uverbs 3 0)" = "2 0 EAGAIN" ]
+    [ "$(oci exec "$ID" /payload rdma /dev/uverbs 1 9)" = "1 5 EAGAIN" ]
+    oci update -r - "$ID" <<< "{\"rdma\": {\"$RDMA\": {\"hcaObjects\": 7}}}"
+    expect_value "$RDMA hca_handle=2 hca_object=7 " rdma.max
+    [ "$(oci exec "$ID" /payload rdma /dev/uverbs 1 9)" = "1 7 EAGAIN" ]
+    if is_v2; then
+        begin_berth --cgroup-conf "rdma.max=$RDMA hca_handle=5" busybox sleep 1000
+        expect_value "$RDMA hca_handle=5 hca_object=max " rdma.max
+    fi
 }
 
 @test "sockets have the class and packets the priority of the group" {

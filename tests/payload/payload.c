@@ -9,6 +9,9 @@
  *           the same, and keeps it until it is killed
  *   payload huge PAGES
  *           touches up to 9 huge pages of 2 MiB, prints how many it got, and why not more
+ *   payload rdma FILE HANDLES OBJECTS
+ *           opens an RDMA device so often, then makes so many protection domains in it; prints how
+ *           many of each it got, and why not more
  *   payload direct read|write FILE BYTES COUNT
  *           COUNT times so many bytes at its beginning, past the page cache; prints the
  * milliseconds payload burn MILLISECONDS [REST TIMES] uses so much CPU time; so many times, each
@@ -39,6 +42,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <rdma/ib_user_verbs.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -116,6 +120,43 @@ static int huge(int argc, char **argv)
     }
     return printf("%d %s\n", (int)huge_touched,
                   huge_touched < count ? strerrorname_np(errno) : "ok") < 0;
+}
+
+/* One of the kernel's older commands, in which all have this form: a place for the answer. */
+static bool rdma_command(int fd, uint32_t number, void *answer, size_t answer_length)
+{
+    struct {
+        struct ib_uverbs_cmd_hdr header;
+        uint64_t answer;
+    } command = {
+        .header = { number, sizeof(command) / 4, (uint16_t)(answer_length / 4) },
+        .answer = (uint64_t)(uintptr_t)answer,
+    };
+
+    return write(fd, &command, sizeof(command)) == (ssize_t)sizeof(command);
+}
+
+static int rdma(int argc, char **argv)
+{
+    struct ib_uverbs_get_context_resp context;
+    struct ib_uverbs_alloc_pd_resp domain;
+    int handles = 0, objects = 0, first_fd = -1;
+    int most_handles = atoi(argv[3]), most_objects = atoi(argv[4]);
+
+    (void)argc;
+    for (; handles < most_handles; handles++) {
+        int fd = open(argv[2], O_RDWR | O_CLOEXEC);
+
+        if (!rdma_command(fd, IB_USER_VERBS_CMD_GET_CONTEXT, &context, sizeof(context)))
+            break;
+        first_fd = handles == 0 ? fd : first_fd;
+    }
+    for (; handles == most_handles && objects < most_objects; objects++)
+        if (!rdma_command(first_fd, IB_USER_VERBS_CMD_ALLOC_PD, &domain, sizeof(domain)))
+            break;
+    return printf("%d %d %s\n", handles, objects,
+                  handles < most_handles || objects < most_objects ? strerrorname_np(errno)
+                                                                   : "ok") < 0;
 }
 
 static uint64_t clock_us(clockid_t clock)
@@ -337,6 +378,7 @@ static const struct deed {
     { "hog", 3, 3, hog },
     { "hold", 3, 3, hog },
     { "huge", 3, 3, huge },
+    { "rdma", 5, 5, rdma },
     { "direct", 6, 6, direct },
     { "burn", 3, 5, burn },
     { "bomb", 2, 2, bomb },
