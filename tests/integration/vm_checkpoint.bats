@@ -7,6 +7,7 @@ setup() {
     [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
         skip "neither KVM nor QEMU runs a microVM here"
     [ -n "$(berth vm kernel ls --format '{{.Name}}')" ] || skip "apt-get fetched no kernel here"
+    mkdir -p "$BERTH_DATA/trash" # as the first removal makes it
     before=$(picture)
     ROOT=$BATS_TEST_TMPDIR/run
     # Mostly on another file system than the disk.
@@ -103,6 +104,7 @@ restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null >
     restore fourth
     wait_until 15 counts_beyond "$BATS_TEST_TMPDIR/fourth.out" "$at"
     oci delete -f fourth
-    berth rm -f -a > /dev/null 2>&1 || berth ps -aq | xargs -r berth rm -f
-    [ "$(picture)" = "$before" ]
+    berth ps -aq | xargs berth rm -f
+    wait_until 20 trash_is_empty
+    expect_picture "$before"
 }
