@@ -318,8 +318,9 @@ static const struct command commands[] = {
     { .name = "restore",
       .usage = "[OPTIONS] ID",
       .help = "Make a container from an image of its processes",
-      .description = "Needs root, the program criu (package criu) and the bundle. An image is as "
-                     "good as a program that root starts: it says which rights its processes have.",
+      .description = "Needs root, the bundle and, but for a microVM, the program criu (package "
+                     "criu). An image is as good as a program that root starts: it says which "
+                     "rights its processes have.",
       .examples = "berth-oci restore -d -b /srv/bundle --image-path /srv/image web",
       .options = criu_options,
       .more_options = restore_options,
