@@ -50,7 +50,8 @@ static void add_disk(struct emulator_plan *plan, const char *name, int fd, bool 
                  name, keep(plan, fd), is_read_only ? "on" : "off",
                  is_read_only ? "" : ",discard=unmap");
     add(plan, "-device");
-    strings_addf(&plan->arguments, "virtio-blk-device,drive=%s", name);
+    /* QEMU would stop the machine where there is no space: the guest is to hear of it instead. */
+    strings_addf(&plan->arguments, "virtio-blk-device,drive=%s,werror=report,rerror=report", name);
 }
 
 static void add_port(struct emulator_plan *plan, unsigned number, int fd)

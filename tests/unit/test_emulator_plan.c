@@ -88,6 +88,7 @@ static void a_saved_machine_has_the_same_devices_and_no_kernel(void **state)
     static const char *const both[][2] = {
         { "-drive",
           "if=none,id=root,format=raw,file=/proc/self/fd/11,file.locking=off,readonly=on" },
+        { "-device", "virtio-blk-device,drive=root,werror=report,rerror=report" },
         { "-device", "virtserialport,chardev=port1,nr=1" },
         { "-object",
           "memory-backend-file,id=memory,size=131072k,mem-path=/proc/self/fd/14,share=on" },
