@@ -64,7 +64,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     echo threaded > /sys/fs/cgroup/harbour/fibre/cgroup.type
     # It passes on what works on threads, and has processes: so it is a domain of threads from then on.
     echo +pids > /sys/fs/cgroup/cgroup.subtree_control
-    sleep 60 &
+    sleep 1000 &
     echo $! > /sys/fs/cgroup/wharf/cgroup.procs
     echo +pids > /sys/fs/cgroup/wharf/cgroup.subtree_control
     before=$(picture)
