@@ -65,7 +65,8 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     # It passes on what works on threads, and has processes: so it is a domain of threads from then on.
     echo +pids > /sys/fs/cgroup/cgroup.subtree_control
     sleep 1000 &
-    echo $! > /sys/fs/cgroup/wharf/cgroup.procs
+    sleeper=$!
+    echo $sleeper > /sys/fs/cgroup/wharf/cgroup.procs
     echo +pids > /sys/fs/cgroup/wharf/cgroup.subtree_control
     before=$(picture)
     rows="/harbour|because /harbour above it is 'domain threaded': choose another parent
@@ -81,7 +82,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     configure '.linux.cgroupsPath = "/harbour/fibre"'
     run ! oci run -b "$BUNDLE" threads
     expect_text "it takes single threads only (its cgroup.type is 'threaded'): choose a cgroup that is not among threads"
-    kill $!
+    kill $sleeper
     wait_until 20 rmdir /sys/fs/cgroup/wharf
     rmdir /sys/fs/cgroup/harbour/fibre /sys/fs/cgroup/harbour
 }
