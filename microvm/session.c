@@ -342,8 +342,10 @@ static int make_snapshot(struct session *session, struct error *err)
 
     if (session->options->snapshot == NULL)
         return 0;
-    if (write_snapshot(session, &reason) < 0)
+    if (write_snapshot(session, &reason) < 0) {
         log_warning("no other microVM can be started from this one: %s", reason.message);
+        (void)warm_snapshot_abandon(session->options->snapshot, NULL); /* the next start does */
+    }
     /* No workload runs while something of it can still be written. */
     warm_snapshot_clear(session->options->snapshot);
     return machine_resume(session->machine, err);

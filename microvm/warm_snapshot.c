@@ -102,13 +102,12 @@ static int reopen_for_reading(int dir_fd, size_t interfaces, struct warm_snapsho
     return 0;
 }
 
-static int empty_files(struct warm_snapshot *snapshot, struct error *err)
+int warm_snapshot_abandon(const struct warm_snapshot *snapshot, struct error *err)
 {
     /* The word first: without it the others are nothing. */
     if (ftruncate(snapshot->whole_fd, 0) < 0 || ftruncate(snapshot->state_fd, 0) < 0 ||
         ftruncate(snapshot->memory_fd, 0) < 0)
         return error_errno(err, "empty the files of the saved machine");
-    snapshot->use = WARM_SAVE;
     return 0;
 }
 
@@ -129,7 +128,9 @@ int warm_snapshot_open(int dir_fd, size_t interfaces, struct warm_snapshot *ret_
     } else {
         r = is_whole(&snapshot, err);
         if (r == 0)
-            r = empty_files(&snapshot, err);
+            r = warm_snapshot_abandon(&snapshot, err);
+        if (r == 0)
+            snapshot.use = WARM_SAVE;
     }
     if (r > 0)
         r = reopen_for_reading(dir_fd, interfaces, &snapshot, err);

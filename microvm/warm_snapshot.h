@@ -29,5 +29,7 @@ int warm_snapshot_open(int dir_fd, size_t interfaces, struct warm_snapshot *ret_
                        struct error *err);
 /** Says that the state and the memory are whole. By calls that the session's filter allows. */
 int warm_snapshot_commit(const struct warm_snapshot *snapshot, struct error *err);
+/** Empties its files, so that what was not made whole takes no space. By such calls too. */
+int warm_snapshot_abandon(const struct warm_snapshot *snapshot, struct error *err);
 
 #endif
