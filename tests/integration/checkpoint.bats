@@ -46,7 +46,7 @@ nothing_is_left() { [ "$(oci_picture)" = "$before" ] || diff <(echo "$before") <
     expect_text "container 'criubox' cannot be checkpointed in the created state"
     oci start criubox
     oci kill criubox KILL
-    wait_until 10 test stopped = "$(oci_status criubox)"
+    wait_until 10 eval '[ "$(oci_status criubox)" = stopped ]'
     run -1 oci checkpoint --image-path "$IMAGE" criubox
     expect_text "container 'criubox' cannot be checkpointed in the stopped state"
     run -1 oci checkpoint --image-path "$IMAGE" nobox

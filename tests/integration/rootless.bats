@@ -212,7 +212,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     run -1 oci pause two
     expect_text "it has no cgroup"
     oci kill two KILL
-    wait_until 10 test "$(status_of two)" = stopped
+    wait_until 10 eval '[ "$(status_of two)" = stopped ]'
     oci delete two
     run -1 oci state two
     expect_text "does not exist"
