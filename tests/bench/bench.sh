@@ -10,7 +10,11 @@ build=$(realpath "${BERTH_BUILD:?folder of the built programs}")
 runs=${1:-25}
 work=$(mktemp -d)
 export BERTH_DATA="$work/data" BERTH_RUN="$work/run"
-cleanup() { rm -rf "$work"; }
+cleanup() { umount "$BERTH_RUN"; rm -rf "$work"; }
+# Run states are in memory, as /run is where systemd mounts it: on a disk a peer with more files
+# would lose by the disk.
+mkdir "$BERTH_RUN"
+mount -t tmpfs -o mode=0755 run "$BERTH_RUN"
 trap cleanup EXIT
 
 "$build/tests/bench/bench_cgroups" "$((runs * 20))"
@@ -29,7 +33,7 @@ jq .linux.seccomp "$BERTH_DATA/containers/$id/bundle/config.json" > "$work/secco
 view=v1
 BERTH_BUILD=$build tests/integration/in_view.sh $view true || view=here
 BERTH_BUILD=$build tests/integration/in_view.sh $view \
-    python3 tests/bench/bench_oci.py "$build" "$work/bundle" "$work" "$runs"
+    python3 tests/bench/bench_oci.py "$build" "$work/bundle" "$work" "$BERTH_RUN" "$runs"
 
 python3 tests/bench/bench_pull.py "$build" 3
 python3 tests/bench/bench_erofs.py "$build" 5

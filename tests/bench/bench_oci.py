@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares berth-oci with runc, crun and the floor, in one run, as ratios; never a pass or a fail.
 
-    bench_oci.py BUILD BUNDLE WORK RUNS
+    bench_oci.py BUILD BUNDLE WORK STATES RUNS
 
-BUNDLE is a bundle with a busybox root and the default config.json; WORK a folder for run states.
+BUNDLE is a bundle with a busybox root and the default config.json; WORK a folder for more bundles,
+STATES one for run states.
 Commands run in turn, A B C A B C ..., and a ratio is the median of the ratios of each turn. As crun
 refuses a hybrid of cgroup v1 and v2, bench.sh hides the v2 hierarchy from all of them.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 
-BUILD, BUNDLE, WORK, RUNS = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+BUILD, BUNDLE, WORK, STATES, RUNS = *sys.argv[1:5], int(sys.argv[5])
 FLOOR = [f"{BUILD}/tests/bench/floor", f"{BUNDLE}/rootfs"]
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -25,7 +26,7 @@ def runtimes():
     found = {}
     for name, program in (("berth-oci", f"{BUILD}/berth-oci"), ("crun", "crun"), ("runc", "runc")):
         if shutil.which(program):
-            command = [program, "--root", f"{WORK}/{name}"]
+            command = [program, "--root", f"{STATES}/{name}"]
             if call([*command, "run", "-b", bundle("plain"), f"try-{name}"]) == 0:
                 found[name] = command
                 continue
