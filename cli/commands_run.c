@@ -251,6 +251,19 @@ static int attach_user(struct engine *engine, const char *id, int attached,
     return end == ATTACH_EXITED ? status : 0;
 }
 
+static struct attach_options attach_to_all(const struct settings *settings, bool has_stdin,
+                                           const struct arguments *arguments)
+{
+    return (struct attach_options){
+        .has_stdin = has_stdin && settings->opens_stdin,
+        .has_stdout = true,
+        .has_stderr = true,
+        .has_terminal = settings->has_terminal,
+        .forwards_signals = flag_or_true(arguments, "sig-proxy"),
+        .detach_keys = arguments_text(arguments, "detach-keys"),
+    };
+}
+
 static int start_attached(const struct arguments *arguments, struct berth *berth)
 {
     bool has_stdin = arguments_flag(arguments, "interactive");
@@ -268,14 +281,7 @@ static int start_attached(const struct arguments *arguments, struct berth *berth
         engine_settings(berth->engine, id, &settings, &err) < 0)
         return berth_failed(&err, STATUS_FAILED);
 
-    options = (struct attach_options){
-        .has_stdin = has_stdin && settings->opens_stdin,
-        .has_stdout = true,
-        .has_stderr = true,
-        .has_terminal = settings->has_terminal,
-        .forwards_signals = flag_or_true(arguments, "sig-proxy"),
-        .detach_keys = arguments_text(arguments, "detach-keys"),
-    };
+    options = attach_to_all(settings, has_stdin, arguments);
     if (check_terminal(options.has_terminal, options.has_stdin, &err) < 0 ||
         engine_start(berth->engine, id, &attached, &err) < 0)
         return berth_failed(&err, STATUS_FAILED);
@@ -337,14 +343,7 @@ int command_attach(const struct arguments *arguments, void *context)
         engine_settings(berth->engine, id, &settings, &err) < 0)
         return berth_failed(&err, STATUS_FAILED);
 
-    options = (struct attach_options){
-        .has_stdin = settings->opens_stdin && !arguments_flag(arguments, "no-stdin"),
-        .has_stdout = true,
-        .has_stderr = true,
-        .has_terminal = settings->has_terminal,
-        .forwards_signals = flag_or_true(arguments, "sig-proxy"),
-        .detach_keys = arguments_text(arguments, "detach-keys"),
-    };
+    options = attach_to_all(settings, !arguments_flag(arguments, "no-stdin"), arguments);
     if (check_terminal(options.has_terminal, options.has_stdin, &err) < 0 ||
         engine_attach(berth->engine, id, &attached, &err) < 0)
         return berth_failed(&err, STATUS_FAILED);

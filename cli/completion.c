@@ -38,9 +38,9 @@ static bool option_has_value(const struct option *option)
 
 /* A visitor of all names by which a command is called: "rm", "container rm". */
 typedef void name_visitor(const struct program *program, const struct command *command,
-                          const char *name, FILE *file);
+                          const char *name, void *context);
 
-static void visit_names(const struct program *program, name_visitor *visitor, FILE *file)
+static void visit_names(const struct program *program, name_visitor *visitor, void *context)
 {
     const struct command *const tables[] = { program->commands, builtin_commands };
 
@@ -54,35 +54,45 @@ static void visit_names(const struct program *program, name_visitor *visitor, FI
             if (one->alias != NULL)
                 strings_split(&names, one->alias, '|');
             for (size_t i = 0; i < names.count; i++)
-                visitor(program, one, names.items[i], file);
+                visitor(program, one, names.items[i], context);
             strings_clear(&names);
         }
     }
 }
 
+static void add_first_word(const struct program *program, const struct command *command,
+                           const char *name, void *context)
+{
+    struct strings *words = context;
+    auto_free char *word = xstrndup(name, strcspn(name, " "));
+
+    (void)program;
+    (void)command;
+    if (!strings_contains(words, word))
+        strings_add(words, word);
+}
+
 /* First words: "run", "image", "container", each once. Caller clears. */
 static void collect_first_words(const struct program *program, struct strings *words)
 {
-    const struct command *const tables[] = { program->commands, builtin_commands };
+    visit_names(program, add_first_word, words);
+}
 
-    for (size_t table = 0; table < ARRAY_SIZE(tables); table++) {
-        for (const struct command *one = tables[table]; one->name != NULL; one++) {
-            struct strings names = { 0 };
+struct second_words {
+    const char *prefix; /* the first word and a space */
+    struct strings *words;
+};
 
-            if (one->is_hidden)
-                continue;
-            strings_add(&names, one->name);
-            if (one->alias != NULL)
-                strings_split(&names, one->alias, '|');
-            for (size_t i = 0; i < names.count; i++) {
-                auto_free char *word = xstrndup(names.items[i], strcspn(names.items[i], " "));
+static void add_second_word(const struct program *program, const struct command *command,
+                            const char *name, void *context)
+{
+    const struct second_words *second = context;
 
-                if (!strings_contains(words, word))
-                    strings_add(words, word);
-            }
-            strings_clear(&names);
-        }
-    }
+    (void)program;
+    (void)command;
+    if (text_starts(name, second->prefix) &&
+        !strings_contains(second->words, name + strlen(second->prefix)))
+        strings_add(second->words, name + strlen(second->prefix));
 }
 
 /* Second words behind @first: "make inspect" behind "image". Caller clears. */
@@ -90,22 +100,9 @@ static void collect_second_words(const struct program *program, const char *firs
                                  struct strings *words)
 {
     auto_free char *prefix = xasprintf("%s ", first);
+    struct second_words second = { .prefix = prefix, .words = words };
 
-    for (const struct command *one = program->commands; one->name != NULL; one++) {
-        struct strings names = { 0 };
-
-        if (one->is_hidden)
-            continue;
-        strings_add(&names, one->name);
-        if (one->alias != NULL)
-            strings_split(&names, one->alias, '|');
-        for (size_t i = 0; i < names.count; i++) {
-            if (text_starts(names.items[i], prefix) &&
-                !strings_contains(words, names.items[i] + strlen(prefix)))
-                strings_add(words, names.items[i] + strlen(prefix));
-        }
-        strings_clear(&names);
-    }
+    visit_names(program, add_second_word, &second);
 }
 
 /* --- what all shells ask a program for ----------------------------------------------------------
@@ -141,8 +138,9 @@ static void bash_option_names(const struct option *options, FILE *file)
 }
 
 static void bash_options(const struct program *program, const struct command *command,
-                         const char *name, FILE *file)
+                         const char *name, void *context)
 {
+    FILE *file = context;
     (void)program;
     fprintf(file, "    '%s') echo \"--help", name);
     bash_option_names(command->options, file);
@@ -165,16 +163,18 @@ static void bash_value_of(const char *name, const struct option *options, FILE *
 }
 
 static void bash_values(const struct program *program, const struct command *command,
-                        const char *name, FILE *file)
+                        const char *name, void *context)
 {
+    FILE *file = context;
     (void)program;
     bash_value_of(name, command->options, file);
     bash_value_of(name, command->more_options, file);
 }
 
 static void bash_words(const struct program *program, const struct command *command,
-                       const char *name, FILE *file)
+                       const char *name, void *context)
 {
+    FILE *file = context;
     auto_free char *answer = answer_of(command->words_completion);
 
     (void)program;
@@ -341,8 +341,9 @@ static char *function_name(const struct program *program)
 }
 
 static void zsh_command(const struct program *program, const struct command *command,
-                        const char *name, FILE *file)
+                        const char *name, void *context)
 {
+    FILE *file = context;
     auto_free char *function = function_name(program);
     auto_free char *action = zsh_action(function, command->words_completion);
 
@@ -359,8 +360,9 @@ static void zsh_command(const struct program *program, const struct command *com
 }
 
 static void zsh_describe(const struct program *program, const struct command *command,
-                         const char *name, FILE *file)
+                         const char *name, void *context)
 {
+    FILE *file = context;
     (void)program;
     if (strchr(name, ' ') != NULL)
         return;
@@ -476,8 +478,9 @@ static void fish_options(const struct program *program, const char *function, co
 }
 
 static void fish_command(const struct program *program, const struct command *command,
-                         const char *name, FILE *file)
+                         const char *name, void *context)
 {
+    FILE *file = context;
     auto_free char *function = function_name(program);
     auto_free char *condition = xasprintf("__%s_is %s", function, name);
     const char *second = strchr(name, ' ');

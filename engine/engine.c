@@ -161,6 +161,17 @@ int engine_need_runtime(struct engine *engine, struct error *err)
     return r;
 }
 
+int engine_open_running(struct engine *engine, const char *id, struct container **ret_container,
+                        struct error *err)
+{
+    int r = engine_need_runtime(engine, err);
+
+    if (r < 0)
+        return r;
+    r = container_open(engine->runtime, id, ret_container, err);
+    return r == -ENOENT ? error_set(err, ESRCH, "container %.12s is not running", id) : r;
+}
+
 int engine_look_at_isolation(struct engine *engine, const char *kernel,
                              struct isolation_view *ret_view, struct error *err)
 {

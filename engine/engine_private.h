@@ -36,6 +36,9 @@ int engine_need_images(struct engine *engine, struct error *err);
 int engine_look_at_isolation(struct engine *engine, const char *kernel,
                              struct isolation_view *ret_view, struct error *err);
 int engine_need_runtime(struct engine *engine, struct error *err);
+/** The runtime's view of a container. Caller frees. -ESRCH: it does not run. */
+int engine_open_running(struct engine *engine, const char *id, struct container **ret_container,
+                        struct error *err);
 
 /**
  * Keeps the claim on a container that was just made, for engine_start() in the same process. Dies

@@ -422,12 +422,7 @@ int engine_exec(struct engine *engine, const char *id, const struct exec_setting
     r = detach_keys_parse(settings->detach_keys, &session.keys, err);
     if (r < 0)
         return r;
-    r = engine_need_runtime(engine, err);
-    if (r < 0)
-        return r;
-    r = container_open(engine->runtime, id, &session.container, err);
-    if (r == -ENOENT)
-        return error_set(err, ESRCH, "container %.12s is not running", id);
+    r = engine_open_running(engine, id, &session.container, err);
     if (r < 0)
         return r;
     r = plan_process(engine, id, &session, &process, err);

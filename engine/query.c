@@ -413,18 +413,6 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
     return 0;
 }
 
-static int open_running(struct engine *engine, const char *id, struct container **ret_container,
-                        struct error *err)
-{
-    int r;
-
-    r = engine_need_runtime(engine, err);
-    if (r < 0)
-        return r;
-    r = container_open(engine->runtime, id, ret_container, err);
-    return r == -ENOENT ? error_set(err, ESRCH, "container %.12s is not running", id) : r;
-}
-
 static int count_processes(struct container *container, struct cgroup_usage *usage,
                            struct error *err)
 {
@@ -446,7 +434,7 @@ int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret
     struct cgroup *cgroup;
     int r;
 
-    r = open_running(engine, id, &container, err);
+    r = engine_open_running(engine, id, &container, err);
     if (r < 0)
         return r;
     cgroup = container_cgroup(container);
@@ -461,7 +449,7 @@ int engine_details(struct engine *engine, const char *id, struct cgroup_details 
     struct cgroup *cgroup;
     int r;
 
-    r = open_running(engine, id, &container, err);
+    r = engine_open_running(engine, id, &container, err);
     if (r < 0)
         return r;
     cgroup = container_cgroup(container);
@@ -489,6 +477,6 @@ int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t 
     AUTO(container) struct container *container = NULL;
     int r;
 
-    r = open_running(engine, id, &container, err);
+    r = engine_open_running(engine, id, &container, err);
     return r < 0 ? r : container_pids(container, ret_pids, ret_count, err);
 }

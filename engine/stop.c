@@ -24,12 +24,7 @@ static int signal_container(struct engine *engine, const char *id, int signal, s
     enum container_status status;
     int r;
 
-    r = engine_need_runtime(engine, err);
-    if (r < 0)
-        return r;
-    r = container_open(engine->runtime, id, &container, err);
-    if (r == -ENOENT)
-        return error_set(err, ESRCH, "container %.12s is not running", id);
+    r = engine_open_running(engine, id, &container, err);
     if (r < 0)
         return r;
     r = container_signal(container, signal, false, err);
@@ -136,24 +131,10 @@ int engine_restart(struct engine *engine, const char *id, const char *signal, ui
     return engine_start(engine, id, NULL, err);
 }
 
-static int open_running(struct engine *engine, const char *id, struct container **ret_container,
-                        struct error *err)
-{
-    int r;
-
-    r = engine_need_runtime(engine, err);
-    if (r < 0)
-        return r;
-    r = container_open(engine->runtime, id, ret_container, err);
-    if (r == -ENOENT)
-        return error_set(err, ESRCH, "container %.12s is not running", id);
-    return r;
-}
-
 int engine_pause(struct engine *engine, const char *id, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    int r = open_running(engine, id, &container, err);
+    int r = engine_open_running(engine, id, &container, err);
 
     return r < 0 ? r : container_pause(container, err);
 }
@@ -161,7 +142,7 @@ int engine_pause(struct engine *engine, const char *id, struct error *err)
 int engine_unpause(struct engine *engine, const char *id, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    int r = open_running(engine, id, &container, err);
+    int r = engine_open_running(engine, id, &container, err);
 
     return r < 0 ? r : container_resume(container, err);
 }
