@@ -107,6 +107,8 @@ static int connect_tap(int fd, const struct network_link *link, const char *name
     if (r == 0)
         r = network_redirect(fd, index, link->index, err);
     if (r == 0)
+        r = network_require_sender(fd, index, link->mac, err);
+    if (r == 0)
         *ret_tap_fd = take_fd(&tap_fd);
     return r;
 }

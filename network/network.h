@@ -1,6 +1,7 @@
 #ifndef NETWORK_NETWORK_H
 #define NETWORK_NETWORK_H
 
+#include <linux/filter.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -137,5 +138,15 @@ int network_tap_open(const char *name, int *ret_fd, struct error *err);
  * (tc-mirred(8), ingress). It takes the place of an earlier redirection, whose target may be gone.
  */
 int network_redirect(int fd, int from_index, int to_index, struct error *err);
+
+/**
+ * Drops what an interface, which is redirected, receives from another hardware address than @mac
+ * (tc-bpf(8), direct action).
+ */
+int network_require_sender(int fd, int index, const uint8_t mac[6], struct error *err);
+
+#define NETWORK_SENDER_LENGTH 6
+/** The program that says so, with an action of tc(8) for its result. */
+void network_sender_plan(const uint8_t mac[6], struct sock_filter program[NETWORK_SENDER_LENGTH]);
 
 #endif

@@ -209,6 +209,30 @@ join_network() {
     expect_text "the first process of a microVM's jail"
 }
 
+# Whom the bridge "wire", on which the guest's interface hangs, has heard.
+heard() { bridge -n "$NETWORK" fdb show br wire dynamic; }
+
+@test "a guest is heard from its own hardware address only, whatever rights its program has" {
+    needs_kernel
+    network_bundle
+    ip -n "$NETWORK" link add wire type bridge
+    ip -n "$NETWORK" link set wire up
+    ip -n "$NETWORK" link set outside master wire
+    own=$(ip -n "$NETWORK" -j link show inside | jq -r '.[].address')
+    jq '.process.capabilities |= with_entries(.value += ["CAP_NET_ADMIN", "CAP_NET_RAW"])
+        | .process.args[2] = "sent() { cat /sys/class/net/inside/statistics/tx_packets; }
+            ask() { ping -c 2 -W 1 10.77.0.1; }
+            ask; before=$(sent)
+            ip link set inside down; ip link set inside address 02:00:00:00:77:77; ip link set inside up
+            ask; echo sent $(($(sent) - before))"' config.json > new
+    mv new config.json
+    run -0 --separate-stderr berth-oci --root "$BATS_TEST_TMPDIR/run" run vm < /dev/null
+    [[ "$output" =~ sent\ [1-9] ]]
+    run -0 heard
+    expect_text "$own dev outside"
+    [[ "$output" != *77:77* ]]
+}
+
 @test "berth-oci runs a bundle with the annotation, and features names it" {
     needs_kernel
     [ "$(berth-oci features | jq -r '.annotations["run.berth.isolation"]')" = microvm ]

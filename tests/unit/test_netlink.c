@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <linux/pkt_cls.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "network/netlink.h"
 #include "network/network.h"
@@ -86,6 +89,43 @@ static void an_attribute_that_lies_about_its_length_ends_the_search(void **state
     }
 }
 
+/* Sends a frame from there through the program; returns what arrives of it. The kernel takes the
+ * program's result for a length. */
+static ssize_t pass_frame(const uint8_t sender[6], const uint8_t mac[6])
+{
+    struct sock_filter program[NETWORK_SENDER_LENGTH];
+    const struct sock_fprog filter = { NETWORK_SENDER_LENGTH, program };
+    uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+    uint8_t arrived[sizeof(frame)];
+    ssize_t length;
+    int pair[2];
+
+    network_sender_plan(mac, program);
+    memcpy(frame + 6, sender, 6);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+    assert_int_equal(send(pair[0], frame, sizeof(frame), 0), sizeof(frame));
+    length = recv(pair[1], arrived, sizeof(arrived), MSG_DONTWAIT);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return length;
+}
+
+static void only_the_own_hardware_address_sends(void **state)
+{
+    const uint8_t mac[6] = { 0xfe, 0x80, 0x10, 0x20, 0x30, 0xff };
+
+    (void)state;
+    assert_int_equal(pass_frame(mac, mac), 60);
+    for (size_t i = 0; i < sizeof(mac); i++) {
+        uint8_t other[6];
+
+        memcpy(other, mac, sizeof(mac));
+        other[i] ^= 1;
+        assert_int_equal(pass_frame(other, mac), TC_ACT_SHOT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +133,7 @@ int main(void)
         cmocka_unit_test(a_template_gets_the_lowest_free_number),
         cmocka_unit_test(attributes_are_found_behind_the_fixed_part),
         cmocka_unit_test(an_attribute_that_lies_about_its_length_ends_the_search),
+        cmocka_unit_test(only_the_own_hardware_address_sends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
