@@ -406,6 +406,8 @@ static int plan_exec(struct container *container, const struct container_exec_op
         return error_set(err, EINVAL,
                          "a terminal is asked for, but nobody takes it; give a "
                          "console socket");
+    if (!process->terminal && options->console_socket != NULL)
+        return error_set(err, EINVAL, "a console socket is given, but no terminal is asked for");
     r = launch_plan_make(context->spec, process, container->runtime, launch, err);
     if (r < 0)
         return r;
