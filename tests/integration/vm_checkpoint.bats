@@ -108,3 +108,10 @@ restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null >
     wait_until 20 trash_is_empty
     expect_picture "$before"
 }
+
+@test "exec in a microVM that has not been started is refused at once" {
+    make_counter
+    oci create -b "$BUNDLE" waits < /dev/null > "$BATS_TEST_TMPDIR/waits.out" 2> "$BATS_TEST_TMPDIR/waits.err"
+    run ! oci exec waits true
+    expect_text "cannot exec in a created container: container not running: 'waits'"
+}
