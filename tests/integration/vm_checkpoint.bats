@@ -1,7 +1,7 @@
 load helper
 
-# MicroVMs that are saved while their container runs, and go on in another one: berth-oci checkpoint
-# and restore, without CRIU.
+# MicroVMs that are saved while their container runs, and go on in another one: checkpoint and restore
+# of berth-oci and berth, without CRIU.
 
 setup() {
     [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
@@ -109,9 +109,42 @@ restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null >
     expect_picture "$before"
 }
 
+# The same of the log of one of berth's containers.
+logged() { berth logs "$1" 2>&1 | tail -n 1 | tr -dc 0-9; }
+logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
+
 @test "exec in a microVM that has not been started is refused at once" {
     make_counter
     oci create -b "$BUNDLE" waits < /dev/null > "$BATS_TEST_TMPDIR/waits.out" 2> "$BATS_TEST_TMPDIR/waits.err"
     run ! oci exec waits true
     expect_text "cannot exec in a created container: container not running: 'waits'"
+}
+
+@test "berth checkpoint ends a microVM, and restore lets it go on, with its log" {
+    berth run -d --name web --isolation microvm busybox sh -c "$COUNTER" > /dev/null
+    wait_until 90 logs_beyond web 2
+    run -1 berth restore web
+    expect_text "is running already"
+    berth checkpoint web
+    [ "$(field web .State.Status)" = exited ]
+    at=$(logged web)
+    berth restore --keep web
+    wait_until 15 logs_beyond web "$at"
+    # No number is missing, and at most the last one comes twice.
+    berth logs web | tr -dc '0-9\n' | uniq > "$BATS_TEST_TMPDIR/numbers"
+    diff "$BATS_TEST_TMPDIR/numbers" <(seq "$(wc -l < "$BATS_TEST_TMPDIR/numbers")")
+    [ "$(berth exec web cat /tmp/n)" -gt "$at" ]
+    berth kill web
+    wait_until 20 eval '[ "$(field web .State.Status)" = exited ]'
+    berth restore web
+    wait_until 15 logs_beyond web "$at"
+    berth stop web
+    [ "$(field web .State.ExitCode)" = 7 ]
+    run -1 berth restore web
+    expect_text "has no checkpoint: 'berth checkpoint' makes one"
+    run -1 berth checkpoint web
+    expect_text "is not running"
+    berth rm web
+    wait_until 20 trash_is_empty
+    expect_picture "$before"
 }
