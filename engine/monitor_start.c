@@ -9,7 +9,6 @@
 
 #include "base/fd.h"
 #include "engine/bundle.h"
-#include "engine/checkpoints.h"
 #include "engine/engine_private.h"
 #include "engine/group.h"
 
@@ -137,13 +136,11 @@ static int start_network(struct monitor *monitor, struct error *err)
     return slirp_start(monitor->pid, &settings->published, api_path, &monitor->slirp, err);
 }
 
-/* A restored one runs already. */
-static int create(struct monitor *monitor, bool is_restored, const struct inner_streams *inner,
-                  struct error *err)
+static int create_and_start(struct monitor *monitor, struct inner_streams *inner, struct error *err)
 {
     auto_free char *bundle_path =
         xasprintf("%s/containers/%s/bundle", monitor->engine->data_path, monitor->id);
-    const struct container_options options = {
+    struct container_options options = {
         .id = monitor->id,
         .bundle_path = bundle_path,
         .bundle_fd = -1,
@@ -153,17 +150,9 @@ static int create(struct monitor *monitor, bool is_restored, const struct inner_
         .stdio = { inner->fds[0], inner->fds[1], inner->fds[2] },
         .dies_with_caller = true,
     };
+    int r;
 
-    if (is_restored)
-        return checkpoints_restore(monitor->engine, &options, &monitor->container, err);
-    return container_create(monitor->engine->runtime, &options, &monitor->container, err);
-}
-
-static int create_and_start(struct monitor *monitor, bool is_restored, struct inner_streams *inner,
-                            struct error *err)
-{
-    int r = create(monitor, is_restored, inner, err);
-
+    r = container_create(monitor->engine->runtime, &options, &monitor->container, err);
     if (r < 0)
         return r;
     close_inner(inner);
@@ -179,7 +168,7 @@ static int create_and_start(struct monitor *monitor, bool is_restored, struct in
     /* The starter's first messages may be the terminal's size: the program should begin with it. */
     for (size_t i = 0; i < monitor->client_count; i++)
         monitor_read_client(monitor, monitor->clients[i]);
-    return is_restored ? 0 : container_start(monitor->container, err);
+    return container_start(monitor->container, err);
 }
 
 /* The kernel's cgroups of groups are gone after a reboot. */
@@ -192,7 +181,7 @@ static int prepare_group(struct monitor *monitor, struct error *err)
     return group_prepare(monitor->engine, parent, err);
 }
 
-int monitor_start(struct monitor *monitor, bool is_restored, struct error *err)
+int monitor_start(struct monitor *monitor, struct error *err)
 {
     struct inner_streams inner = { { -1, -1, -1 } };
     int r;
@@ -205,7 +194,7 @@ int monitor_start(struct monitor *monitor, bool is_restored, struct error *err)
     if (!monitor->record->settings.has_terminal)
         r = make_streams(monitor, &inner, err);
     if (r == 0)
-        r = create_and_start(monitor, is_restored, &inner, err);
+        r = create_and_start(monitor, &inner, err);
     close_inner(&inner);
     if (r < 0) {
         if (monitor->container != NULL)

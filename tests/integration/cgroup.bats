@@ -69,6 +69,7 @@ make_hierarchy() {
 @test "a group's pids limit holds for its containers together" {
     berth cgroup create dev --pids-limit 8
     berth run -d --name one --cgroup-parent dev busybox sh -c 'for i in 1 2 3 4 5; do sleep 60 & done; wait' > /dev/null
+    wait_until 20 eval '[ "$(held dev pids.current pids.current)" = 6 ]'
     run berth run --rm --cgroup-parent dev busybox sh -c 'for i in 1 2 3 4 5; do sleep 60 & done; wait'
     [ "$status" != 0 ]
     expect_text "Resource temporarily unavailable"

@@ -22,12 +22,13 @@ teardown() {
 oci_status() { oci state "$1" | jq -r .status; }
 start() { oci run -d -b "$BUNDLE" criubox < /dev/null > /dev/null 2>&1; }
 oci_picture() {
-    wc -l < /proc/self/mountinfo
+    cut -d ' ' -f 3- /proc/self/mountinfo | sort
     find /sys/fs/cgroup -mindepth 1 -type d -name 'criubox*'
     ls "$ROOT" 2> /dev/null
     find "$BUNDLE" -maxdepth 1
 }
-nothing_is_left() { [ "$(oci_picture)" = "$before" ] || diff <(echo "$before") <(oci_picture); }
+is_as_before() { [ "$(oci_picture)" = "$before" ]; }
+nothing_is_left() { wait_until 20 is_as_before > /dev/null || diff <(echo "$before") <(oci_picture); }
 
 @test "a machine without CRIU is told what to install" {
     rm "$BATS_TEST_TMPDIR/bin/criu"
@@ -46,7 +47,7 @@ nothing_is_left() { [ "$(oci_picture)" = "$before" ] || diff <(echo "$before") <
     expect_text "container 'criubox' cannot be checkpointed in the created state"
     oci start criubox
     oci kill criubox KILL
-    wait_until 10 eval '[ "$(oci_status criubox)" = stopped ]'
+    wait_until 30 eval '[ "$(oci_status criubox)" = stopped ]'
     run -1 oci checkpoint --image-path "$IMAGE" criubox
     expect_text "container 'criubox' cannot be checkpointed in the stopped state"
     run -1 oci checkpoint --image-path "$IMAGE" nobox
@@ -142,5 +143,5 @@ EOF
     [ "$(oci_status criubox)" = creating ]
     oci delete -f criubox
     nothing_is_left
-    run -1 pgrep -f "$BATS_TEST_TMPDIR/bin/criu swrk"
+    wait_until 20 eval '! pgrep -f "$BATS_TEST_TMPDIR/bin/criu swrk"'
 }

@@ -20,7 +20,8 @@ teardown() {
     remove_all
     if [ -n "$ZRAM" ]; then
         swapoff "/dev/zram$ZRAM" || true # it may not have come so far
-        echo "$ZRAM" > /sys/class/zram-control/hot_remove
+        # Who looks at new devices may have it open.
+        wait_until 20 eval 'echo "$ZRAM" > /sys/class/zram-control/hot_remove'
     fi
     # Its RDMA device goes with it.
     [ -z "$RDMA" ] || ip link delete "$RDMA" || true # it may not have come so far
@@ -115,6 +116,7 @@ weight() { value cpu.shares cpu.weight; }
 promised() { echo $(($(GROUP=$2 weight) * 100 / ($(GROUP=$1 weight) + $(GROUP=$2 weight)))); }
 
 # That GROUP, a hog, gets a quota in each period and no more: expect_quota MICROSECONDS
+# On one CPU: of what a hog that moves has got for a while on another, a part is lost.
 expect_quota() {
     local used periods throttled
     # What an earlier quota gave is used up when it was throttled again.
@@ -129,13 +131,13 @@ expect_quota() {
 }
 
 @test "a CPU quota is what a hog gets in each period, also a changed one" {
-    begin_berth --cpus 0.2 busybox "${hog[@]}"
+    begin_berth --cpus 0.2 --cpuset-cpus 0 busybox "${hog[@]}"
     [ "$(value cpu.cfs_quota_us cpu.max)" = 20000 ] || expect_value "20000 100000" cpu.max
     expect_quota 20000
     berth update --cpus 0.1 "$id" > /dev/null
     expect_quota 10000
     berth rm -f "$id" > /dev/null
-    begin "$ID" '{"cpu": {"quota": 20000, "period": 100000}}' "${hog[@]}"
+    begin "$ID" '{"cpu": {"cpus": "0", "quota": 20000, "period": 100000}}' "${hog[@]}"
     expect_quota 20000
     oci update --cpu-quota 10000 --cpu-period 50000 "$ID"
     [ "$(value cpu.cfs_quota_us cpu.max)" = 10000 ] || expect_value "10000 50000" cpu.max
@@ -144,11 +146,11 @@ expect_quota() {
 
 @test "a burst lends a short peak what was left before" {
     begin "$ID" '{"cpu": {"quota": 20000, "period": 100000}}' sh -c '/payload burn 30 250 1000'
-    wait_until 60 is_above 3 nr_throttled cpu.stat
+    wait_until 120 is_above 3 nr_throttled cpu.stat
     [ "$(number nr_bursts cpu.stat)" = 0 ]
     oci update --cpu-burst 20000 "$ID"
     expect_value 20000 cpu.cfs_burst_us cpu.max.burst
-    wait_until 60 is_above 3 nr_bursts cpu.stat
+    wait_until 120 is_above 3 nr_bursts cpu.stat
 }
 
 @test "weights divide a CPU, 1 to 3, and 3 to 1 after an update" {
@@ -186,7 +188,7 @@ expect_quota() {
     oci update --cpu-idle 0 "$ID-idle"
     # Older kernels hold against it for some seconds what it got as an idle one.
     is_even() { found=$(share "$ID-idle" "$ID-busy") && expect_between "$found" 40 60; }
-    wait_until 30 is_even || {
+    wait_until 60 is_even || {
         echo "$found%"
         return 1
     }
@@ -208,7 +210,7 @@ expect_quota() {
     runs_on "$(first_pid "$ID")" $last
     oci update --cpuset-cpus 0 "$ID"
     expect_value 0 cpuset.cpus
-    wait_until 10 runs_on "$(first_pid "$ID")" 0
+    wait_until 30 runs_on "$(first_pid "$ID")" 0
 }
 
 @test "real-time programs need real-time of their group, where the kernel has that" {
@@ -387,7 +389,7 @@ expect_slow() {
     [ ! -s "$log" ]
     echo > "$BUNDLE/rootfs/go"
     wait_until 60 printed "ended with 137"
-    wait_until 2 grep -qxF "{\"type\":\"oom\",\"id\":\"$ID\"}" "$log"
+    wait_until 30 grep -qxF "{\"type\":\"oom\",\"id\":\"$ID\"}" "$log"
     oci delete -f "$ID"
     wait $watcher
 }
@@ -407,27 +409,28 @@ has_processes() { [ "$(value pids.current)" = "$1" ]; }
     [ "$(oci exec "$ID" /payload forks 20)" = 1 ]
     # Fewer than there are: those live on, and nothing is added.
     oci update --pids-limit 2 "$ID"
-    [ "$(value pids.current)" = 4 ]
+    has_processes 4
     run oci exec "$ID" /payload forks 20
     [[ "$output" != [1-9]* ]]
 }
 
 @test "a fork bomb under --pids-limit 32 leaves the host responsive" {
     begin_berth --name bomb --pids-limit 32 busybox /payload bomb
-    wait_until 20 has_processes 32
-    run -0 timeout 20 berth run --rm busybox echo alive
+    wait_until 60 has_processes 32
+    run -0 timeout 60 berth run --rm busybox echo alive
     [ "$output" = alive ]
-    [ "$(value pids.current)" -le 32 ]
-    run -0 timeout 20 berth rm -f bomb
+    # Not pids.current, in which for a moment also those are that the kernel then refuses.
+    [ "$(wc -l < "$(kernel_file cgroup.procs)")" -le 32 ]
+    run -0 timeout 60 berth rm -f bomb
     [ -z "$(find /sys/fs/cgroup -type d -name "$id")" ]
 }
 
 @test "a kill reaches every process, also those that fork meanwhile" {
     configure '.linux.namespaces |= map(select(.type != "pid"))'
     begin "$ID" '{"pids": {"limit": 30}}' sh -c '/payload bomb & sleep 1000'
-    wait_until 20 has_processes 30
+    wait_until 60 has_processes 30
     oci kill --all "$ID" KILL
-    wait_until 5 has_processes 0
+    wait_until 30 has_processes 0
 }
 
 @test "a paused container uses no CPU time until it goes on" {
@@ -497,13 +500,21 @@ streams() {
         echo writeiops \$((60 * 1000 / \$(/payload direct write $2 4096 60))) &
         wait"
 }
-expect_rates() {
-    local text=$1 word
-    echo "$text"
+are_rates() {
+    local text word
+    text=$("$@")
+    echo "$text" >> "$BATS_TEST_TMPDIR/rates"
     for word in read write; do
-        expect_between "$(sed -n "s/^${word}bps //p" <<< "$text")" $((1 << 19)) $((3 << 19))
-        expect_between "$(sed -n "s/^${word}iops //p" <<< "$text")" 20 60
+        expect_between "$(sed -n "s/^${word}bps //p" <<< "$text")" $((1 << 19)) $((3 << 19)) || return
+        expect_between "$(sed -n "s/^${word}iops //p" <<< "$text")" 20 60 || return
     done
+}
+# The machine may have been too busy for them, so they are asked for again: expect_rates COMMAND...
+expect_rates() {
+    wait_until 90 are_rates "$@" || {
+        cat "$BATS_TEST_TMPDIR/rates"
+        return 1
+    }
 }
 
 @test "reads and writes of a device are as fast as their limits, also changed ones" {
@@ -511,10 +522,9 @@ expect_rates() {
     bytes=$LOOP bytes_minor=$MINOR
     make_loop
     calls=$LOOP calls_minor=$MINOR
-    run -0 berth run --name throttled --device "$bytes" --device "$calls" "${PAYLOAD[@]}" \
+    expect_rates berth run --rm --device "$bytes" --device "$calls" "${PAYLOAD[@]}" \
         --device-read-bps "$bytes:1mb" --device-write-bps "$bytes:1mb" --device-read-iops "$calls:40" --device-write-iops "$calls:40" \
         busybox sh -c "$(streams "$bytes" "$calls")"
-    expect_rates "$output"
 
     give_loops
     begin "$ID" "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 1048576), \"throttleWriteBpsDevice\": $(limit_of "$bytes_minor" 1048576),
@@ -523,30 +533,27 @@ expect_rates() {
         expect_throttle "$bytes_minor" $word bps 1048576
         expect_throttle "$calls_minor" $word iops 40
     done
-    run -0 oci exec "$ID" sh -c "$(streams "$bytes" "$calls")"
-    expect_rates "$output"
+    expect_rates oci exec "$ID" sh -c "$(streams "$bytes" "$calls")"
     # Four times as much, of which 1 MiB takes a fourth of a second; then without a limit.
     oci update -r - "$ID" <<< "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 4194304)}}"
     expect_throttle "$bytes_minor" read bps 4194304
-    run -0 oci exec "$ID" /payload direct read "$bytes" 65536 64
-    expect_between "$output" 666 2000
+    reads_within() { expect_between "$(oci exec "$ID" /payload direct read "$bytes" 65536 64)" "$@"; }
+    wait_until 60 reads_within 666 2000
     oci update -r - "$ID" <<< "{\"blockIO\": {\"throttleReadBpsDevice\": $(limit_of "$bytes_minor" 0)}}"
-    run -0 oci exec "$ID" /payload direct read "$bytes" 65536 64
-    expect_between "$output" 0 600
+    wait_until 60 reads_within 0 600
 }
 
 # Bytes that a container read from LOOP.
 read_bytes() { told "$1" "blkio.ioServiceBytesRecursive | map(select(.major == 7 and (.minor // 0) == $MINOR and .op == \"Read\").value) | add + 0"; }
 # Of two that read as fast as they can the second gets at least three times as much; by their weights
-# it is eight times.
-expect_second_ahead() {
+# it is eight times. Not at once where other work keeps one of them from asking.
+expect_second_ahead() { wait_until 60 is_second_ahead "$@"; }
+is_second_ahead() {
     local first second
     first=$(read_bytes "$1") second=$(read_bytes "$2")
     sleep 2
     first=$(($(read_bytes "$1") - first)) second=$(($(read_bytes "$2") - second))
-    echo "read: $first and $second bytes"
-    [ $first -gt 0 ]
-    [ $second -ge $((first * 3)) ]
+    [ $first -gt 0 ] && [ $second -ge $((first * 3)) ]
 }
 
 @test "weights divide a device between containers under the scheduler BFQ" {
@@ -608,15 +615,22 @@ expect_second_ahead() {
     [ "$(told "$ID" pids.current)" = 1 ]
 
     begin_berth --cpus 0.3 busybox sh -c 'sleep 1000 & sleep 1000 & while :; do :; done'
-    used=$(cpu_us) begin=$(date +%s%N)
-    run -0 berth stats --no-stream --format '{{.PIDs}} {{.CPUPerc}}' "$id"
-    used=$(($(cpu_us) - used)) wall=$((($(date +%s%N) - begin) / 1000))
-    echo "$output, and $used us in $wall us"
-    [ "${output% *}" = 3 ]
-    # It looks for a second in the middle of ours.
-    percent=${output#* } percent=${percent%.*} due=$((used * 100 / wall))
-    expect_between "$percent" $((due * 75 / 100 - 2)) $((due * 125 / 100 + 3))
-    [ "$percent" -le 36 ]
+    wait_until 20 has_processes 3
+    # It looks for a second in the middle of ours, in which the machine may have been as busy or not.
+    stats_are_right() {
+        local used percent begin due
+        used=$(cpu_us) begin=$(date +%s%N)
+        percent=$(berth stats --no-stream --format '{{.PIDs}} {{.CPUPerc}}' "$id")
+        due=$((($(cpu_us) - used) * 100 / (($(date +%s%N) - begin) / 1000)))
+        echo "$percent of $due" >> "$BATS_TEST_TMPDIR/stats"
+        [[ "$percent" == "3 "* ]] || return
+        percent=${percent#* } percent=${percent%.*}
+        expect_between "$percent" $((due * 75 / 100 - 2)) $((due * 125 / 100 + 3)) && [ "$percent" -le 36 ]
+    }
+    wait_until 60 stats_are_right || {
+        cat "$BATS_TEST_TMPDIR/stats"
+        return 1
+    }
 }
 
 # --- the rest of the controllers ----------------------------------------------------------------------
@@ -723,8 +737,7 @@ expect_second_ahead() {
     begin "$ID" "$limits" nc -l -p 18764 127.0.0.1
     expect_value 1048577 net_cls.classid
     grep -qx "lo 5" "$(kernel_file net_prio.ifpriomap)"
-    ss -H -tln --tos "sport = 18764"
-    ss -H -tln --tos "sport = 18764" | grep class_id:0x100001
+    wait_until 20 eval 'ss -H -tln --tos "sport = 18764" | grep class_id:0x100001'
 }
 
 # --- groups above and below ---------------------------------------------------------------------------
@@ -753,12 +766,13 @@ expect_second_ahead() {
     wait_until 60 one_is_killed
     [ "$(field "$first" .State.OOMKilled)$(field "$id" .State.OOMKilled)" = truefalse ] ||
         [ "$(field "$first" .State.OOMKilled)$(field "$id" .State.OOMKilled)" = falsetrue ]
-    expect_between "$(GROUP=$parent memory_used)" $((30 << 20)) $((64 << 20))
+    # The other one may not have got so far yet.
+    wait_until 60 eval 'expect_between "$(GROUP=$parent memory_used)" $((30 << 20)) $((64 << 20))'
     berth rm -f "$first" "$id" > /dev/null
 
     if is_v2; then set_limit "20000 100000" cpu.max; else set_limit 20000 cpu.cfs_quota_us; fi
-    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox "${hog[@]}"
-    begin_berth --cgroup-parent "/$parent/pier" -m 200m busybox "${hog[@]}"
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m --cpuset-cpus 0 busybox "${hog[@]}"
+    begin_berth --cgroup-parent "/$parent/pier" -m 200m --cpuset-cpus 0 busybox "${hog[@]}"
     GROUP=$parent expect_quota 20000
 }
 
@@ -781,5 +795,5 @@ expect_second_ahead() {
     [ "$(oci_status "$ID")" = paused ]
     oci resume "$ID"
     oci kill --all "$ID" KILL
-    wait_until 5 has_processes 0
+    wait_until 30 has_processes 0
 }

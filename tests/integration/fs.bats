@@ -18,7 +18,7 @@ setup() {
 
 teardown() {
     umount -l "$BATS_TEST_TMPDIR"/mnt* "$BATS_TEST_TMPDIR"/source "$BATS_TEST_TMPDIR"/source/inner 2> /dev/null || true
-    wait_until 10 no_server_is_left
+    wait_until 30 no_server_is_left
 }
 
 no_server_is_left() { ! pgrep -f "berth-fs.*$BATS_TEST_TMPDIR"; }
@@ -124,7 +124,7 @@ END
     echo another > "$source/f"
     echo new > "$source/g"
     mv "$source/f" "$source/h"
-    wait_until 5 test ! -e "$mnt/f"
+    wait_until 30 test ! -e "$mnt/f"
     [ "$(cat "$mnt/h" "$mnt/g")" = "another
 new" ]
     umount "$mnt"
@@ -228,7 +228,7 @@ END
     serve "$mnt"
     echo x > "$mnt/f"
     kill -9 "$(server_pid)"
-    wait_until 10 sh -c "! stat $mnt/f"
+    wait_until 30 sh -c "! stat $mnt/f"
     run -1 stat "$mnt/f"
     expect_text "not connected"
     umount "$mnt"

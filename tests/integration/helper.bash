@@ -25,7 +25,7 @@ berth_cgroups() { find /sys/fs/cgroup -mindepth 2 -type d -path '*/berth/*' 2> /
 
 # A picture of everything that a container could leave behind, to be compared.
 picture() {
-    echo "mounts $(wc -l < /proc/self/mountinfo)"
+    cut -d ' ' -f 3- /proc/self/mountinfo | sort
     echo "links $(ls /sys/class/net | wc -l)"
     berth_cgroups
     find "$BERTH_RUN" -mindepth 1 ! -path '*/.*' | sort
@@ -34,8 +34,11 @@ picture() {
     lsns -t net -n -o NS 2> /dev/null | sort -u | wc -l
 }
 
-# Fails with the difference when something is other than in a picture.
-expect_picture() { diff <(echo "$1") <(picture); }
+is_picture() { [ "$(picture)" = "$1" ]; }
+
+# Fails with the difference when something is other than in a picture, and stays so: a monitor may
+# still be about to end, and what else runs on the machine may just have had a mount or a network.
+expect_picture() { wait_until 20 is_picture "$1" > /dev/null || diff <(echo "$1") <(picture); }
 
 # needs_root REASON: the tests of berth-oci are run by an ordinary user too.
 needs_root() { [ "$(id -u)" = 0 ] || skip "$1"; }
@@ -72,6 +75,21 @@ lend_kernels() {
 
 # Also nobody is emptying it any more.
 trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$BERTH_DATA/staging/trash.lock" ]; }
+
+# A port on which nobody listens, and that the kernel gives to no connection of its own accord.
+free_port() {
+    python3 -c '
+import random, socket
+while True:
+    port = random.randrange(10000, 32768)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break'
+}
 
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }

@@ -3,11 +3,14 @@ load helper
 teardown() { remove_all; }
 
 @test "log lines survive the CLI's death" {
-    berth run --name orphan busybox sh -c 'i=0; while [ $i -lt 20 ]; do echo line$i; i=$((i+1)); sleep 0.05; done' > /dev/null &
+    berth run --name orphan -v "$BATS_TEST_TMPDIR:/host" busybox sh -c 'for i in 0 1 2 3; do echo line$i; done
+        until [ -e /host/killed ]; do sleep 0.05; done
+        while [ $i -lt 19 ]; do i=$((i+1)); echo line$i; done' > /dev/null &
     pid=$!
     wait_until 20 bash -c 'berth logs orphan 2> /dev/null | grep -q line3'
     kill -9 $pid
     wait $pid || true
+    touch "$BATS_TEST_TMPDIR/killed"
     berth wait orphan > /dev/null
     [ "$(berth logs orphan | wc -l)" = 20 ]
     [ "$(berth logs -n 1 orphan)" = line19 ]
@@ -29,7 +32,7 @@ out2" ]
 
 @test "logs -f follows until the container ends" {
     berth run -d --name teller busybox sh -c 'for i in 1 2 3; do echo n$i; sleep 0.3; done' > /dev/null
-    run -0 timeout 10 berth logs -f teller
+    run -0 timeout 60 berth logs -f teller
     [ "${#lines[@]}" = 3 ]
     [ "${lines[2]}" = n3 ]
 }
@@ -52,8 +55,11 @@ out2" ]
 @test "attach sees further output; detaching leaves the program running" {
     berth run -d --name ticker busybox sh -c 'while :; do echo tick; sleep 0.1; done' > /dev/null
     wait_until 20 bash -c 'berth logs ticker | grep -q tick'
-    run -124 timeout 1 berth attach --no-stdin --sig-proxy=false ticker
-    expect_text tick
+    berth attach --no-stdin --sig-proxy=false ticker > "$BATS_TEST_TMPDIR/out" &
+    attached=$!
+    wait_until 20 grep -q tick "$BATS_TEST_TMPDIR/out"
+    kill $attached
+    wait $attached || true
     is_running ticker
 }
 

@@ -59,14 +59,14 @@ expect_each() {
     expect_text "blk serial disk"
     [ "$(head -c 526 "$BATS_TEST_TMPDIR/disk" | tail -c 14)" = "from the guest" ]
     [ "$(head -c 8 "$BATS_TEST_TMPDIR/root")" = "sector 0" ]
-    wait_until 5 no_server
+    wait_until 30 no_server
 }
 
 # After each wrong ring the driver begins anew; at last the device works as before.
 @test "a hostile driver breaks only its own device, until it resets it" {
     run_guest devices-abuse
     expect_each 2
-    wait_until 5 no_server
+    wait_until 30 no_server
 }
 
 WHAT_A_KERNEL_DOES="port echo

@@ -15,7 +15,7 @@ bundle=$1 root=$2 points=0 violations=0
 trace=$(mktemp)
 output=$(mktemp)
 trap 'rm -f "$trace" "$output"' EXIT
-oci() { timeout 10 berth-oci --root "$root" "$@" < /dev/null > "$output" 2>&1; }
+oci() { timeout 60 berth-oci --root "$root" "$@" < /dev/null > "$output" 2>&1; }
 
 violation() {
     echo "$*"
@@ -29,7 +29,7 @@ inject() {
     # A tracer of children would wait for the end of the container, too.
     case $1 in create | start) children= ;; esac
     # shellcheck disable=SC2086
-    timeout -s KILL 10 strace $children -o "$trace" -e "trace=$call" \
+    timeout -s KILL 60 strace $children -o "$trace" -e "trace=$call" \
         -e "inject=$call:error=$error:when=$position" \
         berth-oci --root "$root" "$@" < /dev/null > "$output" 2>&1
     status=$?
@@ -78,7 +78,7 @@ for verb in run create start exec delete; do
     prepare $verb counted
     arguments $verb counted
     # shellcheck disable=SC2086
-    timeout -s KILL 20 strace $children -o "$trace" \
+    timeout -s KILL 60 strace $children -o "$trace" \
         berth-oci --root "$root" "${line[@]}" < /dev/null > /dev/null 2>&1
     sed -n 's/^\([0-9]* *\)\{0,1\}\([a-z0-9_]*\)(.*/\2/p' "$trace" > "$calls/$verb"
     oci delete --force counted

@@ -1,5 +1,5 @@
 load helper
-OCI_SECONDS=20
+OCI_SECONDS=60
 
 # Hooks of berth-oci: their order, what they get, where their output goes, what a failure does.
 
@@ -91,7 +91,8 @@ poststop stopped hooked in $bundle env 2" ]
     run -1 oci start late
     expect_text "error running poststart hook #0:"
     nothing_is_left late
-    ! kill -0 "$(cat "$BATS_TEST_TMPDIR/pid")" 2> /dev/null
+    # One that has ended may not have been waited for yet.
+    wait_until 20 eval '! grep "^State:.[^Z]" "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status"'
     [ "$(grep -c poststop "$SEEN")" = 1 ]
 }
 
@@ -100,14 +101,14 @@ poststop stopped hooked in $bundle env 2" ]
         [{path: "/bin/sh", args: ["sh", "-c", $script], timeout: 1}]}'
     run -1 oci run -b "$BUNDLE" slow
     expect_text "error running createRuntime hook #0: '/bin/sh': did not end within 1 s and was killed"
-    ! pgrep -f "sleep 987" > /dev/null
+    wait_until 20 eval '! pgrep -f "^sleep 987$"'
     nothing_is_left slow
 }
 
 @test "a hook's timeout holds also where no process can be opened by its pid" {
     command -v strace > /dev/null || skip "needs strace"
     configure '.hooks = {createRuntime: [{path: "/bin/sleep", args: ["sleep", "60"], timeout: 1}]}'
-    run -1 timeout 20 strace -f -o /dev/null -e trace=pidfd_open -e inject=pidfd_open:error=EMFILE \
+    run -1 timeout 50 strace -f -o /dev/null -e trace=pidfd_open -e inject=pidfd_open:error=EMFILE \
         berth-oci --root "$ROOT" run -b "$BUNDLE" slow
     expect_text "error running createRuntime hook #0: '/bin/sleep': did not end within 1 s and was killed"
     nothing_is_left slow
@@ -197,14 +198,15 @@ start_hook() {
     configure --arg agent "$BATS_TEST_TMPDIR/agent" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
         listenerPath: $agent, syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_NOTIFY"}]}'
     python3 -c '
-import socket, sys
+import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
+listener.bind(sys.argv[1] + ".new")
 listener.listen()
-listener.settimeout(20)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+listener.settimeout(60)
 listener.accept()[0].recv(1 << 16)' "$BATS_TEST_TMPDIR/agent" &
     local agent=$!
-    wait_until 5 test -S "$BATS_TEST_TMPDIR/agent"
+    wait_until 30 test -S "$BATS_TEST_TMPDIR/agent"
     run -1 oci run -b "$BUNDLE" unasked
     expect_text "error running startContainer hook #0: '/bin/sh': exit status 1, stderr: mkdir: can't create directory '/tmp/made': Function not implemented"
     wait "$agent" # not for bats' own clock, which is a child as well

@@ -50,7 +50,7 @@ processes() { pgrep -f '^sleep 98[0-9]$' | wc -l; }
     expect_text "pause 'managers-life': it has no cgroup"
     oci kill managers-life KILL
     wait_until 20 bash -c "[ \"\$(berth-oci --root $ROOT state managers-life | jq -r .status)\" = stopped ]"
-    [ "$(processes)" = 0 ]
+    wait_until 20 eval '[ "$(processes)" = 0 ]'
     oci delete managers-life
     [ -z "$(oci list -q)" ]
 }

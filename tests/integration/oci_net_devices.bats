@@ -1,5 +1,5 @@
 load helper
-OCI_SECONDS=20
+OCI_SECONDS=60
 
 # What berth-oci takes from the host for one container: network interfaces (linux.netDevices) and
 # classes of cache and bandwidth (linux.intelRdt).

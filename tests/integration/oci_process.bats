@@ -11,19 +11,17 @@ setup() {
 teardown() {
     delete_containers
     [ -z "$BACKGROUND" ] || kill $BACKGROUND 2> /dev/null || true
-    after=$(things)
-    [ "$before" = "$after" ] || {
-        echo "left behind: $after, before it was: $before"
-        return 1
-    }
+    wait_until 20 are_as_before > /dev/null || diff <(echo "$before") <(things)
 }
 
 # What a container could leave on the machine.
 things() {
-    echo "mounts $(wc -l < /proc/self/mountinfo)"
+    cut -d ' ' -f 3- /proc/self/mountinfo | sort
     find /sys/fs/cgroup -type d -name 'process-*'
     find "$ROOT" -mindepth 1 ! -path '*/.*' 2> /dev/null | sort
 }
+
+are_as_before() { [ "$(things)" = "$before" ]; }
 
 program() { runs "$1"; }
 oci_status() { oci state "$1" | jq -r .status; }
@@ -42,7 +40,8 @@ agent() {
 receive_pidfd() {
     agent receiver "$1" << 'PY'
 import array, os, re, socket, sys
-s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(1)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
 c, _ = s.accept()
 text, extra, _, _ = c.recvmsg(100, socket.CMSG_SPACE(4))
 fd = array.array("i", extra[0][2][:4])[0]
@@ -57,7 +56,7 @@ PY
     program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
     all=$(grep Cpus_allowed_list /proc/1/status)
     taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-cpu < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
-    wait_until 10 grep -qxF "$all" "$BATS_TEST_TMPDIR/out"
+    wait_until 30 grep -qxF "$all" "$BATS_TEST_TMPDIR/out"
     run -0 taskset -c 0 berth-oci --root "$ROOT" exec process-cpu grep Cpus_allowed_list /proc/self/status
     [ "$output" = "$all" ]
 }
@@ -68,7 +67,7 @@ PY
     configure '.linux.resources.cpu.cpus = "1"'
     program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
     taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-set < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
-    wait_until 10 grep -q '1$' "$BATS_TEST_TMPDIR/out"
+    wait_until 30 grep -q '1$' "$BATS_TEST_TMPDIR/out"
     run -0 oci exec process-set grep Cpus_allowed_list /proc/self/status
     [[ "$output" =~ :.1$ ]]
 }
@@ -94,7 +93,7 @@ PY
     configure '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"]}'
     program 'head -1 /proc/self/numa_maps; sleep 100'
     start process-mem
-    wait_until 10 grep -q 'bind=static:0' "$BATS_TEST_TMPDIR/out"
+    wait_until 30 grep -q 'bind=static:0' "$BATS_TEST_TMPDIR/out"
     run -0 oci exec process-mem head -1 /proc/self/numa_maps
     expect_text "bind=static:0"
     configure '.linux.memoryPolicy.nodes = "999"'
@@ -170,7 +169,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     program 'mkdir /tmp/x; echo "$?"; sleep 100'
     oci create -b "$BUNDLE" process-note < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
     oci start process-note
-    wait_until 10 grep -q 1 "$BATS_TEST_TMPDIR/out"
+    wait_until 30 grep -qx 1 "$BATS_TEST_TMPDIR/out"
     grep -q "No medium found" "$BATS_TEST_TMPDIR/out"
     state=$(head -1 "$BATS_TEST_TMPDIR/notifier.out")
     pid=$(oci state process-note | jq .pid)
@@ -233,13 +232,13 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     answer 2
     notify '["futex", "sendmsg", "sendto", "write", "read", "close", "sched_yield", "clone", "execve", "capset", "prctl", "exit_group", "mkdir"]'
     program 'mkdir /tmp/x; exit 5'
-    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
+    run -5 timeout -k 1 60 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
     expect_text "No medium found"
-    agent_said "call execve"
+    wait_until 20 agent_said "call execve"
 
     configure '.process.noNewPrivileges = false'
-    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
-    agent_said "call capset"
+    run -5 timeout -k 1 60 berth-oci --root "$ROOT" run -b "$BUNDLE" process-all
+    wait_until 20 agent_said "call capset"
 }
 
 @test "a real-time program with a listener starts on one CPU" {
@@ -248,7 +247,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     notify '["futex", "mkdir"]'
     configure '.process.scheduler = {policy: "SCHED_RR", priority: 5} | .linux.resources.cpu.cpus = "0" | .linux.resources.cpu.realtimeRuntime = 10000 | .linux.resources.cpu.realtimePeriod = 1000000'
     program 'mkdir /tmp/x; exit 5'
-    run -5 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-rt
+    run -5 timeout -k 1 60 berth-oci --root "$ROOT" run -b "$BUNDLE" process-rt
 }
 
 @test "one process more than the first is enough for a listener" {
@@ -360,7 +359,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     rm "$BUNDLE/rootfs/etc/passwd"
     mkfifo "$BUNDLE/rootfs/etc/passwd"
     configure '.process.env = ["PATH=/bin"]'
-    run -0 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-env
+    run -0 timeout -k 1 60 berth-oci --root "$ROOT" run -b "$BUNDLE" process-env
     expect_text "HOME=/"
     configure '.process.env = ["PATH=/bin", "lonely"]'
     run -1 oci run -b "$BUNDLE" process-env
@@ -433,7 +432,7 @@ SH
     python3 -c 'import os, socket, sys
 s = socket.socket(); s.bind(("127.0.0.1", 0)); os.dup2(s.fileno(), 3)
 os.execvp("sh", ["sh"] + sys.argv[1:])' "$BATS_TEST_TMPDIR/listen" berth-oci --root "$ROOT" run -d --preserve-fds 1 -b "$BUNDLE" process-listen < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
-    wait_until 10 grep -q '^6$' "$BATS_TEST_TMPDIR/out"
+    wait_until 30 grep -q '^6$' "$BATS_TEST_TMPDIR/out"
     grep -qx "1 1 1" "$BATS_TEST_TMPDIR/out"
     grep -q "^socket:" "$BATS_TEST_TMPDIR/out"
     grep -qx preserved "$BATS_TEST_TMPDIR/out"
@@ -464,11 +463,11 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     start process-ready
     [ $SECONDS -ge 1 ]
     pid=$(oci state process-ready | jq .pid)
-    wait_until 10 host_heard "READY=1 MAINPID=$pid"
-    wait_until 10 host_heard "BARRIER=1"
-    host_heard "STATUS=going on"
-    ! host_heard "MAINPID=1"
-    wait_until 10 grep -qx /run/notify/notify.sock "$BATS_TEST_TMPDIR/out"
+    wait_until 30 host_heard "READY=1 MAINPID=$pid"
+    wait_until 30 host_heard "BARRIER=1"
+    wait_until 20 host_heard "STATUS=going on"
+    run -1 host_heard "MAINPID=1"
+    wait_until 30 grep -qx /run/notify/notify.sock "$BATS_TEST_TMPDIR/out"
     run -0 oci exec process-ready sh -c 'echo "none: $NOTIFY_SOCKET"; touch /run/notify/x 2> /dev/null || echo readonly'
     [ "${lines[0]}" = "none: " ]
     [ "${lines[1]}" = readonly ]
@@ -478,35 +477,36 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     notify_host
     program 'payload notify "READY=1" && sleep 100'
     oci create -b "$BUNDLE" process-split < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
-    ! grep -q . "$BATS_TEST_TMPDIR/host.out"
+    run -1 grep . "$BATS_TEST_TMPDIR/host.out"
     oci start process-split
-    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-split | jq .pid)"
+    wait_until 30 host_heard "READY=1 MAINPID=$(oci state process-split | jq .pid)"
 }
 
 @test "in the foreground the runtime is the main process, and a barrier of the program passes" {
     notify_host
     program 'payload notify "READY=1" && payload notify-barrier && payload notify "STOPPING=1" && sleep 1; exit 4'
-    run -4 timeout -k 1 20 sh -c 'echo $$; exec berth-oci --root "$1" run -b "$2" process-front' sh "$ROOT" "$BUNDLE"
-    host_heard "READY=1 MAINPID=${lines[0]}"
-    host_heard "BARRIER=1"
-    host_heard "STOPPING=1"
+    run -4 timeout -k 1 60 sh -c 'echo $$; exec berth-oci --root "$1" run -b "$2" process-front' sh "$ROOT" "$BUNDLE"
+    wait_until 20 host_heard "READY=1 MAINPID=${lines[0]}"
+    wait_until 20 host_heard "BARRIER=1"
+    wait_until 20 host_heard "STOPPING=1"
 }
 
 @test "of a program's descriptors the host gets only a barrier's pipe" {
     notify_host
     program 'payload notify-file /etc/passwd && payload notify "READY=1" && sleep 100'
     start process-file
-    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-file | jq .pid)"
+    wait_until 30 host_heard "READY=1 MAINPID=$(oci state process-file | jq .pid)"
     # One barrier: the runtime's own, after READY.
+    wait_until 20 host_heard BARRIER=1
     [ "$(grep -c BARRIER=1 "$BATS_TEST_TMPDIR/host.out")" = 1 ]
 }
 
 @test "a program that ends without a report, or a host that is gone, hold nobody up" {
     notify_host
     program 'exit 3'
-    timeout -k 1 20 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-silent < /dev/null > /dev/null 2>&1
+    timeout -k 1 60 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-silent < /dev/null > /dev/null 2>&1
     export NOTIFY_SOCKET="$BATS_TEST_TMPDIR/nobody"
-    run -3 timeout -k 1 20 berth-oci --root "$ROOT" run -b "$BUNDLE" process-alone
+    run -3 timeout -k 1 60 berth-oci --root "$ROOT" run -b "$BUNDLE" process-alone
     expect_text "connect to NOTIFY_SOCKET '$BATS_TEST_TMPDIR/nobody'"
     expect_text "going on without"
 }
@@ -517,7 +517,7 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     configure '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
     program 'payload notify "READY=1" && sleep 100'
     start process-user
-    wait_until 10 host_heard "READY=1 MAINPID=$(oci state process-user | jq .pid)"
+    wait_until 30 host_heard "READY=1 MAINPID=$(oci state process-user | jq .pid)"
 }
 
 # --- confinement, scheduling ----------------------------------------------------------------------

@@ -1,5 +1,5 @@
 load helper
-OCI_SECONDS=10
+OCI_SECONDS=60
 
 # What berth-oci does when something is in its way: failing system calls, kills, no descriptors, no
 # space, bundles that lead out of their root, and what else a configuration can ask for.
@@ -61,7 +61,7 @@ nothing_is_left() {
 
 @test "a caller that ignores the end of its children gets the status all the same" {
     configure '.process.args = ["sh", "-c", "exit 3"] | .hooks = {poststart: [{path: "/bin/true"}]}'
-    run -3 env --ignore-signal=CHLD timeout 10 berth-oci --root "$ROOT" run -b "$BUNDLE" ignored
+    run -3 env --ignore-signal=CHLD timeout 60 berth-oci --root "$ROOT" run -b "$BUNDLE" ignored
     nothing_is_left ignored
 }
 
@@ -101,13 +101,13 @@ nothing_is_left() {
     mkdir "$BATS_TEST_TMPDIR/small"
     for limit in size=4k nr_inodes=1 nr_inodes=2 nr_inodes=3; do
         mount -t tmpfs -o "$limit" tmpfs "$BATS_TEST_TMPDIR/small"
-        run -1 timeout 10 berth-oci --root "$BATS_TEST_TMPDIR/small" run -b "$BUNDLE" full
+        run -1 timeout 60 berth-oci --root "$BATS_TEST_TMPDIR/small" run -b "$BUNDLE" full
         expect_text "No space left"
         [ -z "$(ls -A "$BATS_TEST_TMPDIR/small")" ]
         umount "$BATS_TEST_TMPDIR/small"
     done
     mount -t tmpfs -o ro tmpfs "$BATS_TEST_TMPDIR/small"
-    run -1 timeout 10 berth-oci --root "$BATS_TEST_TMPDIR/small" run -b "$BUNDLE" full
+    run -1 timeout 60 berth-oci --root "$BATS_TEST_TMPDIR/small" run -b "$BUNDLE" full
     expect_text "Read-only file system"
     umount "$BATS_TEST_TMPDIR/small"
     [ -z "$(find /sys/fs/cgroup -type d -name full)" ]
@@ -136,15 +136,18 @@ nothing_is_left() {
 }
 
 @test "of sixteen runs with one id at once, one wins" {
-    configure '.process.args = ["sleep", "0.5"]'
+    # The one that wins goes on until all the others were told.
+    runs 'until [ -e /tmp/told ]; do sleep 0.05; done'
     local pids=()
     for i in $(seq 16); do
         (oci run -b "$BUNDLE" same < /dev/null > /dev/null 2> "$BATS_TEST_TMPDIR/told.$i" && echo won >> "$BATS_TEST_TMPDIR/won") &
         pids+=($!)
     done
+    told() { cat "$BATS_TEST_TMPDIR"/told.* | grep -c 'container with given ID already exists'; }
+    wait_until 50 eval '[ "$(told)" = 15 ]'
+    touch "$BUNDLE/rootfs/tmp/told"
     wait "${pids[@]}" || true
     [ "$(wc -l < "$BATS_TEST_TMPDIR/won")" = 1 ]
-    [ "$(cat "$BATS_TEST_TMPDIR"/told.* | grep -c 'container with given ID already exists')" = 15 ]
     nothing_is_left same
 }
 
@@ -444,13 +447,18 @@ b" ]
     # The only kill(2) is that of the process that holds the map's user namespace.
     run -137 strace -o /dev/null -e trace=kill -e inject=kill:error=EPERM:signal=KILL:when=1 \
         berth-oci --root "$ROOT" run -b "$BUNDLE" holding
-    wait_until 5 sh -c '! pgrep -f "berth-oci --root $1 run" > /dev/null' sh "$ROOT"
+    wait_until 30 sh -c '! pgrep -f "berth-oci --root $1 run" > /dev/null' sh "$ROOT"
     oci delete -f holding
     nothing_is_left holding
 }
 
 @test "a thousand cycles leave nothing" {
-    for i in $(seq 1000); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i"; done
+    local first pids=()
+    for first in 1 501; do
+        (for i in $(seq $first $((first + 499))); do berth-oci --root "$ROOT" run -b "$BUNDLE" "cycle$i" || exit; done) &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid"; done
     [ -z "$(find /sys/fs/cgroup -type d -name 'cycle*')" ]
     [ -z "$(oci list -q)" ]
     [ -z "$(find "$ROOT" -mindepth 1 ! -path '*/.*')" ]

@@ -190,17 +190,18 @@ start() { oci run -d -b "$BUNDLE" "$ID" < /dev/null > /dev/null 2>&1; }
     start
     oci events --interval 100ms "$ID" > "$BATS_TEST_TMPDIR/log" &
     watcher=$!
-    wait_until 10 bash -c "[ \$(grep -c '^{\"type\":\"stats\",\"id\":\"$ID\",' $BATS_TEST_TMPDIR/log) -ge 3 ]"
+    wait_until 30 bash -c "[ \$(grep -c '^{\"type\":\"stats\",\"id\":\"$ID\",' $BATS_TEST_TMPDIR/log) -ge 3 ]"
     oci delete -f "$ID"
     wait $watcher
     jq -es 'all(.type == "stats")' "$BATS_TEST_TMPDIR/log"
 }
 
-# Has `events` watch in the background, as $watcher, and waits until it does.
+# Has `events` watch in the background, as $watcher, and waits until it does: it has what tells of
+# memory, and sleeps.
 watch_oom() {
     berth-oci --root "$ROOT" events --interval 1h "$ID" > "$BATS_TEST_TMPDIR/log" &
     watcher=$!
-    wait_until 30 bash -c "cat /proc/$watcher/fdinfo/* | grep -q '^inotify\|^eventfd-count'"
+    wait_until 30 eval 'grep -q "^inotify\|^eventfd-count" /proc/$watcher/fdinfo/* && grep -q "^State:.S" /proc/$watcher/status'
 }
 
 @test "events tells when memory runs out, also of the first process" {

@@ -2,14 +2,12 @@ load helper
 
 teardown() { remove_all; }
 
-is_left_nothing() { [ "$(picture)" = "$before" ]; }
-
 # The next command has repaired everything. A monitor that was being born when its CLI was killed may
 # still be at work, so this is asked again until the time is over.
 is_repaired() {
     berth ps -a > /dev/null
     remove_all
-    is_left_nothing
+    is_picture "$before"
 }
 
 @test "SIGKILL of the monitor: the container ends, the next command cleans up and says so" {
@@ -18,6 +16,7 @@ is_repaired() {
     berth run -d --name lost busybox sleep 100 > /dev/null
     pid=$(field lost .State.Pid)
     pkill -9 -f "berth-monitor $BERTH_DATA"
+    wait_until 20 eval '! pgrep -r S,R,D -f "berth-monitor $BERTH_DATA"'
     berth ps > /dev/null
     [ ! -e "/proc/$pid/ns/pid" ] || ! readlink "/proc/$pid/ns/pid"
     [ "$(field lost .State.Status)" = exited ]
@@ -25,7 +24,7 @@ is_repaired() {
     berth start lost
     is_running lost
     berth rm -f lost
-    is_left_nothing
+    expect_picture "$before"
 }
 
 @test "SIGKILL of the init: the monitor records 137 and cleans up" {
@@ -35,7 +34,7 @@ is_repaired() {
     kill -9 "$(field shot .State.Pid)"
     [ "$(berth wait shot)" = 137 ]
     berth rm shot
-    is_left_nothing
+    expect_picture "$before"
 }
 
 @test "SIGKILL of the CLI in run at random moments: the next command repairs" {
@@ -48,7 +47,7 @@ is_repaired() {
         kill -9 $pid 2> /dev/null || true
         wait $pid 2> /dev/null || true
     done
-    wait_until 30 is_repaired || { diff <(echo "$before") <(picture); false; }
+    wait_until 30 is_repaired || diff <(echo "$before") <(picture)
     berth run --rm busybox true
 }
 
@@ -63,7 +62,7 @@ is_repaired() {
         kill -9 $pid 2> /dev/null || true
         wait $pid 2> /dev/null || true
     done
-    wait_until 30 is_repaired || { diff <(echo "$before") <(picture); false; }
+    wait_until 30 is_repaired || diff <(echo "$before") <(picture)
     [ "$(berth run --rm busybox echo works)" = works ]
 }
 

@@ -21,7 +21,7 @@ http: {addr: "$REGISTRY", secret: tests}
 END
     docker-registry serve "$BATS_FILE_TMPDIR/registry.yml" > "$BATS_FILE_TMPDIR/registry.log" 2>&1 3>&- &
     echo $! > "$BATS_FILE_TMPDIR/registry.pid"
-    wait_until 10 python3 -c "import urllib.request; urllib.request.urlopen('http://$REGISTRY/v2/')"
+    wait_until 30 python3 -c "import urllib.request; urllib.request.urlopen('http://$REGISTRY/v2/')"
 }
 
 teardown_file() { kill "$(cat "$BATS_FILE_TMPDIR/registry.pid")"; }
@@ -40,10 +40,8 @@ teardown() {
         store
         false
     }
-    ! pgrep -f "^$BERTH_BUILD/berth-fetch" || false
+    wait_until 20 eval '! pgrep -f "^$BERTH_BUILD/berth-fetch"'
 }
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 remove_images() {
     local ids
@@ -82,7 +80,7 @@ start_server() {
     shift 2
     python3 "$BATS_TEST_DIRNAME/registry_server.py" $name.port "$layout" $name.log "$@" 2> $name.err 3>&- &
     echo $! >> server.pids
-    wait_until 5 test -s $name.port
+    wait_until 30 test -s $name.port
     SERVER=localhost:$(cat $name.port)
     SERVER_LOG=$name.log
 }
@@ -538,7 +536,7 @@ make_image_and_remove_it() {
     kill -KILL $pull
     wait $pull || true
     touch go
-    wait_until 5 sh -c '! pgrep -f "^$BERTH_BUILD/berth-unpack"'
+    wait_until 30 sh -c '! pgrep -f "^$BERTH_BUILD/berth-unpack"'
     run -0 berth pull -q "$SERVER/a:1"
     grep -q ' bytes=[0-9]*- ' "$SERVER_LOG"
     [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "3000000 /noise" ]
@@ -547,7 +545,7 @@ make_image_and_remove_it() {
 @test "at a terminal each layer has a line, with rate and time left; in a pipe there is none" {
     serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(3000000))])]" stall=2000000
     cat > lines.exp << END
-set timeout 20
+set timeout 60
 set env(TERM) xterm
 spawn sh -c "stty cols 100; exec berth pull $SERVER/a:1"
 expect -re {[0-9a-f]+: Downloading \[=+> +\]  66%  2MB/3MB}
@@ -586,10 +584,10 @@ END
     serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(20000000))])]" cut=9000000
     berth pull -q "$SERVER/a:1" > /dev/null 2>&1 3>&- &
     pull=$!
-    wait_until 10 grep -q 'bytes=[0-9]*000000-' "$SERVER_LOG"
+    wait_until 30 grep -q 'bytes=[0-9]*000000-' "$SERVER_LOG"
     kill -KILL $pull
     wait $pull || true
-    wait_until 5 bash -c '! pgrep -f "^$BERTH_BUILD/berth-fetch"'
+    wait_until 30 bash -c '! pgrep -f "^$BERTH_BUILD/berth-fetch"'
     kept=$(stat -c %s "$BERTH_DATA"/ingest/* | sort -n | tail -1)
     [ "$kept" -ge 9000000 ]
     server2=$SERVER
@@ -765,6 +763,7 @@ here() {
 @test "a password that is asked for is not shown" {
     serve "[busybox()]" auth=basic
     cat > ask.exp << END
+set timeout 60
 spawn berth login $SERVER
 expect "Username: "; send "alice\r"
 expect "Password: "; send "secret\r"
@@ -838,7 +837,7 @@ http:
 END
     docker-registry serve secure.yml > secure.log 2>&1 3>&- &
     echo $! >> server.pids
-    wait_until 10 bash -c "echo | openssl s_client -connect $SERVER"
+    wait_until 30 bash -c "echo | openssl s_client -connect $SERVER"
     CERTS=$HOME/.config/containers/certs.d/$SERVER
     mkdir -p "$CERTS"
 }
@@ -991,14 +990,14 @@ END
     # A server that never answers holds it while it is looked at.
     python3 -c "import socket,time; s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(); print(s.getsockname()[1], flush=True); time.sleep(60)" > port 3>&- &
     echo $! > server.pids
-    wait_until 5 test -s port
+    wait_until 30 test -s port
     berth pull "localhost:$(cat port)/x:1" > /dev/null 2>&1 3>&- &
     pull=$!
-    wait_until 5 pgrep -P "$pull" -f berth-fetch
+    wait_until 30 pgrep -P "$pull" -f berth-fetch
     fetch=$(pgrep -P "$pull" -f berth-fetch)
     # Once it has entered its sandbox.
-    wait_until 5 grep -q '^Uid:.65534' "/proc/$fetch/status"
-    grep -q __asan_init "$BERTH_BUILD/berth-fetch" || wait_until 5 grep -q '^Seccomp:.2' "/proc/$fetch/status"
+    wait_until 30 grep -q '^Uid:.65534' "/proc/$fetch/status"
+    grep -q __asan_init "$BERTH_BUILD/berth-fetch" || wait_until 30 grep -q '^Seccomp:.2' "/proc/$fetch/status"
     grep -E '^(Uid|Gid):.65534.65534.65534.65534' "/proc/$fetch/status" | wc -l | grep -qx 2
     grep -Eq '^Groups:[[:space:]]*$' "/proc/$fetch/status"
     grep -q '^CapPrm:.0000000000000000' "/proc/$fetch/status"
@@ -1007,5 +1006,5 @@ END
     ! ls -l "/proc/$fetch/fd" | grep "$BERTH_DATA" || false
     ! tr '\0' '\n' < "/proc/$fetch/environ" | grep -q '^HOME=' || false
     kill "$pull"
-    wait_until 5 test ! -d "/proc/$fetch"
+    wait_until 30 test ! -d "/proc/$fetch"
 }

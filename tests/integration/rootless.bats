@@ -9,7 +9,7 @@ USER_NAME=berth-rootless
 remove_account() {
     id -u "$USER_NAME" > /dev/null 2>&1 || return 0
     pkill -KILL -u "$(id -u "$USER_NAME")" || true
-    wait_until 5 no_process_of "$USER_NAME"
+    wait_until 30 no_process_of "$USER_NAME"
     userdel "$USER_NAME"
     sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
 }
@@ -54,7 +54,7 @@ setup() {
 teardown() {
     local id
     for id in $(oci list -q); do oci delete -f "$id"; done
-    wait_until 5 no_process
+    wait_until 30 no_process
     [ -z "$(find "$HOME_DIR/xdg/berth-oci" -mindepth 1 ! -path '*/.*')" ]
     rm -rf "$BUNDLE"
 }
@@ -180,7 +180,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     oci spec -b "$BUNDLE"
     program 'cat /proc/self/uid_map; exec sleep 100'
     as_user sh -c "berth-oci run -d -b bundle one < /dev/null > out 2>&1"
-    wait_until 10 test -s "$HOME_DIR/out"
+    wait_until 30 test -s "$HOME_DIR/out"
     [ "$(tr -s ' ' < "$HOME_DIR/out")" = " 0 $USER_ID 1
  1 2000000 65536" ]
     run -0 oci exec one id -u
@@ -212,7 +212,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     run -1 oci pause two
     expect_text "it has no cgroup"
     oci kill two KILL
-    wait_until 10 eval '[ "$(status_of two)" = stopped ]'
+    wait_until 30 eval '[ "$(status_of two)" = stopped ]'
     oci delete two
     run -1 oci state two
     expect_text "does not exist"
@@ -267,16 +267,17 @@ hierarchies() {
 }
 no_cgroup() { [ -z "$(find /sys/fs/cgroup -type d -path '*/berth-rootless/*')" ]; }
 remove_delegated() {
-    wait_until 10 no_cgroup
+    wait_until 30 no_cgroup
     find /sys/fs/cgroup -maxdepth 2 -type d -name berth-rootless -exec rmdir {} +
 }
 
 @test "in a delegated cgroup limits are enforced, and pause works" {
     [ "$(hierarchies)" != /sys/fs/cgroup ] || skip "this is about v1 hierarchies"
     configure '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 20}, devices: [{allow: false, access: "rwm"}]}'
-    program 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /proc/self/cgroup; exec sleep 100'
+    program 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /proc/self/cgroup; echo done; exec sleep 100'
     # shellcheck disable=SC2046
     run -0 in_delegated $(hierarchies) -- sh -c 'berth-oci run -d -b bundle one < /dev/null > out 2>&1
+        until grep -qx done out; do sleep 0.1; done
         berth-oci pause one && berth-oci state one && berth-oci resume one
         berth-oci exec one cat /proc/self/cgroup && berth-oci ps one
         berth-oci kill --all one KILL'
@@ -285,8 +286,8 @@ remove_delegated() {
     expect_text "sleep 100"
     [ "$(sed -n 1,2p "$HOME_DIR/out")" = "33554432
 20" ]
-    ! grep -v /berth-rootless/one "$HOME_DIR/out" | grep :
-    wait_until 10 eval '[ "$(status_of one)" = stopped ]'
+    ! grep -v /berth-rootless/one "$HOME_DIR/out" | grep : || false
+    wait_until 30 eval '[ "$(status_of one)" = stopped ]'
     oci delete one
     remove_delegated
 }
@@ -319,7 +320,7 @@ remove_delegated() {
     configure '.linux.resources = {memory: {limit: 33554432}, unified: {"cgroup.max.descendants": "5"}}'
     # On pure v2 it is there already.
     configure '.linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}]'
-    program 'cat /sys/fs/cgroup/cgroup.max.descendants /proc/self/cgroup; exec sleep 100'
+    program 'cat /sys/fs/cgroup/cgroup.max.descendants /proc/self/cgroup; echo done; exec sleep 100'
     # shellcheck disable=SC2016
     view='mount --make-rprivate /
         [ -f /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 none /sys/fs/cgroup
@@ -328,6 +329,7 @@ remove_delegated() {
         echo $$ > /sys/fs/cgroup/berth-rootless/session/cgroup.procs
         cd "$2" && setpriv --reuid "$1" --regid "$1" --init-groups env XDG_RUNTIME_DIR="$2/xdg" \
             PATH="$2/bin:$PATH" sh -c "berth-oci run -d -b bundle one < /dev/null > out 2> warning
+                until grep -qx done out; do sleep 0.1; done
                 berth-oci pause one && berth-oci state one && berth-oci resume one
                 berth-oci exec one true && berth-oci delete -f one || { cat out warning; exit 1; }" || exit
         echo $$ > /sys/fs/cgroup/cgroup.procs

@@ -11,7 +11,7 @@ remove_account() {
     local id
     id=$(id -u "$USER_NAME" 2> /dev/null) || return 0
     pkill -KILL -u "$id" || true
-    wait_until 5 no_process_of "$id"
+    wait_until 30 no_process_of "$id"
     userdel "$USER_NAME"
     sed -i "/^$USER_NAME:/d" /etc/subuid /etc/subgid
 }
@@ -59,7 +59,7 @@ teardown() {
     ids=$(user ps -aq)
     # shellcheck disable=SC2086
     [ -z "$ids" ] || user rm -f -v $ids
-    wait_until 5 no_process_of "$USER_NAME"
+    wait_until 30 no_process_of "$USER_NAME"
     [ -z "$(ls "$HOME_DIR/.local/share/berth/containers")" ]
     [ -z "$(find "$HOME_DIR/xdg/berth" -mindepth 1 -type d ! -path '*/[@.]*')" ]
 }
@@ -100,8 +100,7 @@ two" ]
     [ "$output" = 1000 ]
     run -0 user exec two grep -c . /proc/self/uid_map
     [ "$output" = 2 ]
-    run -0 user logs one
-    [ "$output" = begun ]
+    wait_until 20 eval '[ "$(user logs one)" = begun ]'
     # Also without a cgroup their processes are known.
     run -0 user top one
     expect_text "sleep 100"
@@ -112,7 +111,7 @@ two" ]
     run -0 user exec two echo there
     [ "$output" = there ]
     user stop -t 0 two
-    wait_until 5 no_process_of "$USER_NAME"
+    wait_until 30 no_process_of "$USER_NAME"
     user start two
     run -0 user exec two echo again
     [ "$output" = again ]
@@ -201,28 +200,27 @@ with_tun() {
     [ "${#lines[@]}" = 1 ]
     with_tun "user run -d --name one small sleep 100"
     [ "$(user inspect --format '{{.HostConfig.NetworkMode}}' one)" = slirp4netns ]
-    pgrep -r S -u "$USER_NAME" slirp4netns
+    wait_until 20 pgrep -r S -u "$USER_NAME" slirp4netns
     user kill one
-    wait_until 5 no_process_of "$USER_NAME"
+    wait_until 30 no_process_of "$USER_NAME"
 }
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(99).decode(), end="")' "$1"; }
 
 @test "a published port leads into the container" {
     local port
     port=$(free_port)
     with_tun "user run -d --name one -p 127.0.0.1:$port:80 small sh -c 'while true; do echo served | nc -l -p 80; done'"
-    wait_until 5 eval '[ "$(read_port '"$port"')" = served ]'
+    wait_until 30 eval '[ "$(read_port '"$port"')" = served ]'
     [ "$(user ps --format '{{.Ports}}')" = "127.0.0.1:$port->80/tcp" ]
     run -0 user inspect --format '{{json .HostConfig.PortBindings}}' one
     [ "$output" = '{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"'"$port"'"}]}' ]
     run -125 with_tun "user run --rm -p 127.0.0.1:$port:80 small true"
     expect_text "--publish: port $port of 127.0.0.1 cannot be had"
     with_tun "user restart -t 0 one"
-    wait_until 5 eval '[ "$(read_port '"$port"')" = served ]'
+    wait_until 30 eval '[ "$(read_port '"$port"')" = served ]'
     user rm -f one
-    ! read_port "$port" 2> /dev/null
+    wait_until 20 eval '! read_port '"$port"
     run -125 user run --rm --network none -p "$port:80" small true
     expect_text "--publish: takes --network slirp4netns"
 }

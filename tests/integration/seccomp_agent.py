@@ -45,8 +45,9 @@ def answer(listener):
 
 def main():
     server = socket.socket(socket.AF_UNIX)
-    server.bind(sys.argv[1])
+    server.bind(sys.argv[1] + ".new")
     server.listen(8)
+    os.rename(sys.argv[1] + ".new", sys.argv[1])  # whoever sees it can connect
     poller = select.poll()
     poller.register(server, select.POLLIN)
     left = int(sys.argv[2])

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Kills commands that change the store at random moments, and looks at what that leaves behind.
 #
-#   store_faults.sh DIRECTORY
+#   store_faults.sh DIRECTORY PORT
 #
+# PORT is free, for a registry.
 # STORE_KILLS says how often (default 200), STORE_SEED where chance begins. The kills are spread over
 # load, import, commit, pull, rmi, prune and flatten. After each kill a small load and its rmi take the rest
 # away, as the next commands of a user would; then every visible image has to be whole, and nothing of
@@ -30,7 +31,7 @@ l = Layout(); l.image('victim:1', [busybox()] + large, form='gzip'); l.write('vi
 l = Layout(); l.image('small:1', [busybox()]); l.write('small.tar')
 open('root.tar', 'wb').write(large[0])"
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=${2:?}
 cat > registry.yml << END
 version: 0.1
 log: {level: error}
@@ -43,10 +44,11 @@ remote=localhost:$port/victim:1
 
 berth load -qi victim.tar > /dev/null || exit 2
 berth tag victim:1 "$remote"
-for _try in 1 2 3 4 5 6 7 8 9 10; do
+for ((try = 0; try < 200; try++)); do # until the registry listens
     ! berth push -q "$remote" > /dev/null 2>&1 || break
     sleep 0.3
 done
+[ $try -lt 200 ] || exit 2
 # shellcheck disable=SC2016
 berth run --name changed victim:1 sh -c 'for n in 1 2 3 4 5 6 7 8 9; do cp -r /d$n /copy$n 2> /dev/null; done; true' || exit 2
 

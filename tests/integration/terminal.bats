@@ -3,25 +3,30 @@ load helper
 teardown() { remove_all; }
 
 # Types into a terminal session and prints what appears: session COMMAND... < expect script
+# In it, `ask LINE ANSWER STATUS` types a line until it is answered so, once each two seconds.
 session() {
-    local seconds=10
-    # A microVM may be emulated.
-    [ -z "${BERTH_ISOLATION:-}" ] || seconds=60
-    expect -c "set timeout $seconds; log_user 1; spawn -noecho $1; $2"
+    expect -c "set timeout 60; log_user 1"'
+        proc ask {line answer status} {
+            upvar spawn_id spawn_id
+            for {set n 0} {$n < 30} {incr n} {
+                send "$line\r"
+                expect -timeout 2 "$answer" return
+            }
+            exit $status
+        }
+        '"spawn -noecho $1; $2"
 }
 
 @test "-it gives a terminal that echoes, resizes and ends with the program's status" {
     run -6 session "berth run --rm -it busybox sh" '
         stty rows 33 columns 99 < $spawn_out(slave,name)
         expect "# "
-        send "tty; stty size\r"
+        send "tty\r"
         expect -re {/dev/(pts/0|console)} {} timeout { exit 90 }
-        expect "33 99" {} timeout { exit 91 }
+        ask "stty size" "33 99" 91
         stty rows 44 columns 120 < $spawn_out(slave,name)
         exec kill -WINCH [exp_pid]
-        sleep 0.5
-        send "stty size\r"
-        expect "44 120" {} timeout { exit 92 }
+        ask "stty size" "44 120" 92
         send "exit 6\r"
         expect eof
         catch wait result
@@ -31,8 +36,8 @@ session() {
 @test "control-c in the terminal interrupts the program, not berth" {
     run -0 session "berth run --rm -it busybox sh" '
         expect "# "
-        send "sleep 100\r"
-        sleep 0.5
+        send "echo \$((60+6)); sleep 100\r"
+        expect "66\r" {} timeout { exit 89 }
         send "\003"
         expect "# " {} timeout { exit 90 }
         send "echo still \$((40+2))\r"
@@ -53,8 +58,7 @@ session() {
         exit 0'
     is_running box
     run -0 session "berth attach box" '
-        send "\recho again-\$x\r"
-        expect "again-kept" {} timeout { exit 90 }
+        ask "\recho again-\$x" "again-kept" 90
         send "exit 0\r"
         expect eof
         exit 0'
@@ -66,9 +70,8 @@ session() {
         stty rows 20 columns 70 < $spawn_out(slave,name)
         expect "# "
         exec kill -WINCH [exp_pid]
-        sleep 0.3
-        send "stty size; exit 3\r"
-        expect "20 70" {} timeout { exit 90 }
+        ask "stty size" "20 70" 90
+        send "exit 3\r"
         expect eof
         catch wait result
         exit [lindex $result 3]'
@@ -89,8 +92,8 @@ session() {
 }
 
 @test "a terminal that is hung up leaves no client behind" {
-    run session "berth run -it --name hung busybox sleep 100" '
-        sleep 0.5
+    run session "berth run -it --name hung busybox sh -c {echo begun; exec sleep 100}" '
+        expect "begun\r"
         close
         exit 0'
     wait_until 20 bash -c '! pgrep -r S,R,D -f "berth run -it --name [h]ung"'

@@ -75,8 +75,9 @@ pids() { held "$1" pids.max pids.max; }
 }
 
 @test "update --restart tells the monitor" {
-    berth run -d --name one busybox sh -c 'sleep 0.5; exit 3' > /dev/null
+    berth run -d --name one -v "$BATS_TEST_TMPDIR:/host" busybox sh -c 'until [ -e /host/told ]; do sleep 0.05; done; exit 3' > /dev/null
     berth update --restart on-failure:2 one
+    touch "$BATS_TEST_TMPDIR/told"
     [ "$(field one .HostConfig.RestartPolicy.Name)" = on-failure ]
     [ "$(berth wait one)" = 3 ]
     [ "$(field one .RestartCount)" = 2 ]

@@ -40,7 +40,8 @@ milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
         # The time goes on while a machine is saved; seconds may pass until this line.
         now=$(date +%s)
         then=$(sed -n 4p "$BATS_TEST_TMPDIR/$turn")
-        [ "$then" -le $((now + 1)) ] && [ "$then" -ge $((start / 1000 - 1)) ]
+        [ "$then" -le $((now + 1)) ]
+        [ "$then" -ge $((start / 1000 - 1)) ]
     done
     for line in 1 2 3; do
         [ "$(sed -sn ${line}p "$BATS_TEST_TMPDIR"/[123] | sort -u | wc -l)" = 3 ]

@@ -79,7 +79,7 @@ teardown() { remove_tasks; }
     [ "$(task_status up)" = RUNNING ]
     run -1 ctr task delete up
     ctr task kill -a -s KILL up
-    wait_until 10 is_stopped up
+    wait_until 30 is_stopped up
     run -0 ctr task delete up
     expect_text "exit code 137"
     ctr container rm up
@@ -88,9 +88,9 @@ teardown() { remove_tasks; }
 
 @test "containerd: kill reaches the program, whose status is kept" {
     ctr_run -d up sh -c 'trap "exit 9" USR1; touch /tmp/ready; while :; do sleep 0.1; done'
-    wait_until 10 ctr task exec --exec-id "e$RANDOM" up test -f /tmp/ready
+    wait_until 30 ctr task exec --exec-id "e$RANDOM" up test -f /tmp/ready
     ctr task kill -s USR1 up
-    wait_until 10 is_stopped up
+    wait_until 30 is_stopped up
     run -0 ctr task delete up
     expect_text "exit code 9"
 }

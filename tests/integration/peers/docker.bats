@@ -101,7 +101,7 @@ has_logged() { docker logs "$1" 2>&1 | grep -q "$2"; }
         sh -c 'tty; echo ready; read x; exit 5'
     expect_text /dev/pts/0
     docker exec -d up touch /tmp/made
-    wait_until 10 docker exec up test -f /tmp/made
+    wait_until 30 docker exec up test -f /tmp/made
 }
 
 @test "docker: limits, and update of a running container" {
@@ -136,9 +136,9 @@ has_logged() { docker logs "$1" 2>&1 | grep -q "$2"; }
 @test "docker: logs, kill, stop, restart, rm -f" {
     docker run -d --name up --network none box sh -c 'trap "echo usr1" USR1
         trap "echo term; exit 4" TERM; echo begin; while :; do sleep 0.1; done'
-    wait_until 10 has_logged up begin
+    wait_until 30 has_logged up begin
     docker kill -s USR1 up
-    wait_until 10 has_logged up usr1
+    wait_until 30 has_logged up usr1
     docker stop -t 20 up
     [ "$(docker wait up)" = 4 ]
     [ "$(docker logs up)" = $'begin\nusr1\nterm' ]

@@ -106,7 +106,7 @@ expect_other_kernel() { [[ "$1" == [0-9]* ]] && [ "$1" != "$(uname -r)" ]; }
     [ "$(podman inspect --format '{{.State.Status}}' up)" = paused ]
     podman unpause up
     podman kill -s USR1 up
-    wait_until 10 bash -c "$(declare -f podman); podman logs up | grep -q usr1"
+    wait_until 30 bash -c "$(declare -f podman); podman logs up | grep -q usr1"
     podman stop -t 60 up
     [ "$(podman wait up)" = 4 ]
     [ "$(podman logs up)" = $'begin\nusr1\nterm' ]
@@ -150,7 +150,7 @@ expect_other_kernel() { [[ "$1" == [0-9]* ]] && [ "$1" != "$(uname -r)" ]; }
     ctr task pause up
     [ "$(task_status up)" = PAUSED ]
     ctr task resume up
-    wait_until 10 ctr task exec --exec-id "e$RANDOM" up test -f /tmp/ready
+    wait_until 30 ctr task exec --exec-id "e$RANDOM" up test -f /tmp/ready
     ctr task kill -s USR1 up
     wait_until 20 is_stopped up
     run -0 ctr task delete up

@@ -88,7 +88,7 @@ teardown() {
     run -5 on_podman_terminal hello exec -it up sh -c "$SIZE; echo ready; read x; exit 5"
     expect_text "33 77"
     podman exec -d up touch /tmp/made
-    wait_until 10 podman exec up test -f /tmp/made
+    wait_until 30 podman exec up test -f /tmp/made
     run -0 podman exec --privileged up grep CapEff /proc/self/status
     expect_text 000001ff
 }
@@ -131,9 +131,9 @@ teardown() {
 @test "podman: logs, kill, stop, restart, wait, rm -f" {
     podman run -d --name up box sh -c 'trap "echo usr1" USR1; trap "echo term; exit 4" TERM
         echo begin; while :; do sleep 0.1; done'
-    wait_until 10 bash -c "$(declare -f podman); podman logs up | grep -q begin"
+    wait_until 30 bash -c "$(declare -f podman); podman logs up | grep -q begin"
     podman kill -s USR1 up
-    wait_until 10 bash -c "$(declare -f podman); podman logs up | grep -q usr1"
+    wait_until 30 bash -c "$(declare -f podman); podman logs up | grep -q usr1"
     podman stop -t 20 up
     [ "$(podman wait up)" = 4 ]
     run -0 podman logs up
@@ -250,9 +250,9 @@ while b"READY=1" not in seen:
     seen += s.recv(4096)
 print(seen.decode())
 EOF
-    wait_until 10 test -S "$PEER/notify"
+    wait_until 30 test -S "$PEER/notify"
     NOTIFY_SOCKET=$PEER/notify podman run -d --sdnotify conmon box sleep 100
-    wait_until 10 grep READY=1 "$PEER/notified"
+    wait_until 30 grep READY=1 "$PEER/notified"
 }
 
 @test "podman: logs in the format of Kubernetes, copies, changes" {
