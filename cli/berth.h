@@ -54,7 +54,8 @@ int berth_run_image_program(struct berth *berth, const struct arguments *argumen
 /** The command `run`, `ps`... of the tables in berth_main.c. */
 command_handler command_run, command_create, command_start, command_attach, command_exec;
 command_handler command_stop, command_restart, command_kill, command_rm, command_wait,
-    command_pause, command_unpause, command_rename, command_update;
+    command_pause, command_unpause, command_rename, command_update, command_checkpoint,
+    command_restore;
 command_handler command_ps, command_inspect, command_logs, command_top, command_stats;
 command_handler command_diff;
 command_handler command_history, command_images, command_image_inspect, command_tag, command_rmi,

@@ -148,6 +148,16 @@ static const struct option restart_options[] = {
     { 0 },
 };
 
+static const struct option checkpoint_options[] = {
+    { "leave-running", 'R', OPTION_FLAG, NULL, "Let it go on", NULL },
+    { 0 },
+};
+
+static const struct option restore_options[] = {
+    { "keep", 'k', OPTION_FLAG, NULL, "Keep the checkpoint, to restore it again", NULL },
+    { 0 },
+};
+
 static const struct option rm_options[] = {
     { "force", 'f', OPTION_FLAG, NULL, "Kill a running container first", NULL },
     { "link", 'l', OPTION_REFUSED, NULL, "links are not there yet", NULL },
@@ -458,6 +468,38 @@ const struct command berth_commands[] = {
         .min_words = 1,
         .max_words = SIZE_MAX,
         .handler = command_unpause,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "checkpoint",
+        .alias = "container checkpoint",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Save what runs in containers, and end it",
+        .description =
+            "The container can be restored from its checkpoint, also after a boot. It has "
+            "one, the last that was whole, which goes with it.",
+        .examples = "berth checkpoint web\n"
+                    "berth checkpoint --leave-running web\n",
+        .options = checkpoint_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_checkpoint,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
+        .name = "restore",
+        .alias = "container restore",
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .help = "Let containers go on from their checkpoints",
+        .description = "The container must not run. Its checkpoint is removed when it goes on.",
+        .examples = "berth restore web\n"
+                    "berth restore --keep web\n",
+        .options = restore_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_restore,
         .words_completion = "container",
         .section = CONTAINERS,
     },

@@ -139,6 +139,30 @@ int command_unpause(const struct arguments *arguments, void *context)
     return for_each_container(arguments, context, unpause_one);
 }
 
+/* --- checkpoint and restore ------------------------------------------------------------------- */
+
+static int checkpoint_one(struct engine *engine, const char *id, const struct arguments *arguments,
+                          struct error *err)
+{
+    return engine_checkpoint(engine, id, arguments_flag(arguments, "leave-running"), err);
+}
+
+int command_checkpoint(const struct arguments *arguments, void *context)
+{
+    return for_each_container(arguments, context, checkpoint_one);
+}
+
+static int restore_one(struct engine *engine, const char *id, const struct arguments *arguments,
+                       struct error *err)
+{
+    return engine_restore(engine, id, arguments_flag(arguments, "keep"), err);
+}
+
+int command_restore(const struct arguments *arguments, void *context)
+{
+    return for_each_container(arguments, context, restore_one);
+}
+
 /* --- update ----------------------------------------------------------------------------------- */
 
 static int change_settings(struct settings *settings, void *context, struct error *err)

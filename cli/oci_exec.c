@@ -84,7 +84,7 @@ static int change_process(const struct arguments *arguments, struct spec_process
         auto_free char *name =
             equals == NULL ? NULL : xstrndup(env->items[i], (size_t)(equals - env->items[i]));
 
-        if (equals == NULL)
+        if (equals == NULL || equals == env->items[i])
             return error_set(err, EINVAL, "--env '%s': is not NAME=VALUE", env->items[i]);
         strings_set_variable(&process->env, name, equals + 1);
     }
@@ -101,7 +101,9 @@ static int change_process(const struct arguments *arguments, struct spec_process
     if (arguments_has(arguments, "no-new-privs"))
         process->no_new_privileges = arguments_flag(arguments, "no-new-privs");
     process->terminal = arguments_flag(arguments, "tty");
-    return process->args.count == 0 ? error_set(err, EINVAL, "process args cannot be empty") : 0;
+    if (process->args.count == 0)
+        return error_set(err, EINVAL, "process args cannot be empty");
+    return spec_process_check(process, err);
 }
 
 /* As runc: what a process description leaves out is what the container has. */

@@ -171,6 +171,7 @@ const char oci_manual[] =
     "The annotation \\fBrun.oci.mount_context_type\\fR chooses what \\fIlinux.mountLabel\\fR "
     "sets:\n"
     "\\fBcontext\\fR (default), \\fBfscontext\\fR, \\fBdefcontext\\fR or \\fBrootcontext\\fR.\n"
+    "Where SELinux is not enabled mounts get no label, which is warned about.\n"
     ".SH CHECKPOINTS\n"
     "\\fBcheckpoint\\fR and \\fBrestore\\fR need root and the program criu (package criu, 3.15 or "
     "later).\n"

@@ -224,6 +224,25 @@ int engine_find(struct engine *engine, const char *text, char **ret_id, struct e
  */
 int engine_start(struct engine *engine, const char *id, int *ret_attached, struct error *err);
 
+/**
+ * Saves what runs in a container into its directory, in the place of an earlier checkpoint, and
+ * ends it; what is interrupted is no checkpoint.
+ *
+ * @leaves_running  it goes on
+ *
+ * -EBUSY: that is being done already.
+ */
+int engine_checkpoint(struct engine *engine, const char *id, bool leaves_running,
+                      struct error *err);
+/**
+ * Starts a container from its checkpoint, which is removed then.
+ *
+ * @keeps  it is not
+ *
+ * -ENOENT: it has none.  -EALREADY: it runs.
+ */
+int engine_restore(struct engine *engine, const char *id, bool keeps, struct error *err);
+
 /** Sends the stop signal, waits @timeout_s (UINT32_MAX: the container's own), then kills. Stopped
  * is fine. */
 int engine_stop(struct engine *engine, const char *id, const char *signal, uint32_t timeout_s,

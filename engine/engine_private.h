@@ -9,6 +9,7 @@
  *
  * DATA/containers/<id>/       container.json (record.h), life.json, bundle/{config.json,rootfs/},
  *                             upper/ work/ (snapshot), hosts hostname resolv.conf, log log.1 ...
+ *                             checkpoint/ (checkpoints.h)
  * DATA/container-names/<name> symbolic link whose target is the id (container_names.h)
  * DATA/volumes/<name>/_data   volumes.h
  * RUN/<id>/                   the runtime's
@@ -48,6 +49,10 @@ void engine_keep_reservation(struct engine *engine, const char *id, int claim_fd
 /** The kept claim, which is the caller's now; -1: none for this container. */
 int engine_take_reservation(struct engine *engine, const char *id);
 void engine_drop_reservation(struct engine *engine);
+
+/** As engine_start(); @is_restored: it goes on from its checkpoint. */
+int engine_start_monitor(struct engine *engine, const char *id, bool is_restored, int *ret_attached,
+                         struct error *err);
 
 /** Kills what is left of a container and removes its run state. The caller holds its claim. */
 int engine_sweep_run(struct engine *engine, const char *id, struct error *err);

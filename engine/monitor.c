@@ -169,7 +169,7 @@ static void restart(struct monitor *monitor)
     int r;
 
     monitor->life.restart_count++;
-    r = monitor_start(monitor, &err);
+    r = monitor_start(monitor, false, &err);
     if (r == 0) {
         set_started(monitor);
         return;
@@ -439,14 +439,14 @@ static void monitor_clear(struct monitor *monitor)
 }
 
 /* The starter hears why only after everything is undone, so that it can try again at once. */
-static void fail(struct monitor *monitor, int r, const struct error *error)
+static void fail(struct monitor *monitor, bool is_restored, int r, const struct error *error)
 {
     struct client *starter = monitor->client_count > 0 ? monitor->clients[0] : NULL;
 
     set_start_failure(monitor, r, error);
     if (monitor->record != NULL && monitor->record->settings.is_removed)
         (void)engine_remove_claimed(monitor->engine, monitor->id, true, NULL); /* or repair */
-    else if (monitor->record != NULL)
+    else if (monitor->record != NULL && !is_restored) /* it stays as it had ended */
         write_life(monitor);
     claim_drop(monitor->engine, monitor->id, &monitor->claim_fd);
     if (starter != NULL)
@@ -454,8 +454,8 @@ static void fail(struct monitor *monitor, int r, const struct error *error)
     serve_rest(monitor);
 }
 
-int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim_fd,
-                struct error *err)
+int monitor_run(struct engine *engine, const char *id, bool is_restored, int starter_fd,
+                int claim_fd, struct error *err)
 {
     AUTO_CLEAR(monitor)
     struct monitor monitor = {
@@ -479,9 +479,9 @@ int monitor_run(struct engine *engine, const char *id, int starter_fd, int claim
     monitor_add_client(&monitor, starter_fd);
     r = begin(&monitor, told);
     if (r == 0)
-        r = monitor_start(&monitor, told);
+        r = monitor_start(&monitor, is_restored, told);
     if (r < 0) {
-        fail(&monitor, r, told);
+        fail(&monitor, is_restored, r, told);
         return r;
     }
     set_started(&monitor);

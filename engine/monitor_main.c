@@ -66,7 +66,8 @@ static int run(char **arguments, struct error *err)
     isolation = microvm_isolation(NULL);
     engine_set_isolation(engine, &isolation);
 #endif
-    return monitor_run(engine, arguments[3], MONITOR_STARTER_FD, MONITOR_CLAIM_FD, err);
+    return monitor_run(engine, arguments[3], text_equal(arguments[4], MONITOR_RESTORES),
+                       MONITOR_STARTER_FD, MONITOR_CLAIM_FD, err);
 }
 
 int main(int argc, char **argv)
@@ -74,8 +75,8 @@ int main(int argc, char **argv)
     struct error err = { 0 };
 
     log_configure("berth-monitor", -1, LOG_PLAIN, getenv("BERTH_MONITOR_DEBUG") != NULL);
-    if (argc != 4) {
-        log_error("berth-monitor is started by berth only: berth-monitor DATA RUN ID");
+    if (argc != 4 && argc != 5) {
+        log_error("berth-monitor is started by berth only: berth-monitor DATA RUN ID [restore]");
         return 125;
     }
     (void)umask(022);

@@ -49,8 +49,9 @@ struct monitor {
 /** Milliseconds of CLOCK_MONOTONIC. */
 uint64_t monitor_now_ms(void);
 
-/** Creates and starts the container with new streams. On error nothing is left. */
-int monitor_start(struct monitor *monitor, struct error *err);
+/** Creates and starts the container with new streams, or from its checkpoint. On error nothing is
+ * left. */
+int monitor_start(struct monitor *monitor, bool is_restored, struct error *err);
 
 /** Reads one piece of the container's output; 1 there was some, 0 none now, -1 the stream ended. */
 int monitor_read_output(struct monitor *monitor, size_t index);

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "engine/bundle.h"
+#include "engine/checkpoints.h"
 #include "engine/engine_private.h"
 #include "engine/group.h"
 
@@ -136,11 +137,13 @@ static int start_network(struct monitor *monitor, struct error *err)
     return slirp_start(monitor->pid, &settings->published, api_path, &monitor->slirp, err);
 }
 
-static int create_and_start(struct monitor *monitor, struct inner_streams *inner, struct error *err)
+/* A restored one runs already. */
+static int create(struct monitor *monitor, bool is_restored, const struct inner_streams *inner,
+                  struct error *err)
 {
     auto_free char *bundle_path =
         xasprintf("%s/containers/%s/bundle", monitor->engine->data_path, monitor->id);
-    struct container_options options = {
+    const struct container_options options = {
         .id = monitor->id,
         .bundle_path = bundle_path,
         .bundle_fd = -1,
@@ -150,9 +153,17 @@ static int create_and_start(struct monitor *monitor, struct inner_streams *inner
         .stdio = { inner->fds[0], inner->fds[1], inner->fds[2] },
         .dies_with_caller = true,
     };
-    int r;
 
-    r = container_create(monitor->engine->runtime, &options, &monitor->container, err);
+    if (is_restored)
+        return checkpoints_restore(monitor->engine, &options, &monitor->container, err);
+    return container_create(monitor->engine->runtime, &options, &monitor->container, err);
+}
+
+static int create_and_start(struct monitor *monitor, bool is_restored, struct inner_streams *inner,
+                            struct error *err)
+{
+    int r = create(monitor, is_restored, inner, err);
+
     if (r < 0)
         return r;
     close_inner(inner);
@@ -168,7 +179,7 @@ static int create_and_start(struct monitor *monitor, struct inner_streams *inner
     /* The starter's first messages may be the terminal's size: the program should begin with it. */
     for (size_t i = 0; i < monitor->client_count; i++)
         monitor_read_client(monitor, monitor->clients[i]);
-    return container_start(monitor->container, err);
+    return is_restored ? 0 : container_start(monitor->container, err);
 }
 
 /* The kernel's cgroups of groups are gone after a reboot. */
@@ -181,7 +192,7 @@ static int prepare_group(struct monitor *monitor, struct error *err)
     return group_prepare(monitor->engine, parent, err);
 }
 
-int monitor_start(struct monitor *monitor, struct error *err)
+int monitor_start(struct monitor *monitor, bool is_restored, struct error *err)
 {
     struct inner_streams inner = { { -1, -1, -1 } };
     int r;
@@ -194,7 +205,7 @@ int monitor_start(struct monitor *monitor, struct error *err)
     if (!monitor->record->settings.has_terminal)
         r = make_streams(monitor, &inner, err);
     if (r == 0)
-        r = create_and_start(monitor, &inner, err);
+        r = create_and_start(monitor, is_restored, &inner, err);
     close_inner(&inner);
     if (r < 0) {
         if (monitor->container != NULL)

@@ -55,7 +55,9 @@ struct monitor_size {
 
 #define MONITOR_CHUNK_MAX 16384
 
-/* Descriptors that the monitor is started with, and its arguments: DATA RUN ID. */
+/* Descriptors that the monitor is started with, and its arguments: DATA RUN ID, and a further one
+ * when the container goes on from its checkpoint. */
+#define MONITOR_RESTORES   "restore"
 #define MONITOR_STARTER_FD 3
 #define MONITOR_CLAIM_FD   4
 

@@ -126,8 +126,8 @@ static int send_first(int fd, bool is_attached, struct error *err)
     return wire_send(fd, MONITOR_RESIZE, &size, sizeof(size), NULL, 0, err);
 }
 
-static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, int claim_fd,
-                         struct error *err)
+static int spawn_monitor(struct engine *engine, const char *id, bool is_restored, int starter_fd,
+                         int claim_fd, struct error *err)
 {
     auto_free char *path = NULL;
     auto_free char *variable = NULL;
@@ -148,7 +148,14 @@ static int spawn_monitor(struct engine *engine, const char *id, int starter_fd, 
     launch.libexec = variable;
     rootless = rootless_session_variable();
     launch.rootless = rootless;
-    launch.arguments = (char *[]){ path, engine->data_path, engine->run_path, (char *)id, NULL };
+    launch.arguments = (char *[]){
+        path,
+        engine->data_path,
+        engine->run_path,
+        (char *)id,
+        is_restored ? (char *)MONITOR_RESTORES : NULL,
+        NULL,
+    };
     return spawn(&launch, err);
 }
 
@@ -223,7 +230,8 @@ static int prepare(struct engine *engine, const char *id, struct error *err)
     return volumes_ensure(engine, record, err);
 }
 
-int engine_start(struct engine *engine, const char *id, int *ret_attached, struct error *err)
+int engine_start_monitor(struct engine *engine, const char *id, bool is_restored, int *ret_attached,
+                         struct error *err)
 {
     bool is_reserved = engine->reserved_id != NULL && text_equal(engine->reserved_id, id);
     auto_close int own_fd = -1;
@@ -244,7 +252,7 @@ int engine_start(struct engine *engine, const char *id, int *ret_attached, struc
         r = send_first(own_fd, ret_attached != NULL, err);
     }
     if (r == 0)
-        r = spawn_monitor(engine, id, starter_fd, claim_fd, err);
+        r = spawn_monitor(engine, id, is_restored, starter_fd, claim_fd, err);
     if (r < 0) {
         claim_drop(engine, id, &claim_fd);
         return r;
@@ -258,4 +266,9 @@ int engine_start(struct engine *engine, const char *id, int *ret_attached, struc
     if (ret_attached != NULL)
         *ret_attached = take_fd(&own_fd);
     return 0;
+}
+
+int engine_start(struct engine *engine, const char *id, int *ret_attached, struct error *err)
+{
+    return engine_start_monitor(engine, id, false, ret_attached, err);
 }

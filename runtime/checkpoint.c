@@ -304,6 +304,9 @@ static int notice(const struct criu_response *response, int *fd, void *context, 
     const struct dump *dump = context;
 
     (void)fd;
+    /* Nothing is thawed or ended before the answer. */
+    if (strcmp(response->script, "post-dump") == 0 && dump->options->keep != NULL)
+        return dump->options->keep(dump->options->keep_context, err);
     if (strcmp(response->script, "status-ready") != 0 || dump->options->status_fd < 0)
         return 0;
     if (write(dump->options->status_fd, "", 1) != 1)
@@ -415,7 +418,7 @@ int container_checkpoint(struct container *container, const struct checkpoint_op
     if (r < 0)
         return r;
     log_debug("checkpoint %s: the image is in '%s'", container->state.id, options->image_path);
-    if (options->leaves_running || options->is_pre_dump)
+    if (options->leaves_running || options->is_pre_dump || options->leaves_container)
         return 0;
     return container_delete(container, true, err);
 }

@@ -165,7 +165,9 @@ static int check_running(struct container *container, bool ignores_paused, struc
         return error_set(err, EBUSY,
                          "cannot exec in a paused container (use --ignore-paused to "
                          "override)");
-    if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
+    /* What an isolation runs is not there before the start. */
+    if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING ||
+        (status == CONTAINER_CREATED && container->state.isolation != NULL))
         return error_set(err, ESRCH, "cannot exec in a %s container: container not running: '%s'",
                          container_status_name(status), container->state.id);
     return 0;
@@ -406,6 +408,8 @@ static int plan_exec(struct container *container, const struct container_exec_op
         return error_set(err, EINVAL,
                          "a terminal is asked for, but nobody takes it; give a "
                          "console socket");
+    if (!process->terminal && options->console_socket != NULL)
+        return error_set(err, EINVAL, "a console socket is given, but no terminal is asked for");
     r = launch_plan_make(context->spec, process, container->runtime, launch, err);
     if (r < 0)
         return r;

@@ -251,17 +251,14 @@ static _Noreturn void end_child(int signal)
 }
 
 /* PID 1 of a pid namespace gets only the signals that it handles (pid_namespaces(7)), but whoever
- * ends a container that was never started expects TERM to do so. exec undoes this. */
+ * ends a container that was never started expects TERM to do so. */
 static void obey_signals(void)
 {
     static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
     struct sigaction action = { .sa_handler = end_child };
-    struct sigaction old;
 
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-        if (sigaction(signals[i], &action, &old) == 0 && old.sa_handler == SIG_IGN)
-            (void)sigaction(signals[i], &old, NULL); /* nohup(1): stays so in the program */
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &action, NULL);
 }
 
 /* Before anyone is told that the container is created, who might look at it at once or end it. */

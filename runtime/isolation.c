@@ -151,6 +151,23 @@ bool container_was_oom_killed(struct container *container)
            isolation->was_oom_killed(container->dir_fd);
 }
 
+/* Nobody is there yet, or any more, who could be asked about what runs. */
+static int check_started(struct container *container, struct error *err)
+{
+    enum container_status status;
+    int r = container_status(container, &status, err);
+
+    if (r < 0)
+        return r;
+    if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
+        return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    if (status == CONTAINER_CREATED)
+        return error_set(err, ESRCH,
+                         "container not running: '%s' is created, and its %s begins with its start",
+                         container->state.id, container->state.isolation);
+    return 0;
+}
+
 int container_inner_processes(struct container *container, char **ret_lines, struct error *err)
 {
     const struct isolation *isolation = NULL;
@@ -160,9 +177,9 @@ int container_inner_processes(struct container *container, char **ret_lines, str
     r = container_find_isolation(container, &isolation, err);
     if (r < 0 || isolation == NULL)
         return r;
-    if (container_pid(container) == 0)
-        return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
-    return isolation->list_processes(container->dir_fd, container->pidfd, ret_lines, err);
+    r = check_started(container, err);
+    return r < 0 ? r
+                 : isolation->list_processes(container->dir_fd, container->pidfd, ret_lines, err);
 }
 
 int container_start_files(struct container *container, const struct inner_files *work,
@@ -175,8 +192,9 @@ int container_start_files(struct container *container, const struct inner_files 
     if (r < 0)
         return r;
     assert(isolation != NULL);
-    if (container_pid(container) == 0)
-        return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
+    r = check_started(container, err);
+    if (r < 0)
+        return r;
     return isolation->start_files(container->dir_fd, container->pidfd, work, stdio, ret_fd, err);
 }
 

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,7 +111,11 @@ int isolation_checkpoint(struct container *container, const struct isolation *is
     if (r < 0)
         return error_prefix(err, r, "write into '%s'", options->image_path);
     log_debug("checkpoint %s: the image is in '%s'", container->state.id, options->image_path);
-    return options->leaves_running ? 0 : container_delete(container, true, err);
+    r = options->keep != NULL ? options->keep(options->keep_context, err) : 0;
+    if (r < 0 || options->leaves_running)
+        return r;
+    return options->leaves_container ? container_signal(container, SIGKILL, false, err)
+                                     : container_delete(container, true, err);
 }
 
 /* --- restore ---------------------------------------------------------------------------------- */

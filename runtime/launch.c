@@ -345,13 +345,18 @@ int launch_confine_child(const struct launch_plan *plan, int peer_fd, struct err
     return plan->filter != NULL && has_no_new_privileges ? load_filter(plan, peer_fd, err) : 0;
 }
 
-/* A signal ignored by the caller (nohup) or blocked by us would stay so in the program. */
+/* What the caller ignores (nohup(1), a shell's job in the background, Python) or we block would
+ * stay so in the program; engines rely on a container that is like another whoever started it, as
+ * with runc. These are the signals that callers ignore: all of them would be sixty calls. */
 static void reset_signals(void)
 {
+    static const int signals[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
+                                   SIGPIPE, SIGTERM, SIGCHLD, SIGXFSZ };
     struct sigaction action = { .sa_handler = SIG_DFL };
     sigset_t none;
 
-    (void)sigaction(SIGPIPE, &action, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &action, NULL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

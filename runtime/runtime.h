@@ -300,11 +300,16 @@ struct checkpoint_options {
     bool closes_tcp; /* restore only */
     bool has_external_unix_sockets, is_shell_job, has_file_locks, has_auto_dedup, is_lazy;
     int status_fd; /* gets a zero byte when pages can be fetched; -1 */
+    /* Checkpoint: called when the image is whole and nothing has ended; fails it, the container
+     * goes on. NULL: nothing is called. */
+    int (*keep)(void *context, struct error *err);
+    void *keep_context;
+    bool leaves_container; /* checkpoint: what ended is removed by who watches it */
 };
 
 /**
  * Writes an image of a running or paused container's processes. Ends and removes the container,
- * unless @options say that it goes on.
+ * unless @options say that it goes on, or that another removes it.
  *
  * -ENOENT: CRIU is not installed.  -EINVAL: the container is not running, or options contradict.
  */

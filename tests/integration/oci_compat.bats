@@ -109,17 +109,40 @@ create() { oci create -b "$BUNDLE" "$@" < /dev/null > /dev/null 2>&1; }
     [ "$output" = from-pipe ]
 }
 
-@test "TERM ends a container that was never started, and a program that is ignores it as ever" {
+@test "TERM ends a container that was never started" {
     create one
     oci kill one TERM
     wait_until 30 bash -c "berth-oci --root $ROOT state one | grep -q stopped"
-    oci delete one
-    (trap '' HUP && create --pid-file "$BATS_TEST_TMPDIR/pid" one)
-    oci kill one HUP
+}
+
+# No signal is handled, and none of those that ignoring ignores is ignored: expect_default_signals STATUS
+expect_default_signals() {
+    grep -q '^SigCgt:\s0000000000000000$' <<< "$1"
+    [ $((0x$(sed -n 's/^SigIgn:\s*//p' <<< "$1") & 0x1015a07)) = 0 ]
+}
+
+# What a caller below nohup(1), a shell's background or Python ignores: ignoring PROGRAM...
+ignoring() { env --ignore-signal=HUP,INT,QUIT,USR1,USR2,PIPE,TERM,CHLD,XFSZ "$@"; }
+
+@test "what the caller ignores is not ignored in the container" {
+    ignoring berth-oci --root "$ROOT" create -b "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" one < /dev/null > /dev/null 2>&1
+    ignoring berth-oci --root "$ROOT" start one
+    wait_until 30 grep -qx sleep "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/comm"
+    expect_default_signals "$(cat "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status")"
+    expect_default_signals "$(ignoring berth-oci --root "$ROOT" exec one cat /proc/self/status)"
+    configure '.process.args = ["cat", "/proc/self/status"]'
+    expect_default_signals "$(ignoring berth-oci --root "$ROOT" run -b "$BUNDLE" two)"
+}
+
+@test "exec refuses what a process of config.json may not have, and a console socket without a terminal" {
+    create one
     oci start one
-    # bit 0 of SigIgn is SIGHUP: what nohup(1) asked for stays, and no handler is left
-    grep -q '^SigIgn:.*[13579bdf]$' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status"
-    grep -q '^SigCgt:\s0000000000000000$' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/status"
+    run -255 oci exec --cwd tmp one true
+    expect_text "process.cwd: 'tmp' must be absolute"
+    run -255 oci exec --env =value one true
+    expect_text "--env '=value': is not NAME=VALUE"
+    run -255 oci exec --console-socket "$BATS_TEST_TMPDIR/socket" one true
+    expect_text "a console socket is given, but no terminal is asked for"
 }
 
 @test "exec tells its steps with --debug" {

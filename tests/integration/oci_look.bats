@@ -94,9 +94,8 @@ stop() { oci kill "$ID" KILL && wait_until 20 has_status stopped "$ID"; }
 
 @test "kill takes names with and without SIG, numbers and real-time signals" {
     configure '.process.args = ["sh", "-c", "for s in TERM USR1 HUP 34 37 64; do trap \"echo $s\" $s; done; echo ready; while :; do sleep 0.1; done"]'
-    # Appended: what is written after the file was emptied begins at its begin. A caller that ignores
-    # HUP, as below nohup(1), would leave it ignored.
-    env --default-signal timeout -s KILL 60 berth-oci --root "$ROOT" run -d -b "$BUNDLE" "$ID" < /dev/null >> "$BATS_TEST_TMPDIR/out" 2>&1
+    # Appended: what is written after the file was emptied begins at its begin.
+    timeout -s KILL 60 berth-oci --root "$ROOT" run -d -b "$BUNDLE" "$ID" < /dev/null >> "$BATS_TEST_TMPDIR/out" 2>&1
     wait_until 30 grep -q ready "$BATS_TEST_TMPDIR/out"
     while read -r typed seen; do
         # shellcheck disable=SC2086

@@ -1,7 +1,7 @@
 load helper
 
-# MicroVMs that are saved while their container runs, and go on in another one: berth-oci checkpoint
-# and restore, without CRIU.
+# MicroVMs that are saved while their container runs, and go on in another one: checkpoint and restore
+# of berth-oci and berth, without CRIU.
 
 setup() {
     [ "$(berth info --format '{{.MicroVMBackend}}')" != none ] ||
@@ -18,6 +18,7 @@ teardown() {
     oci list -q | while read -r id; do oci delete -f "$id"; done
     remove_all
     rm -rf "$IMAGE"
+    [ -z "${NETWORK:-}" ] || ip netns delete "$NETWORK"
 }
 
 # Counts; a line each half second, and the time of each boot of its kernel.
@@ -49,6 +50,7 @@ start_counter() { oci run -d -b "$BUNDLE" "$1" < /dev/null > "$BATS_TEST_TMPDIR/
 restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null > "$BATS_TEST_TMPDIR/$1.out" 2> "$BATS_TEST_TMPDIR/$1.err"; }
 
 @test "a microVM goes on at its number, once and twice, and is a container like any other" {
+    [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
     make_counter
     start_counter first
     wait_until 90 counts_beyond "$BATS_TEST_TMPDIR/first.out" 2
@@ -109,4 +111,68 @@ restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null >
     berth ps -aq | xargs berth rm -f
     wait_until 20 trash_is_empty
     expect_picture "$before"
+}
+
+# The same of the log of one of berth's containers.
+logged() { berth logs "$1" 2>&1 | tail -n 1 | tr -dc 0-9; }
+logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
+
+@test "exec in a microVM that has not been started is refused at once" {
+    make_counter
+    oci create -b "$BUNDLE" waits < /dev/null > "$BATS_TEST_TMPDIR/waits.out" 2> "$BATS_TEST_TMPDIR/waits.err"
+    run ! oci exec waits true
+    expect_text "cannot exec in a created container: container not running: 'waits'"
+}
+
+@test "berth checkpoint ends a microVM, and restore lets it go on, with its log" {
+    berth run -d -t --name web --isolation microvm --vm-cpus 2 busybox sh -c "$COUNTER" > /dev/null
+    wait_until 90 logs_beyond web 2
+    run -1 berth restore web
+    expect_text "is running already"
+    berth checkpoint web
+    [ "$(field web .State.Status)" = exited ]
+    at=$(logged web)
+    berth restore --keep web
+    wait_until 30 logs_beyond web "$at"
+    # No number is missing, and at most the last one comes twice.
+    berth logs web | tr -dc '0-9\n' | uniq > "$BATS_TEST_TMPDIR/numbers"
+    diff "$BATS_TEST_TMPDIR/numbers" <(seq "$(wc -l < "$BATS_TEST_TMPDIR/numbers")")
+    [ "$(berth exec web cat /tmp/n)" -gt "$at" ]
+    [ "$(berth exec web nproc)" = 2 ]
+    berth kill web
+    wait_until 20 eval '[ "$(field web .State.Status)" = exited ]'
+    berth restore web
+    wait_until 30 logs_beyond web "$at"
+    berth stop web
+    [ "$(field web .State.ExitCode)" = 7 ]
+    run -1 berth restore web
+    expect_text "has no checkpoint: 'berth checkpoint' makes one"
+    run -1 berth checkpoint web
+    expect_text "is not running"
+    berth rm web
+    wait_until 20 trash_is_empty
+    expect_picture "$before"
+}
+
+@test "a microVM that is restored has its network again" {
+    [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
+    NETWORK=berth-ckpt-$$
+    ip netns add "$NETWORK"
+    ip -n "$NETWORK" link add inside type veth peer name berth-ckpt
+    ip -n "$NETWORK" link set berth-ckpt netns $$
+    ip -n "$NETWORK" address add 10.77.8.2/24 dev inside
+    ip -n "$NETWORK" link set inside up
+    ip address add 10.77.8.1/24 dev berth-ckpt
+    ip link set berth-ckpt up
+    make_counter
+    own_disk
+    configure --arg path "/run/netns/$NETWORK" \
+        '(.linux.namespaces[] | select(.type == "network")).path = $path
+        | .process.args = ["sh", "-c", "while :; do ping -c 1 -W 1 10.77.8.1; sleep 0.5; done"]'
+    for turn in 1 2; do
+        if [ $turn = 1 ]; then start_counter net; else restore net; fi
+        # One of them may have been received before.
+        wait_until 90 eval '[ "$(grep -c "1 packets received" "$BATS_TEST_TMPDIR/net.out")" -ge 3 ]'
+        oci checkpoint --image-path "$IMAGE" net
+    done
 }

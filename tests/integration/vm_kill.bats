@@ -84,3 +84,38 @@ has_ended() { [ "$(field "$1" .State.Status)" = exited ]; }
     [[ "$output" != *all* ]]
     wait_until 20 is_left_nothing || expect_picture "$before"
 }
+
+@test "SIGKILL of a machine that is saved or restored, or of the command, loses no checkpoint" {
+    berth run -d --name saved --isolation microvm busybox \
+        sh -c 'n=0; while :; do n=$((n + 1)); echo n $n; sleep 0.5; done' > /dev/null 2>&1
+    counted() { berth logs saved 2>&1 | tail -n 1 | tr -dc 0-9; }
+    counts_beyond() { [ "$(counted)" -gt "$1" ]; }
+    dir=$(echo "$BERTH_DATA"/containers/????????*) run=$BERTH_RUN/$(basename "$dir")
+    wait_until 30 counts_beyond 2
+    berth checkpoint --leave-running saved
+    at=$(counted)
+    for victim in command berth-vmm; do
+        berth checkpoint saved > "$BATS_TEST_TMPDIR/said" 2>&1 &
+        command=$!
+        wait_until 20 test -s "$dir/checkpoint.new/state"
+        if [ $victim = command ]; then kill -9 $command; else kill -9 "$(field saved .State.Pid)"; fi
+        result=0
+        wait $command || result=$?
+        [ $result != 0 ]
+        [ -s "$dir/checkpoint/isolation" ]
+        [ $victim = berth-vmm ] || wait_until 30 counts_beyond $(($(counted) + 1))
+    done
+    grep "a checkpoint of container" "$BATS_TEST_TMPDIR/said"
+    [ ! -e "$dir/checkpoint.new" ]
+    wait_until 20 has_ended saved
+    # Its process is known before the machine goes on.
+    berth restore --keep saved > "$BATS_TEST_TMPDIR/said" 2>&1 &
+    command=$!
+    wait_until 20 eval '[ "$(jq .pid "$run/state.json")" -gt 0 ]'
+    kill -9 "$(jq .pid "$run/state.json")" # it may go on just before
+    wait $command || grep "does not go on" "$BATS_TEST_TMPDIR/said"
+    wait_until 20 has_ended saved
+    berth restore saved
+    wait_until 30 counts_beyond "$at"
+    [ ! -e "$dir/checkpoint" ]
+}

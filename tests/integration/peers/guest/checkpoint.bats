@@ -287,3 +287,24 @@ EOF
     umount "$store/s/overlay" 2> /dev/null || true
     find /sys/fs/cgroup -depth -mindepth 1 -type d -path '*libpod*' -exec rmdir {} + || true
 }
+
+@test "berth checkpoint ends a container of an image, and berth restore lets it go on with its log" {
+    export BERTH_DATA=$BATS_TEST_TMPDIR/data BERTH_RUN=$BATS_TEST_TMPDIR/berth-run PATH=$BERTH_BUILD:$PATH
+    berth image make busybox
+    berth run -d --name web -t busybox sh -c 'i=0; while :; do i=$((i + 1)); echo line $i; sleep 0.1; done'
+    counted() { berth logs web | tail -n 1 | tr -dc 0-9; }
+    counts_beyond() { [ "$(counted)" -gt "$1" ]; }
+    wait_until 30 counts_beyond 3
+    berth checkpoint --leave-running web
+    wait_until 30 counts_beyond $(($(counted) + 3))
+    berth checkpoint web
+    [ "$(berth inspect --format '{{.State.Status}}' web)" = exited ]
+    at=$(counted)
+    berth restore --keep web
+    wait_until 30 counts_beyond $((at + 3))
+    berth logs web | tr -dc '0-9\n' > "$OUT.now"
+    diff "$OUT.now" <(seq "$(wc -l < "$OUT.now")")
+    berth rm -f web
+    [ -z "$(berth ps -aq)" ]
+    rmdir /sys/fs/cgroup/berth
+}

@@ -1,0 +1,15 @@
+#ifndef ENGINE_CHECKPOINTS_H
+#define ENGINE_CHECKPOINTS_H
+
+#include "base/error.h"
+#include "engine/engine.h"
+
+/* A container's checkpoint: what ran in it, by CRIU or, of a microVM, the machine. Whole it is
+ * DATA/containers/<id>/checkpoint, one that is being written or removed .../checkpoint.new. Making
+ * and using one needs .../checkpoint.lock. */
+
+/** Makes a container that goes on from its checkpoint, in its monitor; as container_restore(). */
+int checkpoints_restore(struct engine *engine, const struct container_options *options,
+                        struct container **ret_container, struct error *err);
+
+#endif
