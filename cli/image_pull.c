@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cli/berth.h"
 #include "cli/layer_table.h"
 #include "cli/registry_options.h"
 #include "image/registry.h"
@@ -21,8 +22,10 @@ static int pull_one(struct image_program *program, const struct registries *regi
                     const struct reference *reference, const struct pull_options *options,
                     bool is_quiet, struct pull_outcome *ret_outcome, struct error *err)
 {
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
     AUTO(layer_table) struct layer_table *table = NULL;
     struct layers_watch watch = { .begins = pull_begins, .layer = layer_table_update };
+    struct pull_options warned = *options;
     struct engine *engine;
     int r;
 
@@ -31,7 +34,11 @@ static int pull_one(struct image_program *program, const struct registries *regi
         return r;
     table = layer_table_open(is_quiet || program->is_debug);
     watch.context = table;
-    return engine_pull(engine, registries, reference, options, &watch, ret_outcome, err);
+    warned.warnings = &warnings;
+    r = engine_pull(engine, registries, reference, &warned, &watch, ret_outcome, err);
+    layer_table_free(take_ptr(&table)); /* its lines stand above the warnings */
+    berth_warn(&warnings);
+    return r;
 }
 
 /* Whether "latest" was filled in. */

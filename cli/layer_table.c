@@ -105,6 +105,7 @@ static void draw(struct layer_table *table)
 
 void layer_table_begin(struct layer_table *table, const struct image_descriptors *layers)
 {
+    free(table->rows); /* of a try before this one */
     table->rows = xcalloc(layers->count + 1, sizeof(*table->rows));
     table->count = layers->count;
     for (size_t i = 0; i < layers->count; i++)

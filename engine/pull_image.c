@@ -71,16 +71,27 @@ static int pull_layer(void *context, const struct pull_layer *layer, struct erro
     return 0;
 }
 
+static int unpack(struct pulling *pulling, const struct image *image, struct strings *warnings,
+                  struct error *err)
+{
+    int r = layer_queue_run(pulling->queue, NULL, err);
+
+    if (r == -EBADMSG &&
+        image_drop_damaged(engine_images(pulling->engine), &image->layers, warnings))
+        return error_prefix(err, -ESTALE, "what was here of the image");
+    return r;
+}
+
 static int publish(struct pulling *pulling, const struct reference *reference,
-                   const struct pulled *pulled, struct error *err)
+                   const struct pulled *pulled, struct strings *warnings, struct error *err)
 {
     struct image_store *store = engine_images(pulling->engine);
     AUTO(image) struct image *image = NULL;
     int r;
 
-    r = layer_queue_run(pulling->queue, NULL, err);
+    r = image_open(store, &pulled->manifest_digest, &image, err);
     if (r == 0)
-        r = image_open(store, &pulled->manifest_digest, &image, err);
+        r = unpack(pulling, image, warnings, err);
     if (r == 0)
         r = layers_sync(engine_data_fd(pulling->engine), err);
     if (r == 0)
@@ -118,7 +129,7 @@ static int pull(struct engine *engine, const struct registries *registries,
         return r;
     outcome->digest = pulled.digest;
     outcome->is_new = !image_is_named(store, reference, &pulled.manifest_digest);
-    return publish(&pulling, reference, &pulled, err);
+    return publish(&pulling, reference, &pulled, options->warnings, err);
 }
 
 int engine_pull(struct engine *engine, const struct registries *registries,
@@ -136,6 +147,8 @@ int engine_pull(struct engine *engine, const struct registries *registries,
 
     r = engine_need_images(engine, err);
     if (r == 0)
+        r = pull(engine, registries, reference, options, watch, &outcome, err);
+    if (r == -ESTALE)
         r = pull(engine, registries, reference, options, watch, &outcome, err);
     if (r < 0) {
         image_store_end_write(engine_images(engine));

@@ -408,9 +408,10 @@ int image_find(struct image_store *store, const char *text, struct image **ret_i
         return r;
     r = image_open(store, &digest, ret_image, &damage);
     if (r < 0)
-        return error_set(err, EBADMSG,
-                         "image '%s' is damaged: %s; load it again, or remove it with `berth rmi`",
-                         text, damage.message);
+        return error_set(
+            err, EBADMSG,
+            "image '%s' is damaged: %s; pull or load it again, or remove it with `berth rmi`", text,
+            damage.message);
     return 0;
 }
 

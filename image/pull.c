@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "image/document_tree.h"
@@ -54,12 +55,38 @@ static void pull_clear(struct pull *pull)
     registry_image_clear(&pull->image);
 }
 
+/* A killed pull leaves it missing, which the next one mends as well. */
+static bool drop_damaged(struct image_store *store, const struct digest *digest,
+                         struct strings *warnings)
+{
+    struct error damage = { 0 };
+    char path[BLOB_PATH_MAX];
+
+    if (blob_check(store, digest, &damage) != -EBADMSG ||
+        unlinkat(store->data_fd, blob_path(digest, path), 0) < 0)
+        return false;
+    if (warnings != NULL)
+        strings_addf(warnings, "%s; it is fetched anew", damage.message);
+    return true;
+}
+
+bool image_drop_damaged(struct image_store *store, const struct image_descriptors *blobs,
+                        struct strings *warnings)
+{
+    bool has_dropped = false;
+
+    for (size_t i = 0; i < blobs->count; i++)
+        has_dropped = drop_damaged(store, &blobs->items[i].digest, warnings) || has_dropped;
+    return has_dropped;
+}
+
 static int keep_document(struct image_store *store, const struct digest *digest, const char *json,
-                         size_t length, struct error *err)
+                         size_t length, struct strings *warnings, struct error *err)
 {
     AUTO(blob_writer) struct blob_writer *writer = NULL;
     int r;
 
+    (void)drop_damaged(store, digest, warnings);
     r = blob_writer_open(store, digest_algorithm(digest), &writer, err);
     if (r == 0)
         r = blob_writer_add(writer, json, length, err);
@@ -73,10 +100,12 @@ static int get_config(struct pull *pull, char **ret_json, size_t *ret_length, st
     const struct image_descriptor *config = &pull->image.document.config;
     int r;
 
-    if (blob_is_there(pull->store, &config->digest, config->size))
+    if (!drop_damaged(pull->store, &config->digest, pull->options->warnings) &&
+        blob_is_there(pull->store, &config->digest, config->size))
         return blob_read(pull->store, &config->digest, ret_json, ret_length, err);
     r = registry_get_config(&pull->session, config, ret_json, ret_length, err);
-    return r < 0 ? r : keep_document(pull->store, &config->digest, *ret_json, *ret_length, err);
+    return r < 0 ? r
+                 : keep_document(pull->store, &config->digest, *ret_json, *ret_length, NULL, err);
 }
 
 /* An image that comes without an index is taken for what it says. This machine may run others by
@@ -319,8 +348,8 @@ int registry_document(const struct image_descriptor *descriptor, void *context, 
     AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
     int r;
 
-    r = store_document(descriptor, source->store, ret_json, ret_length, NULL);
-    if (r == 0)
+    if (!drop_damaged(source->store, &descriptor->digest, source->warnings) &&
+        store_document(descriptor, source->store, ret_json, ret_length, NULL) == 0)
         return 0;
     r = registry_get_manifest(source->session, NULL, &descriptor->digest, &manifest, err);
     if (r == 0 && descriptor->size != UINT64_MAX && manifest.length != descriptor->size)
@@ -328,7 +357,8 @@ int registry_document(const struct image_descriptor *descriptor, void *context, 
                       descriptor->digest.text, manifest.length,
                       (unsigned long long)descriptor->size);
     if (r == 0)
-        r = keep_document(source->store, &descriptor->digest, manifest.json, manifest.length, err);
+        r = keep_document(source->store, &descriptor->digest, manifest.json, manifest.length, NULL,
+                          err);
     if (r < 0)
         return r;
     *ret_json = take_ptr(&manifest.json);
@@ -339,7 +369,9 @@ int registry_document(const struct image_descriptor *descriptor, void *context, 
 static int get_index(struct pull *pull, struct error *err)
 {
     const struct image_descriptor top = { .digest = pull->image.digest, .size = UINT64_MAX };
-    struct tree_source source = { .store = pull->store, .session = &pull->session };
+    struct tree_source source = { .store = pull->store,
+                                  .session = &pull->session,
+                                  .warnings = pull->options->warnings };
     AUTO_CLEAR(document_tree) struct document_tree tree = { 0 };
     int r;
 
@@ -368,10 +400,10 @@ static int keep_manifests(struct pull *pull, struct error *err)
     int r;
 
     r = keep_document(pull->store, &image->manifest.digest, image->manifest.json,
-                      image->manifest.length, err);
+                      image->manifest.length, pull->options->warnings, err);
     for (size_t i = 0; r == 0 && i < image->index_count; i++)
         r = keep_document(pull->store, &image->indexes[i].digest, image->indexes[i].json,
-                          image->indexes[i].length, err);
+                          image->indexes[i].length, pull->options->warnings, err);
     return r;
 }
 
@@ -423,6 +455,9 @@ int image_pull(struct image_store *store, const struct registries *registries,
     if (r < 0)
         return r;
     r = get_blobs(&pull, &pull.image.document.layers, true, err);
+    if (r == -EBADMSG && /* of one that was here, or of what has come: then it is not here */
+        image_drop_damaged(store, &pull.image.document.layers, options->warnings))
+        return error_prefix(err, -ESTALE, "what was here of the image");
     if (r == 0 && options->all_platforms)
         r = get_index(&pull, err);
     if (r < 0)

@@ -62,7 +62,8 @@ struct pull_options {
     const char *platform; /* "linux/arm64/v8"; NULL: this machine's */
     bool all_platforms;   /* also all else that the index names, which only lies there then */
     struct pull_watch watch;
-    struct event_loop *loop; /* runs meanwhile, with whatever else is in it; borrowed; NULL */
+    struct event_loop *loop;  /* runs meanwhile, with whatever else is in it; borrowed; NULL */
+    struct strings *warnings; /* what was damaged here, and comes anew; NULL */
 };
 
 struct pulled {
@@ -73,13 +74,26 @@ struct pulled {
 /**
  * Brings an image's blobs into the store; nothing is unpacked or published.
  *
- * A transfer that ends early leaves what it has for the next one.
+ * A transfer that ends early leaves what it has for the next one. Documents that are here already
+ * are verified; layers are when they are unpacked.
  *
- * -ENOENT: the registry has no such image.  -EACCES: it wants a login.
+ * -ENOENT: the registry has no such image.  -EACCES: it wants a login.  -ESTALE: layers that were
+ * here were damaged; they are not here any more, so the next try can work.
  */
 int image_pull(struct image_store *store, const struct registries *registries,
                const struct reference *reference, const struct pull_options *options,
                struct pulled *ret_pulled, struct error *err);
+
+/**
+ * Drops those blobs that are here and not what their digests say. It reads all of them: for when
+ * something has failed.
+ *
+ * @warnings  a sentence is added for each
+ *
+ * Returns whether there were any.
+ */
+bool image_drop_damaged(struct image_store *store, const struct image_descriptors *blobs,
+                        struct strings *warnings);
 
 /** Whether the name of @reference stands for this manifest already, and it is published. */
 bool image_is_named(struct image_store *store, const struct reference *reference,

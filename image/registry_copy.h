@@ -11,6 +11,7 @@
 struct tree_source {
     struct image_store *store;
     struct registry_session *session;
+    struct strings *warnings; /* as of struct pull_options */
 };
 /** @context: struct tree_source */
 int registry_document(const struct image_descriptor *descriptor, void *context, char **ret_json,

@@ -437,6 +437,38 @@ l.write_directory('two')"
     berth system check -q --deep
 }
 
+@test "a pull mends what the disk has damaged, and says so" {
+    serve "[busybox(), $NOISE]"
+    berth pull -q "$SERVER/a:1"
+    digest=$(berth image inspect --format '{{index .RepoDigests 0}}' "$SERVER/a:1")
+    blobs=$BERTH_DATA/blobs/sha256
+    config=$blobs/$(berth image inspect --format '{{.Id}}' "$SERVER/a:1" | cut -d : -f 2)
+    manifest=$blobs/${digest##*:}
+    for blob in "$manifest" "$config"; do
+        printf XX | dd of="$blob" bs=1 seek=20 conv=notrunc status=none
+        run -0 --separate-stderr berth pull "$SERVER/a:1"
+        [[ $stderr == "berth: warning: blob sha256:${blob##*/} is damaged: its content has the digest sha256:"*"; it is fetched anew" ]]
+        expect_text "Status: Image is up to date"
+        run -0 --separate-stderr berth pull -q "$SERVER/a:1"
+        [ -z "$stderr" ]
+        berth run --rm "$SERVER/a:1" true
+    done
+    truncate -s 30 "$manifest"
+    run -0 berth pull "$SERVER/a:1"
+    expect_text "it is fetched anew"
+    # A layer is read when it is not unpacked yet.
+    cp -a "$blobs" kept
+    remove_images
+    mkdir -p "$blobs"
+    cp -a kept/. "$blobs"
+    for blob in $(find "$blobs" -type f -size +100k); do
+        printf XX | dd of="$blob" bs=1 seek=20000 conv=notrunc status=none
+    done
+    run -0 berth pull "$SERVER/a:1"
+    [ "$(grep -c 'it is fetched anew' <<< "$output")" = 2 ]
+    berth system check -q --deep
+}
+
 @test "layers with sha512 digests are pulled and verified by them" {
     python3 -c "
 from oci_image import *
