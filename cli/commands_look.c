@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/template.h"
 #include "cli/time_option.h"
+#include "image/registry.h"
 
 /* inspect, image inspect, cgroup inspect, logs */
 
@@ -143,13 +144,20 @@ int command_inspect(const struct arguments *arguments, void *context)
     return run_inspection(arguments, context, kind, arguments_flag(arguments, "size"));
 }
 
-/* What is at a registry is the business of berth-image. */
+/* What is elsewhere is the business of berth-image; a name that is here wins ("oci:1"). */
+static bool is_elsewhere(struct berth *berth, const char *word)
+{
+    AUTO(image) struct image *image = NULL;
+
+    return image_place_has_kind(word) && berth_find_image(berth, word, &image, NULL) < 0;
+}
+
 int command_image_inspect(const struct arguments *arguments, void *context)
 {
     struct error err = { 0 };
 
     for (size_t i = 0; i < arguments->word_count; i++) {
-        if (text_starts(arguments->words[i], "docker://"))
+        if (is_elsewhere(context, arguments->words[i]))
             return berth_run_image_program(context, arguments, "image inspect");
     }
     if (arguments_has(arguments, "platform")) {

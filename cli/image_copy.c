@@ -10,6 +10,7 @@
 
 #include "base/path.h"
 #include "cli/image_output.h"
+#include "cli/image_source.h"
 #include "cli/listing.h"
 #include "cli/registry_options.h"
 #include "image/registry.h"
@@ -26,26 +27,12 @@ static const struct listing_column referrer_columns[] = {
     { 0 },
 };
 
-/* With or without "docker://", as skopeo has it; short names as pull takes them first. */
-static int parse_name(const struct registries *registries, const char *text,
-                      struct reference **ret_reference, struct error *err)
-{
-    AUTO_CLEAR(strings) struct strings names = { 0 };
-
-    if (text_starts(text, "docker://"))
-        text += strlen("docker://");
-    registries_names(registries, text, &names);
-    if (names.count == 0)
-        return error_set(err, EINVAL, "'%s' is no image name", text);
-    return reference_parse(names.items[0], ret_reference, err);
-}
-
-/* One end of a copy, with what it needs to be open. */
+/* Where a copy goes, with what it needs to be open. */
 struct end {
     struct image_place place;
     struct reference *reference;
     struct image_output output;
-    int fd;          /* of a source, or of a new directory */
+    int fd;          /* of a new directory */
     char *directory; /* that was made and is not finished */
 };
 
@@ -58,36 +45,6 @@ static void end_clear(struct end *end)
     image_output_clear(&end->output);
     reference_free(end->reference);
     image_place_clear(&end->place);
-}
-
-static int open_registry(const struct registries *registries, struct end *end,
-                         struct image_copy_end *copy, struct error *err)
-{
-    int r = parse_name(registries, end->place.name, &end->reference, err);
-
-    copy->reference = end->reference;
-    return r;
-}
-
-static int open_source(const struct registries *registries, const char *text, struct end *end,
-                       struct image_copy_end *copy, struct error *err)
-{
-    struct stat status;
-    int r;
-
-    r = image_place_parse(text, &end->place, err);
-    if (r < 0 || end->place.kind == PLACE_REGISTRY)
-        return r < 0 ? r : open_registry(registries, end, copy, err);
-    end->fd = open(end->place.path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (end->fd < 0 || fstat(end->fd, &status) < 0)
-        return error_errno(err, "open '%s'", end->place.path);
-    if (S_ISDIR(status.st_mode) != (end->place.kind == PLACE_OCI))
-        return error_set(err, EINVAL, "'%s': '%s' is %s directory", text, end->place.path,
-                         S_ISDIR(status.st_mode) ? "a" : "no");
-    copy->fd = end->fd;
-    copy->is_directory = S_ISDIR(status.st_mode);
-    copy->name = end->place.name;
-    return 0;
 }
 
 static int make_layout(struct end *end, struct error *err)
@@ -107,8 +64,13 @@ static int open_destination(const struct registries *registries, const char *tex
     int r;
 
     r = image_place_parse(text, &end->place, err);
-    if (r < 0 || end->place.kind == PLACE_REGISTRY)
-        return r < 0 ? r : open_registry(registries, end, copy, err);
+    if (r == 0 && end->place.kind == PLACE_REGISTRY) {
+        r = image_source_name(registries, end->place.name, &end->reference, err);
+        copy->reference = end->reference;
+        return r;
+    }
+    if (r < 0)
+        return r;
     if (end->place.kind == PLACE_OCI)
         r = make_layout(end, err);
     else
@@ -142,9 +104,9 @@ static int copy(struct image_program *program, const struct arguments *arguments
 {
     struct push_options options = { .registry = registry_options(arguments) };
     AUTO(registries) struct registries *registries = NULL;
-    AUTO_CLEAR(end) struct end from = { .fd = -1, .output.fd = -1 };
+    AUTO_CLEAR(image_source) struct image_source from = { .fd = -1 };
     AUTO_CLEAR(end) struct end to = { .fd = -1, .output.fd = -1 };
-    struct image_copy_end source = { .fd = -1 }, destination = { .fd = -1 };
+    struct image_copy_end destination = { .fd = -1 };
     struct copied copied = { 0 };
     struct engine *engine;
     bool has_counts;
@@ -152,17 +114,17 @@ static int copy(struct image_program *program, const struct arguments *arguments
 
     r = registries_open(&registries, err);
     if (r == 0)
-        r = open_source(registries, arguments->words[0], &from, &source, err);
+        r = image_source_open(registries, arguments->words[0], &from, err);
     if (r == 0)
         r = open_destination(registries, arguments->words[1], &to, &destination, err);
     if (r == 0)
         r = image_program_engine(program, &engine, err);
     if (r < 0)
         return r;
-    has_counts = source.reference != NULL && destination.reference != NULL;
-    r = has_counts ? engine_copy_image(engine, registries, source.reference, destination.reference,
-                                       &options, &copied, err)
-                   : copy_archive(engine, registries, &source, &destination, &options, &to,
+    has_counts = from.end.reference != NULL && destination.reference != NULL;
+    r = has_counts ? engine_copy_image(engine, registries, from.end.reference,
+                                       destination.reference, &options, &copied, err)
+                   : copy_archive(engine, registries, &from.end, &destination, &options, &to,
                                   &copied.digest, err);
     if (r < 0)
         return r;
@@ -225,7 +187,7 @@ static int referrers(const struct arguments *arguments, struct error *err)
     if (r == 0)
         r = registries_open(&registries, err);
     if (r == 0)
-        r = parse_name(registries, arguments->words[0], &reference, err);
+        r = image_source_name(registries, arguments->words[0], &reference, err);
     if (r == 0)
         r = registry_referrers(registries, reference, &options, &digest, &found, err);
     for (size_t i = 0; r == 0 && i < found.count; i++)

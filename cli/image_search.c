@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "cli/listing.h"
+#include "cli/image_source.h"
 #include "cli/registry_options.h"
 #include "cli/template.h"
 #include "image/registry.h"
 
-/* berth search, and image inspect of what is at a registry. */
+/* berth search, and image inspect of what is elsewhere. */
 
 #define SEARCH_TABLE      "{{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}"
 #define SEARCH_LIMIT      25
@@ -96,25 +97,40 @@ int command_image_search(const struct arguments *arguments, void *context)
 
 /* --- inspect ---------------------------------------------------------------------------------- */
 
-static int inspect_one(const struct registries *registries, const char *name,
-                       const struct arguments *arguments, char **ret_json, struct error *err)
+static int inspect_archive(struct image_program *program, const struct image_source *source,
+                           const char *platform, char **ret_json, struct error *err)
 {
-    struct registry_options options = registry_options(arguments);
-    AUTO(reference) struct reference *reference = NULL;
-    AUTO_CLEAR(strings) struct strings names = { 0 };
+    struct engine *engine;
     int r;
 
-    if (!text_starts(name, "docker://"))
-        return error_set(err, EINVAL, "'%s': give docker://NAME, or names that are here", name);
-    registries_names(registries, name + strlen("docker://"), &names);
-    r = reference_parse(names.items[0], &reference, err);
-    if (r == 0)
-        r = registry_inspect(registries, reference, &options, arguments_text(arguments, "platform"),
-                             ret_json, err);
+    if (platform != NULL)
+        return error_set(err, EOPNOTSUPP, "--platform is for docker://NAME alone");
+    r = image_program_engine(program, &engine, err);
+    return r < 0 ? r : engine_inspect_archive(engine, &source->end, ret_json, err);
+}
+
+static int inspect_one(struct image_program *program, const struct registries *registries,
+                       const char *name, const struct arguments *arguments, char **ret_json,
+                       struct error *err)
+{
+    const char *platform = arguments_text(arguments, "platform");
+    struct registry_options options = registry_options(arguments);
+    AUTO_CLEAR(image_source) struct image_source source = { .fd = -1 };
+    int r;
+
+    if (!image_place_has_kind(name))
+        return error_set(err, EINVAL, "'%s' is here: look at it without what is elsewhere", name);
+    r = image_source_open(registries, name, &source, err);
+    if (r < 0)
+        return r;
+    r = source.reference != NULL
+            ? registry_inspect(registries, source.reference, &options, platform, ret_json, err)
+            : inspect_archive(program, &source, platform, ret_json, err);
     return r < 0 ? error_prefix(err, r, "%s", name) : 0;
 }
 
-static int inspect(const struct arguments *arguments, struct error *err)
+static int inspect(struct image_program *program, const struct arguments *arguments,
+                   struct error *err)
 {
     const char *format = arguments_text(arguments, "format");
     AUTO(registries) struct registries *registries = NULL;
@@ -130,7 +146,7 @@ static int inspect(const struct arguments *arguments, struct error *err)
     for (size_t i = 0; r == 0 && i < arguments->word_count; i++) {
         auto_free char *json = NULL;
 
-        r = inspect_one(registries, arguments->words[i], arguments, &json, err);
+        r = inspect_one(program, registries, arguments->words[i], arguments, &json, err);
         if (r == 0 && template != NULL)
             r = template_run(template, json, strlen(json), &out, err);
         else if (r == 0)
@@ -155,8 +171,7 @@ int command_image_inspect_remote(const struct arguments *arguments, void *contex
 {
     struct error err = { 0 };
 
-    (void)context;
-    if (inspect(arguments, &err) < 0)
+    if (inspect(context, arguments, &err) < 0)
         return image_program_failed("image inspect", &err);
     return image_program_printed();
 }

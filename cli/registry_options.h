@@ -86,9 +86,13 @@ extern const struct option image_pull_options[], image_push_options[], image_log
 #define IMAGE_INSPECT_USAGE "[OPTIONS] IMAGE [IMAGE...]"
 #define IMAGE_INSPECT_HELP  "Show everything about images"
 #define IMAGE_INSPECT_DESCRIPTION                                                                  \
-    "docker://NAME is looked at in its registry, without a pull; it is shown as skopeo shows it."
+    "docker://NAME is looked at in its registry, without a pull; oci:DIRECTORY[:TAG], "            \
+    "oci-archive:FILE[:TAG] and docker-archive:FILE[:NAME] are read and verified, without a "      \
+    "load. "                                                                                       \
+    "They are shown as skopeo shows them."
 #define IMAGE_INSPECT_EXAMPLES                                                                     \
     "berth image inspect -f '{{json .Config.Env}}' debian\n"                                       \
-    "berth image inspect -f '{{.Digest}}' docker://alpine\n"
+    "berth image inspect -f '{{.Digest}}' docker://alpine\n"                                       \
+    "berth image inspect oci-archive:app.tar\n"
 
 #endif

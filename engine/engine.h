@@ -485,6 +485,9 @@ int engine_copy_archive(struct engine *engine, const struct registries *registri
                         const struct image_copy_end *destination,
                         const struct push_options *options, struct digest *ret_digest,
                         struct error *err);
+/** `image inspect` of what is in an archive: image_inspect_archive(). */
+int engine_inspect_archive(struct engine *engine, const struct image_copy_end *source,
+                           char **ret_json, struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
  * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
 int engine_import(struct engine *engine, int fd, const char *reference,

@@ -206,3 +206,18 @@ int engine_copy_archive(struct engine *engine, const struct registries *registri
     end_copy(engine, r);
     return r;
 }
+
+int engine_inspect_archive(struct engine *engine, const struct image_copy_end *source,
+                           char **ret_json, struct error *err)
+{
+    int r;
+
+    assert(engine != NULL);
+
+    r = engine_need_images(engine, err);
+    if (r < 0)
+        return r;
+    r = image_inspect_archive(engine_images(engine), source, ret_json, err);
+    end_copy(engine, r);
+    return r;
+}

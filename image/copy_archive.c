@@ -5,6 +5,7 @@
 
 #include "image/archive_private.h"
 #include "image/registry.h"
+#include "image/registry_answers.h"
 #include "image/registry_copy.h"
 
 /* Copies from or to an archive or an OCI layout: each of the four ways is one of two halves that
@@ -69,6 +70,17 @@ static int choose_item(const struct image_archive *archive, const char *name,
     return refuse_name(archive, name, err);
 }
 
+/* @ret_item: of the archive's */
+static int read_archive(struct image_store *store, const struct image_copy_end *source,
+                        bool all_platforms, struct image_archive *archive,
+                        const struct image_archive_item **ret_item, struct error *err)
+{
+    int r =
+        image_archive_read(store, source->fd, source->is_directory, all_platforms, archive, err);
+
+    return r < 0 ? r : choose_item(archive, source->name, ret_item, err);
+}
+
 static int take_from_archive(struct image_store *store, const struct image_copy_end *source,
                              bool all_platforms, struct image_archive_item *ret_item,
                              struct error *err)
@@ -77,9 +89,7 @@ static int take_from_archive(struct image_store *store, const struct image_copy_
     const struct image_archive_item *found = NULL;
     int r;
 
-    r = image_archive_read(store, source->fd, source->is_directory, all_platforms, &archive, err);
-    if (r == 0)
-        r = choose_item(&archive, source->name, &found, err);
+    r = read_archive(store, source, all_platforms, &archive, &found, err);
     if (r < 0)
         return r;
     ret_item->manifest_digest = found->manifest_digest;
@@ -159,4 +169,28 @@ int image_copy_archive(struct image_store *store, const struct registries *regis
     if (r == 0)
         *ret_digest = *top;
     return r;
+}
+
+int image_inspect_archive(struct image_store *store, const struct image_copy_end *source,
+                          char **ret_json, struct error *err)
+{
+    AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
+    const struct image_archive_item *item = NULL;
+    AUTO(image) struct image *image = NULL;
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    int r;
+
+    assert(store != NULL);
+    assert(source != NULL);
+    assert(ret_json != NULL);
+
+    r = read_archive(store, source, false, &archive, &item, err);
+    if (r == 0)
+        r = image_open(store, &item->manifest_digest, &image, err);
+    if (r < 0)
+        return r;
+    list_names(item, &names);
+    *ret_json =
+        registry_view_make(NULL, &item->manifest_digest, &image->layers, &image->config, &names);
+    return 0;
 }

@@ -29,6 +29,15 @@ void image_place_clear(struct image_place *place)
     *place = (struct image_place){ 0 };
 }
 
+bool image_place_has_kind(const char *text)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (text_starts(text, kinds[i].word))
+            return true;
+    }
+    return false;
+}
+
 int image_place_parse(const char *text, struct image_place *ret_place, struct error *err)
 {
     struct image_place place = { .kind = PLACE_REGISTRY };

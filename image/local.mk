@@ -63,6 +63,7 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 	cli/image_login.c \
 	cli/image_push.c \
 	cli/image_search.c \
+	cli/image_source.c cli/image_source.h \
 	cli/layer_table.c cli/layer_table.h \
 	cli/progress.c cli/progress.h
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a \

@@ -164,6 +164,8 @@ struct image_place {
 /** -EINVAL: "'oci:' names no file".  -ENOTSUP: a kind that berth does not know. */
 int image_place_parse(const char *text, struct image_place *ret_place, struct error *err);
 void image_place_clear(struct image_place *place);
+/** Whether a text begins with one of these words, and not with an image's name. */
+bool image_place_has_kind(const char *text);
 
 /* Where image_copy_archive() takes an image from, or brings it to. */
 struct image_copy_end {
@@ -215,6 +217,14 @@ int registry_list_tags(const struct registries *registries, const struct referen
 int registry_inspect(const struct registries *registries, const struct reference *reference,
                      const struct registry_options *options, const char *platform, char **ret_json,
                      struct error *err);
+/**
+ * The same of an image in an archive or a layout, of this machine's platform. It passes through the
+ * store, where it is verified.
+ *
+ * -ENOENT: there is no such image.
+ */
+int image_inspect_archive(struct image_store *store, const struct image_copy_end *source,
+                          char **ret_json, struct error *err);
 
 struct registry_found {
     char *name, *description;

@@ -34,6 +34,10 @@ struct registry_view {
     struct strings tags, layers, env;
     struct string_map labels;
 };
+/** @name: of the repository; NULL: it has none. @tags: borrowed. Caller frees. */
+char *registry_view_make(const char *name, const struct digest *digest,
+                         const struct image_descriptors *layers, const struct image_config *config,
+                         const struct strings *tags);
 /** Caller frees. */
 char *registry_view_encode(const struct registry_view *view);
 

@@ -138,16 +138,14 @@ int registry_list_tags(const struct registries *registries, const struct referen
 
 /* --- inspect ---------------------------------------------------------------------------------- */
 
-static char *view(const struct reference *reference, const struct registry_image *image,
-                  const struct image_config *config, const struct strings *tags)
+char *registry_view_make(const char *name, const struct digest *digest,
+                         const struct image_descriptors *layers, const struct image_config *config,
+                         const struct strings *tags)
 {
-    struct reference repository = { .registry = reference->registry,
-                                    .repository = reference->repository };
-    auto_free char *name = reference_format(&repository);
-    AUTO_CLEAR(strings) struct strings layers = { 0 };
+    AUTO_CLEAR(strings) struct strings digests = { 0 };
     struct registry_view view = {
-        .name = name,
-        .digest = (char *)image->digest.text,
+        .name = (char *)name,
+        .digest = (char *)digest->text,
         .created = config->created,
         .architecture = config->architecture,
         .os = config->os,
@@ -156,9 +154,9 @@ static char *view(const struct reference *reference, const struct registry_image
         .labels = config->labels,
     };
 
-    for (size_t i = 0; i < image->document.layers.count; i++)
-        strings_add(&layers, image->document.layers.items[i].digest.text);
-    view.layers = layers;
+    for (size_t i = 0; i < layers->count; i++)
+        strings_add(&digests, layers->items[i].digest.text);
+    view.layers = digests;
     return registry_view_encode(&view);
 }
 
@@ -170,7 +168,9 @@ int registry_inspect(const struct registries *registries, const struct reference
     AUTO_CLEAR(registry_image) struct registry_image image = { 0 };
     AUTO_CLEAR(image_config) struct image_config config = { 0 };
     AUTO_CLEAR(strings) struct strings tags = { 0 };
+    struct reference repository = { 0 };
     auto_free char *json = NULL;
+    auto_free char *name = NULL;
     size_t length;
     int r;
 
@@ -188,7 +188,10 @@ int registry_inspect(const struct registries *registries, const struct reference
         r = get_tags(&session, &tags, err);
     if (r < 0)
         return r;
-    *ret_json = view(reference, &image, &config, &tags);
+    repository.registry = reference->registry;
+    repository.repository = reference->repository;
+    name = reference_format(&repository);
+    *ret_json = registry_view_make(name, &image.digest, &image.document.layers, &config, &tags);
     return 0;
 }
 

@@ -384,6 +384,32 @@ cosign att $(cat att.digest)" ]
     run -0 berth image copy oci:theirs:x oci-archive:ours.tar
 }
 
+@test "image inspect looks into layouts and archives without a load" {
+    python3 -c "from oci_image import *; l = Layout(); l.image('app:1', [busybox(), $NOISE], form='gzip'); l.write('app.tar'); l.write_directory('app')"
+    skopeo copy -q --insecure-policy oci-archive:app.tar docker-archive:docker.tar:name:2 > /dev/null
+    skopeo inspect oci-archive:app.tar > theirs.json
+    for place in oci:app oci:app:app:1 oci-archive:app.tar; do
+        run -0 berth image inspect "$place"
+        for member in Digest Layers Architecture Os; do
+            [ "$(jq -c ".[0].$member" <<< "$output")" = "$(jq -c ".$member" theirs.json)" ]
+        done
+        [ "$(jq -c '.[0].RepoTags' <<< "$output")" = '["app:1"]' ]
+    done
+    run -0 berth image inspect -f '{{.RepoTags}} {{len .Layers}}' docker-archive:docker.tar
+    [ "$output" = "[name:2] 2" ]
+    run -1 berth image inspect oci:app:other
+    expect_text "berth: image inspect: oci:app:other: there is no image 'other' in it; there are app:1"
+    run -1 berth image inspect oci-archive:none.tar
+    expect_text "open 'none.tar': No such file or directory"
+    run -1 berth image inspect --platform linux/arm64 oci:app
+    expect_text "--platform is for docker://NAME alone"
+    # The name of an image that is here is not a place.
+    python3 -c "from oci_image import *; l = Layout(); l.image('oci:1', [busybox()]); l.write('oci.tar')"
+    berth load -q -i oci.tar
+    run -0 berth image inspect -f '{{index .RepoTags 0}}' oci:1
+    [ "$output" = oci:1 ]
+}
+
 @test "image copy: damaged layouts, lost names and failed writes leave nothing behind" {
     python3 -c "from oci_image import *; l = Layout()
 for name in '1', '2': l.image(name, [tar([file(name, 'x')])], form='gzip')
