@@ -68,9 +68,7 @@ static void add_document(struct collecting *collecting, const struct image_descr
     image_descriptor_copy(added, descriptor);
     added->size = length;
     if (added->media_type == NULL)
-        added->media_type = xstrdup(document->media_type != NULL       ? document->media_type
-                                    : document->kind == DOCUMENT_INDEX ? MEDIA_OCI_INDEX
-                                                                       : MEDIA_OCI_MANIFEST);
+        added->media_type = xstrdup(document_media_type(document));
 }
 
 static int visit(struct collecting *collecting, const struct image_descriptor *descriptor,

@@ -47,6 +47,8 @@ int document_decode(const char *json, size_t length, const char *media_type,
 /** The same of what need not be an image: an artifact's config and layers may be of any type. */
 int document_decode_any(const char *json, size_t length, const char *media_type,
                         struct document *ret_document, struct error *err);
+/** What it is: as it says itself, else OCI's form of its kind. Borrowed. */
+const char *document_media_type(const struct document *document);
 void document_clear(struct document *document);
 
 /** A manifest in its OCI form. Caller frees. */

@@ -308,6 +308,13 @@ int document_decode_any(const char *json, size_t length, const char *media_type,
     return decode_document(json, length, media_type, false, ret_document, err);
 }
 
+const char *document_media_type(const struct document *document)
+{
+    if (document->media_type != NULL)
+        return document->media_type;
+    return document->kind == DOCUMENT_INDEX ? MEDIA_OCI_INDEX : MEDIA_OCI_MANIFEST;
+}
+
 void document_clear(struct document *document)
 {
     free(take_ptr(&document->media_type));

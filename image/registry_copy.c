@@ -89,7 +89,7 @@ static int ask_fallback(struct registry_session *session, const struct digest *s
     return r < 0 ? r : add_entries(manifest.json, manifest.length, list, err);
 }
 
-/* cosign's older way: manifests with tags of their own. */
+/* cosign's older way: manifests with tags of their own, of whatever type the registry takes. */
 static int ask_cosign(struct registry_session *session, const struct digest *subject,
                       struct image_descriptors *list, struct string_map *tags, struct error *err)
 {
@@ -98,6 +98,7 @@ static int ask_cosign(struct registry_session *session, const struct digest *sub
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         AUTO_CLEAR(registry_manifest) struct registry_manifest manifest = { 0 };
         AUTO_CLEAR(image_descriptor) struct image_descriptor descriptor = { 0 };
+        AUTO_CLEAR(document) struct document document = { 0 };
         auto_free char *begin = fallback_tag(subject);
         auto_free char *tag = xasprintf("%s.%s", begin, ends[i]);
         int r;
@@ -107,7 +108,10 @@ static int ask_cosign(struct registry_session *session, const struct digest *sub
             continue;
         if (r < 0)
             return r;
-        descriptor.media_type = xstrdup(MEDIA_OCI_MANIFEST);
+        r = document_decode_any(manifest.json, manifest.length, NULL, &document, err);
+        if (r < 0)
+            return error_prefix(err, r, "tag %s", tag);
+        descriptor.media_type = xstrdup(document_media_type(&document));
         descriptor.digest = manifest.digest;
         descriptor.digest_text = xstrdup(manifest.digest.text);
         descriptor.size = manifest.length;

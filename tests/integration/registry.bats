@@ -347,9 +347,15 @@ $index" ]
     run -0 berth image referrers --format '{{.ArtifactType}} {{.Digest}}' "$REGISTRY/signed:1"
     [ "$output" = "cosign sig $(cat sig.digest)
 cosign att $(cat att.digest)" ]
+    # One of docker's type, for a registry that takes no other.
+    skopeo copy -q --insecure-policy --src-tls-verify=false --dest-tls-verify=false --format v2s2 \
+        "docker://$REGISTRY/signed:$tag.att" "docker://$REGISTRY/signed:$tag.sbom"
+    skopeo inspect --tls-verify=false "docker://$REGISTRY/signed:$tag.sbom" --format '{{.Digest}}' > sbom.digest
+    run -0 berth image referrers --format '{{.MediaType}}' "$REGISTRY/signed:1"
+    [ "${lines[2]}" = application/vnd.docker.distribution.manifest.v2+json ]
     run -0 berth image copy "$REGISTRY/signed:1" "$REGISTRY/elsewhere:1"
-    expect_text "Copied 3 manifests, of them 2 that refer to others"
-    for end in sig att; do
+    expect_text "Copied 4 manifests, of them 3 that refer to others"
+    for end in sig att sbom; do
         run -0 skopeo inspect --tls-verify=false "docker://$REGISTRY/elsewhere:$tag.$end" --format '{{.Digest}}'
         [ "$output" = "$(cat $end.digest)" ]
     done
