@@ -312,7 +312,7 @@ static void show_progress(const char *step, uint64_t done, uint64_t total, void 
 }
 
 static int load(struct image_program *program, const struct arguments *arguments,
-                struct strings *lines, struct error *err)
+                struct strings *lines, struct strings *warnings, struct error *err)
 {
     AUTO_CLEAR(input) struct input input = { .fd = -1 };
     const char *path = arguments_text(arguments, "input");
@@ -326,7 +326,8 @@ static int load(struct image_program *program, const struct arguments *arguments
         return r;
     input.progress = progress_open(arguments_flag(arguments, "quiet") || program->is_debug);
     r = engine_load(engine, input.fd, input.is_directory,
-                    arguments_flag(arguments, "all-platforms"), show_progress, &input, lines, err);
+                    arguments_flag(arguments, "all-platforms"), show_progress, &input, lines,
+                    warnings, err);
     if (r < 0)
         return error_prefix(err, r, "%s", path != NULL ? path : "standard input");
     return 0;
@@ -334,10 +335,13 @@ static int load(struct image_program *program, const struct arguments *arguments
 
 int command_image_load(const struct arguments *arguments, void *context)
 {
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
     AUTO_CLEAR(strings) struct strings lines = { 0 };
     struct error err = { 0 };
+    int r = load(context, arguments, &lines, &warnings, &err);
 
-    if (load(context, arguments, &lines, &err) < 0)
+    berth_warn(&warnings);
+    if (r < 0)
         return image_program_failed("load", &err);
     for (size_t i = 0; i < lines.count; i++)
         (void)printf("%s\n", lines.items[i]);
@@ -347,6 +351,7 @@ int command_image_load(const struct arguments *arguments, void *context)
 static int import(struct image_program *program, const struct arguments *arguments, char **ret_id,
                   struct error *err)
 {
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
     AUTO_CLEAR(input) struct input input = { .fd = -1 };
     const char *path = arguments->words[0];
     struct engine *engine;
@@ -367,8 +372,11 @@ static int import(struct image_program *program, const struct arguments *argumen
     if (r < 0)
         return r;
     input.progress = progress_open(program->is_debug);
-    return engine_import(engine, input.fd, arguments->words[1], arguments_list(arguments, "change"),
-                         arguments_text(arguments, "message"), show_progress, &input, ret_id, err);
+    r = engine_import(engine, input.fd, arguments->words[1], arguments_list(arguments, "change"),
+                      arguments_text(arguments, "message"), show_progress, &input, &warnings,
+                      ret_id, err);
+    berth_warn(&warnings);
+    return r;
 }
 
 int command_image_import(const struct arguments *arguments, void *context)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "cli/berth.h"
 #include "cli/image_program.h"
 
 #define DAY_SECONDS 86400
@@ -88,6 +89,7 @@ static int make_image(struct image_program *program, const struct arguments *arg
                       image_maker *maker, struct strings *tags, char **ret_id, struct error *err)
 {
     AUTO(progress) struct progress *progress = NULL;
+    AUTO_CLEAR(strings) struct strings warnings = { 0 };
     AUTO(image) struct image *image = NULL;
     struct image_make make = { 0 };
     const struct strings *include = arguments_list(arguments, "include");
@@ -109,7 +111,8 @@ static int make_image(struct image_program *program, const struct arguments *arg
         make.packages = *include; /* borrowed */
     r = build(&make, maker, tags, &manifest, err);
     if (r == 0)
-        r = engine_publish(make.engine, &manifest, tags, progress_update, progress, err);
+        r = engine_publish(make.engine, &manifest, tags, progress_update, progress, &warnings, err);
+    berth_warn(&warnings);
     if (r == 0)
         r = image_open(engine_images(make.engine), &manifest, &image, err);
     if (r < 0)

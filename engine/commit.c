@@ -148,7 +148,7 @@ static int describe(struct commit *commit, struct error *err)
 
 /* --- the layer -------------------------------------------------------------------------------- */
 
-static int start_unpacking(struct commit *commit, struct error *err)
+static int start_unpacking(struct commit *commit, struct strings *ret_warnings, struct error *err)
 {
     struct layer_source source = { 0 };
     auto_close int read_fd = -1;
@@ -160,6 +160,7 @@ static int start_unpacking(struct commit *commit, struct error *err)
     commit->job_fd = fds[1];
     (void)fcntl(commit->job_fd, F_SETPIPE_SZ, 1 << 20); /* a smaller one serves as well */
     source.blob_fd = read_fd;
+    source.warnings = ret_warnings;
     return layer_job_start(commit->engine->data_fd, &source, &commit->image->config.diff_ids, true,
                            &commit->job, err);
 }
@@ -241,7 +242,7 @@ static int make_layer(struct commit *commit, struct strings *ret_warnings, struc
 
     r = layer_writer_open(engine_images(commit->engine), &commit->writer, err);
     if (r == 0)
-        r = start_unpacking(commit, err);
+        r = start_unpacking(commit, ret_warnings, err);
     if (r < 0)
         return r;
     r = read_files(commit, ret_warnings, err);

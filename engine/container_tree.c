@@ -69,22 +69,6 @@ static int open_upper(const struct record *record, int dir_fd, int *ret_fd, stru
     return 0;
 }
 
-static int open_layers(const struct record *record, struct container_changes *changes,
-                       struct error *err)
-{
-    const struct strings *layers = &record->layers;
-
-    changes->lower_fds = xcalloc(layers->count + 1, sizeof(*changes->lower_fds));
-    for (size_t i = 0; i < layers->count; i++) {
-        int fd = open(layers->items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        if (fd < 0)
-            return error_errno(err, "open layer '%s'", layers->items[i]);
-        changes->lower_fds[changes->source.lower_count++] = fd;
-    }
-    return 0;
-}
-
 /* What an overlay's upper directory would have, made by a comparison with the layers. */
 static int stage_changes(struct engine *engine, const struct record *record, int dir_fd,
                          struct container_changes *changes, struct error *err)
@@ -106,8 +90,8 @@ static int stage_changes(struct engine *engine, const struct record *record, int
     r = path_open_beneath(changes->staging->fd, "upper", O_RDONLY | O_DIRECTORY, 0, &upper_fd, err);
     if (r < 0)
         return r;
-    return copied_root_changes(changes->lower_fds, changes->source.lower_count, root_fd,
-                               &made.st_mtim, upper_fd, err);
+    return copied_root_changes(changes->lowers.items, changes->lowers.count, root_fd, &made.st_mtim,
+                               upper_fd, err);
 }
 
 static int open_changes(struct engine *engine, const struct record *record,
@@ -118,7 +102,7 @@ static int open_changes(struct engine *engine, const struct record *record,
 
     r = container_directory(engine, record->id, &dir_fd, err);
     if (r == 0)
-        r = open_layers(record, changes, err);
+        r = layer_fds_open(AT_FDCWD, &record->layers, O_RDONLY, &changes->lowers, err);
     if (r == 0 && record->is_copied)
         r = stage_changes(engine, record, dir_fd, changes, err);
     if (r < 0)
@@ -144,7 +128,8 @@ int container_changes_open(struct engine *engine, const struct record *record,
     container_mount_points(&changes.mount_points);
     *ret_changes = changes;
     ret_changes->source.upper_fd = changes.upper_fd;
-    ret_changes->source.lower_fds = changes.lower_fds;
+    ret_changes->source.lower_fds = changes.lowers.items;
+    ret_changes->source.lower_count = changes.lowers.count;
     ret_changes->source.mount_points = &ret_changes->mount_points;
     ret_changes->source.has_user_attributes =
         rootless_session_is_on() || bundle_has_user_namespace(&record->settings);
@@ -153,9 +138,7 @@ int container_changes_open(struct engine *engine, const struct record *record,
 
 void container_changes_clear(struct container_changes *changes)
 {
-    for (size_t i = 0; i < changes->source.lower_count; i++)
-        (void)close(changes->lower_fds[i]); /* only read */
-    free(changes->lower_fds);
+    layer_fds_clear(&changes->lowers);
     auto_close_cleanup(&changes->upper_fd);
     staging_free(changes->staging);
     strings_clear(&changes->mount_points);

@@ -11,7 +11,7 @@ struct container_changes {
     struct change_source source;
     struct strings mount_points;
     int upper_fd;
-    int *lower_fds;
+    struct layer_fds lowers;
     struct staging *staging; /* of a copied root, what changed in it; else NULL */
 };
 

@@ -280,29 +280,12 @@ static int plan_cgroup_path(struct creation *creation, struct error *err)
     return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
 }
 
-static int open_layers(const struct record *record, int *fds, struct error *err)
-{
-    for (size_t i = 0; i < record->layers.count; i++) {
-        fds[i] = open(record->layers.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fds[i] < 0)
-            return error_errno(err, "open layer '%s'", record->layers.items[i]);
-    }
-    return 0;
-}
-
 static int fill_copy(const struct record *record, int to_fd, struct error *err)
 {
-    size_t count = record->layers.count;
-    auto_free int *fds = xcalloc(count, sizeof(*fds));
-    int r;
+    AUTO_CLEAR(layer_fds) struct layer_fds fds = { 0 };
+    int r = layer_fds_open(AT_FDCWD, &record->layers, O_RDONLY, &fds, err);
 
-    memset(fds, -1, count * sizeof(*fds));
-    r = open_layers(record, fds, err);
-    if (r == 0)
-        r = copied_root_create(fds, count, to_fd, err);
-    for (size_t i = 0; i < count && fds[i] >= 0; i++)
-        (void)close(fds[i]); /* only read */
-    return r;
+    return r < 0 ? r : copied_root_create(fds.items, fds.count, to_fd, err);
 }
 
 /* Where no overlay can be used, the root is made at once: it is looked into below. */

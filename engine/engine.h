@@ -432,10 +432,10 @@ int engine_group_inspect(struct engine *engine, const char *name, char **ret_jso
 typedef void engine_progress(const char *step, uint64_t done, uint64_t total, void *context);
 
 /** `load`: from an archive or layout directory. @ret_lines as docker prints: "Loaded image:
- * busybox:latest". */
+ * busybox:latest". @ret_warnings: what layers were left without */
 int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
                 engine_progress *progress, void *context, struct strings *ret_lines,
-                struct error *err);
+                struct strings *ret_warnings, struct error *err);
 /* What a pull came to. */
 struct pull_outcome {
     struct digest digest; /* of what the name stands for at the registry */
@@ -489,15 +489,16 @@ int engine_copy_archive(struct engine *engine, const struct registries *registri
 int engine_inspect_archive(struct engine *engine, const struct image_copy_end *source,
                            char **ret_json, struct error *err);
 /** `import`: one tar becomes an image. @changes: Dockerfile instructions (CMD, ENTRYPOINT, ENV,
- * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). */
+ * EXPOSE, LABEL, USER, VOLUME, WORKDIR, STOPSIGNAL). @ret_warnings: as engine_load() */
 int engine_import(struct engine *engine, int fd, const char *reference,
                   const struct strings *changes, const char *message, engine_progress *progress,
-                  void *context, char **ret_image_id, struct error *err);
+                  void *context, struct strings *ret_warnings, char **ret_image_id,
+                  struct error *err);
 /** Publishes an image that image_build() made: unpacks its layers, syncs, records it and gives it
  * @names. */
 int engine_publish(struct engine *engine, const struct digest *manifest_digest,
                    const struct strings *names, engine_progress *progress, void *context,
-                   struct error *err);
+                   struct strings *ret_warnings, struct error *err);
 struct commit_options {
     const char *reference;         /* NULL: the image gets no name */
     const char *author, *message;  /* NULL */

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "engine/engine.h"
+#include "unionfs/unionfs.h"
 
 /* Layers are named one by one, or, for kernels before 6.7, together by numbers of descriptors. */
 
@@ -35,34 +36,6 @@ static int add_layers(int fs_fd, const struct strings *layers, struct error *err
     return 0;
 }
 
-/* The file descriptors of layers, closed together. */
-struct layer_fds {
-    int *items;
-    size_t count;
-};
-
-static void layer_fds_clear(struct layer_fds *fds)
-{
-    for (size_t i = 0; i < fds->count; i++)
-        (void)close(fds->items[i]);
-    free(fds->items);
-}
-
-static int name_by_number(const struct strings *layers, struct layer_fds *fds,
-                          struct text *ret_names, struct error *err)
-{
-    fds->items = xcalloc(layers->count, sizeof(fds->items[0]));
-    for (size_t i = 0; i < layers->count; i++) {
-        int fd = open(layers->items[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        if (fd < 0)
-            return error_errno(err, "open layer '%s'", layers->items[i]);
-        fds->items[fds->count++] = fd;
-        text_addf(ret_names, "%s%d", i == 0 ? "" : ":", fd);
-    }
-    return 0;
-}
-
 /* For kernels that want all layers in one string of up to 255 bytes: the numbers of descriptors,
  * relative to /proc/self/fd. */
 static int create_by_number(int fs_fd, const struct strings *layers, struct error *err)
@@ -74,9 +47,11 @@ static int create_by_number(int fs_fd, const struct strings *layers, struct erro
 
     if (here_fd < 0)
         return error_errno(err, "open the working directory");
-    r = name_by_number(layers, &fds, &names, err);
+    r = layer_fds_open(AT_FDCWD, layers, O_PATH, &fds, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < fds.count; i++)
+        text_addf(&names, "%s%d", i == 0 ? "" : ":", fds.items[i]);
     if (chdir("/proc/self/fd") < 0)
         return error_errno(err, "enter /proc/self/fd");
     if (configure(fs_fd, FSCONFIG_SET_STRING, "lowerdir", names.data) < 0 ||

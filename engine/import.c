@@ -146,7 +146,7 @@ static int store_layer(struct engine *engine, int fd, struct image_descriptors *
 
 static int unpack_imported(struct engine *engine, const struct image_descriptor *layer,
                            engine_progress *progress, void *context, struct digest *ret_diff_id,
-                           struct error *err)
+                           struct strings *ret_warnings, struct error *err)
 {
     struct provision_progress unpacking = { .function = progress,
                                             .context = context,
@@ -155,7 +155,8 @@ static int unpack_imported(struct engine *engine, const struct image_descriptor 
     struct layer_source source = { .media_type = layer->media_type,
                                    .size_bytes = layer->size,
                                    .progress = progress == NULL ? NULL : provision_report,
-                                   .context = &unpacking };
+                                   .context = &unpacking,
+                                   .warnings = ret_warnings };
     auto_close int blob_fd = -1;
     int r;
 
@@ -188,14 +189,15 @@ static int describe(struct image_config *config, const struct strings *changes, 
 /* Layer, config, manifest, record, name. */
 static int build(struct engine *engine, const struct image_descriptors *layers,
                  struct image_config *config, const struct reference *reference,
-                 engine_progress *progress, void *context, char **ret_image_id, struct error *err)
+                 engine_progress *progress, void *context, struct strings *ret_warnings,
+                 char **ret_image_id, struct error *err)
 {
     struct image_store *store = engine_images(engine);
     AUTO(image) struct image *image = NULL;
     struct digest diff_id, manifest;
     int r;
 
-    r = unpack_imported(engine, &layers->items[0], progress, context, &diff_id, err);
+    r = unpack_imported(engine, &layers->items[0], progress, context, &diff_id, ret_warnings, err);
     if (r < 0)
         return r;
     strings_add(&config->diff_ids, diff_id.text);
@@ -214,7 +216,7 @@ static int build(struct engine *engine, const struct image_descriptors *layers,
 
 static int import(struct engine *engine, int fd, struct image_config *config,
                   const struct reference *reference, engine_progress *progress, void *context,
-                  char **ret_image_id, struct error *err)
+                  struct strings *ret_warnings, char **ret_image_id, struct error *err)
 {
     AUTO_CLEAR(image_descriptors) struct image_descriptors layers = { 0 };
     struct provision_progress reading = { .function = progress,
@@ -232,13 +234,15 @@ static int import(struct engine *engine, int fd, struct image_config *config,
     r = store_layer(engine, fd, &layers, err);
     image_store_watch(engine_images(engine), NULL, NULL);
     if (r == 0)
-        r = build(engine, &layers, config, reference, progress, context, ret_image_id, err);
+        r = build(engine, &layers, config, reference, progress, context, ret_warnings, ret_image_id,
+                  err);
     return r;
 }
 
 int engine_import(struct engine *engine, int fd, const char *reference_text,
                   const struct strings *changes, const char *message, engine_progress *progress,
-                  void *context, char **ret_image_id, struct error *err)
+                  void *context, struct strings *ret_warnings, char **ret_image_id,
+                  struct error *err)
 {
     AUTO_CLEAR(image_config) struct image_config config = { 0 };
     AUTO(reference) struct reference *reference = NULL;
@@ -255,7 +259,7 @@ int engine_import(struct engine *engine, int fd, const char *reference_text,
         r = engine_need_images(engine, err);
     if (r < 0)
         return r;
-    r = import(engine, fd, &config, reference, progress, context, ret_image_id, err);
+    r = import(engine, fd, &config, reference, progress, context, ret_warnings, ret_image_id, err);
     if (r < 0)
         provision_discard(engine, r);
     return r < 0 ? error_prefix(err, r, "import") : 0;

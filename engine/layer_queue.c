@@ -158,6 +158,7 @@ static int item_source(struct item *item, struct layer_source *ret_source, struc
         .media_type = item->media_type,
         .size_bytes = item->size,
         .is_growing = !item->is_verified,
+        .warnings = item->queue->options.warnings,
     };
     return 0;
 }

@@ -13,6 +13,7 @@ struct layer_queue;
 struct layer_queue_options {
     struct event_loop *loop;   /* borrowed; the queue goes on whenever it runs */
     struct layers_watch watch; /* only layer() is called: of what is unpacked */
+    struct strings *warnings;  /* what layers were left without; borrowed; NULL */
 };
 
 /** @layers, @diff_ids  copied; lowest first */

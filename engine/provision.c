@@ -49,7 +49,8 @@ static void add_up(const struct layer_progress *layer, void *context)
 }
 
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
-                     void *context, struct strings *ret_keys, struct error *err)
+                     void *context, struct strings *ret_keys, struct strings *ret_warnings,
+                     struct error *err)
 {
     AUTO_CLEAR(unpacking) struct unpacking unpacking = { .progress = progress, .context = context };
     AUTO(event_loop) struct event_loop *loop = NULL;
@@ -64,6 +65,7 @@ int provision_layers(struct engine *engine, const struct image *image, engine_pr
     if (r < 0)
         return r;
     options.loop = loop;
+    options.warnings = ret_warnings;
     unpacking.layers = xcalloc(image->layers.count + 1, sizeof(*unpacking.layers));
     for (size_t i = 0; i < image->layers.count; i++)
         unpacking.total += image->layers.items[i].size;
@@ -86,7 +88,7 @@ int engine_image_layers(struct engine *engine, const struct image *image, struct
 
     r = engine_need_images(engine, err);
     if (r == 0)
-        r = provision_layers(engine, image, NULL, NULL, &keys, err);
+        r = provision_layers(engine, image, NULL, NULL, &keys, NULL, err);
     if (r < 0)
         return r;
     for (size_t i = keys.count; i > 0; i--)
@@ -144,7 +146,8 @@ int provision_publish(struct engine *engine, const struct image *image,
 /* --- load ------------------------------------------------------------------------------------- */
 
 static int unpack_item(struct engine *engine, const struct image_archive_item *item,
-                       engine_progress *progress, void *context, struct error *err)
+                       engine_progress *progress, void *context, struct strings *ret_warnings,
+                       struct error *err)
 {
     AUTO(image) struct image *image = NULL;
     int r;
@@ -152,7 +155,7 @@ static int unpack_item(struct engine *engine, const struct image_archive_item *i
     r = image_open(engine_images(engine), &item->manifest_digest, &image, err);
     if (r < 0)
         return r;
-    return provision_layers(engine, image, progress, context, NULL, err);
+    return provision_layers(engine, image, progress, context, NULL, ret_warnings, err);
 }
 
 static int publish_item(struct engine *engine, const struct image_archive_item *item,
@@ -191,12 +194,12 @@ static int publish_item(struct engine *engine, const struct image_archive_item *
 
 static int load_archive(struct engine *engine, const struct image_archive *archive,
                         engine_progress *progress, void *context, struct strings *ret_lines,
-                        struct error *err)
+                        struct strings *ret_warnings, struct error *err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < archive->count; i++)
-        r = unpack_item(engine, &archive->items[i], progress, context, err);
+        r = unpack_item(engine, &archive->items[i], progress, context, ret_warnings, err);
     if (r == 0)
         r = layers_sync(engine_data_fd(engine), err);
     if (r == 0)
@@ -211,7 +214,7 @@ static int load_archive(struct engine *engine, const struct image_archive *archi
 
 static int load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
                 engine_progress *progress, void *context, struct strings *ret_lines,
-                struct error *err)
+                struct strings *ret_warnings, struct error *err)
 {
     AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
     struct provision_progress reading = { .function = progress,
@@ -236,13 +239,13 @@ static int load(struct engine *engine, int fd, bool is_directory, bool all_platf
                           archive.items[i].index.text);
     }
     if (r == 0)
-        r = load_archive(engine, &archive, progress, context, ret_lines, err);
+        r = load_archive(engine, &archive, progress, context, ret_lines, ret_warnings, err);
     return r;
 }
 
 int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platforms,
                 engine_progress *progress, void *context, struct strings *ret_lines,
-                struct error *err)
+                struct strings *ret_warnings, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings lines = { 0 };
     int r;
@@ -253,7 +256,7 @@ int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platf
     r = engine_need_images(engine, err);
     if (r < 0)
         return r;
-    r = load(engine, fd, is_directory, all_platforms, progress, context, &lines, err);
+    r = load(engine, fd, is_directory, all_platforms, progress, context, &lines, ret_warnings, err);
     if (r < 0) {
         provision_discard(engine, r);
         return r;
@@ -266,7 +269,7 @@ int engine_load(struct engine *engine, int fd, bool is_directory, bool all_platf
 
 int engine_publish(struct engine *engine, const struct digest *manifest_digest,
                    const struct strings *names, engine_progress *progress, void *context,
-                   struct error *err)
+                   struct strings *ret_warnings, struct error *err)
 {
     struct image_archive_item item = { .manifest_digest = *manifest_digest, .names = *names };
     struct image_archive archive = { .items = &item, .count = 1 };
@@ -281,7 +284,7 @@ int engine_publish(struct engine *engine, const struct digest *manifest_digest,
         r = layers_lock(engine_data_fd(engine), false, UINT32_MAX, &lock_fd, err);
     if (r < 0)
         return r;
-    r = load_archive(engine, &archive, progress, context, &lines, err);
+    r = load_archive(engine, &archive, progress, context, &lines, ret_warnings, err);
     (void)close(lock_fd); /* releases the lock */
     if (r < 0)
         provision_discard(engine, r);

@@ -17,9 +17,10 @@ struct provision_progress {
 void provision_report(uint64_t bytes_done, void *context);
 
 /** Unpacks what is missing of an image's layers, several at once. @ret_keys (may be NULL): lowest
- * first. */
+ * first. @ret_warnings: what layers were left without; may be NULL */
 int provision_layers(struct engine *engine, const struct image *image, engine_progress *progress,
-                     void *context, struct strings *ret_keys, struct error *err);
+                     void *context, struct strings *ret_keys, struct strings *ret_warnings,
+                     struct error *err);
 
 /** Publishes an image whose layers are there and synced. @reference: gets this name too; NULL */
 int provision_publish(struct engine *engine, const struct image *image,

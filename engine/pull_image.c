@@ -15,6 +15,7 @@
 struct pulling {
     struct engine *engine;
     const struct layers_watch *watch;
+    struct strings *warnings;
     struct event_loop *loop;
     struct layer_queue *queue;
 };
@@ -30,7 +31,9 @@ static int pull_begins(void *context, const struct image_descriptors *layers,
 {
     struct pulling *pulling = context;
     const struct layers_watch *watch = pulling->watch;
-    struct layer_queue_options options = { .loop = pulling->loop, .watch = *watch };
+    struct layer_queue_options options = { .loop = pulling->loop,
+                                           .watch = *watch,
+                                           .warnings = pulling->warnings };
 
     if (watch->begins != NULL)
         watch->begins(layers, watch->context);
@@ -71,19 +74,18 @@ static int pull_layer(void *context, const struct pull_layer *layer, struct erro
     return 0;
 }
 
-static int unpack(struct pulling *pulling, const struct image *image, struct strings *warnings,
-                  struct error *err)
+static int unpack(struct pulling *pulling, const struct image *image, struct error *err)
 {
     int r = layer_queue_run(pulling->queue, NULL, err);
 
     if (r == -EBADMSG &&
-        image_drop_damaged(engine_images(pulling->engine), &image->layers, warnings))
+        image_drop_damaged(engine_images(pulling->engine), &image->layers, pulling->warnings))
         return error_prefix(err, -ESTALE, "what was here of the image");
     return r;
 }
 
 static int publish(struct pulling *pulling, const struct reference *reference,
-                   const struct pulled *pulled, struct strings *warnings, struct error *err)
+                   const struct pulled *pulled, struct error *err)
 {
     struct image_store *store = engine_images(pulling->engine);
     AUTO(image) struct image *image = NULL;
@@ -91,7 +93,7 @@ static int publish(struct pulling *pulling, const struct reference *reference,
 
     r = image_open(store, &pulled->manifest_digest, &image, err);
     if (r == 0)
-        r = unpack(pulling, image, warnings, err);
+        r = unpack(pulling, image, err);
     if (r == 0)
         r = layers_sync(engine_data_fd(pulling->engine), err);
     if (r == 0)
@@ -111,7 +113,7 @@ static int pull(struct engine *engine, const struct registries *registries,
 {
     auto_close int lock_fd = -1; /* given up after the queue has let go of its layers */
     AUTO_CLEAR(pulling)
-    struct pulling pulling = { .engine = engine, .watch = watch };
+    struct pulling pulling = { .engine = engine, .watch = watch, .warnings = options->warnings };
     struct image_store *store = engine_images(engine);
     struct pull_options watched = *options;
     struct pulled pulled;
@@ -129,7 +131,7 @@ static int pull(struct engine *engine, const struct registries *registries,
         return r;
     outcome->digest = pulled.digest;
     outcome->is_new = !image_is_named(store, reference, &pulled.manifest_digest);
-    return publish(&pulling, reference, &pulled, options->warnings, err);
+    return publish(&pulling, reference, &pulled, err);
 }
 
 int engine_pull(struct engine *engine, const struct registries *registries,

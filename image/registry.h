@@ -63,7 +63,7 @@ struct pull_options {
     bool all_platforms;   /* also all else that the index names, which only lies there then */
     struct pull_watch watch;
     struct event_loop *loop;  /* runs meanwhile, with whatever else is in it; borrowed; NULL */
-    struct strings *warnings; /* what was damaged here, and comes anew; NULL */
+    struct strings *warnings; /* what was damaged here and comes anew, what layers lack; NULL */
 };
 
 struct pulled {

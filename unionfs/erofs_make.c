@@ -21,32 +21,16 @@
 
 /* --- layers ----------------------------------------------------------------------------------- */
 
-struct layer_fds {
-    int *items;
-    size_t count;
-};
-
-static void layer_fds_clear(struct layer_fds *fds)
-{
-    for (size_t i = 0; i < fds->count; i++)
-        (void)close(fds->items[i]); /* only read */
-    free(fds->items);
-}
-
 static int open_layers(int data_fd, const struct strings *layers, struct layer_fds *fds,
                        struct error *err)
 {
-    fds->items = xcalloc(layers->count + 1, sizeof(*fds->items));
-    for (size_t i = 0; i < layers->count; i++) {
-        auto_free char *path = xasprintf(LAYERS "/%s/fs", layers->items[i]);
-        int r = path_open_beneath(data_fd, path, O_RDONLY | O_DIRECTORY, 0, &fds->items[fds->count],
-                                  err);
+    AUTO_CLEAR(strings) struct strings paths = { 0 };
 
-        if (r < 0)
-            return r;
-        fds->count++;
-    }
-    return fds->count == 0 ? error_set(err, EINVAL, "there are no layers to make a root of") : 0;
+    for (size_t i = 0; i < layers->count; i++)
+        strings_addf(&paths, LAYERS "/%s/fs", layers->items[i]);
+    if (paths.count == 0)
+        return error_set(err, EINVAL, "there are no layers to make a root of");
+    return layer_fds_open(data_fd, &paths, O_RDONLY, fds, err);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */

@@ -380,9 +380,10 @@ static int parse_report(struct layer_job *job, const struct text *text, struct e
         return error_prefix(err, r, "report of berth-unpack");
     if (expected->text[0] != '\0' && !digest_equal(expected, &job->diff_id))
         return error_set(err, EBADMSG, "its content has the digest %s", job->diff_id.text);
-    if (report->devices_left_out > 0)
-        log_warning("layer %.19s: without its %llu devices, which only root may make",
-                    job->diff_id.text, (unsigned long long)report->devices_left_out);
+    if (report->devices_left_out > 0 && job->source.warnings != NULL)
+        strings_addf(job->source.warnings,
+                     "layer %.19s: without its %llu devices, which only root may make",
+                     job->diff_id.text, (unsigned long long)report->devices_left_out);
     report->devices_left_out = 0;
     return 0;
 }

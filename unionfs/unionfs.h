@@ -32,7 +32,22 @@ struct layer_source {
                      void *context); /* of the blob; may be NULL; only for regular files */
     void *context;
     bool is_growing; /* a file that is still written; layer_job_feed() says how far it is */
+    struct strings *warnings; /* what was left out; borrowed; NULL: nobody is told */
 };
+
+/* Directories of layers, opened. */
+struct layer_fds {
+    int *items;
+    size_t count;
+};
+/**
+ * @base_fd  beneath which the paths lead; AT_FDCWD: they are the host's, as in a container's record
+ * @flags    O_RDONLY or O_PATH
+ * @ret_fds  in the order of @paths
+ */
+int layer_fds_open(int base_fd, const struct strings *paths, int flags, struct layer_fds *ret_fds,
+                   struct error *err);
+void layer_fds_clear(struct layer_fds *fds);
 
 /**
  * Makes sure that a layer is unpacked: at once when it is there; waits when another process is
