@@ -432,7 +432,9 @@ const struct command berth_commands[] = {
         .alias = "container stats",
         .usage = "[OPTIONS] [CONTAINER...]",
         .help = "Show what containers use, again each second",
-        .description = "--format knows more than the table shows: CPUUser, CPUSystem, "
+        .description = "NET I/O is of all interfaces of the container but loopback; of the host's, "
+                       "with --network host, nothing is counted as the container's. "
+                       "--format knows more than the table shows: CPUUser, CPUSystem, "
                        "ThrottledTime, ThrottledPeriods, MemAnon, MemFile, MemKernel, MemPeak, "
                        "MemSwap, MemLimitHits, OOMKills, PIDsPeak, PIDsLimit, and the percentage "
                        "of the last ten seconds in which some, and all, processes waited: "

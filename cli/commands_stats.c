@@ -82,6 +82,8 @@ static void take_sample(struct stats *stats, const struct container_view *view,
         (stats->has_format ? take_details(stats, &sample)
                            : engine_usage(stats->engine, view->id, &sample.usage, NULL)) < 0)
         sample.is_running = false;
+    if (sample.is_running)
+        sample.has_traffic = engine_traffic(view, &sample.traffic, NULL) == 0;
     stats_samples_add(samples, &sample);
 }
 

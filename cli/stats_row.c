@@ -102,6 +102,16 @@ static void add_memory(const struct stats_sample *sample, uint64_t memory_bytes,
     string_map_set(fields, "MemPerc", is_unknown ? UNCOUNTED : percent);
 }
 
+static void add_traffic(const struct stats_sample *sample, struct string_map *fields)
+{
+    auto_free char *received = text_format_size(sample->traffic.received_bytes);
+    auto_free char *sent = text_format_size(sample->traffic.sent_bytes);
+    auto_free char *both = xasprintf("%s / %s", received, sent);
+
+    string_map_set(fields, "NetIO",
+                   is_uncounted(sample, sample->has_traffic) ? UNCOUNTED " / " UNCOUNTED : both);
+}
+
 /* --- what docker does not show -----------------------------------------------------------------
  */
 
@@ -182,7 +192,7 @@ void stats_row_format(const struct stats_sample *before, const struct stats_samp
     string_map_set(fields, "Name", sample->name);
     string_map_set(fields, "CPUPerc", is_uncounted(sample, usage->has_cpu) ? UNCOUNTED : cpu);
     add_memory(sample, memory_bytes, fields);
-    string_map_set(fields, "NetIO", "0B / 0B");
+    add_traffic(sample, fields);
     string_map_set(fields, "BlockIO",
                    is_uncounted(sample, usage->has_io) ? UNCOUNTED " / " UNCOUNTED : io);
     string_map_set(fields, "PIDs", is_uncounted(sample, usage->has_pids) ? UNCOUNTED : pids);

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cgroups/cgroups.h"
 #include "cli/listing.h"
+#include "engine/engine.h"
 
 /* One row of `stats` from two looks at a container; pure. */
 
@@ -21,6 +22,8 @@ struct stats_sample {
     bool is_running;
     uint64_t taken_ns;
     struct cgroup_usage usage;
+    bool has_traffic;
+    struct traffic traffic;
     /* of 10 seconds; looked at only for formats that may show it, and where the kernel counts it */
     bool has_pressure;
     struct cgroup_pressure cpu_pressure, memory_pressure, io_pressure;

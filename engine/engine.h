@@ -361,6 +361,16 @@ int engine_settings(struct engine *engine, const char *id, struct settings **ret
 int engine_changes(struct engine *engine, const char *id, change_function *function, void *context,
                    struct error *err);
 
+/* Bytes over all network interfaces of a container but the loopback one. */
+struct traffic {
+    uint64_t received_bytes, sent_bytes;
+};
+/** Reads /proc/PID/net/dev; pure. */
+void traffic_parse(const char *text, struct traffic *ret_traffic);
+/** Since the container's network namespace was made. With --network host all is the host's, and
+ * none of it counted as the container's, as with docker. */
+int engine_traffic(const struct container_view *view, struct traffic *ret_traffic,
+                   struct error *err);
 /** Of a container without a cgroup only the processes can be counted. */
 int engine_usage(struct engine *engine, const char *id, struct cgroup_usage *ret_usage,
                  struct error *err);

@@ -23,7 +23,7 @@ libengine_a_SOURCES = \
 	engine/guest_changes.c engine/guest_files.c engine/guest_files.h \
 	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/checkpoints.c engine/checkpoints.h \
-	engine/start.c engine/stop.c engine/tree_copy.c engine/volumes.c
+	engine/start.c engine/stop.c engine/traffic.c engine/tree_copy.c engine/volumes.c
 
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
 noinst_LIBRARIES += libprovision.a
@@ -65,7 +65,9 @@ check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
 	tests/unit/test_guest_changes \
 	tests/unit/test_log_line \
 	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy tests/unit/test_rootless_session tests/unit/test_slirp tests/unit/test_published_port \
-	tests/unit/test_query tests/unit/test_settings_limits
+	tests/unit/test_query tests/unit/test_settings_limits tests/unit/test_traffic
+tests_unit_test_traffic_SOURCES = tests/unit/test_traffic.c
+tests_unit_test_traffic_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_bundle_SOURCES = tests/unit/test_bundle.c
 tests_unit_test_bundle_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_bundle_limits_SOURCES = tests/unit/test_bundle_limits.c

@@ -114,6 +114,25 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     expect_text "MEM USAGE / LIMIT"
 }
 
+@test "stats counts what goes over a container's interfaces" {
+    berth run -d --name quiet busybox sleep 1000 > /dev/null
+    run -0 berth stats --no-stream --format '{{.NetIO}}' quiet
+    [ "$output" = "0B / 0B" ]
+    pid=$(berth inspect -f '{{.State.Pid}}' quiet)
+    # Two ends of one cable, so that what one sends the other receives.
+    nsenter -t "$pid" -n sh -ec 'ip link add one type veth peer name two
+        ip link set one up; ip link set two up
+        ip address add 192.0.2.1/24 dev one
+        ip neighbour add 192.0.2.2 lladdr 02:00:00:00:00:01 dev one
+        bash -c "head -c 1400 /dev/zero > /dev/udp/192.0.2.2/9"'
+    net_io() { berth stats --no-stream --format '{{.NetIO}}' quiet; }
+    wait_until 20 eval '[[ "$(net_io)" =~ ^[0-9.]+kB\ /\ [0-9.]+kB$ ]]'
+    # What the host's interfaces have is not the container's.
+    berth run -d --name host --network host busybox sleep 1000 > /dev/null
+    run -0 berth stats --no-stream --format '{{.NetIO}}' host
+    [ "$output" = "0B / 0B" ]
+}
+
 @test "stats --format tells what the table does not show" {
     berth run -d --name busy -m 64m --cpus 0.2 --pids-limit 50 busybox sh -c 'while :; do :; done' > /dev/null
     # It has run and was throttled when it is asked for.
