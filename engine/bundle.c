@@ -336,7 +336,8 @@ static void plan_process(const struct bundle_input *input, struct spec_process *
     copy_user(input->user, &process->user);
     /* Always set: otherwise it would be inherited from the monitor. */
     process->has_oom_score_adj = true;
-    process->oom_score_adj = settings->has_oom_score_adj ? settings->oom_score_adj : 0;
+    process->oom_score_adj =
+        settings->has_oom_score_adj ? settings->oom_score_adj : input->facts->least_oom_score;
 }
 
 static int plan_sysctls(const struct settings *settings, struct spec *spec, struct error *err)

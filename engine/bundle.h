@@ -35,7 +35,9 @@ struct host_facts {
     char *hostname;
     char *init_path; /* berth-init, with --init */
     struct host_devices
-        devices; /* of --device and --device-read-bps..., or all with --privileged */
+        devices;         /* of --device and --device-read-bps..., or all with --privileged */
+    bool binds_devices;  /* of the host: an ordinary user can make none */
+    int least_oom_score; /* that a program gets for which none was asked */
     bool has_swap_limit;
     bool may_raise_rlimits;              /* CAP_SYS_RESOURCE */
     uint64_t hard_rlimits[HOST_RLIMITS]; /* by RLIMIT_ number, of the calling process */

@@ -214,6 +214,15 @@ static void add_host_device(const struct host_device *device, const char *path, 
     added->gid = device->gid;
 }
 
+/* The runtime binds what it cannot make, but by the name that it has on the host. */
+static void bind_device(const struct host_device *device, const char *path, struct spec *spec)
+{
+    static const char *const options[] = { "bind", "rprivate", NULL };
+
+    remove_mount_at(spec, path);
+    (void)spec_add_mount(spec, path, "bind", device->path, options);
+}
+
 static int plan_devices(const struct bundle_input *input, struct spec *spec, struct error *err)
 {
     const struct settings *settings = &input->record->settings;
@@ -245,7 +254,10 @@ static int plan_devices(const struct bundle_input *input, struct spec *spec, str
         if (path[0] != '/')
             return error_set(err, EINVAL, "--device '%s': '%s' is not an absolute path",
                              wanted->host_path, path);
-        add_host_device(device, path, spec);
+        if (input->facts->binds_devices && strcmp(path, device->path) != 0)
+            bind_device(device, path, spec);
+        else
+            add_host_device(device, path, spec);
         (void)spec_add_device_rule(spec, true, type, device->major, device->minor, access);
     }
     return 0;

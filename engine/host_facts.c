@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "engine/engine_private.h"
+#include "engine/rootless_session.h"
 
 #define PROFILE_BYTES_MAX (4u << 20)
 #define DEVICE_DEPTH_MAX  8
@@ -201,6 +202,18 @@ static int collect_profile(const struct settings *settings, struct host_facts *f
     return 0;
 }
 
+/* In a session of systemd's the score is above zero, and only root may lower it. */
+static void collect_of_user(struct host_facts *facts)
+{
+    auto_free char *score = NULL;
+
+    facts->binds_devices = true;
+    if (file_read_piece(AT_FDCWD, "/proc/self/oom_score_adj", &score, NULL) == 0)
+        facts->least_oom_score = (int)strtol(score, NULL, 10);
+    if (facts->least_oom_score < 0)
+        facts->least_oom_score = 0;
+}
+
 int host_facts_collect(struct engine *engine, const struct settings *settings,
                        struct host_facts *ret_facts, struct error *err)
 {
@@ -213,6 +226,8 @@ int host_facts_collect(struct engine *engine, const struct settings *settings,
     if (uname(&names) < 0)
         return error_errno(err, "read the host's name");
     facts.hostname = xstrdup(names.nodename);
+    if (rootless_session_is_on())
+        collect_of_user(&facts);
     r = collect_devices(settings, &facts, err);
     if (r < 0)
         return r;

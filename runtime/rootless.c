@@ -82,7 +82,8 @@ int rootless_owner_failed(uint32_t uid, int r, struct error *err)
 /* A path in the configuration is a wish that is granted or refused. */
 static int refuse(const char *path, struct error *err)
 {
-    return error_set(err, EACCES,
+    /* Not EACCES, which says of a start that the program may not be executed. */
+    return error_set(err, EPERM,
                      "linux.cgroupsPath: this user may not make the cgroup '%s'; leave the path "
                      "out, or let root give the user a cgroup above it",
                      path);

@@ -170,6 +170,15 @@ D /etc/passwd" ]
         run -0 --separate-stderr user run --rm -m 64m --pids-limit 5 small true
         [[ "$stderr" == *"not enforced, as this user may use no cgroup"*": memory.limit"*"pids.limit"* ]]
     }
+    run -125 user run --rm --cgroup-parent /not/mine small true
+    expect_text "this user may not make the cgroup"
+    # A device by another name is the host's device; a score above zero stays without a word.
+    run -0 --separate-stderr as_user sh -c 'echo 300 > /proc/self/oom_score_adj
+        exec berth run --rm --device /dev/zero:/dev/nothing small \
+            sh -c "cat /proc/self/oom_score_adj; stat -c %F,%t:%T /dev/nothing"'
+    [ "$output" = "300
+character special file,1:5" ]
+    [ -z "$stderr" ]
     run -125 user run --rm --userns auto small true
     expect_text "--userns auto: an ordinary user's containers are in his user namespace already"
     run -1 as_user env XDG_RUNTIME_DIR=/run berth ps

@@ -333,6 +333,37 @@ static void hosts_have_the_added_names(void **state)
     assert_string_equal(fixture->err.message, "--add-host 'bad': give NAME:ADDRESS");
 }
 
+static void an_ordinary_user_binds_a_device_that_gets_another_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings *settings = &fixture->record.settings;
+    struct settings_device wanted[] = { { .host_path = (char *)"/dev/fuse",
+                                          .container_path = (char *)"/dev/other" },
+                                        { .host_path = (char *)"/dev/fuse" } };
+    struct host_device device = {
+        .path = (char *)"/dev/fuse", .type = 'c', .major = 10, .minor = 229
+    };
+    const struct spec_mount *last;
+    int r;
+
+    settings->devices.items = wanted;
+    settings->devices.count = 2;
+    fixture->facts.devices.items = &device;
+    fixture->facts.devices.count = 1;
+    fixture->facts.binds_devices = true;
+    fixture->facts.least_oom_score = 100;
+    r = plan(fixture);
+    settings->devices.items = NULL; /* they are not the fixture's */
+    settings->devices.count = 0;
+    assert_int_equal(r, 0);
+    last = &fixture->spec->mounts.items[fixture->spec->mounts.count - 1];
+    assert_string_equal(last->destination, "/dev/other");
+    assert_string_equal(last->source, "/dev/fuse");
+    assert_int_equal(fixture->spec->linux_.devices.count, 1);
+    assert_string_equal(fixture->spec->linux_.devices.items[0].path, "/dev/fuse");
+    assert_int_equal(fixture->spec->process->oom_score_adj, 100);
+}
+
 static void a_microvm_has_an_image_as_its_root_and_says_so_by_annotations(void **state)
 {
     struct fixture *fixture = *state;
@@ -430,6 +461,7 @@ int main(void)
         TEST(an_image_without_a_program_needs_one),
         TEST(the_environment_is_built_from_nothing),
         TEST(the_overlay_is_the_first_mount),
+        TEST(an_ordinary_user_binds_a_device_that_gets_another_name),
         TEST(a_microvm_has_an_image_as_its_root_and_says_so_by_annotations),
         TEST(an_image_has_no_say_about_the_microvm),
         TEST(what_a_microvm_cannot_have_is_refused_by_the_options_name),
