@@ -627,7 +627,7 @@ END
 }
 
 @test "a layer that came with a wrong byte is fetched and unpacked once more" {
-    serve "[busybox(), $NOISE]" spoilt=2
+    serve "[busybox(), $NOISE]" spoilt=1
     run -0 berth pull -q "$SERVER/a:1"
     [ "$(berth run --rm "$SERVER/a:1" wc -c /noise)" = "300000 /noise" ]
     berth system check --deep

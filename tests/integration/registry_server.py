@@ -11,7 +11,7 @@ first word, Host. Behaviours:
     norange=1           answer 200 with everything, whatever Range says
     badrange=1          answer 206 with a part that was not asked for
     wrong=1             another content of the same size
-    spoilt=TIMES        the last byte of a layer differs so many times
+    spoilt=TIMES        the last byte of each layer differs so many times
     stall=BYTES         after so many bytes of a layer wait until there is a file named "go"
     short=1, long=1     a layer of fewer or more bytes than its descriptor says
     busy=TIMES          answer so many requests for layers with 429 and Retry-After: 1 (STATUS: busystatus)
@@ -159,7 +159,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if OPTIONS.get("wrong"):
             data = bytes(len(data))
-        if count("spoilt") <= int(OPTIONS.get("spoilt", 0)):
+        if count(f"spoilt {name}") <= int(OPTIONS.get("spoilt", 0)):
             data = data[:-1] + bytes([data[-1] ^ 1])
         if OPTIONS.get("short"):
             data = data[:-10]
