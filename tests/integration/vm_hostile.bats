@@ -155,3 +155,78 @@ unneeded() {
     expect_value $(((192 + overhead + 16) << 20)) memory.limit_in_bytes memory.max
     oci kill "$ID" KILL
 }
+
+# --- a kernel of a distribution that is hostile -----------------------------------------------------
+
+# Builds tests/payload/hostile_module.c for a kernel, without its headers: what a kernel wants to see
+# of a module, and the versions of what it uses, are taken from the kernel's modules, which are in the
+# current folder. hostile_module MODULE
+hostile_module() {
+    local init size vermagic module
+    init=$(readelf -rW "$1" | awk '/^Relocation/ { here = /this_module/ } here && / init_module / { print $1 }')
+    size=$(readelf -SW "$1" | sed -n 's/.* \.gnu\.linkonce\.this_module *PROGBITS *[^ ]* *[^ ]* *\([^ ]*\).*/\1/p')
+    objcopy --dump-section .modinfo=info "$1" copy.ko
+    for module in *.ko; do
+        objcopy --dump-section __versions=part "$module" copy.ko && cat part >> versions
+    done
+    vermagic=$(tr '\0' '\n' < info | grep ^vermagic=)
+    cat > stub.S << END
+.section .gnu.linkonce.this_module, "aw"
+.org 24
+.asciz "hostile"
+.org 0x$init
+.quad init_module
+.org 0x$size
+.section .modinfo, "a"
+.asciz "license=GPL"
+.asciz "name=hostile"
+.asciz "depends="
+.asciz "$vermagic"
+.section __versions, "a"
+.incbin "versions"
+.section .note.GNU-stack, "", @progbits
+END
+    gcc -c -O1 -std=gnu17 -I "$BATS_TEST_DIRNAME/../.." -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
+        -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=branch \
+        "$BATS_TEST_DIRNAME/../payload/hostile_module.c" -o module.o
+    gcc -c stub.S -o stub.o
+    ld -r module.o stub.o -o hostile.ko
+}
+
+# The suite's newest kernel, with that module in place of the one that its agent loads last.
+make_hostile_kernel() {
+    local from to
+    from=$(find "$BERTH_DATA/kernels" -mindepth 1 -maxdepth 1 -name '*cloud*' | sort -V | head -1)
+    to=$BERTH_DATA/kernels/hostile
+    cp -al "$from" "$to"
+    rm "$to"/{modules.cpio,kernel.json}
+    mkdir "$BATS_TEST_TMPDIR/modules"
+    cd "$BATS_TEST_TMPDIR/modules"
+    cpio -id --quiet < "$from/modules.cpio"
+    hostile_module virtio_console.ko
+    sed -i 's/^balloon:.*/balloon: hostile.ko/' modules.list
+    { cat "$from/modules.cpio"; printf '%s\n' modules.list hostile.ko | cpio -o -H newc --quiet; } > "$to/modules.cpio"
+    jq '.name = "hostile"' "$from/kernel.json" > "$to/kernel.json"
+}
+
+@test "a module in a distribution's kernel abuses all devices and floods, and nothing outside changes" {
+    [ -n "$(berth vm kernel ls --format "{{.Name}}")" ] || skip "no kernel could be fetched by apt"
+    export BERTH_DATA=$BATS_TEST_TMPDIR/data BERTH_RUN=$BATS_TEST_TMPDIR/run
+    berth image make busybox > /dev/null
+    lend_kernels
+    make_hostile_kernel
+    outside_share() { (cd "$BATS_TEST_TMPDIR" && find secret share -printf '%p %y %m %U %s %l %T@\n' | sort && cat secret share/plain); }
+    before=$(outside_share) start=$SECONDS status=0
+    berth run --rm --cidfile "$BATS_TEST_TMPDIR/id" --isolation microvm --kernel hostile --vm-console log -v "$BATS_TEST_TMPDIR/share:/share:ro" \
+        busybox sh -c 'echo up; while :; do cat /share/plain > /file; done' > "$BATS_TEST_TMPDIR/out" 2>&1 < /dev/null || status=$?
+    # It ran as always, then its kernel did all of it, and the machine ended with a sentence.
+    for text in up "hostile: begins" "hostile: devices abused"; do grep -q "$text" "$BATS_TEST_TMPDIR/out"; done
+    [ "$status" = 125 ]
+    grep -E "before its process ended|the guest's agent: " "$BATS_TEST_TMPDIR/out"
+    [ "$(stat -c %s "$BATS_TEST_TMPDIR/out")" -lt $((262144 + 16384 * (SECONDS - start + 2))) ]
+    [ "$(outside_share)" = "$before" ]
+    ID=$(cat "$BATS_TEST_TMPDIR/id")
+    wait_until 20 nothing_runs
+    ! grep "$BATS_TEST_TMPDIR" /proc/self/mountinfo
+    [ -z "$(berth ps -aq)" ]
+}
