@@ -181,7 +181,7 @@ struct cgroup_resources {
     struct cgroup_hugepages hugepage_limits;
     struct cgroup_network network;
     struct cgroup_rdmas rdma;
-    struct string_map unified; /* v2 files verbatim; on v1 what it has without another member */
+    struct string_map unified; /* files verbatim, of v2, or of v1 where the controller is there */
 };
 
 /** The JSON form of the specification (linux.resources); cgroups/resources_fields.c. */
@@ -222,7 +222,8 @@ struct cgroup_writes {
  * @v1_controllers  bit (1 << CGROUP_MEMORY) tells that memory is limited by v1 files; 0 on v2
  *
  * -EINVAL names the member: "memory.swap: 10 is smaller than the limit 20".
- * -EOPNOTSUPP names what the layout cannot do, and for a v2 file what v1 has in its place.
+ * -EOPNOTSUPP names what the layout cannot do, and for a file of the other version what this one
+ * has in its place.
  */
 int cgroup_limits_plan(const struct cgroup_resources *resources, unsigned v1_controllers,
                        struct cgroup_writes *ret_writes, struct error *err);

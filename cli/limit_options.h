@@ -16,7 +16,7 @@
 #define LIMIT_CGROUP_CONF                                                                          \
     {                                                                                              \
         "cgroup-conf", 0, OPTION_LIST, "FILE=VALUE",                                               \
-            "Write a file of cgroup v2 verbatim, as memory.high=64M", "none"                       \
+            "Write a file of the cgroup verbatim, as memory.high=64M", "none"                      \
     }
 #define LIMIT_CPU_PERIOD                                                                           \
     {                                                                                              \

@@ -164,7 +164,7 @@ struct settings {
     char *cpuset_cpus, *cpuset_mems;
     uint16_t blkio_weight;
     struct settings_rates read_bps, write_bps, read_iops, write_iops;
-    struct string_map cgroup_conf; /* files of cgroup v2 verbatim */
+    struct string_map cgroup_conf; /* files of the cgroup verbatim */
     struct settings_ulimits ulimits;
     char *cgroup_parent; /* "/a/b": any cgroup; "a/b": a group of engine_group_create() */
 

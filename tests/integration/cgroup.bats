@@ -166,16 +166,36 @@ make_hierarchy() {
     [ "$(held production pids.max pids.max)" = 20 ]
 }
 
-@test "--cgroup-conf writes files of cgroup v2, and says where that is not there" {
-    if ! is_v2; then
-        run -125 berth run --rm --cgroup-conf memory.high=64M busybox true
-        expect_text unified
-        return
+@test "--cgroup-conf writes files of the cgroup, and says which the other version has" {
+    if is_v2; then
+        other=memory.limit_in_bytes file=memory.high known=memory.max
+    else
+        other=memory.max file=memory.soft_limit_in_bytes known=memory.limit_in_bytes
     fi
-    berth cgroup create production --cgroup-conf memory.high=64M
-    [ "$(held production memory.high)" = 67108864 ]
-    id=$(berth run -d --cgroup-conf memory.high=32M busybox sleep 60)
-    [ "$(held "$id" memory.high)" = 33554432 ]
+    run -125 berth run --rm --cgroup-conf $other=64M busybox true
+    expect_text "unified: $other is a file of cgroup v"
+    expect_text $known
+    run -125 berth run --rm --cgroup-conf memory.no_such=1 busybox true
+    expect_text "this kernel has no file memory.no_such for cgroup /berth/"
+    run -125 berth run --rm --cgroup-conf $file=many busybox true
+    expect_text "set $file of cgroup /berth/"
+    run -125 berth run --rm --cgroup-conf cgroup.freeze=1 busybox true
+    expect_text "unified: cgroup.freeze freezes processes: pause the container instead"
+
+    berth cgroup create production --cgroup-conf $file=64M
+    [ "$(held production $file)" = 67108864 ]
+    id=$(berth run -d --cgroup-conf $file=32M --cgroup-conf pids.max=30 busybox sleep 1000)
+    [ "$(held "$id" $file)" = 33554432 ]
+    [ "$(held "$id" pids.max)" = 30 ]
+    # All or nothing.
+    run -1 berth update --cgroup-conf pids.max=20 --cgroup-conf $file=many "$id"
+    [ "$(held "$id" pids.max)" = 30 ]
+    berth update --cgroup-conf $file=16M "$id" > /dev/null
+    [ "$(held "$id" $file)" = 16777216 ]
+    if ! is_v2; then
+        berth update --cgroup-conf memory.swappiness=7 "$id" > /dev/null
+        [ "$(held "$id" memory.swappiness)" = 7 ]
+    fi
 }
 
 # Rows without the numbers that change.

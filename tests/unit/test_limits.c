@@ -401,6 +401,15 @@ static void on_v1_a_unified_file_is_refused_by_what_stands_for_it(void **state)
         { "cpu.max",
           "unified: cpu.max is a file of cgroup v2, but the controller cpu is on v1 here: "
           "set cpu.quota and cpu.period instead, which is cpu.cfs_quota_us there" },
+        { "io.latency",
+          "unified: io.latency is a file of cgroup v2, but the controller blkio is on "
+          "v1 here, which has nothing like it" },
+        { "memory.swap.high",
+          "unified: memory.swap.high is a file of cgroup v2, but the controller "
+          "memory is on v1 here, which has nothing like it" },
+        { "cpuset.cpus.partition",
+          "unified: cpuset.cpus.partition is a file of cgroup v2, but the controller cpuset is on "
+          "v1 here, which has nothing like it" },
         { "cgroup.max.depth",
           "unified: cgroup.max.depth is a file of cgroup v2, which is not mounted" },
     };
@@ -411,6 +420,81 @@ static void on_v1_a_unified_file_is_refused_by_what_stands_for_it(void **state)
         struct cgroup_resources resources = { .unified = { &pair, 1 } };
 
         assert_refused(&resources, ALL_V1, EOPNOTSUPP, rows[i].message);
+    }
+}
+
+static void on_v1_unified_writes_files_of_v1(void **state)
+{
+    static const struct {
+        const char *file, *written;
+    } rows[] = {
+        { "memory.swappiness", "memory.swappiness=1\n" },
+        { "memory.limit_in_bytes", "memory.limit_in_bytes=1\n" },
+        { "cpu.rt_runtime_us", "cpu.rt_runtime_us=1\n" },
+        { "cpuset.memory_migrate", "cpuset.memory_migrate=1\n" },
+        { "blkio.throttle.read_bps_device", "blkio.throttle.read_bps_device=1\n" },
+        { "net_cls.classid", "net_cls.classid=1\n" },
+        /* of both versions */
+        { "cpuset.cpus", "cpuset.cpus=1\n" },
+        { "pids.max", "pids.max=1\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct string_pair pair = { (char *)rows[i].file, (char *)"1" };
+        struct cgroup_resources resources = { .unified = { &pair, 1 } };
+
+        assert_plan(&resources, ALL_V1, rows[i].written);
+    }
+}
+
+static void where_a_controller_is_on_v2_its_files_of_v1_are_refused(void **state)
+{
+    static const struct {
+        const char *file, *message;
+    } rows[] = {
+        { "memory.limit_in_bytes",
+          "unified: memory.limit_in_bytes is a file of cgroup v1, but the controller memory is not "
+          "on v1 here: write memory.max instead" },
+        { "cpu.shares", "unified: cpu.shares is a file of cgroup v1, but the controller cpu is not "
+                        "on v1 here: write cpu.weight instead" },
+        { "blkio.throttle.io_serviced", "unified: blkio.throttle.io_serviced is a file of cgroup "
+                                        "v1, but the controller blkio is not on v1 here" },
+        { "net_cls.classid", "unified: net_cls.classid is a file of cgroup v1, but the controller "
+                             "net_cls is not on v1 here" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct string_pair pair = { (char *)rows[i].file, (char *)"1" };
+        struct cgroup_resources resources = { .unified = { &pair, 1 } };
+
+        assert_refused(&resources, ALL_V2, EOPNOTSUPP, rows[i].message);
+    }
+}
+
+static void what_is_no_limit_is_not_written_by_unified(void **state)
+{
+    static const struct {
+        const char *file, *message;
+    } rows[] = {
+        { "cgroup.freeze",
+          "unified: cgroup.freeze freezes processes: pause the container instead" },
+        { "cgroup.kill", "unified: cgroup.kill kills processes: kill the container instead" },
+        { "cgroup.procs", "unified: cgroup.procs moves processes, and limits nothing" },
+        { "cgroup.threads", "unified: cgroup.threads moves threads, and limits nothing" },
+        { "devices.allow", "unified: devices.allow is for device rules: set devices instead" },
+        { "freezer.state",
+          "unified: freezer.state freezes processes: pause the container instead" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct string_pair pair = { (char *)rows[i].file, (char *)"1" };
+        struct cgroup_resources resources = { .unified = { &pair, 1 } };
+
+        assert_refused(&resources, ALL_V1, EINVAL, rows[i].message);
+        assert_refused(&resources, ALL_V2, EINVAL, rows[i].message);
     }
 }
 
@@ -447,6 +531,9 @@ int main(void)
         cmocka_unit_test(a_hybrid_mixes_files_by_controller),
         cmocka_unit_test(unified_files_go_line_by_line_to_v2_only),
         cmocka_unit_test(on_v1_a_unified_file_is_refused_by_what_stands_for_it),
+        cmocka_unit_test(on_v1_unified_writes_files_of_v1),
+        cmocka_unit_test(where_a_controller_is_on_v2_its_files_of_v1_are_refused),
+        cmocka_unit_test(what_is_no_limit_is_not_written_by_unified),
         cmocka_unit_test(a_refused_value_of_misc_is_explained_by_the_capacity),
         cmocka_unit_test(rdma_devices_are_one_line_each),
     };
