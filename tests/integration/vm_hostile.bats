@@ -227,6 +227,6 @@ make_hostile_kernel() {
     [ "$(outside_share)" = "$before" ]
     ID=$(cat "$BATS_TEST_TMPDIR/id")
     wait_until 20 nothing_runs
-    ! grep "$BATS_TEST_TMPDIR" /proc/self/mountinfo
+    run -1 grep "$BATS_TEST_TMPDIR" /proc/self/mountinfo
     [ -z "$(berth ps -aq)" ]
 }
