@@ -292,6 +292,8 @@ int oci_spec(const struct arguments *arguments, void *context)
     AUTO(spec)
     struct spec *spec = spec_default(arguments_flag(arguments, "rootless"), is_cgroup_v2());
     const char *bundle = arguments_text(arguments, "bundle");
+    const char *file =
+        arguments_has(arguments, "file") ? arguments_text(arguments, "file") : "config.json";
     auto_free char *json = spec_encode(spec);
     auto_close int directory_fd = -1, fd = -1;
     struct error err = { 0 };
@@ -301,13 +303,13 @@ int oci_spec(const struct arguments *arguments, void *context)
         (void)error_errno(&err, "open the bundle '%s'", bundle != NULL ? bundle : ".");
         return oci_fail(context, &err, 1);
     }
-    fd = openat(directory_fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd = openat(directory_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) {
-        (void)error_errno(&err, "write config.json%s",
+        (void)error_errno(&err, "write %s%s", file,
                           errno == EEXIST ? ": remove the one that is there first" : "");
         return oci_fail(context, &err, 1);
     }
-    if (fd_write_all(fd, json, strlen(json), "config.json", &err) < 0)
+    if (fd_write_all(fd, json, strlen(json), file, &err) < 0)
         return oci_fail(context, &err, 1);
     return 0;
 }

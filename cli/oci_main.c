@@ -27,12 +27,12 @@ static const struct option create_options[] = {
     { "preserve-fds", 0, OPTION_TEXT, "N", "Pass N further descriptors, from 3 on", "none" },
     { "config", 'f', OPTION_TEXT, "FILE", "Configuration instead of the bundle's config.json",
       "file" },
+    { "no-subreaper", 0, OPTION_FLAG, NULL, "Accepted; berth-oci is never a subreaper", NULL },
     { 0 },
 };
 static const struct option run_options[] = {
     { "detach", 'd', OPTION_FLAG, NULL, "Return when the program runs", NULL },
     { "keep", 0, OPTION_FLAG, NULL, "Keep the run state and the cgroup after the end", NULL },
-    { "no-subreaper", 0, OPTION_FLAG, NULL, "Accepted; berth-oci is never a subreaper", NULL },
     { 0 },
 };
 static const struct option delete_options[] = {
@@ -90,6 +90,8 @@ static const struct option update_options[] = {
 };
 static const struct option spec_options[] = {
     { "bundle", 'b', OPTION_TEXT, "DIR", "Bundle folder; default: the current one", "file" },
+    { "file", 'f', OPTION_TEXT, "FILE", "Write this file instead of the bundle's config.json",
+      "file" },
     { "rootless", 0, OPTION_FLAG, NULL, "For a container of an ordinary user", NULL },
     { 0 },
 };
@@ -355,6 +357,8 @@ static const struct option global_options[] = {
       "cgroupfs|systemd|disabled" },
     { "rootless", 0, OPTION_TEXT, "BOOL",
       "Do without rights over cgroups: true, false, or auto (unless root)", "true|false|auto" },
+    { "criu", 0, OPTION_TEXT, "PATH", "Ignored, as by newer runc: criu is looked for in PATH",
+      "file" },
     { "version", 'v', OPTION_FLAG, NULL, "Print the versions of berth-oci and of the specification",
       NULL },
     { 0 },
@@ -407,6 +411,7 @@ static bool reads_descriptor(const struct arguments *arguments)
 static int prepare(const struct arguments *arguments, void *context_, struct error *err)
 {
     const char *root = arguments_global(arguments, "root")->text;
+    const char *criu = arguments_global(arguments, "criu")->text;
     struct oci_context *context = context_;
     unsigned preserve_fds = 0;
     int r = 0;
@@ -441,6 +446,8 @@ static int prepare(const struct arguments *arguments, void *context_, struct err
                      err);
     if (r < 0)
         return r;
+    if (criu != NULL && strcmp(criu, "criu") != 0)
+        log_warning("--criu %s is ignored: criu is looked for in PATH", criu);
     if (root != NULL)
         context->root = root;
     r = oci_parse_rootless(arguments_global(arguments, "rootless")->text, &context->rootless, err);

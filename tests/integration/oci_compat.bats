@@ -145,6 +145,20 @@ ignoring() { env --ignore-signal=HUP,INT,QUIT,USR1,USR2,PIPE,TERM,CHLD,XFSZ "$@"
     expect_text "a console socket is given, but no terminal is asked for"
 }
 
+@test "options of crun and of older runc: create --no-subreaper, spec --file, --criu" {
+    oci create --no-subreaper -b "$BUNDLE" one < /dev/null > /dev/null 2>&1
+    berth-oci spec -b "$BUNDLE" --file other.json
+    jq -e .process "$BUNDLE/other.json"
+    run -1 berth-oci spec -b "$BUNDLE" -f other.json
+    expect_text "write other.json: remove the one that is there first"
+    run -0 --separate-stderr berth-oci --criu /opt/criu --root "$ROOT" list -q
+    [ "$output" = one ]
+    # shellcheck disable=SC2154 # stderr: from run
+    [[ "$stderr" == *"--criu /opt/criu is ignored: criu is looked for in PATH"* ]]
+    run -0 --separate-stderr berth-oci --criu criu --root "$ROOT" list -q
+    [ -z "$stderr" ]
+}
+
 @test "exec tells its steps with --debug" {
     create one
     oci start one
