@@ -480,7 +480,7 @@ microvm() {
     microvm 'read -r a b c d < /proc/version; echo $c; id; touch /made; exec sleep 100'
     as_user env BERTH_DATA="$HOME_DIR/data" berth-oci run -d -b "$BUNDLE" one < /dev/null > "$HOME_DIR/out" 2>&1
     # A boot in QEMU takes long; in a test machine the processor that emulates is emulated itself.
-    BERTH_TEST_PATIENCE=$((6 * ${BERTH_TEST_PATIENCE:-1})) wait_until 15 test -e "$BUNDLE/rootfs/made"
+    BERTH_TEST_PATIENCE=$((6 * ${BERTH_TEST_PATIENCE:-1})) wait_until 30 test -e "$BUNDLE/rootfs/made"
     run -5 --separate-stderr oci exec one sh -c 'test -e /made; echo $?; exit 5'
     [ "$output" = 0 ]
     run ! grep -q "$(uname -r)" "$HOME_DIR/out"
