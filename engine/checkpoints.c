@@ -37,6 +37,13 @@ static char *path_of(const struct engine *engine, const char *id, const char *na
     return xasprintf("%s/containers/%s/%s", engine->data_path, id, name);
 }
 
+bool checkpoints_has_one(const struct engine *engine, const char *id)
+{
+    auto_free char *path = path_of(engine, id, WHOLE);
+
+    return access(path, F_OK) == 0;
+}
+
 static int lock(struct engine *engine, const char *id, int *ret_dir_fd, int *ret_fd,
                 struct error *err)
 {
@@ -167,7 +174,7 @@ int engine_restore(struct engine *engine, const char *id, bool keeps, struct err
 
     if (r < 0)
         return r;
-    if (faccessat(dir_fd, WHOLE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    if (!checkpoints_has_one(engine, id))
         return error_set(err, ENOENT,
                          "container %.12s has no checkpoint: 'berth checkpoint' makes one", id);
     r = engine_start_monitor(engine, id, true, NULL, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/bundle.h"
+#include "engine/checkpoints.h"
 #include "engine/engine_private.h"
 #include "engine/published_port.h"
 
@@ -76,7 +77,8 @@ static json_t *file_path(const struct engine *engine, const char *id, const char
     return text_or_empty(path);
 }
 
-static json_t *format_state(const struct life *life, const struct container_condition *condition)
+static json_t *format_state(const struct life *life, const struct container_condition *condition,
+                            bool has_checkpoint)
 {
     const char *status = condition->status;
     bool is_paused = strcmp(status, "paused") == 0;
@@ -95,6 +97,7 @@ static json_t *format_state(const struct life *life, const struct container_cond
     set(state, "Error", text_or_empty(life->error));
     set(state, "StartedAt", time_text(life->started, life->started_ns));
     set(state, "FinishedAt", time_text(life->finished, life->finished_ns));
+    set(state, "Checkpointed", json_boolean(has_checkpoint)); /* as podman has it */
     return state;
 }
 
@@ -491,7 +494,7 @@ char *inspect_format(const struct engine *engine, const struct record *record,
     set(document, "Created", time_text(record->created, record->created_ns));
     set(document, "Path", text_or_empty(record->args.count > 0 ? record->args.items[0] : ""));
     set(document, "Args", later_arguments(&record->args));
-    set(document, "State", format_state(life, condition));
+    set(document, "State", format_state(life, condition, checkpoints_has_one(engine, record->id)));
     set(document, "Image", text_or_empty(record->image_id));
     set(document, "ResolvConfPath", file_path(engine, record->id, "resolv.conf"));
     set(document, "HostnamePath", file_path(engine, record->id, "hostname"));

@@ -16,6 +16,7 @@ setup() {
 }
 
 teardown() {
+    [ "$(id -u)" != 0 ] || remove_all
     delete_containers
 }
 
@@ -104,6 +105,27 @@ EOF
     FAKE_CRIU=die run -1 oci checkpoint --image-path "$IMAGE" criubox
     expect_text "criu ended without an answer"
     [ "$(oci_status criubox)" = running ]
+}
+
+@test "berth checkpoint that CRIU refuses lets the container run, and leaves nothing" {
+    needs_root "an ordinary user's berth has a RUN of its own"
+    berth run -d --name saved busybox sh -c 'while :; do sleep 1; done' > /dev/null
+    dir=$BERTH_DATA/containers/$(berth ps -q --no-trunc)
+    FAKE_CRIU_LOG=$dir/checkpoint.new run -1 berth checkpoint saved
+    expect_text "criu failed: File exists: The moon is full"
+    [ "$(field saved .State.Status) $(field saved .State.Checkpointed)" = "running false" ]
+    [ ! -e "$dir/checkpoint.new" ]
+    berth stop -t 0 saved
+    run -1 berth restore saved
+    expect_text "has no checkpoint: 'berth checkpoint' makes one"
+    run -1 berth checkpoint saved
+    expect_text "is not running"
+    berth rm -f saved
+    run -0 berth run -d --rm --name gone busybox sleep 100
+    run -1 berth checkpoint gone
+    expect_text "has --rm: it would be removed with its checkpoint"
+    berth rm -f gone
+    nothing_is_left
 }
 
 @test "a folder without a checkpoint is named" {

@@ -127,12 +127,12 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
 @test "berth checkpoint ends a microVM, and restore lets it go on, with its log" {
     berth run -d -t --name web --isolation microvm --vm-cpus 2 busybox sh -c "$COUNTER" > /dev/null
     wait_until 90 logs_beyond web 2
-    run -1 berth restore web
-    expect_text "is running already"
     berth checkpoint web
-    [ "$(field web .State.Status)" = exited ]
+    [ "$(field web .State.Status) $(field web .State.Checkpointed)" = "exited true" ]
     at=$(logged web)
     berth restore --keep web
+    run -1 berth restore web
+    expect_text "is running already"
     wait_until 30 logs_beyond web "$at"
     # No number is missing, and at most the last one comes twice.
     berth logs web | tr -dc '0-9\n' | uniq > "$BATS_TEST_TMPDIR/numbers"
