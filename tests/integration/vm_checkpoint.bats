@@ -165,7 +165,6 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
     ip address add 10.77.8.1/24 dev berth-ckpt
     ip link set berth-ckpt up
     make_counter
-    own_disk
     configure --arg path "/run/netns/$NETWORK" \
         '(.linux.namespaces[] | select(.type == "network")).path = $path
         | .process.args = ["sh", "-c", "while :; do ping -c 1 -W 1 10.77.8.1; sleep 0.5; done"]'
