@@ -23,7 +23,9 @@
 #define LOG_BYTES_MAX   (64u << 20) /* at log level 4 a large container has megabytes */
 #define CAUSE_LINES     3
 #define CAUSE_BYTES_MAX 200 /* of each */
-/* Engines often run with a PATH without sbin, where Debian has it. */
+/* Engines often run with a PATH without sbin, where Debian has it and what it runs, and a monitor
+ * with none. */
+#define PLACES      "/usr/local/bin:/usr/bin:/bin"
 #define MORE_PLACES "/usr/local/sbin:/usr/sbin:/sbin"
 
 /* What the child says before it becomes criu. */
@@ -35,10 +37,16 @@ enum child_message {
 
 /* --- the process ----------------------------------------------------------------------------- */
 
-static int find_program(const char *purpose, char **ret_path, struct error *err)
+static char *search_path(void)
 {
     const char *path = getenv("PATH");
-    auto_free char *places = xasprintf("%s:%s", path != NULL ? path : "", MORE_PLACES);
+
+    return xasprintf("%s:%s", path != NULL ? path : PLACES, MORE_PLACES);
+}
+
+static int find_program(const char *purpose, char **ret_path, struct error *err)
+{
+    auto_free char *places = search_path();
     struct strings folders = { 0 };
     char *found = NULL;
 
@@ -109,6 +117,7 @@ static int run_child(const struct criu_start *start, const char *program, int ca
                      int output_fd, struct error *err)
 {
     char fd_text[16];
+    auto_free char *places = NULL;
     sigset_t none;
     int pair[2], r;
 
@@ -145,6 +154,9 @@ static int run_child(const struct criu_start *start, const char *program, int ca
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)snprintf(fd_text, sizeof(fd_text), "%d", pair[1]);
+    places = search_path();
+    if (setenv("PATH", places, 1) < 0)
+        return error_errno(err, "set PATH for criu");
     (void)execl(program, "criu", "swrk", fd_text, (char *)NULL);
     return error_errno(err, "start '%s'", program);
 }
