@@ -3,17 +3,19 @@ load helper
 teardown() { remove_all; }
 
 # Types into a terminal session and prints what appears: session COMMAND... < expect script
-# In it, `ask LINE ANSWER STATUS` types a line until it is answered so, once each two seconds.
+# In it, `type KEYS ANSWER STATUS` types until that is the answer, once each two seconds, else it ends
+# with the status; `ask` does so with a line.
 session() {
     expect -c "set timeout 60; log_user 1"'
-        proc ask {line answer status} {
+        proc type {keys answer status} {
             upvar spawn_id spawn_id
             for {set n 0} {$n < 30} {incr n} {
-                send "$line\r"
-                expect -timeout 2 "$answer" return
+                send $keys
+                expect -timeout 2 $answer return
             }
             exit $status
         }
+        proc ask {line answer status} { upvar spawn_id spawn_id; type "$line\r" $answer $status }
         '"spawn -noecho $1; $2"
 }
 
@@ -38,8 +40,8 @@ session() {
         expect "# "
         send "echo \$((60+6)); sleep 100\r"
         expect "66\r" {} timeout { exit 89 }
-        send "\003"
-        expect "# " {} timeout { exit 90 }
+        # A shell that is just about to give the terminal to its child lets none of both have it.
+        type "\003" "# " 90
         send "echo still \$((40+2))\r"
         expect "still 42" {} timeout { exit 91 }
         send "exit 0\r"
