@@ -70,11 +70,25 @@ static void what_is_no_place_is_said(void **state)
     }
 }
 
+static void names_are_told_from_places(void **state)
+{
+    static const char *const places[] = { "docker://a", "oci:a", "oci-archive:a.tar",
+                                          "docker-archive:a.tar", "dir:a" };
+    static const char *const names[] = { "a", "oci", "docker.io/a:1", "oci-tools:1", "docker:1" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        assert_true(image_place_has_kind(places[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        assert_false(image_place_has_kind(names[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_parsed),
         cmocka_unit_test(what_is_no_place_is_said),
+        cmocka_unit_test(names_are_told_from_places),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
