@@ -23,7 +23,7 @@ teardown() {
 oci_status() { oci state "$1" | jq -r .status; }
 start() { oci run -d -b "$BUNDLE" criubox < /dev/null > /dev/null 2>&1; }
 oci_picture() {
-    cut -d ' ' -f 3- /proc/self/mountinfo | sort
+    mounts
     find /sys/fs/cgroup -mindepth 1 -type d -name 'criubox*'
     ls "$ROOT" 2> /dev/null
     find "$BUNDLE" -maxdepth 1

@@ -23,9 +23,12 @@ expect_status() {
 # Every berth cgroup below the hierarchies, but the parent that containers share.
 berth_cgroups() { find /sys/fs/cgroup -mindepth 2 -type d -path '*/berth/*' 2> /dev/null; }
 
+# The mounts of this machine, without what they share with others.
+mounts() { cut -d ' ' -f 3-5 /proc/self/mountinfo | sort; }
+
 # A picture of everything that a container could leave behind, to be compared.
 picture() {
-    cut -d ' ' -f 3- /proc/self/mountinfo | sort
+    mounts
     echo "links $(ls /sys/class/net | wc -l)"
     berth_cgroups
     find "$BERTH_RUN" -mindepth 1 ! -path '*/.*' | sort

@@ -731,7 +731,6 @@ l.write('again')"
 l = Layout()
 l.image('deep:1', [busybox()] + [tar([file('top', str(n)), file(f'n{n}', str(n))]) for n in range(149)])
 l.write('deep')"
-    mounts() { cut -d ' ' -f 3- /proc/self/mountinfo | sort; }
     before=$(mounts)
     berth load -q -i deep
     run -0 berth run --rm deep:1 sh -c 'cat /top /n0 /n148; echo; ls -d /n* | wc -l'

@@ -134,10 +134,10 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
 }
 
 @test "stats --format tells what the table does not show" {
-    berth run -d --name busy -m 64m --cpus 0.2 --pids-limit 50 busybox sh -c 'while :; do :; done' > /dev/null
+    berth run -d --name busy -m 64m --cpus 0.05 --pids-limit 50 busybox sh -c 'while :; do :; done' > /dev/null
     # It has run and was throttled when it is asked for.
     id=$(field busy .Id)
-    wait_until 60 eval '[ "$(value_of "$id" cpu.stat | sed -n "s/^nr_throttled //p")" -ge 3 ]'
+    wait_until 120 eval '[ "$(value_of "$id" cpu.stat | sed -n "s/^nr_throttled //p")" -ge 3 ]'
     run -0 berth stats --no-stream --format '{{.CPUUser}} {{.ThrottledTime}} {{.MemAnon}} {{.MemPeak}} {{.PIDsLimit}} {{.OOMKills}}' busy
     [[ "$output" =~ ^[0-9.]+s\ [0-9.]+s\ [0-9.]+[KM]?i?B\ ([0-9.]+[KM]iB|-)\ 50\ 0$ ]]
     [[ "$output" != *" 0.00s "* ]]

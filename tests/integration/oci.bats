@@ -162,7 +162,6 @@ PY
 
 @test "SIGKILL at random moments of run, then delete --force: nothing is left" {
     cgroups() { find /sys/fs/cgroup -type d -name 'killed*'; }
-    mounts() { cut -d ' ' -f 3- /proc/self/mountinfo | sort; }
     mounts=$(mounts)
     for i in $(seq 60); do
         berth-oci --root "$ROOT" run -b "$BUNDLE" "killed$i" > /dev/null 2>&1 &

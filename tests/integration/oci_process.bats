@@ -16,7 +16,7 @@ teardown() {
 
 # What a container could leave on the machine.
 things() {
-    cut -d ' ' -f 3- /proc/self/mountinfo | sort
+    mounts
     find /sys/fs/cgroup -type d -name 'process-*'
     find "$ROOT" -mindepth 1 ! -path '*/.*' 2> /dev/null | sort
 }
