@@ -35,10 +35,10 @@ nothing_is_left() {
 
 @test "SIGKILL of create, start, exec and delete: delete --force leaves nothing" {
     configure '.process.args = ["sleep", "1000"]'
-    local i pid verb kills=0
+    local i pid verb kills=0 turns=$((50 / ${BERTH_TEST_PATIENCE:-1}))
     local -A command=([create]="create -b $BUNDLE killed" [start]="start killed"
         [exec]="exec killed sleep 1000" [delete]="delete -f killed")
-    for i in $(seq 50); do
+    for i in $(seq $turns); do
         for verb in create start exec delete; do
             case $verb in
             create) ;;
@@ -55,8 +55,8 @@ nothing_is_left() {
             nothing_is_left killed
         done
     done
-    echo "$kills of 200 were killed before they ended"
-    [ $kills -gt 50 ]
+    echo "$kills of $((4 * turns)) were killed before they ended"
+    [ $kills -gt $turns ]
 }
 
 @test "a caller that ignores the end of its children gets the status all the same" {
