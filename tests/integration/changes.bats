@@ -60,7 +60,7 @@ A /usr/bin/y" ]
 }
 
 @test "diff of a running container with a user namespace, volumes and tmpfs" {
-    berth run -d --userns auto --name uu -v /vol --tmpfs /tmpfs busybox sh -c 'echo > /new; echo > /vol/x; echo > /tmpfs/x; rm /bin/ls; sleep 100'
+    berth run -d --userns auto --name uu -v /vol --tmpfs /tmpfs busybox sh -c 'echo > /new; echo > /vol/x; echo > /tmpfs/x; rm /bin/ls; sleep 1000'
     wait_until 30 berth exec uu test ! -e /bin/ls
     run -0 berth diff uu
     [ "$output" = "C /bin
@@ -92,7 +92,7 @@ changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo
     chown 12:34 /new; n=$(printf "%0150d" 1); mkdir -p /$n/$n; touch "/$n/$n/a b" "/$n/$n/$(printf "\303\244\377")"'
 
 @test "an image of a container's changes shows what the container shows" {
-    berth run -d --name cc busybox sh -c "$changes; exec sleep 100"
+    berth run -d --name cc busybox sh -c "$changes; exec sleep 1000"
     wait_until 20 berth exec cc grep -q sleep /proc/1/comm
     berth exec cc sh -c "$listing" > container
     run -0 berth commit cc mine:1
@@ -107,7 +107,7 @@ changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo
 
 @test "ids, capabilities and attributes of a container with a user namespace are the image's own" {
     berth run -d --userns auto --name uu -v "$(realpath "$(command -v setpriv)")":/setpriv busybox sh -c \
-        'echo x > /f; chown 7:8 /f; rm -r /home; mkdir /home; chown 9 /home; exec sleep 100'
+        'echo x > /f; chown 7:8 /f; rm -r /home; mkdir /home; chown 9 /home; exec sleep 1000'
     wait_until 30 berth exec uu grep -q sleep /proc/1/comm
     upper=$(echo "$BERTH_DATA"/containers/*/upper)
     base=$(stat -c %u "$upper")
@@ -163,7 +163,7 @@ PY
 }
 
 @test "a commit pauses its container, which goes on also when the commit is killed" {
-    berth run -d --name cc busybox sh -c 'head -c 200000000 /dev/zero > /big; exec sleep 100'
+    berth run -d --name cc busybox sh -c 'head -c 200000000 /dev/zero > /big; exec sleep 1000'
     wait_until 20 berth exec cc grep -q sleep /proc/1/comm
     berth commit cc > /dev/null &
     wait_until 30 eval '[ "$(field cc .State.Status)" = paused ]'
@@ -202,7 +202,7 @@ PY
 # --- export ---
 
 @test "export writes the whole root, the same bytes running and stopped, to a file or a pipe" {
-    berth run -d --name cc -v /vol --tmpfs /tmpfs busybox sh -c "echo x > /vol/hidden; echo x > /tmpfs/hidden; $changes; exec sleep 100"
+    berth run -d --name cc -v /vol --tmpfs /tmpfs busybox sh -c "echo x > /vol/hidden; echo x > /tmpfs/hidden; $changes; exec sleep 1000"
     wait_until 20 berth exec cc grep -q sleep /proc/1/comm
     # Of link counts an overlay shows what is hidden as well.
     berth exec cc sh -c "${listing/ %h/}" | grep -a -v -e '^./vol' -e '^./tmpfs' > container
@@ -233,7 +233,7 @@ PY
 }
 
 @test "export of a container with a user namespace has the container's ids" {
-    berth run -d --userns auto --name uu busybox sh -c 'echo x > /f; chown 7:8 /f; exec sleep 100'
+    berth run -d --userns auto --name uu busybox sh -c 'echo x > /f; chown 7:8 /f; exec sleep 1000'
     wait_until 30 berth exec uu grep -q sleep /proc/1/comm
     run -0 bash -c 'berth export uu > running.tar; tar -tvf running.tar --numeric-owner f bin/busybox var/spool/mail'
     expect_text " 7/8 "
@@ -352,7 +352,7 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     echo s > d/sub/s
     ln -s f d/l
     echo t > t
-    berth run -d --name running -v vol:/vol --tmpfs /tmpfs busybox sleep 100
+    berth run -d --name running -v vol:/vol --tmpfs /tmpfs busybox sleep 1000
     berth run --name stopped -v vol2:/vol busybox true
     for name in "${states[@]}"; do
         berth cp t $name:/new-name
@@ -407,7 +407,7 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     for options in "" "--userns auto"; do
         [ -z "$options" ] || [ -z "${BERTH_ISOLATION:-}" ] || continue
         # shellcheck disable=SC2086
-        berth run -d --name cc $options busybox sleep 100
+        berth run -d --name cc $options busybox sleep 1000
         for _ in "${states[@]}"; do
             berth cp own cc:/plain
             berth cp -a own cc:/kept
@@ -462,7 +462,7 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
 @test "cp respects what is read-only" {
     echo t > t
     mkdir host
-    berth run -d --name cc --read-only -v "$PWD/host:/ro:ro" -v "$PWD/host:/rw" busybox sleep 100
+    berth run -d --name cc --read-only -v "$PWD/host:/ro:ro" -v "$PWD/host:/rw" busybox sleep 1000
     for _ in "${states[@]}"; do
         run -1 berth cp t cc:/t
         expect_text "Read-only file system"

@@ -156,7 +156,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
 @test "mounts of a container never appear on the host" {
     before=$(mounts)
-    id=$(berth run -d busybox sleep 60)
+    id=$(berth run -d busybox sleep 600)
     wait_until 20 eval '[ "$(mounts)" = "$before" ]' || diff <(echo "$before") <(mounts)
     berth rm -f "$id"
 }
@@ -168,7 +168,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
 @test "--userns auto: root inside is an ordinary id outside, layers and volumes follow" {
     id=$(berth run -d --name mapped --userns auto -v mapped-volume:/data -v "$BATS_TEST_TMPDIR:/mine" busybox \
-        sh -c 'touch /x /data/y; touch /mine/z || echo refused; sleep 60')
+        sh -c 'touch /x /data/y; touch /mine/z || echo refused; sleep 600')
     wait_until 20 bash -c 'berth logs mapped 2>&1 | grep -q refused'
     pid=$(field mapped .State.Pid)
     outside=$(stat -c %u "/proc/$pid")
@@ -184,7 +184,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 }
 
 @test "--pid and --ipc container:NAME join another container" {
-    berth run -d --name first busybox sleep 60 > /dev/null
+    berth run -d --name first busybox sleep 600 > /dev/null
     run -0 berth run --rm --pid container:first --ipc container:first busybox sh -c 'ps | grep -c "[s]leep 60"; readlink /proc/self/ns/ipc'
     [ "${lines[0]}" = 1 ]
     [ "${lines[1]}" = "$(readlink "/proc/$(field first .State.Pid)/ns/ipc")" ]
