@@ -137,6 +137,24 @@ make_bundle() {
 # Changes config.json: configure [OPTION OF JQ...] FILTER
 configure() { jq "$@" "$BUNDLE/config.json" > "$BUNDLE/new" && mv "$BUNDLE/new" "$BUNDLE/config.json"; }
 
+# A network namespace NETWORK with an interface "inside", 10.77.8.2; its other end is here, 10.77.8.1.
+make_network() {
+    NETWORK=berth-test-$$
+    ip netns add "$NETWORK"
+    ip -n "$NETWORK" link add inside type veth peer name berth-test
+    ip -n "$NETWORK" link set berth-test netns $$
+    ip -n "$NETWORK" address add 10.77.8.2/24 dev inside
+    ip -n "$NETWORK" link set inside up
+    ip address add 10.77.8.1/24 dev berth-test
+    ip link set berth-test up
+}
+remove_network() { [ -z "${NETWORK:-}" ] || ip netns delete "$NETWORK"; }
+# The bundle is in it.
+use_network() {
+    configure --arg path "/run/netns/$NETWORK" \
+        '(.linux.namespaces[] | select(.type == "network")).path = $path'
+}
+
 # The program of the container is a script: runs SCRIPT
 runs() { configure --arg script "$1" '.process.args = ["sh", "-c", $script]'; }
 

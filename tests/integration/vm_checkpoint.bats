@@ -18,7 +18,7 @@ teardown() {
     oci list -q | while read -r id; do oci delete -f "$id"; done
     remove_all
     rm -rf "$IMAGE"
-    [ -z "${NETWORK:-}" ] || ip netns delete "$NETWORK"
+    remove_network
 }
 
 # Counts; a line each half second, and the time of each boot of its kernel.
@@ -156,18 +156,10 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
 
 @test "a microVM that is restored has its network again" {
     [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
-    NETWORK=berth-ckpt-$$
-    ip netns add "$NETWORK"
-    ip -n "$NETWORK" link add inside type veth peer name berth-ckpt
-    ip -n "$NETWORK" link set berth-ckpt netns $$
-    ip -n "$NETWORK" address add 10.77.8.2/24 dev inside
-    ip -n "$NETWORK" link set inside up
-    ip address add 10.77.8.1/24 dev berth-ckpt
-    ip link set berth-ckpt up
+    make_network
     make_counter
-    configure --arg path "/run/netns/$NETWORK" \
-        '(.linux.namespaces[] | select(.type == "network")).path = $path
-        | .process.args = ["sh", "-c", "while :; do ping -c 1 -W 1 10.77.8.1; sleep 0.5; done"]'
+    use_network
+    runs 'while :; do ping -c 1 -W 1 10.77.8.1; sleep 0.5; done'
     for turn in 1 2; do
         if [ $turn = 1 ]; then start_counter net; else restore net; fi
         # One of them may have been received before.

@@ -10,6 +10,7 @@ setup() {
 teardown() {
     remove_all
     rm -rf "$BERTH_DATA/warm"
+    remove_network
 }
 
 saved() { find "$BERTH_DATA/warm" -name "$1" -size +0 | grep .; }
@@ -53,4 +54,22 @@ milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm)" = "700 root" ]
     wait_until 20 trash_is_empty
     expect_picture "$before"
+}
+
+@test "a warm start has its volume, its disk and its interface" {
+    [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
+    rm -rf "$BERTH_DATA/warm"
+    mkdir "$BATS_TEST_TMPDIR/share"
+    echo shared > "$BATS_TEST_TMPDIR/share/file"
+    id=$(berth create --isolation microvm --warm -v "$BATS_TEST_TMPDIR/share:/share" busybox true)
+    BUNDLE=$BERTH_DATA/containers/$id/bundle
+    make_network
+    use_network
+    runs 'cat /share/file; echo disk > /made; cat /made; ip -4 address show dev inside; ping -c 1 -W 5 10.77.8.1'
+    for turn in cold warm; do
+        run -0 --separate-stderr berth-oci --root "$BATS_TEST_TMPDIR/run" run -b "$BUNDLE" $turn < /dev/null
+        for text in shared disk "inet 10.77.8.2/24" "1 packets received"; do expect_text "$text"; done
+        saved whole.1
+    done
+    [[ "$stderr" != *booting* ]]
 }

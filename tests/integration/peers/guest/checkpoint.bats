@@ -300,7 +300,7 @@ EOF
     berth checkpoint web
     [ "$(berth inspect --format '{{.State.Status}}' web)" = exited ]
     at=$(counted)
-    berth restore --keep web
+    berth restore --keep web || { tail -n 40 "$BERTH_DATA"/containers/*/checkpoint/restore.log; false; }
     wait_until 30 counts_beyond $((at + 3))
     berth logs web | tr -dc '0-9\n' > "$OUT.now"
     diff "$OUT.now" <(seq "$(wc -l < "$OUT.now")")
