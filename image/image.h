@@ -263,7 +263,8 @@ int blob_writer_finish(struct blob_writer *writer, const struct digest *expected
 void blob_writer_free(struct blob_writer *writer); /* drops what was not finished */
 DEFINE_AUTO(blob_writer)
 
-/* A layer that berth makes itself: a tar becomes a zstd blob; the digests of both are taken. */
+/* A layer that berth makes itself: a tar becomes a gzip blob, the same bytes for the same tar; the
+ * digests of both are taken. */
 struct layer_writer;
 int layer_writer_open(struct image_store *store, struct layer_writer **ret_writer,
                       struct error *err);

@@ -100,9 +100,9 @@ tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c
 tests_unit_test_documents_fields_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_archive_SOURCES = tests/unit/test_archive.c
-tests_unit_test_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_archive_LDADD = libimage.a libbase.a -larchive -lisal -lcrypto -ljansson -lcmocka
 tests_unit_test_image_store_SOURCES = tests/unit/test_image_store.c
-tests_unit_test_image_store_LDADD = libimage.a libbase.a -lzstd -lcrypto -ljansson -lcmocka
+tests_unit_test_image_store_LDADD = libimage.a libbase.a -lisal -lcrypto -ljansson -lcmocka
 tests_unit_test_credentials_SOURCES = tests/unit/test_credentials.c
 tests_unit_test_credentials_LDADD = libimage.a libbase.a -lcrypto -ljansson -lcmocka
 tests_unit_test_registries_SOURCES = tests/unit/test_registries.c
@@ -117,7 +117,7 @@ tests_unit_test_apt_sources_SOURCES = tests/unit/test_apt_sources.c cli/apt_sour
 tests_unit_test_apt_sources_LDADD = libbase.a -lcmocka
 tests_unit_test_busybox_root_SOURCES = tests/unit/test_busybox_root.c cli/image_make_busybox.c \
 	cli/progress.c
-tests_unit_test_busybox_root_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson \
+tests_unit_test_busybox_root_LDADD = libimage.a libbase.a -larchive -lisal -lcrypto -ljansson \
 	-lcmocka
 endif
 

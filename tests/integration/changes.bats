@@ -279,8 +279,9 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     done
 }
 
-@test "podman and skopeo read archives, and unpack the same trees" {
+@test "podman, skopeo and umoci read archives, and unpack the same trees" {
     command -v podman > /dev/null || skip "podman is not installed"
+    command -v umoci > /dev/null || skip "umoci is not installed"
     podman() { command podman --root "$PWD/store" --runroot "$PWD/storerun" --storage-driver vfs "$@"; }
     berth run --name one busybox sh -c "$changes"
     berth commit one mine:1 > /dev/null
@@ -304,6 +305,10 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
         podman rmi -af > /dev/null
     done
     [ "$(skopeo inspect --format '{{.Digest}}' oci-archive:oci.tar)" = "$(berth images --digests --format '{{.Digest}}' mine:1)" ]
+    # A reader that knows gzip only, as older Docker and containerd.
+    skopeo copy -q oci-archive:oci.tar oci:layout:mine
+    umoci unpack --image layout:mine bundle 2> /dev/null
+    diff --text ours.tree <(tree bundle/rootfs | sed 's/ [0-9]* \([0-9.]* [0-9]*\)/ \1/')
     skopeo copy -q docker-archive:docker.tar:mine:1 dir:copy
     skopeo copy -q oci-archive:oci.tar oci-archive:again.tar:localhost/mine:2
     run -0 berth load -q -i again.tar

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <errno.h>
+#include <isa-l/igzip_lib.h>
 
 #include <cmocka.h>
 
@@ -303,6 +304,58 @@ static void chains_list_diff_ids_lowest_first(void **state)
     assert_string_equal(chains.items[0], expected);
 }
 
+/* Makes a layer of a tar that comes in pieces of this length. */
+static void make_layer(struct fixture *fixture, const char *tar, size_t length, size_t piece,
+                       struct image_descriptors *layers, struct digest *ret_diff_id)
+{
+    AUTO(layer_writer) struct layer_writer *writer = NULL;
+
+    assert_int_equal(layer_writer_open(fixture->store, &writer, NULL), 0);
+    for (size_t i = 0; i < length; i += piece)
+        assert_int_equal(
+            layer_writer_add(writer, tar + i, length - i < piece ? length - i : piece, NULL), 0);
+    assert_int_equal(layer_writer_finish(writer, layers, ret_diff_id, NULL), 0);
+}
+
+static void a_layer_is_the_same_gzip_in_whatever_pieces_its_tar_comes(void **state)
+{
+    static char tar[(1 << 20) + 77], found[sizeof(tar) + 1];
+    static const size_t pieces[] = { sizeof(tar), 1, 512, 128 << 10, (128 << 10) + 1 };
+    struct fixture *fixture = *state;
+    AUTO_CLEAR(image_descriptors) struct image_descriptors layers = { 0 };
+    auto_free char *expected = NULL;
+    auto_free char *blob = NULL;
+    struct inflate_state inflate;
+    size_t length;
+    uint32_t random = 1;
+
+    for (size_t i = 0; i < sizeof(tar); i++) {
+        random = random * 1103515245 + 12345;
+        tar[i] = (char)(i < sizeof(tar) / 2 ? random >> 16 : (random >> 16) % 7);
+    }
+    expected = digest_of(tar, sizeof(tar));
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+        struct digest diff_id;
+
+        make_layer(fixture, tar, sizeof(tar), pieces[i], &layers, &diff_id);
+        assert_string_equal(diff_id.text, expected);
+        assert_string_equal(layers.items[i].media_type, MEDIA_OCI_LAYER_GZIP);
+        assert_string_equal(layers.items[i].digest_text, layers.items[0].digest_text);
+        assert_true(layers.items[i].size < sizeof(tar) * 3 / 4);
+    }
+    assert_int_equal(blob_read(fixture->store, &layers.items[0].digest, &blob, &length, NULL), 0);
+    isal_inflate_init(&inflate);
+    inflate.crc_flag = ISAL_GZIP;
+    inflate.next_in = (uint8_t *)blob;
+    inflate.avail_in = (uint32_t)length;
+    inflate.next_out = (uint8_t *)found;
+    inflate.avail_out = sizeof(found);
+    assert_int_equal(isal_inflate(&inflate), ISAL_DECOMP_OK);
+    assert_int_equal(inflate.block_state, ISAL_BLOCK_FINISH);
+    assert_int_equal(inflate.total_out, sizeof(tar));
+    assert_memory_equal(found, tar, sizeof(tar));
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -321,6 +374,7 @@ int main(void)
         STORE_TEST(a_name_with_a_digest_cannot_be_given),
         STORE_TEST(inspect_shows_null_and_empty_as_docker_does),
         STORE_TEST(chains_list_diff_ids_lowest_first),
+        STORE_TEST(a_layer_is_the_same_gzip_in_whatever_pieces_its_tar_comes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
