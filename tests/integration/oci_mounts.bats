@@ -187,7 +187,7 @@ inside" ]
     runs 'stat -c %u:%g /b'
     adds '{destination: "/b", type: "tmpfs", options: ["mode=755", "idmap=uids=0-7-1;gids=0-8-1"]}'
     run oci run -b "$BUNDLE" mapped
-    if [[ "$output" = *"'/b': set the id map (not every file system can)"* ]]; then
+    if [[ "$output" = *"on '/b': tmpfs: set the id map (not every file system can)"* ]]; then
         # That one can since Linux 6.3.
         [ "$status" = 1 ]
         skip "this kernel has no id maps for tmpfs"
