@@ -71,7 +71,7 @@ static void the_root_is_a_tar_that_others_read(void **state)
 
     write_root(fixture, &layers, &diff_id);
     assert_int_equal(blob_open(fixture->store, &layers.items[0].digest, &fd, NULL), 0);
-    (void)archive_read_support_filter_zstd(archive);
+    (void)archive_read_support_filter_gzip(archive);
     (void)archive_read_support_format_tar(archive);
     assert_int_equal(archive_read_open_fd(archive, fd, 10240), ARCHIVE_OK);
     while ((r = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
