@@ -227,8 +227,9 @@ static void plan_cpu_v1(struct limits_plan *plan, const struct cgroup_cpu *cpu)
         limits_add(plan, CGROUP_CPU, "cpu.shares", "%" PRIu64, cpu->shares);
     if (cpu->has_realtime_period && cpu->realtime_period != 0)
         limits_add(plan, CGROUP_CPU, "cpu.rt_period_us", "%" PRIu64, cpu->realtime_period);
-    if (cpu->has_realtime_runtime && cpu->realtime_runtime != 0)
-        limits_add(plan, CGROUP_CPU, "cpu.rt_runtime_us", "%" PRId64, cpu->realtime_runtime);
+    if (cpu->has_realtime_runtime)
+        limits_add(plan, CGROUP_CPU, "cpu.rt_runtime_us", "%" PRId64, cpu->realtime_runtime)
+            ->is_optional = cpu->realtime_runtime == 0;
     if (cpu->has_period && cpu->period != 0)
         limits_add(plan, CGROUP_CPU, "cpu.cfs_period_us", "%" PRIu64, cpu->period);
     if (cpu->has_quota && cpu->quota != 0)

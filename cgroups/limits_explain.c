@@ -152,6 +152,7 @@ static const struct reason {
     { "cpu.cfs_quota_us", EINVAL, CPU_TIME ", nor the part of a CPU above the parent's", NULL },
     { "cpu.max", EINVAL, CPU_TIME, NULL },
     { "cpu.max.burst", EINVAL, CPU_TIME, NULL },
+    { "cpu.rt_runtime_us", EBUSY, "it has programs that are scheduled in real time", NULL },
     { "cpu.rt_runtime_us", EINVAL, NULL, explain_realtime },
     { "cpuset.cpus", EACCES, NULL, explain_cpuset },
     { "cpuset.cpus", EINVAL, NULL, explain_cpuset },

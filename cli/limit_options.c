@@ -11,6 +11,7 @@
 const struct option limit_options[] = {
     LIMIT_BLKIO_WEIGHT,     LIMIT_CGROUP_CONF,
     LIMIT_CPU_PERIOD,       LIMIT_CPU_QUOTA,
+    LIMIT_CPU_RT_PERIOD,    LIMIT_CPU_RT_RUNTIME,
     LIMIT_CPU_SHARES,       LIMIT_CPUS,
     LIMIT_CPUSET_CPUS,      LIMIT_CPUSET_MEMS,
     LIMIT_DEVICE_READ_BPS,  LIMIT_DEVICE_READ_IOPS,
@@ -80,6 +81,24 @@ static int parse_cpu(const struct arguments *arguments, struct settings *setting
         settings->cpu_period = (uint64_t)period;
     if (arguments_has(arguments, "cpu-quota"))
         settings->cpu_quota = quota;
+    return 0;
+}
+
+static int parse_realtime(const struct arguments *arguments, struct settings *settings,
+                          struct error *err)
+{
+    int64_t period = 0, runtime = 0;
+    int r;
+
+    r = run_value_number(arguments, "cpu-rt-period", 0, INT64_MAX, &period, err);
+    if (r == 0)
+        r = run_value_number(arguments, "cpu-rt-runtime", -1, INT64_MAX, &runtime, err);
+    if (r < 0)
+        return r;
+    if (arguments_has(arguments, "cpu-rt-period"))
+        settings->cpu_rt_period = (uint64_t)period;
+    if (arguments_has(arguments, "cpu-rt-runtime"))
+        settings->cpu_rt_runtime = runtime;
     return 0;
 }
 
@@ -172,7 +191,7 @@ int limit_options_parse(const struct arguments *arguments, struct settings *sett
 {
     static int (*const steps[])(const struct arguments *arguments, struct settings *settings,
                                 struct error *err) = {
-        parse_memory, parse_cpu, parse_numbers, parse_rates, parse_texts,
+        parse_memory, parse_cpu, parse_realtime, parse_numbers, parse_rates, parse_texts,
     };
     int r = 0;
 

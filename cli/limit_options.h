@@ -26,6 +26,16 @@
     {                                                                                              \
         "cpu-quota", 0, OPTION_TEXT, "US", "CPU time in each period in microseconds", "none"       \
     }
+#define LIMIT_CPU_RT_PERIOD                                                                        \
+    {                                                                                              \
+        "cpu-rt-period", 0, OPTION_TEXT, "US",                                                     \
+            "Length of a real-time period in microseconds (cgroup v1)", "none"                     \
+    }
+#define LIMIT_CPU_RT_RUNTIME                                                                       \
+    {                                                                                              \
+        "cpu-rt-runtime", 0, OPTION_TEXT, "US",                                                    \
+            "Real-time CPU time in each period in microseconds (cgroup v1)", "none"                \
+    }
 #define LIMIT_CPU_SHARES                                                                           \
     {                                                                                              \
         "cpu-shares", 'c', OPTION_TEXT, "SHARES", "Share of CPU time, relative to 1024", "none"    \

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "engine/host_facts.h"
+#include "engine/settings_limits.h"
 
 #define MEMORY_MIN    (6u << 20) /* docker's: less does not even start a program */
 #define CPU_PERIOD_US 100000u
@@ -69,6 +70,30 @@ static int plan_memory(const struct settings *settings, const struct host_facts 
     return plan_swap(settings, facts, memory, ret_warnings, err);
 }
 
+static int plan_realtime(const struct settings *settings, struct cgroup_cpu *cpu, struct error *err)
+{
+    uint64_t period =
+        settings->cpu_rt_period > 0 ? settings->cpu_rt_period : LIMITS_REALTIME_PERIOD_US;
+
+    if (settings->cpu_rt_runtime < -1)
+        return error_set(err, EINVAL, "--cpu-rt-runtime: %lld is neither a time nor -1",
+                         (long long)settings->cpu_rt_runtime);
+    if (settings->cpu_rt_runtime > 0 && (uint64_t)settings->cpu_rt_runtime > period)
+        return error_set(err, EINVAL,
+                         "--cpu-rt-runtime: %lld us do not fit into a period of %llu us: see "
+                         "--cpu-rt-period",
+                         (long long)settings->cpu_rt_runtime, (unsigned long long)period);
+    if (settings->cpu_rt_period > 0) {
+        cpu->has_realtime_period = true;
+        cpu->realtime_period = settings->cpu_rt_period;
+    }
+    if (settings->cpu_rt_runtime != 0) {
+        cpu->has_realtime_runtime = true;
+        cpu->realtime_runtime = settings->cpu_rt_runtime;
+    }
+    return 0;
+}
+
 static int plan_cpu(const struct settings *settings, struct cgroup_cpu *cpu, struct error *err)
 {
     if (settings->nano_cpus > 0 && (settings->cpu_quota != 0 || settings->cpu_period != 0))
@@ -97,7 +122,7 @@ static int plan_cpu(const struct settings *settings, struct cgroup_cpu *cpu, str
     }
     cpu->cpus = text_is_empty(settings->cpuset_cpus) ? NULL : xstrdup(settings->cpuset_cpus);
     cpu->mems = text_is_empty(settings->cpuset_mems) ? NULL : xstrdup(settings->cpuset_mems);
-    return 0;
+    return plan_realtime(settings, cpu, err);
 }
 
 static void plan_rates(const struct settings_rates *rates, const struct host_facts *facts,

@@ -161,6 +161,8 @@ struct settings {
     uint64_t cpu_shares;
     uint64_t cpu_period;
     int64_t cpu_quota;
+    uint64_t cpu_rt_period; /* microseconds; 0: the kernel's */
+    int64_t cpu_rt_runtime; /* microseconds; 0: none, -1: no limit */
     char *cpuset_cpus, *cpuset_mems;
     uint16_t blkio_weight;
     struct settings_rates read_bps, write_bps, read_iops, write_iops;

@@ -30,6 +30,8 @@ static const struct field limit_fields[] = {
     LIMIT(nano_cpus, "NanoCpus", FIELD_U64),
     LIMIT(cpu_period, "CpuPeriod", FIELD_U64),
     LIMIT(cpu_quota, "CpuQuota", FIELD_I64),
+    LIMIT(cpu_rt_period, "CpuRealtimePeriod", FIELD_U64),
+    LIMIT(cpu_rt_runtime, "CpuRealtimeRuntime", FIELD_I64),
     LIMIT(cpuset_cpus, "CpusetCpus", FIELD_STRING),
     LIMIT(cpuset_mems, "CpusetMems", FIELD_STRING),
     LIMIT(memory, "Memory", FIELD_U64),

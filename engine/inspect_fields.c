@@ -279,8 +279,8 @@ static void add_limits(json_t *host, const struct settings *settings)
     set(host, "BlkioDeviceWriteIOps", format_rates(&settings->write_iops));
     set(host, "CpuPeriod", json_integer((json_int_t)settings->cpu_period));
     set(host, "CpuQuota", json_integer(settings->cpu_quota));
-    set(host, "CpuRealtimePeriod", json_integer(0));
-    set(host, "CpuRealtimeRuntime", json_integer(0));
+    set(host, "CpuRealtimePeriod", json_integer((json_int_t)settings->cpu_rt_period));
+    set(host, "CpuRealtimeRuntime", json_integer(settings->cpu_rt_runtime));
     set(host, "CpusetCpus", text_or_empty(settings->cpuset_cpus));
     set(host, "CpusetMems", text_or_empty(settings->cpuset_mems));
     set(host, "Devices", format_devices(settings));

@@ -89,6 +89,8 @@ static const struct field settings_fields[] = {
     SETTING(cpu_shares, "cpuShares", FIELD_U64),
     SETTING(cpu_period, "cpuPeriod", FIELD_U64),
     SETTING(cpu_quota, "cpuQuota", FIELD_I64),
+    SETTING(cpu_rt_period, "cpuRtPeriod", FIELD_U64),
+    SETTING(cpu_rt_runtime, "cpuRtRuntime", FIELD_I64),
     SETTING(cpuset_cpus, "cpusetCpus", FIELD_STRING),
     SETTING(cpuset_mems, "cpusetMems", FIELD_STRING),
     SETTING(blkio_weight, "blkioWeight", FIELD_U16),

@@ -27,6 +27,8 @@ static struct settings limits_of(const struct settings *settings)
         .cpu_shares = settings->cpu_shares,
         .cpu_period = settings->cpu_period,
         .cpu_quota = settings->cpu_quota,
+        .cpu_rt_period = settings->cpu_rt_period,
+        .cpu_rt_runtime = settings->cpu_rt_runtime,
         .cpuset_cpus = settings->cpuset_cpus,
         .cpuset_mems = settings->cpuset_mems,
         .blkio_weight = settings->blkio_weight,
@@ -90,6 +92,14 @@ static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
     if (old->has_shares && !wanted->has_shares) {
         wanted->has_shares = true;
         wanted->shares = LIMITS_CPU_SHARES;
+    }
+    if (old->has_realtime_period && !wanted->has_realtime_period) {
+        wanted->has_realtime_period = true;
+        wanted->realtime_period = LIMITS_REALTIME_PERIOD_US;
+    }
+    if (old->has_realtime_runtime && !wanted->has_realtime_runtime) {
+        wanted->has_realtime_runtime = true;
+        wanted->realtime_runtime = 0;
     }
 }
 

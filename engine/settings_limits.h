@@ -10,8 +10,9 @@
  * cgroup. */
 
 /* The kernel's defaults. */
-#define LIMITS_CPU_SHARES    1024
-#define LIMITS_CPU_PERIOD_US 100000
+#define LIMITS_CPU_SHARES         1024
+#define LIMITS_CPU_PERIOD_US      100000
+#define LIMITS_REALTIME_PERIOD_US 1000000
 
 /** Computes the limits; the rest of the settings is not looked at. */
 int settings_limits_plan(struct engine *engine, const struct settings *settings,

@@ -102,3 +102,32 @@ pids() { held "$1" pids.max pids.max; }
         [ "$(field "$id" .Name) $(field "$id" .HostConfig.PidsLimit)" = "/name$n $((100 + n))" ]
     done
 }
+
+@test "real-time CPU time is divided by options, where the kernel does that" {
+    local parent=/sys/fs/cgroup/cpu/harbour-$$
+    if is_v2; then
+        run -125 berth run --rm --cpu-rt-runtime 10000 busybox true
+        expect_text "exists on cgroup v1 only"
+        return 0
+    elif [ ! -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us ]; then
+        run -125 berth run --rm --cpu-rt-runtime 10000 busybox true
+        expect_text "this kernel has no file cpu.rt_runtime_us"
+        return 0
+    fi
+    mkdir "$parent"
+    run -125 berth run --rm --cgroup-parent "/${parent##*/}" --cpu-rt-runtime 10000 busybox true
+    expect_text "the cgroup above, /${parent##*/}, has 0 us for all below it: write more into its cpu.rt_runtime_us first"
+    echo 100000 > "$parent/cpu.rt_runtime_us"
+    id=$(berth run -d --name one --cgroup-parent "/${parent##*/}" --cap-add SYS_NICE --cpu-rt-period 500000 --cpu-rt-runtime 4000 \
+        -v "$BERTH_BUILD/tests/payload/payload:/payload:ro" busybox sleep 1000)
+    [ "$(cat "$parent/$id/cpu.rt_period_us" "$parent/$id/cpu.rt_runtime_us" | paste -sd ' ')" = "500000 4000" ]
+    [ "$(berth exec one /payload realtime)" = ok ]
+    berth update --cpu-rt-runtime 8000 one > /dev/null
+    berth restart -t 0 one > /dev/null
+    [ "$(cat "$parent/$id/cpu.rt_runtime_us") $(field one .HostConfig.CpuRealtimeRuntime)" = "8000 8000" ]
+    berth update --cpu-rt-runtime 0 --cpu-rt-period 0 one > /dev/null
+    [ "$(cat "$parent/$id/cpu.rt_period_us" "$parent/$id/cpu.rt_runtime_us" | paste -sd ' ')" = "1000000 0" ]
+    [ "$(berth exec one /payload realtime)" = EPERM ]
+    berth rm -f one > /dev/null
+    find /sys/fs/cgroup -depth -type d -name "${parent##*/}" -exec rmdir {} +
+}

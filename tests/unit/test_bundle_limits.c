@@ -94,6 +94,8 @@ static void wrong_limits_are_refused_by_name(void **state)
         int64_t swap;
         uint64_t cpus;
         int64_t quota;
+        uint64_t rt_period;
+        int64_t rt_runtime;
         uint16_t weight;
         const char *message;
     } rows[] = {
@@ -111,6 +113,14 @@ static void wrong_limits_are_refused_by_name(void **state)
         { .cpus = 1000000000,
           .quota = 5,
           .message = "--cpus cannot be used together with --cpu-quota or --cpu-period" },
+        { .rt_runtime = -2, .message = "--cpu-rt-runtime: -2 is neither a time nor -1" },
+        { .rt_runtime = 1000001,
+          .message = "--cpu-rt-runtime: 1000001 us do not fit into a period of 1000000 us: see "
+                     "--cpu-rt-period" },
+        { .rt_period = 500,
+          .rt_runtime = 501,
+          .message = "--cpu-rt-runtime: 501 us do not fit into a period of 500 us: see "
+                     "--cpu-rt-period" },
         { .weight = 5, .message = "--blkio-weight: 5 is not from 10 to 1000" },
     };
     struct fixture *fixture = *state;
@@ -124,6 +134,8 @@ static void wrong_limits_are_refused_by_name(void **state)
         fixture->settings->swappiness = rows[i].swappiness;
         fixture->settings->nano_cpus = rows[i].cpus;
         fixture->settings->cpu_quota = rows[i].quota;
+        fixture->settings->cpu_rt_period = rows[i].rt_period;
+        fixture->settings->cpu_rt_runtime = rows[i].rt_runtime;
         fixture->settings->blkio_weight = rows[i].weight;
         assert_int_equal(plan(fixture), -EINVAL);
         assert_string_equal(fixture->err.message, rows[i].message);
@@ -138,6 +150,20 @@ static void cpus_become_a_quota(void **state)
     assert_int_equal(plan(fixture), 0);
     assert_int_equal(fixture->spec->linux_.resources->cpu.quota, 50000);
     assert_int_equal(fixture->spec->linux_.resources->cpu.period, 100000);
+}
+
+static void realtime_may_fill_its_period(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct cgroup_cpu *cpu = &fixture->spec->linux_.resources->cpu;
+
+    assert_int_equal(plan(fixture), 0);
+    assert_false(cpu->has_realtime_period || cpu->has_realtime_runtime);
+    fixture->settings->cpu_rt_period = fixture->settings->cpu_rt_runtime = 500;
+    assert_int_equal(plan(fixture), 0);
+    assert_true(cpu->has_realtime_period && cpu->has_realtime_runtime);
+    assert_int_equal(cpu->realtime_period, 500);
+    assert_int_equal(cpu->realtime_runtime, 500);
 }
 
 static void a_ulimit_above_what_is_allowed_is_lowered_with_a_warning(void **state)
@@ -192,6 +218,7 @@ int main(void)
         WITH_SPEC(swap_without_a_limit_is_minus_one),
         WITH_SPEC(wrong_limits_are_refused_by_name),
         WITH_SPEC(cpus_become_a_quota),
+        WITH_SPEC(realtime_may_fill_its_period),
         WITH_SPEC(a_ulimit_above_what_is_allowed_is_lowered_with_a_warning),
         WITH_SPEC(an_unknown_ulimit_is_named),
         WITH_SPEC(a_pids_limit_of_zero_or_less_is_none),

@@ -108,6 +108,40 @@ static void the_last_rate_of_a_device_wins(void **state)
     assert_int_equal(settings->read_bps.items[1].rate, 2 << 20);
 }
 
+static void times_of_realtime_are_whole_microseconds(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *first[] = { "--cpu-rt-period", "500000", "--cpu-rt-runtime", "10000", NULL };
+    const char *second[] = { "--cpu-rt-runtime=-1", NULL };
+    static const struct {
+        const char *words[3];
+        const char *message;
+    } rows[] = {
+        { { "--cpu-rt-period", "-1" },
+          "--cpu-rt-period: '-1' is not a number from 0 to 9223372036854775807" },
+        { { "--cpu-rt-period", "10ms" },
+          "--cpu-rt-period: '10ms' is not a number from 0 to 9223372036854775807" },
+        { { "--cpu-rt-runtime", "-2" },
+          "--cpu-rt-runtime: '-2' is not a number from -1 to 9223372036854775807" },
+        { { "--cpu-rt-runtime", "" },
+          "--cpu-rt-runtime: '' is not a number from -1 to 9223372036854775807" },
+    };
+
+    (void)state;
+    parse_good(settings, first);
+    parse_good(settings, second);
+    assert_int_equal(settings->cpu_rt_period, 500000);
+    assert_int_equal(settings->cpu_rt_runtime, -1);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error err = { 0 };
+
+        print_message("row %zu\n", i);
+        assert_true(parse(settings, rows[i].words, &err) < 0);
+        assert_string_equal(err.message, rows[i].message);
+    }
+    assert_int_equal(settings->cpu_rt_period, 500000);
+}
+
 static void a_verbatim_file_needs_a_value(void **state)
 {
     AUTO(settings) struct settings *settings = settings_default();
@@ -125,6 +159,7 @@ int main(void)
         cmocka_unit_test(what_is_not_given_stays),
         cmocka_unit_test(cpus_and_a_quota_replace_each_other),
         cmocka_unit_test(the_last_rate_of_a_device_wins),
+        cmocka_unit_test(times_of_realtime_are_whole_microseconds),
         cmocka_unit_test(a_verbatim_file_needs_a_value),
     };
 

@@ -109,6 +109,17 @@ static void a_limit_of_zero_is_unset(void **state)
     assert_plan(&resources, ALL_V2, "");
 }
 
+static void no_realtime_is_written_where_the_kernel_has_a_file_for_it(void **state)
+{
+    const struct cgroup_resources resources = {
+        .cpu = { .has_realtime_runtime = true, .has_realtime_period = true },
+    };
+
+    (void)state;
+    assert_plan(&resources, ALL_V1, "cpu.rt_runtime_us?=0\n");
+    assert_plan(&resources, ALL_V2, "");
+}
+
 static void swap_below_memory_is_refused_with_both_numbers(void **state)
 {
     struct cgroup_resources resources = { 0 };
@@ -517,6 +528,7 @@ int main(void)
         cmocka_unit_test(no_swap_may_go_without_swap_accounting),
         cmocka_unit_test(unlimited_memory_is_unlimited_swap_too),
         cmocka_unit_test(a_limit_of_zero_is_unset),
+        cmocka_unit_test(no_realtime_is_written_where_the_kernel_has_a_file_for_it),
         cmocka_unit_test(swap_below_memory_is_refused_with_both_numbers),
         cmocka_unit_test(what_v2_lacks_is_refused_by_name),
         cmocka_unit_test(a_limit_of_kernel_memory_that_the_limit_of_all_implies_may_be_missing),

@@ -28,6 +28,8 @@ static const char whole[] =
     "\"containerPath\":\"/dev/b\",\"access\":\"r\"}],\"memory\":2,\"memorySwap\":-1,"
     "\"memoryReservation\":3,\"oomKillDisable\":true,\"oomScoreAdj\":-5,\"pidsLimit\":-1,"
     "\"swappiness\":0,\"nanoCpus\":4,\"cpuShares\":5,\"cpuPeriod\":6,\"cpuQuota\":7,"
+    "\"cpuRtPeriod\":8,"
+    "\"cpuRtRuntime\":-1,"
     "\"cpusetCpus\":\"0\",\"cpusetMems\":\"1\",\"blkioWeight\":10,\"readBps\":[{\"path\":\"/"
     "p\",\"rate\":1}],"
     "\"writeBps\":[{\"path\":\"/p\",\"rate\":2}],\"readIops\":[{\"path\":\"/p\",\"rate\":3}],"

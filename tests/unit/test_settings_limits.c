@@ -21,7 +21,11 @@ static void what_is_limited_no_more_is_set_free(void **state)
                  .has_quota = true,
                  .quota = 50000,
                  .has_period = true,
-                 .period = 50000 },
+                 .period = 50000,
+                 .has_realtime_period = true,
+                 .realtime_period = 500000,
+                 .has_realtime_runtime = true,
+                 .realtime_runtime = 1000 },
         .pids = { .has_limit = true, .limit = 20 },
         .block_io = { .has_weight = true, .weight = 500 },
     };
@@ -35,6 +39,8 @@ static void what_is_limited_no_more_is_set_free(void **state)
     assert_true(wanted.cpu.has_shares && wanted.cpu.shares == 1024);
     assert_true(wanted.cpu.has_quota && wanted.cpu.quota == -1);
     assert_true(wanted.cpu.has_period && wanted.cpu.period == 100000);
+    assert_true(wanted.cpu.has_realtime_period && wanted.cpu.realtime_period == 1000000);
+    assert_true(wanted.cpu.has_realtime_runtime && wanted.cpu.realtime_runtime == 0);
     assert_true(wanted.pids.has_limit && wanted.pids.limit == -1);
     assert_true(wanted.block_io.has_weight && wanted.block_io.weight == 100);
 }
