@@ -9,16 +9,27 @@
 #include "cli/run_values.h"
 
 const struct option limit_options[] = {
-    LIMIT_BLKIO_WEIGHT,     LIMIT_CGROUP_CONF,
-    LIMIT_CPU_PERIOD,       LIMIT_CPU_QUOTA,
-    LIMIT_CPU_RT_PERIOD,    LIMIT_CPU_RT_RUNTIME,
-    LIMIT_CPU_SHARES,       LIMIT_CPUS,
-    LIMIT_CPUSET_CPUS,      LIMIT_CPUSET_MEMS,
-    LIMIT_DEVICE_READ_BPS,  LIMIT_DEVICE_READ_IOPS,
-    LIMIT_DEVICE_WRITE_BPS, LIMIT_DEVICE_WRITE_IOPS,
-    LIMIT_MEMORY,           LIMIT_MEMORY_RESERVATION,
-    LIMIT_MEMORY_SWAP,      LIMIT_MEMORY_SWAPPINESS,
-    LIMIT_PIDS_LIMIT,       { 0 },
+    LIMIT_BLKIO_WEIGHT,
+    LIMIT_BLKIO_WEIGHT_DEVICE,
+    LIMIT_CGROUP_CONF,
+    LIMIT_CPU_PERIOD,
+    LIMIT_CPU_QUOTA,
+    LIMIT_CPU_RT_PERIOD,
+    LIMIT_CPU_RT_RUNTIME,
+    LIMIT_CPU_SHARES,
+    LIMIT_CPUS,
+    LIMIT_CPUSET_CPUS,
+    LIMIT_CPUSET_MEMS,
+    LIMIT_DEVICE_READ_BPS,
+    LIMIT_DEVICE_READ_IOPS,
+    LIMIT_DEVICE_WRITE_BPS,
+    LIMIT_DEVICE_WRITE_IOPS,
+    LIMIT_MEMORY,
+    LIMIT_MEMORY_RESERVATION,
+    LIMIT_MEMORY_SWAP,
+    LIMIT_MEMORY_SWAPPINESS,
+    LIMIT_PIDS_LIMIT,
+    { 0 },
 };
 
 static int parse_memory(const struct arguments *arguments, struct settings *settings,
@@ -132,6 +143,17 @@ static int parse_numbers(const struct arguments *arguments, struct settings *set
     return 0;
 }
 
+static int parse_weights(const struct arguments *arguments, struct settings *settings,
+                         struct error *err)
+{
+    const struct strings *list = arguments_list(arguments, "blkio-weight-device");
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < list->count; i++)
+        r = run_value_weight(&settings->blkio_weights, list->items[i], err);
+    return r;
+}
+
 static int parse_rates(const struct arguments *arguments, struct settings *settings,
                        struct error *err)
 {
@@ -191,7 +213,8 @@ int limit_options_parse(const struct arguments *arguments, struct settings *sett
 {
     static int (*const steps[])(const struct arguments *arguments, struct settings *settings,
                                 struct error *err) = {
-        parse_memory, parse_cpu, parse_realtime, parse_numbers, parse_rates, parse_texts,
+        parse_memory,  parse_cpu,   parse_realtime, parse_numbers,
+        parse_weights, parse_rates, parse_texts,
     };
     int r = 0;
 

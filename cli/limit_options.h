@@ -13,6 +13,11 @@
         "blkio-weight", 0, OPTION_TEXT, "WEIGHT", "Share of block I/O, 10 to 1000; 0: default",    \
             "none"                                                                                 \
     }
+#define LIMIT_BLKIO_WEIGHT_DEVICE                                                                  \
+    {                                                                                              \
+        "blkio-weight-device", 0, OPTION_LIST, "DEVICE:WEIGHT",                                    \
+            "Share of one device's I/O, 10 to 1000; 0: as of the others", "file"                   \
+    }
 #define LIMIT_CGROUP_CONF                                                                          \
     {                                                                                              \
         "cgroup-conf", 0, OPTION_LIST, "FILE=VALUE",                                               \

@@ -24,7 +24,7 @@ const struct option container_options[] = {
     { "attach", 'a', OPTION_LIST, "STREAM", "Attach to stdin, stdout or stderr",
       "stdin|stdout|stderr" },
     LIMIT_BLKIO_WEIGHT,
-    { "blkio-weight-device", 0, OPTION_REFUSED, NULL, LATER, NULL },
+    LIMIT_BLKIO_WEIGHT_DEVICE,
     { "cap-add", 0, OPTION_LIST, "CAPABILITY", "Add a capability, or ALL", "none" },
     { "cap-drop", 0, OPTION_LIST, "CAPABILITY", "Drop a capability, or ALL", "none" },
     LIMIT_CGROUP_CONF,

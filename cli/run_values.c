@@ -63,29 +63,57 @@ int run_value_number(const struct arguments *arguments, const char *option, int6
     return text == NULL ? 0 : text_parse_i64(text, what, min, max, value, err);
 }
 
+/* "/dev/NAME:" before the value; NULL: it is not there. Caller frees. */
+static char *device_path(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+
+    return colon != NULL && text_starts(text, "/dev/") ? xstrndup(text, (size_t)(colon - text))
+                                                       : NULL;
+}
+
+static void set_rate(struct settings_rates *rates, char **path, uint64_t rate)
+{
+    for (size_t i = 0; i < rates->count; i++) {
+        if (!text_equal(rates->items[i].path, *path))
+            continue;
+        rates->items[i].rate = rate;
+        return;
+    }
+    rates->items = xrealloc(rates->items, rates->count + 1, sizeof(*rates->items));
+    rates->items[rates->count++] = (struct settings_rate){ take_ptr(path), rate };
+}
+
 int run_value_rate(struct settings_rates *rates, const char *option, const char *text,
                    bool is_bytes, struct error *err)
 {
-    const char *colon = strrchr(text, ':');
-    auto_free char *path = colon != NULL ? xstrndup(text, (size_t)(colon - text)) : NULL;
+    auto_free char *path = device_path(text);
     uint64_t rate = 0;
     int r;
 
-    if (path == NULL || !text_starts(path, "/dev/"))
+    if (path == NULL)
         return error_set(err, EINVAL, "%s '%s': give /dev/NAME:%s", option, text,
                          is_bytes ? "BYTES, as /dev/sda:1mb" : "NUMBER, as /dev/sda:100");
-    r = is_bytes ? text_parse_bytes(colon + 1, option, &rate, err)
-                 : text_parse_u64(colon + 1, option, UINT64_MAX, &rate, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < rates->count; i++) {
-        if (!text_equal(rates->items[i].path, path))
-            continue;
-        rates->items[i].rate = rate;
-        return 0;
-    }
-    rates->items = xrealloc(rates->items, rates->count + 1, sizeof(*rates->items));
-    rates->items[rates->count++] = (struct settings_rate){ take_ptr(&path), rate };
+    text += strlen(path) + 1;
+    r = is_bytes ? text_parse_bytes(text, option, &rate, err)
+                 : text_parse_u64(text, option, UINT64_MAX, &rate, err);
+    if (r == 0)
+        set_rate(rates, &path, rate);
+    return r;
+}
+
+int run_value_weight(struct settings_rates *weights, const char *text, struct error *err)
+{
+    auto_free char *path = device_path(text);
+    uint64_t weight = 0;
+
+    if (path == NULL || text_parse_u64(text + strlen(path) + 1, "", 1000, &weight, NULL) < 0 ||
+        (weight > 0 && weight < 10))
+        return error_set(err, EINVAL,
+                         "--blkio-weight-device '%s': give /dev/NAME:WEIGHT, a weight from 10 to "
+                         "1000, or 0",
+                         text);
+    set_rate(weights, &path, weight);
     return 0;
 }
 

@@ -23,6 +23,9 @@ int run_value_number(const struct arguments *arguments, const char *option, int6
 int run_value_rate(struct settings_rates *rates, const char *option, const char *text,
                    bool is_bytes, struct error *err);
 
+/** "/dev/sda:300", a weight of 10 to 1000, or 0; the last for a device wins. */
+int run_value_weight(struct settings_rates *weights, const char *text, struct error *err);
+
 /** "nofile=1024", "nofile=1024:2048", -1 is unlimited */
 int run_value_ulimit(struct settings *settings, const char *text, struct error *err);
 

@@ -144,6 +144,31 @@ static void plan_rates(const struct settings_rates *rates, const struct host_fac
     }
 }
 
+static int plan_weights(const struct settings_rates *weights, const struct host_facts *facts,
+                        struct cgroup_weight_devices *ret_devices, struct error *err)
+{
+    if (weights->count == 0)
+        return 0;
+    ret_devices->items = xcalloc(weights->count, sizeof(*ret_devices->items));
+    for (size_t i = 0; i < weights->count; i++) {
+        const struct settings_rate *weight = &weights->items[i];
+        const struct host_device *device = host_facts_device(facts, weight->path);
+
+        if (weight->rate != 0 && (weight->rate < 10 || weight->rate > 1000))
+            return error_set(err, EINVAL, "--blkio-weight-device '%s': %llu is not from 10 to 1000",
+                             weight->path, (unsigned long long)weight->rate);
+        if (device == NULL)
+            continue;
+        ret_devices->items[ret_devices->count++] = (struct cgroup_weight_device){
+            .major = device->major,
+            .minor = device->minor,
+            .has_weight = true,
+            .weight = (uint16_t)weight->rate,
+        };
+    }
+    return 0;
+}
+
 static int plan_block_io(const struct settings *settings, const struct host_facts *facts,
                          struct cgroup_block_io *io, struct error *err)
 {
@@ -158,7 +183,7 @@ static int plan_block_io(const struct settings *settings, const struct host_fact
     plan_rates(&settings->write_bps, facts, &io->write_bps);
     plan_rates(&settings->read_iops, facts, &io->read_iops);
     plan_rates(&settings->write_iops, facts, &io->write_iops);
-    return 0;
+    return plan_weights(&settings->blkio_weights, facts, &io->weight_devices, err);
 }
 
 static const struct {

@@ -108,7 +108,7 @@ struct settings_devices {
 struct settings_rate {
     char *path;
     uint64_t rate;
-}; /* bytes or operations a second */
+}; /* bytes or operations a second, or a weight */
 struct settings_rates {
     struct settings_rate *items;
     size_t count;
@@ -165,6 +165,7 @@ struct settings {
     int64_t cpu_rt_runtime; /* microseconds; 0: none, -1: no limit */
     char *cpuset_cpus, *cpuset_mems;
     uint16_t blkio_weight;
+    struct settings_rates blkio_weights; /* 0: as of the other devices */
     struct settings_rates read_bps, write_bps, read_iops, write_iops;
     struct string_map cgroup_conf; /* files of the cgroup verbatim */
     struct settings_ulimits ulimits;

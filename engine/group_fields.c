@@ -19,10 +19,17 @@ static const struct field rate_fields[] = {
 };
 static const struct object rate_object = { rate_fields, sizeof(struct settings_rate), 0 };
 
+static const struct field weight_fields[] = {
+    FIELD_OF(struct settings_rate, path, "Path", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct settings_rate, rate, "Weight", FIELD_U64, FIELD_REQUIRED),
+    { 0 },
+};
+static const struct object weight_object = { weight_fields, sizeof(struct settings_rate), 0 };
+
 #define LIMIT(member_, name_, type_)                                                               \
     FIELD_OF(struct settings, member_, name_, type_, FIELD_KEEP_EMPTY)
-#define RATES(member_, name_)                                                                      \
-    FIELD_OBJECT(struct settings, member_, name_, FIELD_STRUCT, &rate_object,                      \
+#define LIMITS(member_, name_, object_)                                                            \
+    FIELD_OBJECT(struct settings, member_, name_, FIELD_STRUCT, object_,                           \
                  FIELD_ARRAY | FIELD_KEEP_EMPTY)
 
 static const struct field limit_fields[] = {
@@ -40,10 +47,11 @@ static const struct field limit_fields[] = {
     FIELD_OPTIONAL(struct settings, swappiness, "MemorySwappiness", FIELD_U64),
     LIMIT(pids_limit, "PidsLimit", FIELD_I64),
     LIMIT(blkio_weight, "BlkioWeight", FIELD_U16),
-    RATES(read_bps, "BlkioDeviceReadBps"),
-    RATES(write_bps, "BlkioDeviceWriteBps"),
-    RATES(read_iops, "BlkioDeviceReadIOps"),
-    RATES(write_iops, "BlkioDeviceWriteIOps"),
+    LIMITS(blkio_weights, "BlkioWeightDevice", &weight_object),
+    LIMITS(read_bps, "BlkioDeviceReadBps", &rate_object),
+    LIMITS(write_bps, "BlkioDeviceWriteBps", &rate_object),
+    LIMITS(read_iops, "BlkioDeviceReadIOps", &rate_object),
+    LIMITS(write_iops, "BlkioDeviceWriteIOps", &rate_object),
     LIMIT(cgroup_conf, "CgroupConf", FIELD_MAP),
     { 0 },
 };

@@ -113,6 +113,7 @@ static int collect_devices(const struct settings *settings, struct host_facts *f
         const struct settings_rates *rates;
         const char *option;
     } rates[] = {
+        { &settings->blkio_weights, "--blkio-weight-device" },
         { &settings->read_bps, "--device-read-bps" },
         { &settings->write_bps, "--device-write-bps" },
         { &settings->read_iops, "--device-read-iops" },

@@ -208,7 +208,8 @@ static json_t *format_log(const struct settings *settings)
     return object;
 }
 
-static json_t *format_rates(const struct settings_rates *rates)
+/* @value  name of the number */
+static json_t *format_rates(const struct settings_rates *rates, const char *value)
 {
     json_t *array = json_array();
 
@@ -216,7 +217,7 @@ static json_t *format_rates(const struct settings_rates *rates)
         json_t *item = json_object();
 
         set(item, "Path", text_or_empty(rates->items[i].path));
-        set(item, "Rate", json_integer((json_int_t)rates->items[i].rate));
+        set(item, value, json_integer((json_int_t)rates->items[i].rate));
         (void)json_array_append_new(array, item);
     }
     return array;
@@ -272,11 +273,11 @@ static void add_limits(json_t *host, const struct settings *settings)
     if (settings->cgroup_conf.count > 0)
         set(host, "CgroupConf", map(&settings->cgroup_conf)); /* as podman has it */
     set(host, "BlkioWeight", json_integer(settings->blkio_weight));
-    set(host, "BlkioWeightDevice", json_array());
-    set(host, "BlkioDeviceReadBps", format_rates(&settings->read_bps));
-    set(host, "BlkioDeviceWriteBps", format_rates(&settings->write_bps));
-    set(host, "BlkioDeviceReadIOps", format_rates(&settings->read_iops));
-    set(host, "BlkioDeviceWriteIOps", format_rates(&settings->write_iops));
+    set(host, "BlkioWeightDevice", format_rates(&settings->blkio_weights, "Weight"));
+    set(host, "BlkioDeviceReadBps", format_rates(&settings->read_bps, "Rate"));
+    set(host, "BlkioDeviceWriteBps", format_rates(&settings->write_bps, "Rate"));
+    set(host, "BlkioDeviceReadIOps", format_rates(&settings->read_iops, "Rate"));
+    set(host, "BlkioDeviceWriteIOps", format_rates(&settings->write_iops, "Rate"));
     set(host, "CpuPeriod", json_integer((json_int_t)settings->cpu_period));
     set(host, "CpuQuota", json_integer(settings->cpu_quota));
     set(host, "CpuRealtimePeriod", json_integer((json_int_t)settings->cpu_rt_period));

@@ -37,6 +37,13 @@ static const struct field rate_fields[] = {
 };
 static const struct object rate_object = { rate_fields, sizeof(struct settings_rate), 0 };
 
+static const struct field weight_fields[] = {
+    FIELD_OF(struct settings_rate, path, "path", FIELD_STRING, FIELD_REQUIRED),
+    FIELD_OF(struct settings_rate, rate, "weight", FIELD_U64, FIELD_REQUIRED),
+    { 0 },
+};
+static const struct object weight_object = { weight_fields, sizeof(struct settings_rate), 0 };
+
 static const struct field ulimit_fields[] = {
     FIELD_OF(struct settings_ulimit, name, "name", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct settings_ulimit, soft, "soft", FIELD_I64, FIELD_KEEP_EMPTY),
@@ -94,6 +101,7 @@ static const struct field settings_fields[] = {
     SETTING(cpuset_cpus, "cpusetCpus", FIELD_STRING),
     SETTING(cpuset_mems, "cpusetMems", FIELD_STRING),
     SETTING(blkio_weight, "blkioWeight", FIELD_U16),
+    SETTING_LIST(blkio_weights, "blkioWeights", &weight_object),
     SETTING_LIST(read_bps, "readBps", &rate_object),
     SETTING_LIST(write_bps, "writeBps", &rate_object),
     SETTING_LIST(read_iops, "readIops", &rate_object),

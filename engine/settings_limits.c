@@ -32,6 +32,7 @@ static struct settings limits_of(const struct settings *settings)
         .cpuset_cpus = settings->cpuset_cpus,
         .cpuset_mems = settings->cpuset_mems,
         .blkio_weight = settings->blkio_weight,
+        .blkio_weights = settings->blkio_weights,
         .read_bps = settings->read_bps,
         .write_bps = settings->write_bps,
         .read_iops = settings->read_iops,
@@ -103,6 +104,22 @@ static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
     }
 }
 
+/* A device with a weight of 0 that had another one before weighs as the others do. */
+static void release_weights(const struct cgroup_block_io *old, struct cgroup_block_io *wanted)
+{
+    for (size_t i = 0; i < wanted->weight_devices.count; i++) {
+        struct cgroup_weight_device *device = &wanted->weight_devices.items[i];
+
+        for (size_t k = 0; device->weight == 0 && k < old->weight_devices.count; k++) {
+            const struct cgroup_weight_device *earlier = &old->weight_devices.items[k];
+
+            if (earlier->weight != 0 && earlier->major == device->major &&
+                earlier->minor == device->minor)
+                device->weight = wanted->has_weight ? wanted->weight : DEFAULT_IO_WEIGHT;
+        }
+    }
+}
+
 void settings_limits_release(const struct cgroup_resources *old, bool is_v2,
                              struct cgroup_resources *wanted)
 {
@@ -114,4 +131,5 @@ void settings_limits_release(const struct cgroup_resources *old, bool is_v2,
         wanted->block_io.has_weight = true;
         wanted->block_io.weight = DEFAULT_IO_WEIGHT;
     }
+    release_weights(&old->block_io, &wanted->block_io);
 }

@@ -563,6 +563,9 @@ is_second_ahead() {
     make_loop
     queue="/sys/block/${LOOP#/dev/}/queue"
     modprobe bfq 2> /dev/null || true
+    echo none > "$queue/scheduler"
+    run -125 berth run --rm --blkio-weight-device "$LOOP:300" busybox true
+    expect_text "the device uses neither the scheduler BFQ"
     echo bfq > "$queue/scheduler" || skip "this kernel has no scheduler BFQ"
     # Else it gives up weights for more in total, and on a busy machine, where the next read may come late.
     echo 0 > "$queue/iosched/low_latency"
@@ -576,6 +579,11 @@ is_second_ahead() {
     oci update --blkio-weight 800 "$ID-a"
     oci update --blkio-weight 100 "$ID-b"
     expect_second_ahead "$ID-b" "$ID-a"
+    begin_berth --blkio-weight-device "$LOOP:300" busybox sleep 1000
+    weight_of_loop() { value blkio.bfq.weight_device io.bfq.weight | sed -n "s/^7:$MINOR //p"; }
+    [ "$(weight_of_loop) $(field "$id" '(index .HostConfig.BlkioWeightDevice 0).Weight')" = "300 300" ]
+    berth update --blkio-weight-device "$LOOP:0" --blkio-weight 200 "$id"
+    [ "$(weight_of_loop)" = 200 ]
 }
 
 @test "what was written to a device is counted to the byte" {

@@ -166,6 +166,32 @@ static void realtime_may_fill_its_period(void **state)
     assert_int_equal(cpu->realtime_runtime, 500);
 }
 
+static void weights_are_of_the_devices_numbers(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct cgroup_weight_devices *devices =
+        &fixture->spec->linux_.resources->block_io.weight_devices;
+    struct settings_rates *weights = &fixture->settings->blkio_weights;
+    struct host_device device = { .path = (char *)"/dev/a", .type = 'b', .major = 8, .minor = 16 };
+
+    fixture->facts.devices.items = &device;
+    fixture->facts.devices.count = 1;
+    weights->items = xcalloc(1, sizeof(*weights->items));
+    weights->count = 1;
+    weights->items[0] = (struct settings_rate){ xstrdup("/dev/a"), 300 };
+    assert_int_equal(plan(fixture), 0);
+    assert_int_equal(devices->count, 1);
+    assert_int_equal(devices->items[0].major, 8);
+    assert_int_equal(devices->items[0].minor, 16);
+    assert_true(devices->items[0].has_weight);
+    assert_int_equal(devices->items[0].weight, 300);
+    weights->items[0].rate = 65536 + 300;
+    free(devices->items);
+    assert_int_equal(plan(fixture), -EINVAL);
+    assert_string_equal(fixture->err.message,
+                        "--blkio-weight-device '/dev/a': 65836 is not from 10 to 1000");
+}
+
 static void a_ulimit_above_what_is_allowed_is_lowered_with_a_warning(void **state)
 {
     struct settings_ulimit item = { (char *)"nofile", 1024, -1 };
@@ -219,6 +245,7 @@ int main(void)
         WITH_SPEC(wrong_limits_are_refused_by_name),
         WITH_SPEC(cpus_become_a_quota),
         WITH_SPEC(realtime_may_fill_its_period),
+        WITH_SPEC(weights_are_of_the_devices_numbers),
         WITH_SPEC(a_ulimit_above_what_is_allowed_is_lowered_with_a_warning),
         WITH_SPEC(an_unknown_ulimit_is_named),
         WITH_SPEC(a_pids_limit_of_zero_or_less_is_none),

@@ -142,6 +142,36 @@ static void times_of_realtime_are_whole_microseconds(void **state)
     assert_int_equal(settings->cpu_rt_period, 500000);
 }
 
+static void a_device_weighs_10_to_1000_or_as_the_others(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    const char *first[] = { "--blkio-weight-device", "/dev/a:10", "--blkio-weight-device",
+                            "/dev/b:1000", NULL };
+    const char *second[] = { "--blkio-weight-device", "/dev/a:0", NULL };
+    static const char *const bad[] = { "",         "/dev/sda",  "sda:300",     "/dev/sda:",
+                                       "/dev/a:9", "/dev/a:-1", "/dev/a:1001", "/dev/a:0x20" };
+
+    (void)state;
+    parse_good(settings, first);
+    parse_good(settings, second);
+    assert_int_equal(settings->blkio_weights.count, 2);
+    assert_string_equal(settings->blkio_weights.items[0].path, "/dev/a");
+    assert_int_equal(settings->blkio_weights.items[0].rate, 0);
+    assert_int_equal(settings->blkio_weights.items[1].rate, 1000);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        const char *words[] = { "--blkio-weight-device", bad[i], NULL };
+        auto_free char *message = xasprintf("--blkio-weight-device '%s': give /dev/NAME:WEIGHT, "
+                                            "a weight from 10 to 1000, or 0",
+                                            bad[i]);
+        struct error err = { 0 };
+
+        print_message("row %zu\n", i);
+        assert_true(parse(settings, words, &err) < 0);
+        assert_string_equal(err.message, message);
+    }
+    assert_int_equal(settings->blkio_weights.count, 2);
+}
+
 static void a_verbatim_file_needs_a_value(void **state)
 {
     AUTO(settings) struct settings *settings = settings_default();
@@ -160,6 +190,7 @@ int main(void)
         cmocka_unit_test(cpus_and_a_quota_replace_each_other),
         cmocka_unit_test(the_last_rate_of_a_device_wins),
         cmocka_unit_test(times_of_realtime_are_whole_microseconds),
+        cmocka_unit_test(a_device_weighs_10_to_1000_or_as_the_others),
         cmocka_unit_test(a_verbatim_file_needs_a_value),
     };
 

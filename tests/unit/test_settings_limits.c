@@ -65,11 +65,38 @@ static void what_is_limited_still_keeps_its_new_limit(void **state)
     assert_false(wanted.block_io.has_weight);
 }
 
+static void a_device_that_weighs_nothing_of_its_own_weighs_as_the_others(void **state)
+{
+    struct cgroup_weight_device before[] = {
+        { .major = 8, .minor = 0, .has_weight = true, .weight = 300 },
+        { .major = 8, .minor = 16, .has_weight = true },
+    };
+    struct cgroup_weight_device after[] = {
+        { .major = 8, .minor = 0, .has_weight = true },
+        { .major = 8, .minor = 16, .has_weight = true },
+        { .major = 9, .minor = 0, .has_weight = true },
+    };
+    const struct cgroup_resources old = { .block_io.weight_devices = { before, 2 } };
+    struct cgroup_resources wanted = { .block_io.weight_devices = { after, 3 } };
+
+    (void)state;
+    settings_limits_release(&old, false, &wanted);
+    assert_int_equal(after[0].weight, 100);
+    assert_int_equal(after[1].weight, 0); /* was not set, so there is nothing to take back */
+    assert_int_equal(after[2].weight, 0);
+    after[0].weight = 0;
+    wanted.block_io.has_weight = true;
+    wanted.block_io.weight = 500;
+    settings_limits_release(&old, false, &wanted);
+    assert_int_equal(after[0].weight, 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_limited_no_more_is_set_free),
         cmocka_unit_test(what_is_limited_still_keeps_its_new_limit),
+        cmocka_unit_test(a_device_that_weighs_nothing_of_its_own_weighs_as_the_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
