@@ -45,7 +45,8 @@ const struct option container_options[] = {
     LIMIT_CPUSET_MEMS,
     { "device", 0, OPTION_LIST, "DEVICE", "Give a device of the host, as /dev/x[:/dev/y][:rwm]",
       "file" },
-    { "device-cgroup-rule", 0, OPTION_REFUSED, NULL, LATER, NULL },
+    { "device-cgroup-rule", 0, OPTION_LIST, "RULE",
+      "Allow devices of which there may be nodes later, as 'c 13:* rwm'", "none" },
     LIMIT_DEVICE_READ_BPS,
     LIMIT_DEVICE_READ_IOPS,
     LIMIT_DEVICE_WRITE_BPS,
@@ -199,6 +200,7 @@ static const struct {
 } list_members[] = {
     { "cap-add", offsetof(struct settings, cap_add) },
     { "cap-drop", offsetof(struct settings, cap_drop) },
+    { "device-cgroup-rule", offsetof(struct settings, device_rules) },
     { "group-add", offsetof(struct settings, groups) },
     { "publish", offsetof(struct settings, published) },
     { "security-opt", offsetof(struct settings, security_opt) },

@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/resource.h>
 
+#include "engine/device_rule.h"
 #include "engine/host_facts.h"
 #include "engine/settings_limits.h"
 
@@ -260,6 +261,26 @@ int bundle_plan_resources(const struct settings *settings, const struct host_fac
     return 0;
 }
 
+/* As docker: a privileged container has all devices, and its rules do not narrow that. */
+static int plan_device_rules(const struct settings *settings, const struct host_facts *facts,
+                             struct spec *spec, struct strings *ret_warnings, struct error *err)
+{
+    if (settings->is_privileged || settings->device_rules.count == 0)
+        return 0;
+    if (facts->binds_devices)
+        strings_add(ret_warnings, "--device-cgroup-rule has no effect for an ordinary user, who "
+                                  "uses devices as their modes say, and makes none");
+    for (size_t i = 0; i < settings->device_rules.count; i++) {
+        struct device_rule rule;
+        int r = device_rule_parse(settings->device_rules.items[i], &rule, err);
+
+        if (r < 0)
+            return r;
+        (void)spec_add_device_rule(spec, true, rule.type, rule.major, rule.minor, rule.access);
+    }
+    return 0;
+}
+
 int bundle_plan_limits(const struct settings *settings, const struct host_facts *facts,
                        struct spec *spec, struct strings *ret_warnings, struct error *err)
 {
@@ -275,5 +296,5 @@ int bundle_plan_limits(const struct settings *settings, const struct host_facts 
         if (r < 0)
             return r;
     }
-    return 0;
+    return plan_device_rules(settings, facts, spec, ret_warnings, err);
 }

@@ -63,6 +63,10 @@ int bundle_check_isolation(const struct settings *settings, struct error *err)
         return error_set(err, EOPNOTSUPP,
                          "--device '%s': a microVM cannot use devices of this machine",
                          settings->devices.items[0].host_path);
+    if (settings->device_rules.count > 0)
+        return error_set(err, EOPNOTSUPP,
+                         "--device-cgroup-rule '%s': a microVM cannot use devices of this machine",
+                         settings->device_rules.items[0]);
     if (settings->has_oom_kill_disable)
         return error_set(err, EOPNOTSUPP,
                          "--oom-kill-disable cannot be used together with --isolation microvm");

@@ -16,6 +16,7 @@
 #include "base/staging.h"
 #include "engine/bundle.h"
 #include "engine/container_names.h"
+#include "engine/device_rule.h"
 #include "engine/engine_private.h"
 #include "engine/group.h"
 #include "engine/host_facts.h"
@@ -225,6 +226,13 @@ static int check_settings(const struct settings *settings, struct error *err)
     if (r < 0)
         return r;
 
+    for (size_t i = 0; i < settings->device_rules.count; i++) {
+        struct device_rule rule;
+
+        r = device_rule_parse(settings->device_rules.items[i], &rule, err);
+        if (r < 0)
+            return r;
+    }
     if (!text_is_empty(settings->stop_signal)) {
         r = process_parse_signal(settings->stop_signal, &signal, err);
         if (r < 0)

@@ -149,6 +149,7 @@ struct settings {
     bool is_readonly;
     uint64_t shm_bytes; /* 64 MiB */
     struct settings_devices devices;
+    struct strings device_rules; /* --device-cgroup-rule, see device_rule.h */
 
     uint64_t memory;     /* bytes; 0: none */
     int64_t memory_swap; /* memory + swap; 0: default (twice memory), -1: no limit on swap */

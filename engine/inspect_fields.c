@@ -285,7 +285,7 @@ static void add_limits(json_t *host, const struct settings *settings)
     set(host, "CpusetCpus", text_or_empty(settings->cpuset_cpus));
     set(host, "CpusetMems", text_or_empty(settings->cpuset_mems));
     set(host, "Devices", format_devices(settings));
-    set(host, "DeviceCgroupRules", json_null());
+    set(host, "DeviceCgroupRules", list_or_null(&settings->device_rules));
     set(host, "DeviceRequests", json_null());
     set(host, "MemoryReservation", json_integer((json_int_t)settings->memory_reservation));
     set(host, "MemorySwap", json_integer(shown_swap(settings)));

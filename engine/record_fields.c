@@ -85,6 +85,7 @@ static const struct field settings_fields[] = {
     SETTING(is_readonly, "readonly", FIELD_BOOL),
     SETTING(shm_bytes, "shmBytes", FIELD_U64),
     SETTING_LIST(devices, "devices", &device_object),
+    SETTING(device_rules, "deviceRules", FIELD_STRINGS),
     SETTING(memory, "memory", FIELD_U64),
     SETTING(memory_swap, "memorySwap", FIELD_I64),
     SETTING(memory_reservation, "memoryReservation", FIELD_U64),

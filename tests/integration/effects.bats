@@ -666,6 +666,19 @@ is_halted() { grep -q '^State:.T' "/proc/$1/status"; }
     expect_text no-such-device
 }
 
+@test "--device-cgroup-rule allows devices whose nodes a container makes, and no others" {
+    berth run -d --name maker --cap-add MKNOD --device-cgroup-rule 'c 1:7 rwm' busybox sleep 1000
+    [ "$(berth exec maker sh -c 'mknod /full c 1 7 && head -c 4 /full | wc -c')" = 4 ]
+    run berth exec maker sh -c 'mknod /port c 1 4 && head -c 1 /port'
+    [ "$status" != 0 ]
+    expect_text "Operation not permitted"
+    berth restart -t 0 maker
+    [ "$(berth exec maker sh -c 'head -c 4 /full | wc -c')" = 4 ]
+    [ "$(field maker '(index .HostConfig.DeviceCgroupRules 0)')" = "c 1:7 rwm" ]
+    run -125 berth run --rm --device-cgroup-rule 'c 1:7' busybox true
+    expect_text "--device-cgroup-rule 'c 1:7': give TYPE MAJOR:MINOR ACCESS"
+}
+
 @test "devices can be opened, written and made as the rules say, also changed ones" {
     make_loop
     configure --argjson minor "$MINOR" '.process.capabilities |= map_values(. + ["CAP_MKNOD"]) |

@@ -434,6 +434,19 @@ static void what_a_microvm_cannot_have_is_refused_by_the_options_name(void **sta
     }
 }
 
+static void a_rule_about_devices_is_refused_for_a_microvm(void **state)
+{
+    char *rule = (char *)"c 13:* rwm";
+    const struct settings settings = { .isolation = (char *)"microvm",
+                                       .device_rules = { &rule, 1 } };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(bundle_check_isolation(&settings, &err), -EOPNOTSUPP);
+    assert_string_equal(err.message, "--device-cgroup-rule 'c 13:* rwm': a microVM cannot use "
+                                     "devices of this machine");
+}
+
 static void namespace_modes_are_understood(void **state)
 {
     enum namespace_mode mode;
@@ -464,6 +477,7 @@ int main(void)
         TEST(an_ordinary_user_binds_a_device_that_gets_another_name),
         TEST(a_microvm_has_an_image_as_its_root_and_says_so_by_annotations),
         TEST(an_image_has_no_say_about_the_microvm),
+        TEST(a_rule_about_devices_is_refused_for_a_microvm),
         TEST(what_a_microvm_cannot_have_is_refused_by_the_options_name),
         TEST(users_mounts_come_parents_first_and_replace_defaults),
         TEST(volumes_of_the_image_become_anonymous_unless_mounted),

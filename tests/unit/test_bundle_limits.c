@@ -192,6 +192,49 @@ static void weights_are_of_the_devices_numbers(void **state)
                         "--blkio-weight-device '/dev/a': 65836 is not from 10 to 1000");
 }
 
+static const struct cgroup_device_rules *plan_rules(struct fixture *fixture)
+{
+    strings_add(&fixture->settings->device_rules, "c 13:* rw");
+    assert_int_equal(plan(fixture), 0);
+    return &fixture->spec->linux_.resources->devices;
+}
+
+static void device_rules_come_after_the_default_ones(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t before = fixture->spec->linux_.resources->devices.count;
+    const struct cgroup_device_rules *rules = plan_rules(fixture);
+    const struct cgroup_device_rule *last = &rules->items[before];
+
+    assert_int_equal(rules->count, before + 1);
+    assert_true(last->allow && last->has_major && !last->has_minor);
+    assert_string_equal(last->type, "c");
+    assert_int_equal(last->major, 13);
+    assert_string_equal(last->access, "rw");
+    assert_int_equal(fixture->warnings.count, 0);
+}
+
+static void device_rules_do_not_narrow_what_is_privileged(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t before = fixture->spec->linux_.resources->devices.count;
+
+    fixture->settings->is_privileged = true;
+    assert_int_equal(plan_rules(fixture)->count, before);
+}
+
+static void device_rules_of_an_ordinary_user_give_a_warning(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->facts.binds_devices = true;
+    (void)plan_rules(fixture);
+    assert_int_equal(fixture->warnings.count, 1);
+    assert_string_equal(fixture->warnings.items[0],
+                        "--device-cgroup-rule has no effect for an ordinary user, who uses "
+                        "devices as their modes say, and makes none");
+}
+
 static void a_ulimit_above_what_is_allowed_is_lowered_with_a_warning(void **state)
 {
     struct settings_ulimit item = { (char *)"nofile", 1024, -1 };
@@ -246,6 +289,9 @@ int main(void)
         WITH_SPEC(cpus_become_a_quota),
         WITH_SPEC(realtime_may_fill_its_period),
         WITH_SPEC(weights_are_of_the_devices_numbers),
+        WITH_SPEC(device_rules_come_after_the_default_ones),
+        WITH_SPEC(device_rules_do_not_narrow_what_is_privileged),
+        WITH_SPEC(device_rules_of_an_ordinary_user_give_a_warning),
         WITH_SPEC(a_ulimit_above_what_is_allowed_is_lowered_with_a_warning),
         WITH_SPEC(an_unknown_ulimit_is_named),
         WITH_SPEC(a_pids_limit_of_zero_or_less_is_none),
