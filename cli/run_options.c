@@ -20,7 +20,8 @@
 
 const struct option container_options[] = {
     { "add-host", 0, OPTION_LIST, "NAME:IP", "Add a name to /etc/hosts", "none" },
-    { "annotation", 0, OPTION_REFUSED, NULL, LATER, NULL },
+    { "annotation", 0, OPTION_LIST, "KEY[=VALUE]",
+      "Set an annotation, which hooks and the runtime read", "none" },
     { "attach", 'a', OPTION_LIST, "STREAM", "Attach to stdin, stdout or stderr",
       "stdin|stdout|stderr" },
     LIMIT_BLKIO_WEIGHT,
@@ -308,6 +309,7 @@ static int parse_pairs(const struct arguments *arguments, struct settings *setti
     } rows[] = {
         { "--label-file", &lines, &settings->labels, false },
         { "--label", arguments_list(arguments, "label"), &settings->labels, false },
+        { "--annotation", arguments_list(arguments, "annotation"), &settings->annotations, false },
         { "--sysctl", arguments_list(arguments, "sysctl"), &settings->sysctls, true },
         { "--log-opt", arguments_list(arguments, "log-opt"), &settings->log_options, true },
     };

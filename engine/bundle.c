@@ -369,6 +369,30 @@ static int plan_sysctls(const struct settings *settings, struct spec *spec, stru
     return 0;
 }
 
+/* What begins so asks the runtime for what the engine has to know of, and has options for. */
+#define OWN_ANNOTATIONS "run.berth."
+
+int bundle_check_annotations(const struct settings *settings, struct error *err)
+{
+    for (size_t i = 0; i < settings->annotations.count; i++) {
+        const char *key = settings->annotations.items[i].key;
+
+        if (text_starts(key, OWN_ANNOTATIONS))
+            return error_set(err, EINVAL,
+                             "--annotation '%s': those that begin with " OWN_ANNOTATIONS
+                             " are set by options: see --isolation, --kernel and --vm-memory",
+                             key);
+    }
+    return 0;
+}
+
+static void plan_annotations(const struct settings *settings, struct spec *spec)
+{
+    for (size_t i = 0; i < settings->annotations.count; i++)
+        string_map_set(&spec->annotations, settings->annotations.items[i].key,
+                       settings->annotations.items[i].value);
+}
+
 static int check_oom_score(const struct settings *settings, struct error *err)
 {
     if (settings->has_oom_score_adj &&
@@ -425,6 +449,7 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
     r = bundle_plan_mounts(input, spec, err);
     if (r < 0)
         return r;
+    plan_annotations(settings, spec);
     if (bundle_is_vm(settings))
         bundle_plan_vm(settings, spec);
     *ret_spec = take_ptr(&spec);

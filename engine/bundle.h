@@ -74,6 +74,9 @@ int bundle_plan(const struct bundle_input *input, struct spec **ret_spec,
 int bundle_merge(struct record *record, const struct image_config *image, const char *host_hostname,
                  struct error *err);
 
+/** Whether a user may set the annotations: all but those that the engine sets itself. */
+int bundle_check_annotations(const struct settings *settings, struct error *err);
+
 /* --- bundle_vm.c ------------------------------------------------------------------------------ */
 
 /** Whether the container is a microVM. */

@@ -223,6 +223,8 @@ static int check_settings(const struct settings *settings, struct error *err)
     int r;
 
     r = bundle_check_isolation(settings, err);
+    if (r == 0)
+        r = bundle_check_annotations(settings, err);
     if (r < 0)
         return r;
 

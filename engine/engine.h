@@ -134,6 +134,7 @@ struct settings {
     struct strings entrypoint;
     struct strings env; /* NAME=VALUE, later wins */
     struct string_map labels;
+    struct string_map annotations; /* of the bundle; an image has no say about them */
     char *user, *working_dir, *hostname, *domainname;
     struct strings groups; /* --group-add */
     bool has_terminal, opens_stdin, stdin_once;

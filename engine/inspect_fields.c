@@ -348,6 +348,8 @@ static json_t *format_host_config(const struct record *record)
     set(host, "PublishAllPorts", json_false());
     set(host, "ReadonlyRootfs", json_boolean(settings->is_readonly));
     set(host, "SecurityOpt", list_or_null(&settings->security_opt));
+    if (settings->annotations.count > 0)
+        set(host, "Annotations", map(&settings->annotations));
     if (settings->sysctls.count > 0)
         set(host, "Sysctls", map(&settings->sysctls));
     set(host, "Tmpfs", format_tmpfs(settings));

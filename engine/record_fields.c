@@ -65,6 +65,7 @@ static const struct field settings_fields[] = {
     FIELD_OPTIONAL(struct settings, entrypoint, "entrypoint", FIELD_STRINGS),
     SETTING(env, "env", FIELD_STRINGS),
     SETTING(labels, "labels", FIELD_MAP),
+    SETTING(annotations, "annotations", FIELD_MAP),
     SETTING(user, "user", FIELD_STRING),
     SETTING(working_dir, "workingDir", FIELD_STRING),
     SETTING(hostname, "hostname", FIELD_STRING),

@@ -291,6 +291,21 @@ teardown() { remove_all; }
     [ "$output" = err ]
 }
 
+@test "--annotation reaches the runtime, and berth's own are set by options only" {
+    id=$(berth run -d --name noted --annotation org.example.a=1 --annotation b busybox sleep 1000)
+    [ "$(field noted '(index .HostConfig.Annotations "org.example.a")')" = 1 ]
+    annotations() { berth-oci --root "$BERTH_RUN" state "$id" | jq -cS .annotations; }
+    [ "$(annotations)" = '{"b":"","org.example.a":"1"}' ]
+    berth update -c 512 noted
+    berth restart -t 0 noted
+    [ "$(annotations)" = '{"b":"","org.example.a":"1"}' ]
+    # What the runtime does not do by an annotation is said, as for any bundle.
+    run -125 berth run --rm --annotation run.oci.handler=krun busybox true
+    expect_text "annotation run.oci.handler: is not supported"
+    run -125 berth run --rm --annotation run.berth.isolation=microvm busybox true
+    expect_text "--annotation 'run.berth.isolation': those that begin with run.berth. are set by options"
+}
+
 @test "inspect: fields where scripts look for them, several objects, a template over maps" {
     berth create --name seen -e A=1 -l k=v -m 64m --restart on-failure:3 busybox echo hi > /dev/null
     [ "$(field seen .Name)" = /seen ]

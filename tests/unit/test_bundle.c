@@ -447,6 +447,52 @@ static void a_rule_about_devices_is_refused_for_a_microvm(void **state)
                                      "devices of this machine");
 }
 
+static void annotations_are_the_users_and_not_the_images(void **state)
+{
+    struct fixture *fixture = *state;
+    struct string_map *wanted = &fixture->record.settings.annotations;
+    const struct string_map *annotations;
+
+    string_map_set(wanted, "org.example.a", "1");
+    string_map_set(wanted, "run.oci.keep_original_groups", "");
+    string_map_set(&fixture->image.labels, "org.example.a", "2");
+    string_map_set(&fixture->image.labels, "run.oci.hooks.stdout", "/etc/passwd");
+    string_map_set(&fixture->image.labels, "org.systemd.property.TasksMax", "1");
+    assert_int_equal(plan(fixture), 0);
+    annotations = &fixture->spec->annotations;
+    assert_int_equal(annotations->count, 2);
+    assert_string_equal(string_map_get(annotations, "org.example.a"), "1");
+    assert_string_equal(string_map_get(annotations, "run.oci.keep_original_groups"), "");
+}
+
+static void annotations_that_berth_sets_are_refused(void **state)
+{
+    static const struct {
+        const char *key;
+        bool is_good;
+    } rows[] = {
+        { "run.berth.isolation", false }, { "run.berth.vm.kernel", false },
+        { "run.berth.", false },          { "run.berth", true },
+        { "run.berthold.x", true },       { "org.systemd.property.TasksMax", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct string_pair pair = { (char *)rows[i].key, (char *)"x" };
+        const struct settings settings = { .annotations = { &pair, 1 } };
+        auto_free char *message =
+            xasprintf("--annotation '%s': those that begin with run.berth. are set by options: "
+                      "see --isolation, --kernel and --vm-memory",
+                      rows[i].key);
+        struct error err = { 0 };
+        int r = bundle_check_annotations(&settings, &err);
+
+        print_message("%s\n", rows[i].key);
+        assert_int_equal(r, rows[i].is_good ? 0 : -EINVAL);
+        assert_string_equal(err.message, rows[i].is_good ? "" : message);
+    }
+}
+
 static void namespace_modes_are_understood(void **state)
 {
     enum namespace_mode mode;
@@ -477,6 +523,8 @@ int main(void)
         TEST(an_ordinary_user_binds_a_device_that_gets_another_name),
         TEST(a_microvm_has_an_image_as_its_root_and_says_so_by_annotations),
         TEST(an_image_has_no_say_about_the_microvm),
+        TEST(annotations_are_the_users_and_not_the_images),
+        TEST(annotations_that_berth_sets_are_refused),
         TEST(a_rule_about_devices_is_refused_for_a_microvm),
         TEST(what_a_microvm_cannot_have_is_refused_by_the_options_name),
         TEST(users_mounts_come_parents_first_and_replace_defaults),

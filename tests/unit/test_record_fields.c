@@ -13,7 +13,8 @@
 /* Every member once, with a value of its own: what a table forgets is lost and the texts differ. */
 static const char whole[] =
     "{\"name\":\"web\",\"image\":\"i\",\"command\":[\"sh\",\"\"],\"entrypoint\":[\"/e\"],"
-    "\"env\":[\"A=1\"],\"labels\":{\"l\":\"v\"},\"user\":\"u\",\"workingDir\":\"/"
+    "\"env\":[\"A=1\"],\"labels\":{\"l\":\"v\"},\"annotations\":{\"k\":\"\"},\"user\":\"u\","
+    "\"workingDir\":\"/"
     "w\",\"hostname\":\"h\","
     "\"domainname\":\"d\",\"groups\":[\"g\"],\"terminal\":true,\"opensStdin\":true,\"stdinOnce\":"
     "true,"

@@ -284,6 +284,8 @@ static void mistakes_are_named(void **state)
         { { "--restart", "always:3" }, "--restart 'always:3': only on-failure takes a number" },
         { { "-e", "=x" }, "--env '=x': invalid environment variable" },
         { { "--sysctl", "a" }, "--sysctl 'a': give KEY=VALUE" },
+        { { "--annotation", "" }, "--annotation '': give KEY=VALUE" },
+        { { "--annotation", "=x" }, "--annotation '=x': give KEY=VALUE" },
         { { "-a", "stdlog" }, "--attach 'stdlog': valid streams are stdin, stdout and stderr" },
         { { "--add-host", "a" }, "--add-host 'a': give NAME:IP" },
         { { "--blkio-weight", "5" }, "--blkio-weight: '5' is not a number from 10 to 1000, or 0" },
@@ -320,6 +322,18 @@ static void published_ports_are_kept_as_given(void **state)
     assert_string_equal(settings->published.items[1], "127.0.0.1:53:53/udp");
 }
 
+static void annotations_are_pairs_of_which_the_last_counts(void **state)
+{
+    const char *words[] = { "--annotation", "a=1", "--annotation", "b", "--annotation",
+                            "a=2=3",        NULL };
+    AUTO(settings) struct settings *settings = parse_good(words);
+
+    (void)state;
+    assert_int_equal(settings->annotations.count, 2);
+    assert_string_equal(string_map_get(&settings->annotations, "a"), "2=3");
+    assert_string_equal(string_map_get(&settings->annotations, "b"), "");
+}
+
 static void what_is_not_there_yet_is_refused_with_a_reason(void **state)
 {
     const char *words[] = { "-P", NULL };
@@ -343,6 +357,7 @@ int main(void)
         cmocka_unit_test(variables_come_from_files_then_options_then_our_environment),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(published_ports_are_kept_as_given),
+        cmocka_unit_test(annotations_are_pairs_of_which_the_last_counts),
         cmocka_unit_test(what_is_not_there_yet_is_refused_with_a_reason),
     };
 
