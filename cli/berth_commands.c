@@ -935,7 +935,8 @@ const struct command berth_commands[] = {
         .help = "Show what images, containers and volumes take on the disk",
         .description =
             "In allocated blocks, as du(1) counts them; what images share counts once. Images are "
-            "their unpacked layers. Kept Blobs are manifests, configs and compressed layers as "
+            "their unpacked layers, containers what they wrote, their logs and checkpoints. Kept "
+            "Blobs are manifests, configs and compressed layers as "
             "they came, kept to be pushed, saved and checked. MicroVM Roots are images made one "
             "file, "
             "for microVMs to start from. Leftovers are machines saved for `run --warm`, parts of "

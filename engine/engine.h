@@ -572,7 +572,7 @@ struct usage_image {
 };
 struct usage_container {
     struct container_view view;
-    uint64_t bytes; /* its directory: what it wrote, its log, its files */
+    uint64_t bytes; /* its directory: what it wrote, its log, its checkpoint, its files */
     bool is_stopped;
 };
 struct usage_volume {

@@ -91,6 +91,22 @@ l.image('two:1', [busybox(), tar([file('b', b'b' * 300000)])]); l.write('two.tar
     [ "$(berth system df -v --format '{{len .Images}} {{(index .Volumes 0).Links}}')" = "2 1" ]
 }
 
+@test "a container's checkpoint counts as the container's, and goes with it" {
+    two_images
+    id=$(berth create --name saved one:1 true)
+    # What berth checkpoint keeps, and what it was writing when it was killed.
+    mkdir "$BERTH_DATA/containers/$id/checkpoint" "$BERTH_DATA/containers/$id/checkpoint.new"
+    head -c 2000000 /dev/urandom > "$BERTH_DATA/containers/$id/checkpoint/pages-1.img"
+    head -c 1000000 /dev/urandom > "$BERTH_DATA/containers/$id/checkpoint.new/pages-1.img"
+    sync "$BERTH_DATA/containers/$id"/checkpoint*/pages-1.img
+    about "$(kib "$(row Containers | cut -d'|' -f3)")" "$(blocks containers)"
+    [ "$(kib "$(berth system df -v --format '{{(index .Containers 0).Size}}')")" -ge 2900 ]
+    [[ "$(row Containers)" == *"(100%)" ]]
+    berth rm saved > /dev/null
+    [ "$(row Containers)" = "0|0|0B|0B" ]
+    [ ! -e "$BERTH_DATA/containers/$id" ]
+}
+
 @test "prune asks on a terminal, and does nothing unasked without one" {
     two_images
     for command in "image prune" "container prune" "volume prune" "system prune"; do
