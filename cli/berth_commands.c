@@ -61,8 +61,8 @@ static const struct option images_options[] = {
 static const struct option inspect_options[] = {
     { "format", 'f', OPTION_TEXT, "FORMAT", "json, or a template for each object", "json" },
     { "size", 's', OPTION_FLAG, NULL, "Show sizes of containers", NULL },
-    { "type", 0, OPTION_TEXT, "TYPE", "Only objects of this type: container or image",
-      "container|image" },
+    { "type", 0, OPTION_TEXT, "TYPE", "Only objects of this type: container, image or volume",
+      "container|image|volume" },
     { 0 },
 };
 
@@ -400,7 +400,7 @@ const struct command berth_commands[] = {
         .name = "inspect",
         .alias = "container inspect",
         .usage = "[OPTIONS] NAME|ID [NAME|ID...]",
-        .help = "Show everything about containers or images",
+        .help = "Show everything about containers, images or volumes",
         .examples = "berth inspect web\n"
                     "berth inspect -f '{{.State.Status}} {{.State.Pid}}' web\n"
                     "berth inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' web\n",
@@ -818,6 +818,17 @@ const struct command berth_commands[] = {
         .max_words = 0,
         .handler = command_image_prune,
         .section = IMAGES,
+    },
+    {
+        .name = "volume inspect",
+        .usage = "[OPTIONS] VOLUME [VOLUME...]",
+        .help = "Show where volumes are and when they were made",
+        .examples = "berth volume inspect -f '{{.Mountpoint}}' data\n",
+        .options = format_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_volume_inspect,
+        .section = VOLUMES,
     },
     {
         .name = "volume prune",

@@ -11,11 +11,11 @@
 #include "cli/time_option.h"
 #include "image/registry.h"
 
-/* inspect, image inspect, cgroup inspect, logs */
+/* inspect, image inspect, volume inspect, cgroup inspect, logs */
 
 /* --- inspect ---------------------------------------------------------------------------------- */
 
-enum inspect_kind { INSPECT_ANY, INSPECT_CONTAINER, INSPECT_IMAGE, INSPECT_CGROUP };
+enum inspect_kind { INSPECT_ANY, INSPECT_CONTAINER, INSPECT_IMAGE, INSPECT_VOLUME, INSPECT_CGROUP };
 
 struct inspection {
     struct berth *berth;
@@ -26,7 +26,16 @@ struct inspection {
     size_t count;
 };
 
-/* -ENOENT: neither a container nor an image. */
+static int inspect_find_volume(struct engine *engine, const char *name, char **ret_json,
+                               struct error *err)
+{
+    int r = engine_volume_inspect(engine, name, ret_json, err);
+
+    return r == -ENOENT ? error_set(err, ENOENT, "No such volume: %s", name) : r;
+}
+
+/* As docker, which looks for a container first, then for an image, then for a volume. -ENOENT: none
+ * of them. */
 static int inspect_find(struct inspection *inspection, const char *name, char **ret_json,
                         struct error *err)
 {
@@ -40,6 +49,8 @@ static int inspect_find(struct inspection *inspection, const char *name, char **
         return r;
     if (inspection->kind == INSPECT_CGROUP)
         return engine_group_inspect(engine, name, ret_json, err);
+    if (inspection->kind == INSPECT_VOLUME)
+        return inspect_find_volume(engine, name, ret_json, err);
     if (inspection->kind != INSPECT_IMAGE) {
         r = berth_find(inspection->berth, name, &id, err);
         if (r == 0)
@@ -48,6 +59,9 @@ static int inspect_find(struct inspection *inspection, const char *name, char **
             return r;
     }
     r = berth_find_image(inspection->berth, name, &image, err);
+    if (r < 0 && inspection->kind == INSPECT_ANY &&
+        engine_volume_inspect(engine, name, ret_json, NULL) == 0)
+        return 0;
     if (r == -ENOENT && inspection->kind == INSPECT_ANY)
         return error_set(err, ENOENT, "No such object: %s", name);
     if (r < 0)
@@ -126,22 +140,26 @@ static int run_inspection(const struct arguments *arguments, struct berth *berth
 
 int command_inspect(const struct arguments *arguments, void *context)
 {
+    static const struct {
+        const char *word;
+        enum inspect_kind kind;
+    } types[] = {
+        { "", INSPECT_ANY },
+        { "container", INSPECT_CONTAINER },
+        { "image", INSPECT_IMAGE },
+        { "volume", INSPECT_VOLUME },
+    };
     const char *type = arguments_text(arguments, "type");
-    enum inspect_kind kind = INSPECT_ANY;
     struct error err = { 0 };
 
-    if (text_is_empty(type)) {
-        kind = INSPECT_ANY;
-    } else if (strcmp(type, "container") == 0) {
-        kind = INSPECT_CONTAINER;
-    } else if (strcmp(type, "image") == 0) {
-        kind = INSPECT_IMAGE;
-    } else {
-        (void)error_set(&err, EINVAL,
-                        "--type '%s': give container or image, others are not there yet", type);
-        return berth_failed(&err, STATUS_FAILED);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        if (strcmp(type != NULL ? type : "", types[i].word) == 0)
+            return run_inspection(arguments, context, types[i].kind,
+                                  arguments_flag(arguments, "size"));
     }
-    return run_inspection(arguments, context, kind, arguments_flag(arguments, "size"));
+    (void)error_set(&err, EINVAL,
+                    "--type '%s': give container, image or volume, others are not there yet", type);
+    return berth_failed(&err, STATUS_FAILED);
 }
 
 /* What is elsewhere is the business of berth-image; a name that is here wins ("oci:1"). */
@@ -166,6 +184,11 @@ int command_image_inspect(const struct arguments *arguments, void *context)
         return berth_failed(&err, STATUS_FAILED);
     }
     return run_inspection(arguments, context, INSPECT_IMAGE, false);
+}
+
+int command_volume_inspect(const struct arguments *arguments, void *context)
+{
+    return run_inspection(arguments, context, INSPECT_VOLUME, false);
 }
 
 int command_cgroup_inspect(const struct arguments *arguments, void *context)

@@ -358,6 +358,9 @@ void container_views_clear(struct container_views *views);
  * frees. */
 int engine_inspect(struct engine *engine, const char *id, bool with_size, char **ret_json,
                    struct error *err);
+/** What `docker volume inspect` prints for one volume. Caller frees. -ENOENT: no such volume. */
+int engine_volume_inspect(struct engine *engine, const char *name, char **ret_json,
+                          struct error *err);
 /** The container's settings as they were given. */
 int engine_settings(struct engine *engine, const char *id, struct settings **ret_settings,
                     struct error *err);

@@ -209,6 +209,31 @@ int volumes_list(struct engine *engine, struct strings *ret_names, struct error 
     return 0;
 }
 
+int engine_volume_inspect(struct engine *engine, const char *name, char **ret_json,
+                          struct error *err)
+{
+    struct volume_view view = { .name = (char *)name, .driver = (char *)"local" };
+    auto_free char *mountpoint = NULL;
+    auto_free char *created = NULL;
+    char path[VOLUME_PATH_MAX];
+    struct stat status;
+
+    if (text_check_name("volume name", name, NULL) < 0)
+        return error_set(err, ENOENT, "no such volume: '%s'", name);
+    (void)snprintf(path, sizeof(path), "volumes/%s", name);
+    if (fstatat(engine->data_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? error_set(err, ENOENT, "no such volume: '%s'", name)
+                               : error_errno(err, "look at volume '%s'", name);
+    /* Renamed into its place when it was made, and not changed since. */
+    created = text_format_time(status.st_ctim.tv_sec, 0);
+    mountpoint = xasprintf("%s/%s/_data", engine->data_path, path);
+    view.created = created;
+    view.mountpoint = mountpoint;
+    view.scope = view.driver;
+    *ret_json = encode_text(&volume_view_object, &view, ENCODE_COMPACT);
+    return 0;
+}
+
 /* @but: a container that does not count; NULL. An unreadable record may name any volume, so it
  * counts. */
 static int count_users(struct engine *engine, const char *but, const char *name, size_t *ret_count,

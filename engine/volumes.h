@@ -14,6 +14,13 @@ struct engine;
  * again, where missing, before each start), so that no crash leaves an anonymous volume that no
  * record names. */
 
+/* A volume as `inspect` shows it. */
+struct volume_view {
+    char *name, *mountpoint, *created, *driver, *scope;
+    char *labels, *options; /* NULL: there are none yet */
+};
+extern const struct object volume_view_object; /* engine/volume_fields.c */
+
 /** Fills volume_path of each volume; checks names. */
 int volumes_plan(struct engine *engine, struct settings *settings, struct error *err);
 /** Makes the volumes that are missing; an empty one is filled from the image unless "nocopy". */

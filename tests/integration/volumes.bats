@@ -115,6 +115,24 @@ volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
     [ -z "$(ls "$BERTH_DATA/staging")" ]
 }
 
+@test "inspect shows a volume, behind containers and images of its name" {
+    berth run --rm -v mine:/v -v Other:/o volume true
+    run -0 berth inspect --type volume mine
+    [ "$(jq -c '.[0] | [.Name, .Mountpoint, .Driver, .Scope, .Labels, .Options]' <<< "$output")" = \
+        "[\"mine\",\"$BERTH_DATA/volumes/mine/_data\",\"local\",\"local\",null,null]" ]
+    [ "$(date -d "$(berth volume inspect -f '{{.CreatedAt}}' mine)" +%s)" -gt 0 ]
+    [ "$(berth inspect -f '{{.Name}}' Other mine)" = $'Other\nmine' ]
+    berth create --name mine volume true
+    [ "$(berth inspect -f '{{.Name}}' mine)" = /mine ]
+    berth rm mine
+    for name in none ../volumes/mine; do
+        run -1 berth inspect --type volume "$name"
+        expect_text "No such volume: $name"
+    done
+    run -1 berth inspect --type network none
+    expect_text "--type 'network': give container, image or volume, others are not there yet"
+}
+
 @test "names of volumes are checked" {
     for name in ../up a/b .. 'sp ace'; do
         run -125 berth run --rm --mount "type=volume,source=$name,target=/v" volume true

@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "engine/query.h"
+#include "engine/volumes.h"
 #include "runtime/runtime.h"
 
 static void status_is_computed_from_what_is_seen(void **state)
@@ -47,10 +48,26 @@ static void status_is_computed_from_what_is_seen(void **state)
     }
 }
 
+static void a_volume_is_shown_with_dockers_members(void **state)
+{
+    const struct volume_view view = { .name = (char *)"data",
+                                      .mountpoint = (char *)"/d/volumes/data/_data",
+                                      .created = (char *)"2026-01-02T03:04:05Z",
+                                      .driver = (char *)"local",
+                                      .scope = (char *)"local" };
+    auto_free char *text = encode_text(&volume_view_object, &view, ENCODE_COMPACT);
+
+    (void)state;
+    assert_string_equal(text, "{\"CreatedAt\":\"2026-01-02T03:04:05Z\",\"Driver\":\"local\","
+                              "\"Labels\":null,\"Mountpoint\":\"/d/volumes/data/_data\","
+                              "\"Name\":\"data\",\"Options\":null,\"Scope\":\"local\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_is_computed_from_what_is_seen),
+        cmocka_unit_test(a_volume_is_shown_with_dockers_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
