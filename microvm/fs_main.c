@@ -1,8 +1,10 @@
 /* berth-fs --socket-fd N --root DIRECTORY [--read-only] [--cache none|auto|always]
+ *          [--savable]
  *
  * Serves one directory to the guest of a microVM: FUSE messages over an inherited stream, until its
  * end. Started by berth-vmm, one process for each directory, in a sandbox of its own
- * (fuse_sandbox.h). Needs /proc: files are opened through /proc/self/fd. */
+ * (fuse_sandbox.h). With --savable its state can move to another one, by requests that berth-vmm
+ * lets no guest make (fuse_message.h). Needs /proc: files are opened through /proc/self/fd. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -41,11 +43,9 @@ static int options_parse(int count, char **arguments, struct fuse_server_options
                          const char **ret_root, struct error *err)
 {
     static const struct option known[] = {
-        { "socket-fd", required_argument, NULL, 's' },
-        { "root", required_argument, NULL, 'r' },
-        { "read-only", no_argument, NULL, 'o' },
-        { "cache", required_argument, NULL, 'c' },
-        { NULL, 0, NULL, 0 },
+        { "socket-fd", required_argument, NULL, 's' }, { "root", required_argument, NULL, 'r' },
+        { "read-only", no_argument, NULL, 'o' },       { "cache", required_argument, NULL, 'c' },
+        { "savable", no_argument, NULL, 'S' },         { NULL, 0, NULL, 0 },
     };
     uint64_t fd;
     int option;
@@ -67,6 +67,9 @@ static int options_parse(int count, char **arguments, struct fuse_server_options
         case 'c':
             r = cache_parse(optarg, &options->cache, err);
             break;
+        case 'S':
+            options->is_savable = true;
+            break;
         default:
             r = error_set(err, EINVAL, "it is started by berth-vmm, not by hand");
             break;
@@ -81,11 +84,13 @@ static int serve(int count, char **arguments, struct error *err)
 {
     struct fuse_server_options options = {
         .socket_fd = -1,
+        .fdinfo_fd = -1,
         .cache = FUSE_CACHE_AUTO,
         .inodes_max = INODES_MAX,
     };
     struct fuse_server *server = NULL;
     auto_close int root_fd = -1;
+    auto_close int fdinfo_fd = -1;
     const char *root = NULL;
     int r;
 
@@ -97,8 +102,14 @@ static int serve(int count, char **arguments, struct error *err)
         return error_errno(err, "open directory '%s'", root);
     if (access("/proc/self/fd", X_OK) < 0)
         return error_errno(err, "look for /proc/self/fd (mount proc on /proc)");
+    if (options.is_savable) {
+        fdinfo_fd = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fdinfo_fd < 0)
+            return error_errno(err, "open /proc/self/fdinfo");
+    }
     options.root_fd = root_fd;
-    r = fuse_sandbox_enter(root_fd, &options.descriptors_max, err);
+    options.fdinfo_fd = fdinfo_fd;
+    r = fuse_sandbox_enter(root_fd, fdinfo_fd, &options.descriptors_max, err);
     if (r == 0)
         r = fuse_server_open(&options, &server, err);
     if (r == 0)

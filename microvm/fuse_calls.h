@@ -11,6 +11,7 @@
 #include "microvm/fuse_message.h"
 #include "microvm/fuse_server.h"
 #include "microvm/fuse_slots.h"
+#include "microvm/machine_state.h"
 
 /* What the files that serve the operations share. */
 
@@ -19,8 +20,9 @@ struct fuse_file {
     uint64_t id;
     struct fuse_inode *inode;
     int fd;
-    bool is_append;   /* the descriptor is without O_APPEND, see fuse_call_write() */
-    int64_t position; /* of a directory */
+    bool is_append;     /* the descriptor is without O_APPEND, see fuse_call_write() */
+    bool may_be_locked; /* by flock(2) */
+    int64_t position;   /* of a directory */
 };
 
 struct fuse_server {
@@ -29,8 +31,10 @@ struct fuse_server {
     struct fuse_slots files;
     struct fuse_identity identity;
     struct fuse_locks locks;
-    uint64_t init_flags; /* agreed upon */
-    bool is_ready;       /* INIT was done */
+    uint64_t init_flags;       /* agreed upon */
+    bool is_ready;             /* INIT was done */
+    struct state_writer state; /* on its way to another server, or from one */
+    size_t state_read;
 };
 
 /**
@@ -90,6 +94,13 @@ fuse_call fuse_call_readdirplus;
 fuse_call fuse_call_getlk;
 fuse_call fuse_call_setlk;
 
+/* fuse_server.c */
+
+/** Forgets all that the guest's kernel knew. Returns 0 or a negative errno value. */
+int fuse_server_begin_again(struct fuse_server *server);
+/** FUSE_... of linux/fuse.h that may be agreed upon. */
+uint64_t fuse_server_flags(const struct fuse_server *server);
+
 /* --- shared parts ----------------------------------------------------------------------------- */
 
 /** How long the guest may believe names and attributes. */
@@ -112,6 +123,11 @@ int fuse_identity_without_set_id(struct fuse_server *server, const struct fuse_r
 /** Opens the file behind a number: regular files and directories only. @flags as in open(2). */
 int fuse_file_open(struct fuse_server *server, struct fuse_inode *inode, int flags,
                    struct fuse_file **ret_file);
+/** What fuse_file_open() has to be asked for to open it again. */
+int fuse_file_flags(const struct fuse_file *file);
+/** Opens it with the number that it had in another server; fuse_slots_resume() comes behind the
+ * last one. @flags as fuse_file_flags() said. */
+int fuse_file_restore(struct fuse_server *server, uint64_t id, struct fuse_inode *inode, int flags);
 /** The open file @fh, if it is one of @inode; otherwise NULL. */
 struct fuse_file *fuse_file_find(const struct fuse_server *server, uint64_t fh,
                                  const struct fuse_inode *inode);

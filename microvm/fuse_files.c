@@ -1,4 +1,5 @@
 /* The operations on open files. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -18,13 +19,16 @@
 /* --- open files --------------------------------------------------------------------------------
  */
 
-/* Takes @fd, whose place is reserved. */
-static int file_add(struct fuse_server *server, struct fuse_inode *inode, int fd,
+/* Takes @fd, whose place is reserved. @id: 0: a new number. */
+static int file_add(struct fuse_server *server, uint64_t id, struct fuse_inode *inode, int fd,
                     struct fuse_file **ret_file)
 {
     struct fuse_file *file = xcalloc(1, sizeof(*file));
 
-    file->id = fuse_slots_add(&server->files, file);
+    if (id == 0)
+        file->id = fuse_slots_add(&server->files, file);
+    else if (fuse_slots_put(&server->files, id, file) == 0)
+        file->id = id;
     if (file->id == 0) {
         free(file);
         (void)close(fd); /* the error is the other one */
@@ -54,8 +58,8 @@ static int reopen(struct fuse_inode *inode, int path_fd, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-int fuse_file_open(struct fuse_server *server, struct fuse_inode *inode, int flags,
-                   struct fuse_file **ret_file)
+static int file_open(struct fuse_server *server, uint64_t id, struct fuse_inode *inode, int flags,
+                     struct fuse_file **ret_file)
 {
     int path_fd;
     int fd;
@@ -72,10 +76,34 @@ int fuse_file_open(struct fuse_server *server, struct fuse_inode *inode, int fla
         fuse_inodes_unreserve(&server->inodes);
         return fd;
     }
-    r = file_add(server, inode, fd, ret_file);
+    r = file_add(server, id, inode, fd, ret_file);
     if (r == 0)
         (*ret_file)->is_append = (flags & O_APPEND) != 0;
     return r;
+}
+
+int fuse_file_open(struct fuse_server *server, struct fuse_inode *inode, int flags,
+                   struct fuse_file **ret_file)
+{
+    return file_open(server, 0, inode, flags, ret_file);
+}
+
+int fuse_file_flags(const struct fuse_file *file)
+{
+    const int flags = fcntl(file->fd, F_GETFL);
+
+    assert(flags >= 0);
+    return (flags & OPEN_FLAGS & ~O_TRUNC) | (file->is_append ? O_APPEND : 0);
+}
+
+int fuse_file_restore(struct fuse_server *server, uint64_t id, struct fuse_inode *inode, int flags)
+{
+    struct fuse_file *file;
+
+    assert(id != 0);
+    if ((flags & ~(OPEN_FLAGS | O_APPEND)) != 0 || (flags & O_TRUNC) != 0)
+        return -EINVAL;
+    return file_open(server, id, inode, flags, &file);
 }
 
 struct fuse_file *fuse_file_find(const struct fuse_server *server, uint64_t fh,
@@ -160,7 +188,7 @@ static int created_add(struct fuse_server *server, int fd, struct fuse_inode *di
         fuse_inodes_unreserve(&server->inodes);
         return r;
     }
-    r = file_add(server, inode, take_fd(&owned), &file);
+    r = file_add(server, 0, inode, take_fd(&owned), &file);
     if (r < 0) {
         fuse_inodes_forget(&server->inodes, inode, 1);
         return r;

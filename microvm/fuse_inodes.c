@@ -179,6 +179,22 @@ static void inode_drop(struct fuse_inodes *inodes, struct fuse_inode *inode)
     }
 }
 
+static void inode_count(struct fuse_inodes *inodes)
+{
+    if (++inodes->count > inodes->bucket_count)
+        hash_grow(inodes);
+}
+
+static void inode_identify(struct fuse_inodes *inodes, struct fuse_inode *inode,
+                           const struct statx *status)
+{
+    inode->device = device_of(status);
+    inode->number = status->stx_ino;
+    inode->birth = birth_of(status);
+    inode->type = status->stx_mode & S_IFMT;
+    hash_add(inodes, inode);
+}
+
 static struct fuse_inode *inode_add(struct fuse_inodes *inodes, const struct statx *status)
 {
     struct fuse_inode *inode = xcalloc(1, sizeof(*inode));
@@ -188,14 +204,9 @@ static struct fuse_inode *inode_add(struct fuse_inodes *inodes, const struct sta
         free(inode);
         return NULL;
     }
-    inode->device = device_of(status);
-    inode->number = status->stx_ino;
-    inode->birth = birth_of(status);
-    inode->type = status->stx_mode & S_IFMT;
     inode->fd = -1;
-    if (++inodes->count > inodes->bucket_count)
-        hash_grow(inodes);
-    hash_add(inodes, inode);
+    inode_count(inodes);
+    inode_identify(inodes, inode, status);
     return inode;
 }
 
@@ -216,6 +227,20 @@ struct fuse_inode *fuse_inodes_find(const struct fuse_inodes *inodes, uint64_t i
     return fuse_slots_find(&inodes->slots, id);
 }
 
+/* Returns an O_PATH descriptor of the file, or a negative errno value. */
+static int open_by_name(const struct fuse_inode *inode, int parent_fd, struct statx *ret_status)
+{
+    auto_close int fd = openat(parent_fd, inode->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int r;
+
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+    r = fuse_inode_status(fd, ret_status);
+    if (r < 0)
+        return r;
+    return inode_is_same(inode, ret_status) ? take_fd(&fd) : -ESTALE;
+}
+
 static int descriptor_of(struct fuse_inodes *inodes, struct fuse_inode *inode, unsigned depth)
 {
     auto_close int fd = -1;
@@ -231,14 +256,9 @@ static int descriptor_of(struct fuse_inodes *inodes, struct fuse_inode *inode, u
     r = descriptor_of(inodes, inode->parent, depth + 1);
     if (r < 0)
         return r;
-    fd = openat(r, inode->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_by_name(inode, r, &status);
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
-    r = fuse_inode_status(fd, &status);
-    if (r < 0)
-        return r;
-    if (!inode_is_same(inode, &status))
-        return -ESTALE;
+        return fd;
     r = fuse_inodes_reserve(inodes);
     if (r < 0)
         return r;
@@ -250,6 +270,56 @@ static int descriptor_of(struct fuse_inodes *inodes, struct fuse_inode *inode, u
 int fuse_inodes_descriptor(struct fuse_inodes *inodes, struct fuse_inode *inode)
 {
     return descriptor_of(inodes, inode, 0);
+}
+
+int fuse_inodes_check_name(struct fuse_inodes *inodes, struct fuse_inode *inode,
+                           struct statx *ret_status)
+{
+    auto_close int fd = -1;
+    int parent_fd;
+
+    if (inode->parent == NULL)
+        return -ESTALE;
+    parent_fd = fuse_inodes_descriptor(inodes, inode->parent);
+    if (parent_fd < 0)
+        return parent_fd;
+    fd = open_by_name(inode, parent_fd, ret_status);
+    return fd < 0 ? fd : 0;
+}
+
+/* What is not there has no device and no number, so no name leads to it. */
+int fuse_inodes_put(struct fuse_inodes *inodes, const struct fuse_known *known, int fd,
+                    const struct statx *status)
+{
+    auto_close int owned = fd;
+    struct fuse_inode *inode;
+    int r = fd < 0 ? 0 : fuse_inodes_reserve(inodes);
+
+    if (r < 0)
+        return r;
+    inode = xcalloc(1, sizeof(*inode));
+    r = fuse_slots_put(&inodes->slots, known->id, inode);
+    if (r < 0) {
+        free(inode);
+        if (fd >= 0)
+            fuse_inodes_unreserve(inodes);
+        return r;
+    }
+    inode->id = known->id;
+    inode->lookups = known->lookups;
+    inode->type = known->type;
+    inode->is_submount = known->is_submount;
+    inode->fd = take_fd(&owned);
+    inode_count(inodes);
+    if (inode->fd >= 0)
+        inode_identify(inodes, inode, status);
+    if (known->parent != NULL) {
+        inode->parent = known->parent;
+        inode->parent->children++;
+        inode->name = xstrdup(known->name);
+    }
+    queue_touch(inodes, inode);
+    return 0;
 }
 
 /* Whether @parent is below @inode or is it: a hostile guest may say so of one that has moved. */

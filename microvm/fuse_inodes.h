@@ -91,6 +91,36 @@ int fuse_inodes_descriptor(struct fuse_inodes *inodes, struct fuse_inode *inode)
 int fuse_inodes_look_up(struct fuse_inodes *inodes, int fd, struct fuse_inode *parent,
                         const char *name, struct fuse_inode **ret_inode, struct statx *ret_status);
 
+/**
+ * Whether a file is still found by its last known name.
+ *
+ * @ret_status  of what is found there
+ *
+ * Returns 0, -ESTALE when it is not there, or another negative errno value.
+ */
+int fuse_inodes_check_name(struct fuse_inodes *inodes, struct fuse_inode *inode,
+                           struct statx *ret_status);
+
+/** A file as another server knew it, by the number that it gave. */
+struct fuse_known {
+    uint64_t id;
+    uint64_t lookups;
+    mode_t type;
+    bool is_submount;
+    struct fuse_inode *parent; /* with the name; NULL: none was known */
+    const char *name;
+};
+/**
+ * Adds it; fuse_slots_resume() comes behind the last one.
+ *
+ * @fd      O_PATH; it is taken, or closed. -1: it is not there any more, the guest gets ESTALE
+ * @status  of @fd
+ *
+ * Returns 0, -EINVAL: the number cannot be, or is taken; or -ENFILE.
+ */
+int fuse_inodes_put(struct fuse_inodes *inodes, const struct fuse_known *known, int fd,
+                    const struct statx *status);
+
 /** Where it can be found from now on. */
 void fuse_inodes_rename(struct fuse_inodes *inodes, struct fuse_inode *inode,
                         struct fuse_inode *parent, const char *name);

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "microvm/fuse_calls.h"
 #include "microvm/fuse_send.h"
 
@@ -280,6 +283,8 @@ int fuse_call_setlk(struct fuse_server *server, const struct fuse_request *reque
     /* Giving up what was never taken makes no owner. */
     if (!lock.is_flock && in->lk.type == F_UNLCK && owner_find(inode, in->owner) == NULL)
         return 0;
+    if (lock.is_flock)
+        file->may_be_locked = in->lk.type != F_UNLCK;
     lock.operation = in->lk.type == F_UNLCK ? LOCK_UN : in->lk.type == F_WRLCK ? LOCK_EX : LOCK_SH;
     fd = lock.is_flock ? file->fd : owner_fd(server, inode, in->owner);
     if (fd < 0)
@@ -288,6 +293,92 @@ int fuse_call_setlk(struct fuse_server *server, const struct fuse_request *reque
     if ((r == -EAGAIN || r == -EWOULDBLOCK) && request->header.opcode == FUSE_SETLKW)
         return wait_for_lock(server, request->header.unique, fd, &lock);
     return r;
+}
+
+/* --- what is held ----------------------------------------------------------------------------- */
+
+bool fuse_lock_parse(const char *line, bool is_flock, struct fuse_lock *ret_lock)
+{
+    struct fuse_lock lock = { .is_flock = is_flock };
+    char kind[8], type[8], end[24];
+    long long start, last;
+
+    /* "lock:\t1: OFDLCK ADVISORY  WRITE -1 fe:00:42 0 EOF" */
+    if (sscanf(line, "lock: %*d: %7s %*s %7s %*d %*s %lld %23s", kind, type, &start, end) != 4 ||
+        strcmp(kind, is_flock ? "FLOCK" : "OFDLCK") != 0)
+        return false;
+    lock.type = strcmp(type, "WRITE") == 0 ? F_WRLCK : F_RDLCK;
+    lock.start = start;
+    if (strcmp(end, "EOF") != 0) {
+        last = strtoll(end, NULL, 10);
+        lock.length = last - start + 1;
+    }
+    *ret_lock = lock;
+    return true;
+}
+
+/* Of one open file. */
+static int list_of(const struct fuse_server *server, int fd, struct fuse_inode *inode,
+                   bool is_flock, uint64_t holder, fuse_lock_take *take, void *context,
+                   struct error *err)
+{
+    auto_free char *name = xasprintf("%d", fd);
+    auto_free char *text = NULL;
+    struct fuse_lock lock;
+    int r = file_read_kernel(server->options.fdinfo_fd, name, &text, err);
+
+    for (char *rest = text, *line; r == 0 && (line = strsep(&rest, "\n")) != NULL;) {
+        if (!fuse_lock_parse(line, is_flock, &lock))
+            continue;
+        lock.holder = holder;
+        r = take(inode, &lock, context, err);
+    }
+    return r;
+}
+
+int fuse_locks_list(struct fuse_server *server, fuse_lock_take *take, void *context,
+                    struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < server->inodes.slots.used; i++) {
+        struct fuse_inode *inode = fuse_slots_at(&server->inodes.slots, i);
+        const struct fuse_lock_owner *owner = inode == NULL ? NULL : inode->lock_owners;
+
+        for (; r == 0 && owner != NULL; owner = owner->next)
+            r = list_of(server, owner->fd, inode, false, owner->owner, take, context, err);
+    }
+    for (size_t i = 0; r == 0 && i < server->files.used; i++) {
+        const struct fuse_file *file = fuse_slots_at(&server->files, i);
+
+        if (file != NULL && file->may_be_locked)
+            r = list_of(server, file->fd, file->inode, true, file->id, take, context, err);
+    }
+    return r;
+}
+
+int fuse_locks_restore(struct fuse_server *server, struct fuse_inode *inode,
+                       const struct fuse_lock *lock)
+{
+    const struct lock_request request = {
+        .is_flock = lock->is_flock,
+        .operation = lock->type == F_WRLCK ? LOCK_EX : LOCK_SH,
+        .lock = { .l_type = lock->type,
+                  .l_whence = SEEK_SET,
+                  .l_start = lock->start,
+                  .l_len = lock->length },
+    };
+    struct fuse_file *file = NULL;
+    int fd;
+
+    if (lock->is_flock) {
+        file = fuse_file_find(server, lock->holder, inode);
+        if (file == NULL)
+            return -EINVAL;
+        file->may_be_locked = true;
+    }
+    fd = lock->is_flock ? file->fd : owner_fd(server, inode, lock->holder);
+    return fd < 0 ? fd : lock_take(fd, &request, false);
 }
 
 /* --- interruption ----------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 /* Locks that the guest takes are locks of the host, so that they hold between guests, and between a
  * guest and the host. flock(2) is about the open file, which is one here as well. fcntl(2) locks
  * are about the process, of which the guest tells a number: each gets an open file of its own for
@@ -37,6 +39,31 @@ void fuse_locks_interrupt(struct fuse_locks *locks, uint64_t unique);
 /** Whether a wait that was interrupted has not ended yet: call again after FUSE_INTERRUPT_MS. */
 bool fuse_locks_interrupt_again(struct fuse_locks *locks);
 #define FUSE_INTERRUPT_MS 20
+
+/** A lock that the guest holds. */
+struct fuse_lock {
+    bool is_flock;
+    uint64_t holder; /* flock(2): the open file; fcntl(2): the owner, as the guest calls it */
+    short type;      /* F_RDLCK, F_WRLCK */
+    int64_t start;
+    int64_t length; /* 0: to the end of the file, however large */
+};
+typedef int fuse_lock_take(struct fuse_inode *inode, const struct fuse_lock *lock, void *context,
+                           struct error *err);
+
+/**
+ * Calls @take for each lock that the guest holds, as the kernel lists them (proc(5),
+ * /proc/PID/fdinfo), until it returns another value than 0.
+ *
+ * Returns what it returned, or a negative errno value.
+ */
+int fuse_locks_list(struct fuse_server *server, fuse_lock_take *take, void *context,
+                    struct error *err);
+/** Takes a lock that was listed in another server. -EAGAIN: somebody else holds one. */
+int fuse_locks_restore(struct fuse_server *server, struct fuse_inode *inode,
+                       const struct fuse_lock *lock);
+/** Reads a line of that list. False: it is no lock, or one of another kind than @is_flock. Pure. */
+bool fuse_lock_parse(const char *line, bool is_flock, struct fuse_lock *ret_lock);
 
 /** Ends all waits, without answers, and returns when no thread is left. */
 void fuse_locks_close(struct fuse_locks *locks);

@@ -17,6 +17,22 @@
 /* A request that writes so much, with its headers. */
 #define FUSE_MESSAGE_MAX (FUSE_MAX_WRITE + 4096u)
 
+/* Requests that are none of FUSE: berth-vmm's own, by which a server's state moves to another one.
+ * They are a header, for WRITE a piece of the state behind it; the answer of READ is the next
+ * piece, empty at the end. An answer with an error has the sentence behind its header. The guest's
+ * own requests never have such numbers (virtio_fs.c), and a server that is not told to knows none.
+ */
+#define FUSE_STATE_FIRST 0xbe000000u
+enum fuse_state_opcode {
+    FUSE_STATE_SAVE = FUSE_STATE_FIRST,
+    FUSE_STATE_READ,
+    FUSE_STATE_WRITE,
+    FUSE_STATE_RESTORE,
+};
+#define FUSE_STATE_LAST 0xbe0000ffu
+/* More files than any guest but a very large one remembers: 200,000 of them. */
+#define FUSE_STATE_MAX (16u << 20)
+
 union fuse_arguments {
     struct fuse_init_in init;
     struct fuse_forget_in forget;

@@ -111,7 +111,7 @@ static int add_thread_rules(void *filter)
     return r < 0 ? r : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int paths_restrict(int root_fd, struct error *err)
+static int paths_restrict(int root_fd, int fdinfo_fd, struct error *err)
 {
     const uint64_t forbidden = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_BLOCK;
     struct sandbox_paths paths;
@@ -119,6 +119,9 @@ static int paths_restrict(int root_fd, struct error *err)
 
     if (r == 0)
         r = sandbox_paths_allow(&paths, root_fd, ~forbidden, "the directory to serve", err);
+    if (r == 0 && fdinfo_fd >= 0)
+        r = sandbox_paths_allow(&paths, fdinfo_fd, LANDLOCK_ACCESS_FS_READ_FILE,
+                                "/proc/self/fdinfo", err);
     if (r == 0)
         r = sandbox_paths_enforce(&paths, err);
     sandbox_paths_close(&paths);
@@ -143,7 +146,7 @@ static int limits_set(size_t *ret_descriptors_max, struct error *err)
     return 0;
 }
 
-int fuse_sandbox_enter(int root_fd, size_t *ret_descriptors_max, struct error *err)
+int fuse_sandbox_enter(int root_fd, int fdinfo_fd, size_t *ret_descriptors_max, struct error *err)
 {
     int r;
 
@@ -156,7 +159,7 @@ int fuse_sandbox_enter(int root_fd, size_t *ret_descriptors_max, struct error *e
     if (r == 0)
         r = sandbox_keep_capabilities(KEPT_CAPABILITIES, err);
     if (r == 0)
-        r = paths_restrict(root_fd, err);
+        r = paths_restrict(root_fd, fdinfo_fd, err);
     if (r == 0)
         r = sandbox_filter(allowed_calls, ARRAY_SIZE(allowed_calls), add_thread_rules, err);
     return r < 0 ? error_prefix(err, r, "sandbox") : 0;

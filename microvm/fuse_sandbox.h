@@ -10,8 +10,9 @@
  * those for acting as any owner, all paths but those below @root_fd (Landlock), all system calls
  * but those on files, of which none makes a process.
  *
+ * @fdinfo_fd            may be read below, too; -1: none
  * @ret_descriptors_max  how many files may be open, the hard limit
  */
-int fuse_sandbox_enter(int root_fd, size_t *ret_descriptors_max, struct error *err);
+int fuse_sandbox_enter(int root_fd, int fdinfo_fd, size_t *ret_descriptors_max, struct error *err);
 
 #endif

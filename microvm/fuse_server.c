@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "microvm/fuse_calls.h"
+#include "microvm/fuse_state.h"
 
 /* The protocol of Linux 5.4, which all that is served here is part of. */
 #define MINOR_MIN 31u
@@ -49,6 +50,12 @@ static int session_begin(struct fuse_server *server)
                             server->options.descriptors_max);
 }
 
+int fuse_server_begin_again(struct fuse_server *server)
+{
+    session_end(server);
+    return session_begin(server);
+}
+
 /* --- INIT ------------------------------------------------------------------------------------- */
 
 /* Whether the directory's file system has access lists: the guest's kernel then asks for them. */
@@ -57,7 +64,7 @@ static bool has_acl(int root_fd)
     return fgetxattr(root_fd, "system.posix_acl_access", NULL, 0) >= 0 || errno == ENODATA;
 }
 
-static uint64_t wanted_flags(const struct fuse_server *server)
+uint64_t fuse_server_flags(const struct fuse_server *server)
 {
     uint64_t flags = FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
                      FUSE_DONT_MASK | FUSE_FLOCK_LOCKS | FUSE_DO_READDIRPLUS |
@@ -86,8 +93,7 @@ static int call_init(struct fuse_server *server, const struct fuse_request *requ
     if (in->major < FUSE_KERNEL_VERSION ||
         (in->major == FUSE_KERNEL_VERSION && in->minor < MINOR_MIN))
         return -EPROTO;
-    session_end(server);
-    r = session_begin(server);
+    r = fuse_server_begin_again(server);
     if (r < 0)
         return r;
     *out = (struct fuse_init_out){ .major = FUSE_KERNEL_VERSION, .minor = MINOR_OWN };
@@ -96,7 +102,7 @@ static int call_init(struct fuse_server *server, const struct fuse_request *requ
         return sizeof(*out);
     if ((in->flags & FUSE_INIT_EXT) != 0)
         offered |= (uint64_t)in->flags2 << 32;
-    server->init_flags = offered & wanted_flags(server);
+    server->init_flags = offered & fuse_server_flags(server);
     server->is_ready = true;
     out->flags = (uint32_t)server->init_flags;
     out->flags2 = (uint32_t)(server->init_flags >> 32);
@@ -115,8 +121,7 @@ static int call_destroy(struct fuse_server *server, const struct fuse_request *r
     (void)request;
     (void)inode;
     (void)reply;
-    session_end(server);
-    return session_begin(server);
+    return fuse_server_begin_again(server);
 }
 
 /* --- without answer --------------------------------------------------------------------------- */
@@ -239,6 +244,9 @@ size_t fuse_server_handle(struct fuse_server *server, const uint8_t *message, si
     struct fuse_request request;
     int r = fuse_message_parse(message, length, server->init_flags, &request);
 
+    if (server->options.is_savable && request.header.opcode >= FUSE_STATE_FIRST &&
+        request.header.opcode <= FUSE_STATE_LAST)
+        return fuse_state_handle(server, message, length, reply);
     if (!request.has_reply) {
         if (r == 0 && server->is_ready)
             handle_silent(server, &request);
@@ -348,5 +356,6 @@ void fuse_server_free(struct fuse_server *server)
     if (server == NULL)
         return;
     session_end(server);
+    state_writer_clear(&server->state);
     free(server);
 }

@@ -31,6 +31,8 @@ struct fuse_server_options {
     int socket_fd; /* a stream; borrowed */
     bool is_read_only;
     enum fuse_cache cache;
+    int fdinfo_fd;     /* /proc/self/fdinfo; borrowed, and used if is_savable */
+    bool is_savable;   /* obeys requests of enum fuse_state_opcode, which no guest can make then */
     size_t inodes_max; /* files that the guest may remember */
     size_t
         descriptors_max; /* that may be opened here; of RLIMIT_NOFILE, without those for others */

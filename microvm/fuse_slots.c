@@ -1,26 +1,33 @@
 #include "microvm/fuse_slots.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/auto.h"
 
 #define FIRST_SIZE 64u
 
-static size_t slot_take(struct fuse_slots *slots)
+/* One that was never in use. */
+static size_t slot_append(struct fuse_slots *slots)
 {
-    size_t index;
-
-    if (slots->first_free != 0) {
-        index = slots->first_free - 1;
-        slots->first_free = slots->slots[index].next_free;
-        return index;
-    }
     if (slots->used == slots->size) {
         slots->size = slots->size == 0 ? FIRST_SIZE : slots->size * 2;
         slots->slots = xrealloc(slots->slots, slots->size, sizeof(*slots->slots));
     }
+    slots->slots[slots->used] = (struct fuse_slot){ 0 };
     return slots->used++;
+}
+
+static size_t slot_take(struct fuse_slots *slots)
+{
+    size_t index;
+
+    if (slots->first_free == 0)
+        return slot_append(slots);
+    index = slots->first_free - 1;
+    slots->first_free = slots->slots[index].next_free;
+    return index;
 }
 
 uint64_t fuse_slots_add(struct fuse_slots *slots, void *item)
@@ -41,6 +48,35 @@ uint64_t fuse_slots_add(struct fuse_slots *slots, void *item)
         slots->serial = 1;
     slot->item = item;
     return slot->id;
+}
+
+int fuse_slots_put(struct fuse_slots *slots, uint64_t id, void *item)
+{
+    const size_t index = (uint32_t)id;
+
+    assert(item != NULL);
+    assert(slots->first_free == 0);
+    if (index == 0 || index > slots->max ||
+        (index <= slots->used && slots->slots[index - 1].item != NULL))
+        return -EINVAL;
+    while (slots->used < index)
+        (void)slot_append(slots);
+    slots->slots[index - 1] = (struct fuse_slot){ .id = id, .item = item };
+    return 0;
+}
+
+void fuse_slots_resume(struct fuse_slots *slots, uint32_t serial)
+{
+    for (size_t i = slots->used; i > 0; i--) {
+        struct fuse_slot *slot = &slots->slots[i - 1];
+
+        if (slot->item != NULL)
+            continue;
+        slot->next_free = slots->first_free;
+        slots->first_free = i;
+    }
+    /* 0 is of the very first number alone. */
+    slots->serial = serial == 0 && slots->used > 0 ? 1 : serial;
 }
 
 void *fuse_slots_find(const struct fuse_slots *slots, uint64_t id)

@@ -24,6 +24,15 @@ struct fuse_slots {
 
 /** Returns the number, from 1 on; the first one is 1. 0: there are as many as may be. */
 uint64_t fuse_slots_add(struct fuse_slots *slots, void *item);
+/**
+ * Gives a thing the number that it had in another table, before any is given out here;
+ * fuse_slots_resume() comes behind the last one.
+ *
+ * Returns 0, or -EINVAL: the number cannot be, or is taken.
+ */
+int fuse_slots_put(struct fuse_slots *slots, uint64_t id, void *item);
+/** @serial  of that table, so that no number is given out again */
+void fuse_slots_resume(struct fuse_slots *slots, uint32_t serial);
 /** NULL: no such number. */
 void *fuse_slots_find(const struct fuse_slots *slots, uint64_t id);
 /** @id must be in use. */

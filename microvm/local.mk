@@ -108,7 +108,9 @@ libmicrovm_a_SOURCES += \
 	microvm/fuse_sandbox.c microvm/fuse_sandbox.h \
 	microvm/fuse_send.c microvm/fuse_send.h \
 	microvm/fuse_server.c microvm/fuse_server.h \
-	microvm/fuse_slots.c microvm/fuse_slots.h
+	microvm/fuse_slots.c microvm/fuse_slots.h \
+	microvm/fuse_state.c microvm/fuse_state.h \
+	microvm/share_state.c microvm/share_state.h
 
 pkglibexec_PROGRAMS += berth-fs
 berth_fs_SOURCES = microvm/fs_main.c
@@ -122,11 +124,13 @@ tests_payload_fs_mount_SOURCES = tests/payload/fs_mount.c
 tests_payload_fs_mount_LDADD = libmicrovm.a libbase.a -ljansson
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_fuse_message tests/unit/test_fuse_server
+check_PROGRAMS += tests/unit/test_fuse_message tests/unit/test_fuse_server tests/unit/test_fuse_state
 tests_unit_test_fuse_message_SOURCES = tests/unit/test_fuse_message.c
 tests_unit_test_fuse_message_LDADD = $(MICROVM_TEST_LIBS)
-tests_unit_test_fuse_server_SOURCES = tests/unit/test_fuse_server.c
+tests_unit_test_fuse_server_SOURCES = tests/unit/test_fuse_server.c tests/unit/fuse_guest.h
 tests_unit_test_fuse_server_LDADD = $(MICROVM_TEST_LIBS)
+tests_unit_test_fuse_state_SOURCES = tests/unit/test_fuse_state.c tests/unit/fuse_guest.h
+tests_unit_test_fuse_state_LDADD = $(MICROVM_TEST_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/replay_fuse_server

@@ -147,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char folder[] = "/tmp/fuzz-fuse-server-XXXXXX";
     struct fuse_server_options options = { .socket_fd = -1,
+                                           .is_savable = true,
                                            .inodes_max = INODES_MAX,
                                            .descriptors_max = DESCRIPTORS_MAX };
     auto_close int top_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
