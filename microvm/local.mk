@@ -262,7 +262,8 @@ tests_unit_test_virtio_pmem_SOURCES = tests/unit/test_virtio_pmem.c tests/unit/v
 tests_unit_test_virtio_pmem_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_virtio_state_SOURCES = tests/unit/test_virtio_state.c tests/unit/virtio_driver.h
 tests_unit_test_virtio_state_LDADD = $(MICROVM_TEST_LIBS)
-tests_unit_test_virtio_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
+tests_unit_test_virtio_state_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=ioctl -Wl,--wrap=poll -Wl,--wrap=clock_gettime
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_LDADD = $(MICROVM_TEST_LIBS)
 endif

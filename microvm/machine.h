@@ -121,8 +121,10 @@ int machine_given(struct machine *machine, uint64_t *ret_bytes, struct error *er
  * @state_fd   empty and writable: processors and devices, some 100 KiB
  * @memory_fd  empty and writable: as long as the guest's memory, pages of zeros are holes
  *
- * -EBUSY: a device is in the middle of something that cannot be saved: a share that is in use, or
- * bytes of the agent that nobody has read.
+ * A share's server is asked for what it knows (share_state.h), which goes along.
+ *
+ * -EBUSY: a device is in the middle of something that cannot be saved: bytes of the agent that
+ * nobody has read, or a share with an open file that was removed.
  */
 int machine_save(struct machine *machine, int state_fd, int memory_fd, struct error *err);
 /** Ends the machine at once, whatever it does, and frees it. NULL is fine. */

@@ -15,9 +15,9 @@
  * The files are ours, yet nothing that stands in them is believed: a reader never goes beyond their
  * end, and what each part means is checked where it is used. */
 
-#define MACHINE_STATE_VERSION 1
-/* 64 processors with the largest registers that there are. */
-#define MACHINE_STATE_MAX (16U << 20)
+#define MACHINE_STATE_VERSION 2
+/* 64 processors with the largest registers that there are, and eight shares (FUSE_STATE_MAX). */
+#define MACHINE_STATE_MAX ((16U + 8 * 16U) << 20)
 
 struct state_writer {
     uint8_t *bytes; /* owned */

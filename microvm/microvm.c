@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@
     "%s, and QEMU, which could emulate one, is not installed (package qemu-system-x86)"
 #define EMULATION_WARNING "%s: the microVM is emulated by QEMU, which is slow"
 #define COPY_MAX          (256u << 10) /* bytes of a file that the guest gets a copy of */
+#define LAST_WORDS_MS     5000         /* for berth-vmm to say why it ends */
 
 /* What struct vm_host borrows. */
 struct findings {
@@ -542,6 +544,9 @@ static int wait_restored(int dir_fd, int pidfd, struct error *err)
     r = path_open_beneath(dir_fd, RUN_FOLDER, O_RDONLY | O_DIRECTORY, 0, &run_fd, err);
     if (r == 0)
         r = control_ask(run_fd, pidfd, CONTROL_CLOCK, NULL, &answer, err);
+    /* It closes what it has before it says so; the caller ends what is left at once. */
+    if (r < 0 && pidfd >= 0)
+        (void)poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, LAST_WORDS_MS);
     return r < 0 ? error_prefix(err, r, "the saved microVM does not go on") : 0;
 }
 

@@ -44,10 +44,11 @@ static int check(const struct session *session, struct error *err)
         return error_set(err, EBUSY,
                          "an exec, or work on files, is going on in the microVM: try again when "
                          "it has ended");
-    if (session->options->config->shares.count > 0)
+    /* Their servers would have to be asked by the guest, which passes all that they are sent. */
+    if (session->options->setup->is_emulated && session->options->config->shares.count > 0)
         return error_set(err, EOPNOTSUPP,
                          "the microVM uses directories of this machine (%zu), whose open files "
-                         "cannot be saved with it",
+                         "cannot be saved with it where it is emulated",
                          session->options->config->shares.count);
     return 0;
 }

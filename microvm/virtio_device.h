@@ -39,6 +39,9 @@ struct virtio_class {
     void (*io)(struct virtio_device *device, unsigned stream, uint32_t events);
     /* Forgets everything of the driver's; makes no system call. May be NULL. */
     void (*reset)(struct virtio_device *device);
+    /* Before save(): brings what is on its way to another process to its end, but begins nothing.
+     * May be NULL. -EBUSY: it takes too long. */
+    int (*settle)(struct virtio_device *device, struct error *err);
     /* Puts what the device knows besides its queues, or takes it into a device that was just made,
      * and set up if the saved one was. Both may be NULL. -EBUSY: it is in the middle of something
      * that only its other side knows. */

@@ -2,15 +2,18 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/fuse.h>
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/log.h"
+#include "microvm/fuse_message.h"
+#include "microvm/share_state.h"
 
 /* A request goes to the server with a number of our own in place of the guest's, which says in
  * which slot its descriptors wait for the answer. So neither side can name a request that is not
@@ -26,6 +29,8 @@ enum { QUEUE_PRIORITY, QUEUE_REQUEST, QUEUE_COUNT };
 #define SLOTS        (2 * VIRTQUEUE_SIZE_MAX + 1)
 #define MESSAGE_MAX  ((1u << 20) + 4096) /* what the server takes: a piece of a file and headers */
 #define ANSWER_BYTES sizeof(struct fuse_out_header)
+/* For the server to answer what it got, when the machine stands to be saved. */
+#define SETTLE_MS 10000
 
 /* One request and the descriptors for its answer. */
 struct slot {
@@ -60,6 +65,7 @@ struct virtio_fs {
     int fd;
     bool is_dead; /* the server is gone, or broke the rules */
     bool is_used; /* the server knows files by numbers that it gave to the guest */
+    char tag[VIRTIO_FS_TAG_MAX + 1];
     struct sending sending;
     struct receiving receiving;
     struct slot slots[SLOTS];
@@ -235,6 +241,8 @@ static bool start_request(struct virtio_fs *fs, unsigned queue)
     /* It would name its request by the guest's number; Linux sends none over virtio. */
     if (fs->is_dead || header->opcode == FUSE_INTERRUPT) {
         finish_error(fs, slot, -EIO);
+    } else if (header->opcode >= FUSE_STATE_FIRST && header->opcode <= FUSE_STATE_LAST) {
+        finish_error(fs, slot, -ENOSYS); /* ours alone */
     } else if (header->len != length || length > MESSAGE_MAX) {
         finish_error(fs, slot, -EINVAL);
     } else {
@@ -403,17 +411,92 @@ static void fs_reset(struct virtio_device *device)
     }
 }
 
-/* What a guest knows of files is worth nothing to another server. */
+/* --- save and restore -------------------------------------------------------------------------
+ */
+
+static uint64_t now_ms(void)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* always there */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool is_settled(const struct virtio_fs *fs)
+{
+    return fs->is_dead || (fs->free_count == SLOTS && fs->receiving.header_done == 0);
+}
+
+/* What the guest asks for meanwhile stays in its queues, also behind a request that waited for room
+ * in the socket: that is still watched for. */
+static int fs_settle(struct virtio_device *device, struct error *err)
+{
+    struct virtio_fs *fs = (struct virtio_fs *)device;
+    const uint64_t end = now_ms() + SETTLE_MS;
+
+    while (!is_settled(fs)) {
+        const short events = (short)(POLLIN | (fs->sending.slot != NULL ? POLLOUT : 0));
+        struct pollfd poll_fd = { .fd = fs->fd, .events = events };
+        const uint64_t now = now_ms();
+
+        if (now >= end)
+            return error_set(err, EBUSY,
+                             "share '%s': requests of the guest are not answered (%zu); one for a "
+                             "lock waits until it is free",
+                             fs->tag, SLOTS - fs->free_count);
+        (void)poll(&poll_fd, 1, (int)(end - now)); /* looked for below in any case */
+        receive_answers(fs);
+        if (fs->sending.slot != NULL)
+            (void)send_request(fs);
+    }
+    interrupt(fs);
+    return 0;
+}
+
+/* What the server knows, if it knows anything: a length and so many bytes. */
 static int fs_save(const struct virtio_device *device, struct state_writer *writer,
                    struct error *err)
 {
     const struct virtio_fs *fs = (const struct virtio_fs *)device;
+    const uint32_t is_used = fs->is_used;
+    AUTO_CLEAR(state_writer) struct state_writer state = { 0 };
+    uint32_t length;
+    int r;
 
-    (void)writer;
-    return fs->is_used ? error_set(err, EBUSY,
-                                   "a share of the guest is in use: its files are the "
-                                   "server's, and cannot be saved with the machine")
-                       : 0;
+    state_put(writer, &is_used, sizeof(is_used));
+    if (!fs->is_used)
+        return 0;
+    if (fs->is_dead)
+        return error_set(err, EPIPE, "share '%s': its server is gone", fs->tag);
+    r = share_state_save(fs->fd, &state, err);
+    if (r < 0)
+        return error_prefix(err, r, "share '%s'", fs->tag);
+    length = (uint32_t)state.length;
+    state_put(writer, &length, sizeof(length));
+    state_put(writer, state.bytes, state.length);
+    return 0;
+}
+
+static int fs_restore(struct virtio_device *device, struct state_reader *reader, struct error *err)
+{
+    struct virtio_fs *fs = (struct virtio_fs *)device;
+    const uint8_t *bytes = NULL;
+    uint32_t is_used, length = 0;
+    int r = state_take(reader, &is_used, sizeof(is_used), err);
+
+    if (r < 0 || is_used == 0)
+        return r;
+    r = state_take(reader, &length, sizeof(length), err);
+    if (r == 0 && length > FUSE_STATE_MAX)
+        r = error_set(err, EBADMSG, "its saved state is too long");
+    if (r == 0)
+        r = state_take_place(reader, length, &bytes, err);
+    if (r == 0)
+        r = share_state_restore(fs->fd, bytes, length, err);
+    if (r < 0)
+        return error_prefix(err, r, "share '%s'", fs->tag);
+    fs->is_used = true;
+    return 0;
 }
 
 static void fs_free(struct virtio_device *device)
@@ -428,7 +511,9 @@ static const struct virtio_class fs_class = {
     .notify = fs_notify,
     .io = fs_io,
     .reset = fs_reset,
+    .settle = fs_settle,
     .save = fs_save,
+    .restore = fs_restore,
     .free = fs_free,
 };
 
@@ -445,6 +530,7 @@ int virtio_fs_open(int fd, const char *tag, struct virtio_device **ret_device, s
                          VIRTIO_FS_TAG_MAX);
     memcpy(config.tag, tag, length);
     fs = xcalloc(1, sizeof(*fs));
+    memcpy(fs->tag, tag, length);
     fs->fd = fd;
     virtio_device_init(&fs->device, &fs_class, 0, QUEUE_COUNT);
     virtio_device_set_config(&fs->device, &config, sizeof(config));

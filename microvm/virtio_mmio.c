@@ -255,8 +255,13 @@ void virtio_mmio_unlock(struct virtio_mmio *mmio)
 
 int virtio_mmio_save(struct virtio_mmio *mmio, struct state_writer *writer, struct error *err)
 {
-    const struct virtio_device *device = mmio->device;
-    struct saved_mmio saved = {
+    struct virtio_device *device = mmio->device;
+    struct saved_mmio saved;
+    int r = device->virtio_class->settle == NULL ? 0 : device->virtio_class->settle(device, err);
+
+    if (r < 0)
+        return r;
+    saved = (struct saved_mmio){
         .id = device->virtio_class->id,
         .queue_count = device->queue_count,
         .offered = device->offered,

@@ -13,17 +13,18 @@
 static void run_child(const struct vm_config *config, const struct vm_share *share, int fd,
                       pid_t parent)
 {
+    /* An emulator's guest writes into the socket itself. */
+    const bool is_savable = strcmp(config->backend, "kvm") == 0;
     char number[16];
-    const char *const arguments[] = { config->fs_program,
-                                      "--socket-fd",
-                                      number,
-                                      "--root",
-                                      share->path,
-                                      share->is_read_only ? "--read-only" : NULL,
-                                      NULL };
+    const char *arguments[8] = { config->fs_program, "--socket-fd", number, "--root", share->path };
+    size_t count = 5;
     sigset_t none;
 
     (void)sigemptyset(&none);
+    if (share->is_read_only)
+        arguments[count++] = "--read-only";
+    if (is_savable)
+        arguments[count++] = "--savable";
     (void)snprintf(number, sizeof(number), "%d", fd);
     /* The parent may have ended before PDEATHSIG was asked for. */
     if (fd_set_close_on_exec(fd, false, NULL) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||

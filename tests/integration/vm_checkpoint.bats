@@ -167,3 +167,91 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
         oci checkpoint --image-path "$IMAGE" net
     done
 }
+
+# A bundle with its own root, a volume and a single file, all of this machine. The program has a file of
+# each open, and another one locked, and counts until there is a file "go": make_shared
+make_shared() {
+    make_bundle sh cat sleep
+    cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/bin/payload"
+    mkdir -p "$BUNDLE/rootfs/etc" "$BUNDLE/volume/logs"
+    printf 'one\ntwo\nthree\n' | tee "$BUNDLE/rootfs/etc/data" > "$BUNDLE/single"
+    configure --arg volume "$BUNDLE/volume" --arg single "$BUNDLE/single" \
+        '.annotations = {"run.berth.isolation": "microvm"} | .root.readonly = false
+        | .mounts += [{destination: "/volume", type: "bind", source: $volume, options: ["rbind"]},
+            {destination: "/etc/single", type: "bind", source: $single, options: ["bind", "ro"]}]'
+    runs 'exec 5>> /volume/logs/log 6< /etc/data 7< /etc/single 8> /volume/lock; cd /volume/logs
+        payload syscall 73 8 2 # flock(8, LOCK_EX)
+        read -r line <&6; read -r line <&7; n=0
+        until [ -e go ]; do n=$((n + 1)); echo $n >&5; sleep 0.5; done
+        echo $(cat <&6) $(cat <&7) > rest'
+}
+
+@test "a microVM goes on with the open files of its root and volumes, in another place too" {
+    [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
+    make_shared
+    log=$BUNDLE/volume/logs/log
+    start_counter shared
+    wait_until 90 counts_beyond "$log" 2
+    [ "$(berth info --format '{{.MicroVMBackend}}')" = kvm ] || {
+        run -1 oci checkpoint --image-path "$IMAGE" shared
+        expect_text "the microVM uses directories of this machine (3), whose open files cannot be saved with it where it is emulated"
+        at=$(counted "$log")
+        wait_until 90 counts_beyond "$log" "$at"
+        return
+    }
+    # What has no name any more would not be found again; the program goes on.
+    mv "$log" "$log.1"
+    run -1 oci checkpoint --image-path "$IMAGE" shared
+    expect_text "the guest has file 'logs/log' open, which was removed or has another name now"
+    mv "$log.1" "$log"
+    at=$(counted "$log")
+    wait_until 30 counts_beyond "$log" "$at"
+    oci checkpoint --leave-running --image-path "$IMAGE" shared
+    at=$(counted "$log")
+    wait_until 30 counts_beyond "$log" "$at"
+    oci checkpoint --image-path "$IMAGE" shared
+    at=$(counted "$log")
+
+    # A copy that kept the times, at another place.
+    first=$BUNDLE
+    cp -a "$BUNDLE" "$BATS_TEST_TMPDIR/moved"
+    BUNDLE=$BATS_TEST_TMPDIR/moved
+    configure --arg old "$first" --arg new "$BUNDLE" '(.mounts[].source | strings) |= sub($old; $new)'
+    mv "$first" "$first.away"
+    log=$BUNDLE/volume/logs/log
+    restore second
+    wait_until 30 counts_beyond "$log" "$((at + 1))"
+    # No line is missing, and none is written twice.
+    diff "$log" <(seq "$(counted "$log")") ||
+        diff <(head -n -1 "$log") <(seq "$(($(wc -l < "$log") - 1))") # one may be half there
+    run -1 flock -n "$BUNDLE/volume/lock" true
+    oci exec second sh -c 'echo x > /made; [ "$(cat /etc/single)" = "$(cat /etc/data)" ]'
+    [ "$(cat "$BUNDLE/rootfs/made")" = x ]
+    touch "$BUNDLE/volume/logs/go"
+    wait_until 30 is_stopped second
+    [ "$(cat "$BUNDLE/volume/logs/rest")" = "two three two three" ]
+    flock -n "$BUNDLE/volume/lock" true
+    oci delete second
+
+    # Another file where one was open.
+    rm "$BUNDLE/volume/logs/go"
+    cp -a "$first.away/volume/logs/log" "$log"
+    echo other > "$BUNDLE/rootfs/etc/new"
+    mv "$BUNDLE/rootfs/etc/new" "$BUNDLE/rootfs/etc/data"
+    run -1 oci restore -d -b "$BUNDLE" --image-path "$IMAGE" third
+    expect_text "file 'etc/data', which the saved guest has open, is not there any more, or is another one"
+    run ! oci state third
+    expect_picture "$before"
+
+    # A container of berth's, with its volume.
+    berth run -d --name web --isolation microvm -v "$BUNDLE/volume:/volume" busybox \
+        sh -c 'exec 5> /volume/web; n=0; while :; do n=$((n + 1)); echo $n >&5; sleep 0.5; done' > /dev/null
+    wait_until 90 counts_beyond "$BUNDLE/volume/web" 2
+    berth checkpoint web
+    at=$(counted "$BUNDLE/volume/web")
+    berth restore web
+    wait_until 30 counts_beyond "$BUNDLE/volume/web" "$((at + 1))"
+    berth rm -f web
+    wait_until 20 trash_is_empty
+    expect_picture "$before"
+}

@@ -6,21 +6,23 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <linux/fuse.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_pmem.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/virtio_driver.h"
 
+#include "microvm/fuse_message.h"
 #include "microvm/virtio_balloon.h"
 #include "microvm/virtio_blk.h"
 #include "microvm/virtio_console.h"
@@ -35,8 +37,51 @@
 #define BUFFER DRIVER_BUFFERS
 
 static unsigned long offloads;
+static bool waits_at_once; /* nobody answers, and the time is over soon */
+
+/* What a share's server says, an answer each time that it is waited for. */
+struct answer {
+    int error;
+    uint64_t unique;
+    const char *body; /* NULL: the end */
+};
+static const struct answer *answers;
+static int answering_fd;
 
 int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now);
+int __real_clock_gettime(clockid_t clock, struct timespec *ret_now);
+
+static void answer(int server, int error, uint64_t unique, const char *body)
+{
+    const struct fuse_out_header header = { .len = (uint32_t)(sizeof(header) + strlen(body)),
+                                            .error = error,
+                                            .unique = unique };
+
+    assert_int_equal(write(server, &header, sizeof(header)), sizeof(header));
+    assert_int_equal(write(server, body, strlen(body)), strlen(body));
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    if (answers != NULL && answers->body != NULL) {
+        answer(answering_fd, answers->error, answers->unique, answers->body);
+        answers++;
+    }
+    return __real_poll(fds, count, waits_at_once ? 0 : timeout);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+    static time_t seconds;
+
+    if (!waits_at_once)
+        return __real_clock_gettime(clock, ret_now);
+    *ret_now = (struct timespec){ .tv_sec = ++seconds };
+    return 0;
+}
 
 /* The tap devices are sockets. */
 int __wrap_ioctl(int fd, unsigned long request, ...)
@@ -469,15 +514,45 @@ static void bytes_that_nobody_has_read_cannot_be_saved(void **state)
 
 /* --- shares ----------------------------------------------------------------------------------- */
 
-static void only_a_share_that_was_never_used_can_be_saved(void **state)
+/* What the server gets next; its body, which has to be short, is in @ret_body. */
+static struct fuse_in_header asked(int server, char ret_body[64])
 {
-    AUTO_CLEAR(state_writer) struct state_writer saved = { 0 };
-    const struct fuse_in_header header = { .len = sizeof(header), .opcode = FUSE_INIT };
+    struct fuse_in_header header = { 0 };
+
+    assert_int_equal(read(server, &header, sizeof(header)), sizeof(header));
+    assert_true(header.len - sizeof(header) < 64);
+    memset(ret_body, 0, 64);
+    if (header.len > sizeof(header))
+        assert_int_equal(read(server, ret_body, header.len - sizeof(header)),
+                         header.len - sizeof(header));
+    return header;
+}
+
+/* Returns the number that the server sees. */
+static uint64_t ask_share(struct driver *driver, int server, uint32_t opcode)
+{
+    const struct fuse_in_header header = { .len = sizeof(header), .opcode = opcode, .unique = 6 };
     const struct driver_segment segments[] = { { BUFFER, sizeof(header), false },
                                                { BUFFER + 0x100, 64, true } };
+    char body[64];
+
+    memset(driver_memory + BUFFER + 0x100, 0, 64);
+    memcpy(driver_memory + BUFFER, &header, sizeof(header));
+    (void)driver_send(driver, 1, segments, ARRAY_SIZE(segments));
+    return asked(server, body).unique;
+}
+
+static void answer_later(int server, const struct answer *first)
+{
+    answering_fd = server;
+    answers = first;
+}
+
+static void a_share_that_was_never_used_has_no_state(void **state)
+{
     struct driver driver;
-    struct error err = { 0 };
     int pair[2], other[2];
+    char byte;
 
     (void)state;
     make_pair(SOCK_STREAM, pair);
@@ -486,14 +561,179 @@ static void only_a_share_that_was_never_used_can_be_saved(void **state)
     driver_start(&driver, 0);
     move(&driver, open_share(other[1], "share0"));
     assert_int_equal(driver.device->streams[0].wanted, EPOLLIN);
-    memcpy(driver_memory + BUFFER, &header, sizeof(header));
-    (void)driver_send(&driver, 1, segments, ARRAY_SIZE(segments));
-    assert_int_equal(save(&driver, &saved, &err), -EBUSY);
-    assert_string_equal(err.message, "a share of the guest is in use: its files are the server's, "
-                                     "and cannot be saved with the machine");
+    assert_int_equal(read(pair[0], &byte, 1), -1);
+    assert_int_equal(read(other[0], &byte, 1), -1);
     driver_close(&driver);
     close_pair(pair);
     close_pair(other);
+}
+
+static void a_share_s_state_goes_from_one_server_to_the_other(void **state)
+{
+    AUTO_CLEAR(state_writer) struct state_writer saved = { 0 };
+    struct driver driver;
+    struct error err = { 0 };
+    int pair[2], other[2];
+    char body[64];
+    struct answer said[] = { { .body = "done" },  { .body = "" }, { .body = "what it " },
+                             { .body = "knows" }, { .body = "" }, { 0 } };
+    static const struct answer taken[] = { { .body = "" }, { .body = "" }, { 0 } };
+    static const struct answer locked[] = { { -EBUSY, 0, "a file is \x1b locked" }, { 0 } };
+
+    (void)state;
+    make_pair(SOCK_STREAM, pair);
+    make_pair(SOCK_STREAM, other);
+    driver_open(&driver, open_share(pair[1], "share0"));
+    driver_start(&driver, 0);
+    said[0].unique = ask_share(&driver, pair[0], FUSE_INIT);
+    answer_later(pair[0], said);
+    assert_int_equal(save(&driver, &saved, &err), 0);
+    assert_int_equal(driver_take(&driver, 1, NULL), sizeof(struct fuse_out_header) + 4);
+    assert_int_equal(asked(pair[0], body).opcode, FUSE_STATE_SAVE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(asked(pair[0], body).opcode, FUSE_STATE_READ);
+
+    answer_later(other[0], taken);
+    if (restore(&driver, &saved, open_share(other[1], "share0"), &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(asked(other[0], body).opcode, FUSE_STATE_WRITE);
+    assert_string_equal(body, "what it knows");
+    assert_int_equal(asked(other[0], body).opcode, FUSE_STATE_RESTORE);
+    virtio_mmio_resume(driver.mmio);
+    answer(other[0], 0, ask_share(&driver, other[0], FUSE_GETATTR), "on");
+    virtio_device_io(driver.device, 0, EPOLLIN);
+    assert_int_equal(driver_take(&driver, 1, NULL), sizeof(struct fuse_out_header) + 2);
+    /* It is in use, so it has a state again. */
+    answer_later(other[0], locked);
+    assert_int_equal(save(&driver, &saved, &err), -EBUSY);
+    assert_string_equal(err.message, "share 'share0': a file is \\x1b locked");
+    driver_close(&driver);
+    close_pair(pair);
+    close_pair(other);
+}
+
+static void a_server_that_cannot_go_on_is_a_reason_not_to(void **state)
+{
+    AUTO_CLEAR(state_writer) struct state_writer saved = { 0 };
+    struct driver driver;
+    struct error err = { 0 };
+    int pair[2], other[2];
+    struct answer said[] = {
+        { .body = "" }, { .body = "" }, { .body = "x" }, { .body = "" }, { 0 }
+    };
+    static const struct answer refused[] = { { .body = "" },
+                                             { -ESTALE, 0, "file 'x' is not there" },
+                                             { 0 } };
+
+    (void)state;
+    make_pair(SOCK_STREAM, pair);
+    make_pair(SOCK_STREAM, other);
+    driver_open(&driver, open_share(pair[1], "share0"));
+    driver_start(&driver, 0);
+    said[0].unique = ask_share(&driver, pair[0], FUSE_INIT);
+    answer_later(pair[0], said);
+    assert_int_equal(save(&driver, &saved, &err), 0);
+    answer_later(other[0], refused);
+    assert_int_equal(restore(&driver, &saved, open_share(other[1], "share0"), &err), -ESTALE);
+    assert_string_equal(err.message, "share 'share0': file 'x' is not there");
+    driver_close(&driver);
+    close_pair(pair);
+    close_pair(other);
+}
+
+static void a_server_that_does_not_answer_is_not_waited_for_for_ever(void **state)
+{
+    AUTO_CLEAR(state_writer) struct state_writer saved = { 0 };
+    struct driver driver;
+    struct error err = { 0 };
+    int pair[2];
+
+    (void)state;
+    make_pair(SOCK_STREAM, pair);
+    driver_open(&driver, open_share(pair[1], "share0"));
+    driver_start(&driver, 0);
+    (void)ask_share(&driver, pair[0], FUSE_SETLKW);
+    waits_at_once = true;
+    assert_int_equal(save(&driver, &saved, &err), -EBUSY);
+    assert_string_equal(err.message, "share 'share0': requests of the guest are not answered (1); "
+                                     "one for a lock waits until it is free");
+    waits_at_once = false;
+    assert_int_equal(driver_take(&driver, 1, NULL), -1);
+    assert_int_equal(close(pair[0]), 0);
+    assert_int_equal(save(&driver, &saved, &err), -EPIPE);
+    assert_string_equal(err.message, "share 'share0': its server is gone");
+    driver_close(&driver);
+    (void)close(pair[1]);
+}
+
+static void a_server_s_wrong_answers_are_not_believed(void **state)
+{
+    static const struct {
+        uint32_t length;
+        int32_t error;
+        uint64_t unique;
+    } rows[] = {
+        { 0, 0, 0 },
+        { sizeof(struct fuse_out_header) - 1, 0, 0 },
+        { sizeof(struct fuse_out_header) + 1, 0, 0 }, /* the answer of SAVE has no body */
+        { sizeof(struct fuse_out_header) + ERROR_MESSAGE_MAX, -EBUSY, 0 },
+        { UINT32_MAX, -EBUSY, 0 },
+        { sizeof(struct fuse_out_header), 1, 0 },
+        { sizeof(struct fuse_out_header), INT32_MIN, 0 },
+        { sizeof(struct fuse_out_header), 0, 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct fuse_out_header header = { .len = rows[i].length,
+                                                .error = rows[i].error,
+                                                .unique = rows[i].unique };
+        AUTO_CLEAR(state_writer) struct state_writer saved = { 0 };
+        struct driver driver;
+        struct error err = { 0 };
+        int pair[2];
+
+        make_pair(SOCK_STREAM, pair);
+        driver_open(&driver, open_share(pair[1], "share0"));
+        driver_start(&driver, 0);
+        answer(pair[0], 0, ask_share(&driver, pair[0], FUSE_INIT), "");
+        virtio_device_io(driver.device, 0, EPOLLIN);
+        assert_int_equal(write(pair[0], &header, sizeof(header)), sizeof(header));
+        assert_int_equal(save(&driver, &saved, &err), -EBADMSG);
+        assert_string_equal(err.message, "share 'share0': the share's server sent a wrong answer");
+        driver_close(&driver);
+        close_pair(pair);
+    }
+}
+
+/* It would speak to the server in berth-vmm's place. */
+static void a_guest_asks_for_no_state(void **state)
+{
+    static const uint32_t opcodes[] = { FUSE_STATE_SAVE, FUSE_STATE_READ, FUSE_STATE_WRITE,
+                                        FUSE_STATE_RESTORE, FUSE_STATE_LAST };
+    struct driver driver;
+    int pair[2];
+    char byte;
+
+    (void)state;
+    make_pair(SOCK_STREAM, pair);
+    driver_open(&driver, open_share(pair[1], "share0"));
+    driver_start(&driver, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++) {
+        const struct fuse_in_header header = { .len = sizeof(header), .opcode = opcodes[i] };
+        const struct driver_segment segments[] = { { BUFFER, sizeof(header), false },
+                                                   { BUFFER + 0x100, 64, true } };
+        struct fuse_out_header answered;
+
+        memcpy(driver_memory + BUFFER, &header, sizeof(header));
+        (void)driver_send(&driver, 1, segments, ARRAY_SIZE(segments));
+        assert_int_equal(driver_take(&driver, 1, NULL), sizeof(answered));
+        memcpy(&answered, driver_memory + BUFFER + 0x100, sizeof(answered));
+        assert_int_equal(answered.error, -ENOSYS);
+        assert_int_equal(read(pair[0], &byte, 1), -1);
+    }
+    driver_close(&driver);
+    close_pair(pair);
 }
 
 static void a_share_with_another_tag_is_refused(void **state)
@@ -564,7 +804,12 @@ int main(void)
         cmocka_unit_test(what_a_driver_was_not_told_it_is_told_later),
         cmocka_unit_test(a_port_that_was_closed_is_open_again),
         cmocka_unit_test(bytes_that_nobody_has_read_cannot_be_saved),
-        cmocka_unit_test(only_a_share_that_was_never_used_can_be_saved),
+        cmocka_unit_test(a_share_that_was_never_used_has_no_state),
+        cmocka_unit_test(a_share_s_state_goes_from_one_server_to_the_other),
+        cmocka_unit_test(a_server_that_cannot_go_on_is_a_reason_not_to),
+        cmocka_unit_test(a_server_that_does_not_answer_is_not_waited_for_for_ever),
+        cmocka_unit_test(a_server_s_wrong_answers_are_not_believed),
+        cmocka_unit_test(a_guest_asks_for_no_state),
         cmocka_unit_test(a_share_with_another_tag_is_refused),
         cmocka_unit_test(no_wrong_byte_does_more_than_its_device_could),
     };
