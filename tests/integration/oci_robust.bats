@@ -35,9 +35,13 @@ nothing_is_left() {
 
 @test "SIGKILL of create, start, exec and delete: delete --force leaves nothing" {
     configure '.process.args = ["sleep", "1000"]'
-    local i pid verb kills=0 turns=$((50 / ${BERTH_TEST_PATIENCE:-1}))
+    local i pid verb never status kills=0 turns=$((50 / ${BERTH_TEST_PATIENCE:-1}))
     local -A command=([create]="create -b $BUNDLE killed" [start]="start killed"
-        [exec]="exec killed sleep 1000" [delete]="delete -f killed")
+        [exec]="exec -d killed sleep 1000" [delete]="delete -f killed")
+    # Microseconds that each may take here, learned on the way: so that most kills find it at work.
+    local -A lasts=([create]=15000 [start]=15000 [exec]=15000 [delete]=15000)
+    # Waits without a process of its own, whose start may take longer than what is to be killed.
+    exec {never}<> <(:)
     for i in $(seq $turns); do
         for verb in create start exec delete; do
             case $verb in
@@ -47,14 +51,20 @@ nothing_is_left() {
             esac
             # shellcheck disable=SC2086
             berth-oci --root "$ROOT" ${command[$verb]} < /dev/null > /dev/null 2>&1 &
-            pid=$!
-            sleep "$(printf '0.%05d' $((RANDOM % 1500)))"
-            kill -9 $pid 2> /dev/null && kills=$((kills + 1))
-            wait $pid 2> /dev/null || true
+            pid=$! status=0
+            read -rt "$(printf '0.%06d' $((RANDOM * lasts[$verb] / 32768)))" -u "$never" || true
+            kill -9 $pid 2> /dev/null || true
+            wait $pid 2> /dev/null || status=$?
+            if [ $status = 137 ]; then
+                kills=$((kills + 1)) lasts[$verb]=$((lasts[$verb] * 21 / 20))
+            else
+                lasts[$verb]=$((lasts[$verb] * 4 / 5))
+            fi
             oci delete --force killed
             nothing_is_left killed
         done
     done
+    exec {never}>&-
     echo "$kills of $((4 * turns)) were killed before they ended"
     [ $kills -gt $turns ]
 }
