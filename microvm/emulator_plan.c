@@ -94,7 +94,7 @@ static void add_boot(struct emulator_plan *plan, const struct machine_config *co
     add_file(plan, "-initrd", initrd_fd);
     add(plan, "-append");
     strings_addf(
-        &plan->arguments, "%s reboot=t tsc_early_khz=%llu tsc=reliable%s%s",
+        &plan->arguments, MACHINE_CMDLINE " %s reboot=t tsc_early_khz=%llu tsc=reliable%s%s",
         config->console_fd >= 0 ? "console=ttyS0" : "console=", (unsigned long long)tsc_khz,
         config->cmdline != NULL ? " " : "", config->cmdline != NULL ? config->cmdline : "");
 }

@@ -27,8 +27,8 @@
  * of the boot. What else is not here is not searched for. Only a kernel that gives up says so: each
  * byte on the serial line is an exit. */
 #define CMDLINE                                                                                    \
-    "reboot=t panic=-1 console=ttyS0 loglevel=1 8250.nr_uarts=1 cryptomgr.notests tsc=reliable "   \
-    "no_timer_check pci=off audit=0 "
+    MACHINE_CMDLINE " reboot=t console=ttyS0 loglevel=1 8250.nr_uarts=1 tsc=reliable "             \
+                    "no_timer_check pci=off audit=0 "
 
 /* --- the virtual machine and its memory ------------------------------------------------------- */
 

@@ -28,6 +28,11 @@ struct machine_share {
     int fd; /* to berth-fs: FUSE messages, each with its own length in its header */
 };
 
+/* What both machines tell a kernel: no tests of ciphers that nobody uses, which take half of a
+ * boot; a panic ends the machine; and grace periods of RCU are asked for (Documentation/RCU), since
+ * each takes some ticks otherwise, in which a machine with few processors only waits. */
+#define MACHINE_CMDLINE "cryptomgr.notests panic=-1 rcupdate.rcu_expedited=1"
+
 /* What is to be run. Descriptors that are not there are -1. machine_start() takes none of them for
  * its own: it duplicates what it keeps, so the caller closes all of them afterwards. */
 struct machine_config {

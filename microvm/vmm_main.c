@@ -31,8 +31,6 @@
 #define EXEC_VARIABLE "BERTH_VM_EXEC"
 #define STATUS_FAILED 125
 
-/* Never tested by the guest: the crypto self-tests, which are half of the time of a boot. */
-#define CMDLINE "cryptomgr.notests panic=-1"
 /* Without a log only a kernel that gives up says so: what it says costs time. */
 #define LOGLEVEL_ALL   7
 #define LOGLEVEL_PANIC 1
@@ -206,10 +204,9 @@ static int prepare(const struct vm_config *config, struct parts *parts, struct e
     parts->machine.memory_bytes = config->memory_bytes;
     parts->machine.cpus = config->cpus;
     parts->setup.is_emulated = text_equal(config->backend, "qemu");
-    parts->cmdline = xasprintf("%s loglevel=%d%s%s", CMDLINE,
-                               text_equal(config->console, "log") ? LOGLEVEL_ALL : LOGLEVEL_PANIC,
-                               config->cmdline != NULL ? " " : "",
-                               config->cmdline != NULL ? config->cmdline : "");
+    parts->cmdline = xasprintf(
+        "loglevel=%d%s%s", text_equal(config->console, "log") ? LOGLEVEL_ALL : LOGLEVEL_PANIC,
+        config->cmdline != NULL ? " " : "", config->cmdline != NULL ? config->cmdline : "");
     parts->machine.cmdline = parts->cmdline;
     r = open_files(config, parts, err);
     if (r == 0)

@@ -92,7 +92,7 @@ boot() {
         --modules "$1/modules.cpio" --agent "$BERTH_BUILD/tests/payload/guest_init" --echo
         --root "$BATS_TEST_TMPDIR/image" --disk "$BATS_TEST_TMPDIR/disk" --tap tap0
         --share "$BERTH_BUILD/berth-fs" "$BATS_TEST_TMPDIR/share" --memory 256 --cpus "$2"
-        --statistics "${@:4}" "cryptomgr.notests panic=-1 quiet -- ${3:-devices}")
+        --statistics "${@:4}" "quiet -- ${3:-devices}")
     rm -f "$BATS_TEST_TMPDIR/share/made"
     run "${command[@]}"
     [ "$status" != 124 ] || run "${command[@]}"

@@ -45,8 +45,8 @@ static void a_machine_gets_its_files_and_ports_by_descriptor(void **state)
     assert_true(has_words(&plan.arguments, "-kernel", "/proc/self/fd/10"));
     assert_true(has_words(&plan.arguments, "-initrd", "/proc/self/fd/13"));
     assert_true(has_words(&plan.arguments, "-append",
-                          "console= reboot=t "
-                          "tsc_early_khz=2000000 tsc=reliable"));
+                          MACHINE_CMDLINE " console= reboot=t "
+                                          "tsc_early_khz=2000000 tsc=reliable"));
     assert_true(has_words(&plan.arguments, "-serial", "none"));
     assert_true(has_words(&plan.arguments, "-chardev", "socket,id=port1,fd=12"));
     assert_true(has_words(&plan.arguments, "-device", "virtserialport,chardev=port1,nr=1"));
@@ -77,8 +77,8 @@ static void each_tap_and_share_is_a_device(void **state)
     assert_true(has_words(&plan.arguments, "-device", "virtio-serial-device,max_ports=4"));
     assert_true(has_words(&plan.arguments, "-device", "virtserialport,chardev=port3,nr=3"));
     assert_true(has_words(&plan.arguments, "-append",
-                          "console=ttyS0 reboot=t tsc_early_khz=1 tsc=reliable "
-                          "quiet"));
+                          MACHINE_CMDLINE " console=ttyS0 reboot=t tsc_early_khz=1 tsc=reliable "
+                                          "quiet"));
     assert_true(
         has_words(&plan.arguments, "-chardev", "file,id=console,path=/proc/self/fd/23,append=on"));
 }
