@@ -134,7 +134,9 @@ static int put_inode(struct saving *saving, struct fuse_inode *inode, struct err
     saving->is_put[index_of(inode)] = true;
     saving->counts.inode_count++;
     if (saving->writer->length > FUSE_STATE_MAX)
-        return error_set(err, E2BIG, "the guest remembers more files than can be saved (%zu)",
+        return error_set(err, E2BIG,
+                         "the guest remembers more files than can be saved (%zu); in it, 'echo 2 > "
+                         "/proc/sys/vm/drop_caches' makes it forget what it does not use",
                          saving->server->inodes.count);
     return 0;
 }

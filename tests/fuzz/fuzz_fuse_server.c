@@ -151,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                            .inodes_max = INODES_MAX,
                                            .descriptors_max = DESCRIPTORS_MAX };
     auto_close int top_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int fdinfo_fd = open("/proc/self/fdinfo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_close int root_fd = -1;
     auto_free uint8_t *reply = malloc(fuse_server_reply_max());
     struct fuse_server *server = NULL;
@@ -162,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     root_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     options.root_fd = root_fd;
+    options.fdinfo_fd = fdinfo_fd;
     if (root_fd >= 0 && fuse_server_open(&options, &server, &err) == 0) {
         init(server, reply, &nodes, &files);
         for (size_t offset = 0; offset + 2 <= size;) {
