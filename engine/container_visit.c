@@ -102,6 +102,12 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
     auto_free char *upper = path_join(path, "upper");
     auto_free char *work = path_join(path, "work");
     auto_free char *place = path_join(path, "bundle/rootfs");
+    const struct snapshot snapshot = {
+        .lower = visit->record->layers,
+        .upper = upper,
+        .work = work,
+        .has_user_attributes = rootless_session_is_on(),
+    };
     struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
     auto_close int mount_fd = -1;
     int r;
@@ -110,9 +116,8 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
         return error_errno(err, "make a mount namespace");
     r = bundle_has_user_namespace(&visit->record->settings) ? map_directory(visit, path, err) : 0;
     if (r == 0)
-        r = visit->record->is_copied
-                ? copied_root_open(upper, &mount_fd, err)
-                : writable_root_open(&visit->record->layers, upper, work, &mount_fd, err);
+        r = visit->record->is_copied ? copied_root_open(upper, &mount_fd, err)
+                                     : snapshot_root_open(&snapshot, &mount_fd, err);
     if (r < 0)
         return r;
     if (visit->record->settings.is_readonly &&

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "unionfs/unionfs.h"
 
 /**
  * Opens the root directory of an image as its containers would see it, read-only: for reading
@@ -13,13 +14,8 @@
  */
 int image_root_open(const struct strings *layers, int *ret_fd, struct error *err);
 
-/**
- * The root of a container that does not run, with its writable directory; detached as well.
- *
- * @upper, @work  absolute paths
- */
-int writable_root_open(const struct strings *layers, const char *upper, const char *work,
-                       int *ret_fd, struct error *err);
+/** The root of a container that does not run, with its writable directory; detached as well. */
+int snapshot_root_open(const struct snapshot *snapshot, int *ret_fd, struct error *err);
 
 /** The same where it is a copy of the image's layers: @path, as a mount attached nowhere. */
 int copied_root_open(const char *path, int *ret_fd, struct error *err);

@@ -41,8 +41,10 @@ static int change_overlay(int mount_fd, struct error *err)
 static int try_overlay(struct engine *engine, bool *ret_is_usable, struct error *err)
 {
     AUTO(staging) struct staging *staging = NULL;
-    AUTO_CLEAR(strings) struct strings layers = { 0 };
-    auto_free char *path = NULL, *upper = NULL, *work = NULL;
+    AUTO_CLEAR(snapshot) struct snapshot snapshot = {
+        .has_user_attributes = rootless_session_is_on(),
+    };
+    auto_free char *path = NULL;
     auto_close int mount_fd = -1;
     int r;
 
@@ -52,10 +54,10 @@ static int try_overlay(struct engine *engine, bool *ret_is_usable, struct error 
     if (r < 0)
         return r;
     path = xasprintf("%s/staging/%s", engine->data_path, staging->name);
-    strings_addf(&layers, "%s/lower", path);
-    upper = xasprintf("%s/upper", path);
-    work = xasprintf("%s/work", path);
-    r = writable_root_open(&layers, upper, work, &mount_fd, NULL);
+    strings_addf(&snapshot.lower, "%s/lower", path);
+    snapshot.upper = xasprintf("%s/upper", path);
+    snapshot.work = xasprintf("%s/work", path);
+    r = snapshot_root_open(&snapshot, &mount_fd, NULL);
     if (r < 0)
         (void)error_set(err, -r, "mount one above files of '%s': %s", engine->data_path,
                         strerror(-r));
