@@ -9,32 +9,23 @@
 
 #include "base/auto.h"
 #include "engine/engine.h"
-#include "runtime/mount_plan.h"
-#include "runtime/overlay_root.h"
+#include "runtime/runtime.h"
 
 int snapshot_root_open(const struct snapshot *snapshot, int *ret_fd, struct error *err)
 {
-    struct overlay_scratch scratch = { 0 };
-    struct mount_step step = { .kind = MOUNT_OVERLAY, .source = "overlay", .mount_fd = -1 };
     AUTO_CLEAR(strings) struct strings words = { 0 };
-    int r;
 
     assert(snapshot != NULL);
     assert(snapshot->lower.count > 0);
     assert(ret_fd != NULL);
 
-    scratch.path = snapshot->lower.items[0];
     strings_add(&words, "nosuid");
     strings_add(&words, "nodev");
     strings_add(&words, "noexec");
     if (snapshot->upper == NULL)
         strings_add(&words, "ro");
     snapshot_mount_options(snapshot, &words);
-    r = mount_options_parse(&words, &step.options, err);
-    if (r == 0)
-        r = overlay_create(&step, &scratch, ret_fd, err);
-    mount_options_clear(&step.options);
-    return r;
+    return overlay_open(&words, snapshot->lower.items[0], ret_fd, err);
 }
 
 int image_root_open(const struct strings *layers, int *ret_fd, struct error *err)

@@ -41,7 +41,7 @@ static int change_overlay(int mount_fd, struct error *err)
 static int try_overlay(struct engine *engine, bool *ret_is_usable, struct error *err)
 {
     AUTO(staging) struct staging *staging = NULL;
-    AUTO_CLEAR(snapshot) struct snapshot snapshot = {
+    struct snapshot snapshot AUTO_CLEAR(snapshot) = {
         .has_user_attributes = rootless_session_is_on(),
     };
     auto_free char *path = NULL;

@@ -18,6 +18,7 @@
 #include "base/wire.h"
 #include "runtime/mount_api.h"
 #include "runtime/mount_idmap.h"
+#include "runtime/runtime.h"
 
 /* An overlay can be described to the kernel in three ways. Since 6.15 directories are given by
  * descriptor: any number of layers, any length and any byte in their names. (6.13 takes no
@@ -451,4 +452,17 @@ int overlay_create(const struct mount_step *step, const struct overlay_scratch *
             return r;
     }
     return create(&overlay, step, scratch, ret_mount_fd, err);
+}
+
+int overlay_open(const struct strings *words, const char *scratch_path, int *ret_mount_fd,
+                 struct error *err)
+{
+    const struct overlay_scratch scratch = { .path = scratch_path };
+    struct mount_step step = { .kind = MOUNT_OVERLAY, .source = "overlay", .mount_fd = -1 };
+    int r = mount_options_parse(words, &step.options, err);
+
+    if (r == 0)
+        r = overlay_create(&step, &scratch, ret_mount_fd, err);
+    mount_options_clear(&step.options);
+    return r;
 }

@@ -329,6 +329,20 @@ int container_restore(struct runtime *runtime, const struct container_options *o
                       const struct checkpoint_options *checkpoint, struct container **ret_container,
                       struct error *err);
 
+/* --- overlays --------------------------------------------------------------------------------- */
+
+/**
+ * Makes an overlay that is attached nowhere, by whatever way this kernel has for so many layers.
+ *
+ * @words         options as in a bundle's mounts: "lowerdir+=DIR" (topmost first), "upperdir=",
+ * "ro"
+ * @scratch_path  an existing directory: where a kernel before 6.7 mounts it for a moment, in a
+ *                mount namespace of a child
+ * @ret_mount_fd  the overlay's root; it ends with the descriptor
+ */
+int overlay_open(const struct strings *words, const char *scratch_path, int *ret_mount_fd,
+                 struct error *err);
+
 /* --- users ------------------------------------------------------------------------------------ */
 
 /**
