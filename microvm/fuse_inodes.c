@@ -309,6 +309,7 @@ int fuse_inodes_put(struct fuse_inodes *inodes, const struct fuse_known *known, 
     inode->lookups = known->lookups;
     inode->type = known->type;
     inode->is_submount = known->is_submount;
+    inode->is_replaced = known->is_replaced;
     inode->fd = take_fd(&owned);
     inode_count(inodes);
     if (inode->fd >= 0)

@@ -30,6 +30,7 @@ struct fuse_inode {
     uint32_t users;               /* open files, locks, and calls that are going on */
     uint32_t children;            /* inodes whose parent it is */
     int fd;                       /* -1: closed for the time being; see fuse_inodes_descriptor() */
+    bool is_replaced;             /* not the file that another server knew: see fuse_known */
     bool is_submount;             /* a directory of another file system than its parent's */
     struct fuse_inode *parent;    /* with the last known name; NULL: the root, or none */
     char *name;
@@ -107,6 +108,7 @@ struct fuse_known {
     uint64_t lookups;
     mode_t type;
     bool is_submount;
+    bool is_replaced;          /* it is another file now; what is open cannot be that one */
     struct fuse_inode *parent; /* with the name; NULL: none was known */
     const char *name;
 };

@@ -269,20 +269,24 @@ static int check_inode(const struct saved_inode *saved, const struct fuse_inode 
     return 0;
 }
 
-static bool is_same(const struct saved_inode *saved, const struct fuse_inode *parent,
-                    const struct statx *status)
+static bool is_same_kind(const struct saved_inode *saved, const struct fuse_inode *parent,
+                         const struct statx *status)
 {
     const bool is_submount =
         S_ISDIR(saved->type) &&
         parent->device != makedev(status->stx_dev_major, status->stx_dev_minor);
+
+    return saved->type == (status->stx_mode & (uint32_t)S_IFMT) &&
+           ((saved->flags & INODE_IS_SUBMOUNT) != 0) == is_submount;
+}
+
+static bool is_same_file(const struct saved_inode *saved, const struct statx *status)
+{
     struct saved_inode now = { 0 };
 
-    identify(&now, status);
-    if (saved->type != (status->stx_mode & (uint32_t)S_IFMT) ||
-        ((saved->flags & INODE_IS_SUBMOUNT) != 0) != is_submount)
-        return false;
     if (S_ISDIR(saved->type))
         return true;
+    identify(&now, status);
     return (saved->number == now.number && saved->birth == now.birth &&
             saved->birth_ns == now.birth_ns) ||
            (saved->size == now.size && saved->changed == now.changed &&
@@ -290,9 +294,11 @@ static bool is_same(const struct saved_inode *saved, const struct fuse_inode *pa
 }
 
 /* Returns an O_PATH descriptor of what is known, -ESTALE when it is not there any more, or another
- * negative errno value. */
+ * negative errno value. A single file that is bound is what the bundle says now, as in any
+ * container: the guest never looks up the name of what it has mounted again. */
 static int find_file(struct fuse_server *server, const struct saved_inode *saved,
-                     struct fuse_inode *parent, const char *name, struct statx *ret_status)
+                     struct fuse_inode *parent, const char *name, struct statx *ret_status,
+                     bool *ret_is_replaced)
 {
     auto_close int fd = -1;
     int r;
@@ -308,8 +314,10 @@ static int find_file(struct fuse_server *server, const struct saved_inode *saved
     r = fuse_inode_status(fd, ret_status);
     if (r < 0)
         return r;
+    *ret_is_replaced = !is_same_file(saved, ret_status);
     /* Two numbers of one file are none of a guest's. */
-    if (!is_same(saved, parent, ret_status) ||
+    if (!is_same_kind(saved, parent, ret_status) ||
+        (*ret_is_replaced && (ret_status->stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) ||
         fuse_inodes_find_file(&server->inodes,
                               makedev(ret_status->stx_dev_major, ret_status->stx_dev_minor),
                               ret_status->stx_ino) != NULL)
@@ -322,6 +330,7 @@ static int restore_inode(struct fuse_server *server, struct state_reader *reader
     struct fuse_inode *parent;
     char name[NAME_MAX + 1];
     struct saved_inode saved;
+    bool is_replaced = false;
     struct statx status;
     int fd;
     int r = state_take(reader, &saved, sizeof(saved), err);
@@ -336,7 +345,7 @@ static int restore_inode(struct fuse_server *server, struct state_reader *reader
     r = check_inode(&saved, parent, err);
     if (r < 0)
         return r;
-    fd = find_file(server, &saved, parent, name, &status);
+    fd = find_file(server, &saved, parent, name, &status, &is_replaced);
     if (fd < 0 && fd != -ESTALE)
         return error_set(err, -fd, "look for file '%s': %s", name, strerror(-fd));
     r = fuse_inodes_put(&server->inodes,
@@ -344,6 +353,7 @@ static int restore_inode(struct fuse_server *server, struct state_reader *reader
                                               .lookups = saved.lookups,
                                               .type = (mode_t)saved.type,
                                               .is_submount = (saved.flags & INODE_IS_SUBMOUNT) != 0,
+                                              .is_replaced = is_replaced,
                                               .parent = parent,
                                               .name = name },
                         fd < 0 ? -1 : fd, &status);
@@ -364,7 +374,7 @@ static int restore_file(struct fuse_server *server, struct state_reader *reader,
     inode = fuse_inodes_find(&server->inodes, saved.inode);
     if (inode == NULL || saved.id == 0)
         return impossible("open file", err);
-    r = fuse_file_restore(server, saved.id, inode, (int)saved.flags);
+    r = inode->is_replaced ? -ESTALE : fuse_file_restore(server, saved.id, inode, (int)saved.flags);
     if (r == 0)
         return 0;
     path = path_of(inode);

@@ -12,9 +12,10 @@
  * with its name in its directory, the files that are open, and the locks that are held.
  *
  * What a name leads to later is taken if it is the same file: a directory; the file with this
- * number and time of birth; or one of the same size and time of change, as a copy has that kept its
- * times. What is not there any more is ESTALE for the guest, which then looks its name up again;
- * unless it is open, in which case the guest cannot go on. The content of the files is not saved.
+ * number and time of birth; one of the same size and time of change, as a copy has that kept its
+ * times; or, unless it is open, what is mounted there, as a bound file is. What is not there any
+ * more is ESTALE for the guest, which then looks its name up again; unless it is open, in which
+ * case the guest cannot go on. The content of the files is not saved.
  *
  * The state comes from a file, so nothing in it is believed: it can only name files beneath the
  * root, by single components without links. */

@@ -104,6 +104,9 @@ static int ask(int fd, enum fuse_state_opcode opcode, const uint8_t *bytes, size
     }
     if (body >= sizeof(sentence))
         return wrong_answer(err);
+    if (body == 0)
+        return error_set(err, -answer.error, "the share's server moves no state: %s",
+                         strerror(-answer.error));
     r = receive_all(fd, sentence, body, err);
     return r < 0 ? r : error_set(err, -answer.error, "%.*s", (int)body, sentence);
 }

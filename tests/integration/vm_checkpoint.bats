@@ -174,11 +174,12 @@ make_shared() {
     make_bundle sh cat sleep
     cp "$BERTH_BUILD/tests/payload/payload" "$BUNDLE/rootfs/bin/payload"
     mkdir -p "$BUNDLE/rootfs/etc" "$BUNDLE/volume/logs"
-    printf 'one\ntwo\nthree\n' | tee "$BUNDLE/rootfs/etc/data" > "$BUNDLE/single"
-    configure --arg volume "$BUNDLE/volume" --arg single "$BUNDLE/single" \
+    printf 'one\ntwo\nthree\n' | tee "$BUNDLE/rootfs/etc/data" "$BUNDLE/other" > "$BUNDLE/single"
+    configure --arg volume "$BUNDLE/volume" --arg single "$BUNDLE/single" --arg other "$BUNDLE/other" \
         '.annotations = {"run.berth.isolation": "microvm"} | .root.readonly = false
         | .mounts += [{destination: "/volume", type: "bind", source: $volume, options: ["rbind"]},
-            {destination: "/etc/single", type: "bind", source: $single, options: ["bind", "ro"]}]'
+            {destination: "/etc/single", type: "bind", source: $single, options: ["bind", "ro"]},
+            {destination: "/etc/other", type: "bind", source: $other, options: ["bind"]}]'
     runs 'exec 5>> /volume/logs/log 6< /etc/data 7< /etc/single 8> /volume/lock; cd /volume/logs
         payload syscall 73 8 2 # flock(8, LOCK_EX)
         read -r line <&6; read -r line <&7; n=0
@@ -219,13 +220,17 @@ make_shared() {
     configure --arg old "$first" --arg new "$BUNDLE" '(.mounts[].source | strings) |= sub($old; $new)'
     mv "$first" "$first.away"
     log=$BUNDLE/volume/logs/log
+    # A bound file is what the bundle binds now.
+    rm "$BUNDLE/other"
+    echo new > "$BUNDLE/other"
     restore second
     wait_until 30 counts_beyond "$log" "$((at + 1))"
     # No line is missing, and none is written twice.
     diff "$log" <(seq "$(counted "$log")") ||
         diff <(head -n -1 "$log") <(seq "$(($(wc -l < "$log") - 1))") # one may be half there
     run -1 flock -n "$BUNDLE/volume/lock" true
-    oci exec second sh -c 'echo x > /made; [ "$(cat /etc/single)" = "$(cat /etc/data)" ]'
+    oci exec second sh -c 'echo x > /made; [ "$(cat /etc/single)" = "$(cat /etc/data)" ] && [ "$(cat /etc/other)" = new ] && echo y > /etc/other'
+    [ "$(cat "$BUNDLE/other")" = y ]
     [ "$(cat "$BUNDLE/rootfs/made")" = x ]
     touch "$BUNDLE/volume/logs/go"
     wait_until 30 is_stopped second

@@ -579,6 +579,7 @@ static void a_share_s_state_goes_from_one_server_to_the_other(void **state)
                              { .body = "knows" }, { .body = "" }, { 0 } };
     static const struct answer taken[] = { { .body = "" }, { .body = "" }, { 0 } };
     static const struct answer locked[] = { { -EBUSY, 0, "a file is \x1b locked" }, { 0 } };
+    static const struct answer older[] = { { -ENOSYS, 0, "" }, { 0 } };
 
     (void)state;
     make_pair(SOCK_STREAM, pair);
@@ -607,6 +608,10 @@ static void a_share_s_state_goes_from_one_server_to_the_other(void **state)
     answer_later(other[0], locked);
     assert_int_equal(save(&driver, &saved, &err), -EBUSY);
     assert_string_equal(err.message, "share 'share0': a file is \\x1b locked");
+    answer_later(other[0], older);
+    assert_int_equal(save(&driver, &saved, &err), -ENOSYS);
+    assert_string_equal(err.message, "share 'share0': the share's server moves no state: "
+                                     "Function not implemented");
     driver_close(&driver);
     close_pair(pair);
     close_pair(other);
