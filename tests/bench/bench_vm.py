@@ -61,7 +61,7 @@ def prepare():
             copy(path)
     kernel = os.path.dirname(sorted(glob.glob(f"{DATA}/data/kernels/*/vmlinux"))[0])
     for path in (f"{kernel}/vmlinux", f"{kernel}/modules.cpio", f"{BUILD}/tests/payload/machine_run",
-                 f"{BUILD}/tests/payload/guest_init"):
+                 f"{BUILD}/tests/payload/guest_init", f"{BUILD}/tests/payload/guest"):
         copy(path)
     with open(f"{WORK}/initrd", "wb") as initrd:
         initrd.write(open(f"{WORK}/modules.cpio", "rb").read())
@@ -108,8 +108,8 @@ def start(command):
                             env=environment)
 
 
-def run_once(command, marker):
-    """Returns (when the marker came, all output), or None: it hung."""
+def run_once(command, marker, ending):
+    """Returns (when the marker came, all output), or None: it hung. ENDING is run when it came."""
     process = start(command)
     timer = threading.Timer(LIMIT_S, process.kill)
     timer.start()
@@ -119,6 +119,8 @@ def run_once(command, marker):
         output += piece
         if came is None and marker.encode() in output:
             came = time.monotonic_ns()
+            if ending:
+                subprocess.run(ending, check=True)
         if not piece:
             break
     process.wait()
@@ -126,9 +128,9 @@ def run_once(command, marker):
     return None if process.returncode < 0 else (came, output.decode(errors="replace"))
 
 
-def run(command, marker):
+def run(command, marker, ending=None):
     for _ in range(2):
-        result = run_once(command, marker)
+        result = run_once(command, marker, ending)
         if result is not None and result[0] is not None:
             return result
         print(f"  (hung or failed, once more: {' '.join(command[:2])}: {result and result[1][-300:]})", flush=True)
@@ -137,14 +139,14 @@ def run(command, marker):
     return None
 
 
-def times(command, program, marker):
+def times(command, program, marker, ending=None):
     """Instructions from exec of PROGRAM to the marker, and to its end; None when it does not run."""
     for event in ("sched_process_exec", "sched_process_exit"):
         trace_write(f"events/sched/{event}/enable", "1")
     rows = []
     for _ in range(RUNS):
         trace_write("trace", "")
-        result = run(command, marker)
+        result = run(command, marker, ending)
         if result is None:
             return None
         trace = open(f"{TRACING}/trace").read()
@@ -215,6 +217,37 @@ def memory(command):
     return result
 
 
+def restored_machine():
+    """What times() says of a machine whose guest is a few pages that count, from where it was saved."""
+    saved, bare = f"{WORK}/saved", [f"{WORK}/machine_run", f"{WORK}/guest", "--memory", str(MEMORY_MIB), "--stop"]
+    os.makedirs(saved)
+    if run(bare + ["--save", saved, "count 0x40", "count"], "count 0x40") is None:
+        return None
+    return times(bare + ["--restore", saved, "-"], "machine_run", "first words")
+
+
+def restored_container():
+    """What times() says of a container of berth's that was saved while it spoke, and is ended when it speaks.
+
+    It is the same for one checkpoint, and differs between two by where the guest stood."""
+    oci, image, said = [f"{WORK}/berth-oci", "--root", f"{WORK}/oci"], f"{WORK}/image", f"{WORK}/said"
+    container = subprocess.run([f"{WORK}/berth", "create", "--isolation", "microvm", "--vm-memory", f"{MEMORY_MIB}m",
+                                "busybox", "sh", "-c", "while :; do echo spoken; done"],
+                               stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    bundle = f"{DATA}/data/containers/{container}/bundle"
+    # Into a file, so that nothing that it said waits to be read.
+    with open(said, "wb") as file:
+        first = subprocess.Popen(oci + ["run", "-b", bundle, "vm"], stdin=subprocess.DEVNULL, stdout=file)
+    while first.poll() is None and os.path.getsize(said) == 0:
+        time.sleep(0.1)
+    subprocess.run(oci + ["checkpoint", "--image-path", image, "vm"], check=True)
+    first.wait()
+    result = times(oci + ["restore", "-b", bundle, "--image-path", image, "vm"], "berth-vmm", "spoken",
+                   oci + ["delete", "-f", "vm"])
+    subprocess.run([f"{WORK}/berth", "rm", "-f", container], stdout=subprocess.DEVNULL, check=True)
+    return result
+
+
 def giga(number):
     return f"{number:.4f}"
 
@@ -269,6 +302,11 @@ def main():
     if counts:
         print("exits by reason, pmem: " + ", ".join(
             f"{REASONS.get(reason, hex(reason))} {count}" for reason, count in counts[0].most_common()))
+
+    bare, container = restored_machine() or [None], restored_container() or [None]
+    print("restore: exec of the VMM to the guest's next words")
+    compare("a guest without a kernel", bare[0], None, giga)
+    compare("a container", container[0], None, giga)
 
     print("berth run --rm --isolation microvm busybox sh -c 'echo up'")
     berth = [f"{WORK}/berth", "run", "--rm", "--isolation", "microvm", "--vm-memory", f"{MEMORY_MIB}m", "busybox", "sh", "-c", "echo up"]
