@@ -221,8 +221,9 @@ PY
         .process.capabilities.effective += ["CAP_SYS_ADMIN"] |
         .mounts += [{destination: "/v", type: "bind", source: "'"$BATS_TEST_TMPDIR"'/volume",
                      options: ["rbind", "rshared"]}]'
-    # As on a machine whose mounts are shared, which systemd makes them.
-    run -0 unshare --mount --propagation shared sh -ec '
+    # As on a machine whose mounts are shared, which systemd makes them; but not with this machine.
+    run -0 unshare --mount --propagation private sh -ec '
+        mount --make-rshared /
         mount --bind "$1/volume" "$1/volume"
         wc -l < /proc/self/mountinfo
         berth-oci --root "$2" run -b "$3" shared
