@@ -22,7 +22,7 @@
 
 /* An overlay can be described to the kernel in three ways. Since 6.15 directories are given by
  * descriptor: any number of layers, any length and any byte in their names. (6.13 takes no
- * descriptor of O_PATH.) Since 6.5 each is given as a string of up to 255 bytes. Before, all
+ * descriptor of O_PATH.) Since 6.7 each is given as a string of up to 255 bytes. Before, all
  * options together are one text of at most a page, so the directories are opened and named by their
  * numbers below /proc/self/fd. This last way needs a mount namespace in which the overlay can be
  * mounted for a moment; it is also the only one for id-mapped layers before 6.15, which takes
