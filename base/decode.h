@@ -58,7 +58,8 @@ enum field_flag {
     /* Object of T: struct { T *items; size_t count; }; only with FIELD_STRUCT, whose struct begins
      * with `char *key`, which is not in its table. */
     FIELD_DICTIONARY = 1 << 4,
-    /* With FIELD_KEEP_EMPTY: a char * that is NULL is encoded as null, not as "". */
+    /* With FIELD_KEEP_EMPTY: a char * that is NULL, and a FIELD_MAP that is empty, are encoded as
+     * null, not as "" and {}. */
     FIELD_NULLABLE = 1 << 5,
 };
 

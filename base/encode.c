@@ -208,7 +208,10 @@ static void write_value(struct writer *writer, const struct field *field, const 
         write_strings(writer, slot);
         break;
     case FIELD_MAP:
-        write_map(writer, slot);
+        if ((field->flags & FIELD_NULLABLE) != 0 && ((const struct string_map *)slot)->count == 0)
+            text_add(&writer->text, "null");
+        else
+            write_map(writer, slot);
         break;
     case FIELD_STRUCT:
         write_object(writer, field->object, slot);

@@ -61,7 +61,8 @@ command_handler command_diff;
 command_handler command_history, command_images, command_image_inspect, command_tag, command_rmi,
     command_image_program;
 command_handler command_cgroup_create, command_cgroup_update, command_cgroup_rm, command_cgroup_ls,
-    command_cgroup_inspect, command_volume_inspect;
+    command_cgroup_inspect;
+command_handler command_volume_create, command_volume_rm, command_volume_ls, command_volume_inspect;
 command_handler command_version, command_info;
 command_handler command_system_df, command_system_prune, command_container_prune,
     command_image_prune, command_volume_prune;

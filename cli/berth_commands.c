@@ -119,9 +119,31 @@ static const struct option image_prune_options[] = {
     { 0 },
 };
 
+static const struct option volume_create_options[] = {
+    { "driver", 'd', OPTION_TEXT, "DRIVER", "local, the only one", "local" },
+    { "label", 0, OPTION_LIST, "KEY[=VALUE]", "Set a label", "none" },
+    { "opt", 'o', OPTION_REFUSED, NULL,
+      "a volume is a directory, without options; other file systems are mounted by the host and "
+      "bound with --volume",
+      NULL },
+    { 0 },
+};
+
+static const struct option volume_ls_options[] = {
+    { "filter", 'f', OPTION_LIST, "KEY=VALUE", "Only some: dangling, driver, label, name", "none" },
+    { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
+    { "quiet", 'q', OPTION_FLAG, NULL, "Print names only", NULL },
+    { 0 },
+};
+
+static const struct option volume_rm_options[] = {
+    { "force", 'f', OPTION_FLAG, NULL, "Say nothing of volumes that are not there", NULL },
+    { 0 },
+};
+
 static const struct option volume_prune_options[] = {
     { "all", 'a', OPTION_FLAG, NULL, "Also volumes that were given a name", NULL },
-    { "filter", 0, OPTION_REFUSED, "KEY=VALUE", "volumes have no labels yet", NULL },
+    { "filter", 0, OPTION_LIST, "KEY=VALUE", "Only some: label, label!", "none" },
     PRUNE_FORCE_OPTION,
     { 0 },
 };
@@ -820,6 +842,49 @@ const struct command berth_commands[] = {
         .section = IMAGES,
     },
     {
+        .name = "volume create",
+        .usage = "[OPTIONS] [NAME]",
+        .help = "Make a volume, and print its name",
+        .description = "Without a NAME one is made up, as for volumes of images. A volume that is "
+                       "there stays as it is. `run -v NAME:/path` makes it, too; either way, the "
+                       "first container that mounts it while it is empty fills it with what its "
+                       "image has at that path.",
+        .examples = "berth volume create data\n"
+                    "berth volume create --label project=shop shop-data\n",
+        .options = volume_create_options,
+        .max_words = 1,
+        .handler = command_volume_create,
+        .section = VOLUMES,
+    },
+    {
+        .name = "volume ls",
+        .alias = "volume list",
+        .usage = "[OPTIONS]",
+        .help = "List volumes",
+        .description = "--format knows Driver, Name, Scope, Mountpoint and Labels. What they take "
+                       "on the disk is in `system df -v`. dangling=true: those that no container "
+                       "uses, running or not.",
+        .examples = "berth volume ls\n"
+                    "berth volume ls -q --filter dangling=true --filter label=project=shop\n",
+        .options = volume_ls_options,
+        .max_words = 0,
+        .handler = command_volume_ls,
+        .section = VOLUMES,
+    },
+    {
+        .name = "volume rm",
+        .alias = "volume remove",
+        .usage = "[OPTIONS] VOLUME [VOLUME...]",
+        .help = "Remove volumes that no container uses, with what is in them",
+        .examples = "berth volume rm data\n",
+        .options = volume_rm_options,
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .handler = command_volume_rm,
+        .words_completion = "volume",
+        .section = VOLUMES,
+    },
+    {
         .name = "volume inspect",
         .usage = "[OPTIONS] VOLUME [VOLUME...]",
         .help = "Show where volumes are and when they were made",
@@ -828,6 +893,7 @@ const struct command berth_commands[] = {
         .min_words = 1,
         .max_words = SIZE_MAX,
         .handler = command_volume_inspect,
+        .words_completion = "volume",
         .section = VOLUMES,
     },
     {
@@ -836,7 +902,8 @@ const struct command berth_commands[] = {
         .help = "Remove volumes that no container uses",
         .description = "Asks first, unless it is given --force. Without --all only volumes that "
                        "were made without a name.",
-        .examples = "berth volume prune\n",
+        .examples = "berth volume prune\n"
+                    "berth volume prune -af --filter label=project=shop\n",
         .options = volume_prune_options,
         .max_words = 0,
         .handler = command_volume_prune,

@@ -84,7 +84,7 @@ static int prune_images(struct prune *prune, bool is_all, struct error *err)
 static int prune_volumes(struct prune *prune, bool is_all, struct error *err)
 {
     struct prune_result result = { 0 };
-    int r = engine_prune_volumes(prune->engine, is_all, &result, err);
+    int r = engine_prune_volumes(prune->engine, &prune->filter, is_all, &result, err);
 
     return finish(prune, "Deleted Volumes:", &result, r);
 }
@@ -100,11 +100,9 @@ static int prune_warm(struct prune *prune, struct error *err)
 static int prune_open(struct prune *prune, const struct arguments *arguments, void *context,
                       const char *warning, struct error *err)
 {
-    int r = 0;
-
-    if (command_option(arguments->command, "filter")->kind == OPTION_LIST)
-        r = prune_filter_parse(arguments_list(arguments, "filter"), (int64_t)time(NULL),
+    int r = prune_filter_parse(arguments_list(arguments, "filter"), (int64_t)time(NULL),
                                &prune->filter, err);
+
     if (r == 0)
         r = confirm(arguments, warning, err);
     return r < 0 ? r : berth_engine(context, &prune->engine, err);
@@ -149,6 +147,13 @@ int command_image_prune(const struct arguments *arguments, void *context)
     return prune_end(&prune, r, &err);
 }
 
+static int check_no_age(const struct prune *prune, const char *advice, struct error *err)
+{
+    return prune->filter.has_until
+               ? error_set(err, EINVAL, "--filter until is not for volumes; %s", advice)
+               : 0;
+}
+
 int command_volume_prune(const struct arguments *arguments, void *context)
 {
     AUTO_CLEAR(prune) struct prune prune = { 0 };
@@ -162,6 +167,8 @@ int command_volume_prune(const struct arguments *arguments, void *context)
                           : "WARNING! This will remove anonymous local volumes not used by at "
                             "least one container.\n",
                    &err);
+    if (r == 0)
+        r = check_no_age(&prune, "give label= or label!=", &err);
     if (r == 0)
         r = prune_volumes(&prune, is_all, &err);
     return prune_end(&prune, r, &err);
@@ -190,8 +197,8 @@ int command_system_prune(const struct arguments *arguments, void *context)
     int r;
 
     r = prune_open(&prune, arguments, context, warning, &err);
-    if (r == 0 && with_volumes && prune.filter.has_until)
-        r = error_set(&err, EINVAL, "--filter until is not for volumes; leave out --volumes");
+    if (r == 0 && with_volumes)
+        r = check_no_age(&prune, "leave out --volumes", &err);
     if (r == 0) /* first, since they keep volumes and images */
         r = prune_containers(&prune, &err);
     if (r == 0 && with_volumes)

@@ -8,15 +8,15 @@
 
 /* Completion scripts are generated from the tables, one function of the shell for each question:
  * which options has a command, what is the value of an option, what are a command's words. The
- * answers "@container", "@image", "@cgroup", "@kernel", "@signal", "@file" and "@command" are
- * looked up when they are asked for. */
+ * answers "@container", "@image", "@volume", "@cgroup", "@kernel", "@signal", "@file" and
+ * "@command" are looked up when they are asked for. */
 
 /* Words of @completion ("a|b|c", "container") as the scripts know them; "" for nothing. Caller
  * frees. */
 static char *answer_of(const char *completion)
 {
-    static const char *const looked_up[] = { "container", "image", "cgroup", "kernel",
-                                             "signal",    "file",  "command" };
+    static const char *const looked_up[] = { "container", "image",  "volume", "cgroup",
+                                             "kernel",    "signal", "file",   "command" };
     char *answer;
 
     if (completion == NULL || strcmp(completion, "none") == 0)
@@ -116,6 +116,7 @@ static const struct listed_words {
 } listed_words[] = {
     { "container", "images", "ps -a --format '{{.Names}}'", "list -q" },
     { "image", "images", "images --format '{{.Repository}}:{{.Tag}}'", "--version >/dev/null" },
+    { "volume", "volume ls", "volume ls -q", "--version >/dev/null" },
     { "cgroup", "cgroup ls", "cgroup ls -q", "--version >/dev/null" },
     { "kernel", "vm kernel", "vm kernel ls --format '{{.Name}}'", "--version >/dev/null" },
 };

@@ -19,6 +19,7 @@ libcli_a_SOURCES = \
 	cli/commands_stats.c \
 	cli/commands_system.c \
 	cli/commands_top.c \
+	cli/commands_volume.c \
 	cli/completion.c cli/completion.h \
 	cli/group_row.c cli/group_row.h \
 	cli/help.c cli/help.h \
@@ -38,6 +39,7 @@ libcli_a_SOURCES = \
 	cli/show.c cli/show.h \
 	cli/stats_row.c cli/stats_row.h \
 	cli/table.c cli/table.h \
+	cli/volume_filter.c cli/volume_filter.h \
 	cli/template.c cli/template.h \
 	cli/template_functions.c cli/template_functions.h \
 	cli/template_printf.c \
@@ -115,7 +117,8 @@ check_PROGRAMS += \
 	tests/unit/test_run_options \
 	tests/unit/test_show \
 	tests/unit/test_table \
-	tests/unit/test_template
+	tests/unit/test_template \
+	tests/unit/test_volume_filter
 
 tests_unit_test_completion_SOURCES = tests/unit/test_completion.c
 tests_unit_test_completion_LDADD = $(cli_test_libs)
@@ -131,6 +134,9 @@ tests_unit_test_options_LDADD = libcli.a libbase.a -ljansson -lcmocka
 
 tests_unit_test_run_options_SOURCES = tests/unit/test_run_options.c
 tests_unit_test_run_options_LDADD = $(cli_test_libs)
+
+tests_unit_test_volume_filter_SOURCES = tests/unit/test_volume_filter.c
+tests_unit_test_volume_filter_LDADD = $(cli_test_libs)
 
 tests_unit_test_show_SOURCES = tests/unit/test_show.c
 tests_unit_test_show_LDADD = $(cli_test_libs)

@@ -172,15 +172,6 @@ static bool ancestor_matches(const struct container_view *view, const char *imag
     return text_equal(view->image_id, image) || text_equal(view->image, image);
 }
 
-static bool label_matches(const struct container_view *view, const char *label)
-{
-    size_t length = strcspn(label, "=");
-    auto_free char *key = xstrndup(label, length);
-    const char *value = string_map_get(&view->labels, key);
-
-    return value != NULL && (label[length] == '\0' || strcmp(value, label + length + 1) == 0);
-}
-
 static bool any_matches(const struct strings *values, const struct container_view *view,
                         bool (*matches)(const struct container_view *view, const char *value))
 {
@@ -194,7 +185,7 @@ static bool any_matches(const struct strings *values, const struct container_vie
 static bool all_labels_match(const struct strings *labels, const struct container_view *view)
 {
     for (size_t i = 0; i < labels->count; i++) {
-        if (!label_matches(view, labels->items[i]))
+        if (!labels_match(&view->labels, labels->items[i]))
             return false;
     }
     return true;

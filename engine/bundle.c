@@ -7,6 +7,7 @@
 
 #include "base/path.h"
 #include "engine/slirp.h"
+#include "engine/volumes.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -260,7 +261,7 @@ static int merge_mounts(struct record *record, const struct image_config *image,
 
         if (strcmp(mount->type, "volume") == 0 && text_is_empty(mount->source)) {
             free(mount->source);
-            mount->source = text_random_hex(64);
+            mount->source = volume_name_generate();
             mount->is_anonymous = true;
         }
     }

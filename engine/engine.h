@@ -358,9 +358,6 @@ void container_views_clear(struct container_views *views);
  * frees. */
 int engine_inspect(struct engine *engine, const char *id, bool with_size, char **ret_json,
                    struct error *err);
-/** What `docker volume inspect` prints for one volume. Caller frees. -ENOENT: no such volume. */
-int engine_volume_inspect(struct engine *engine, const char *name, char **ret_json,
-                          struct error *err);
 /** The container's settings as they were given. */
 int engine_settings(struct engine *engine, const char *id, struct settings **ret_settings,
                     struct error *err);
@@ -561,6 +558,43 @@ int engine_copy(struct engine *engine, const char *id, const struct copy_options
  * (named). */
 int engine_remove_image(struct engine *engine, const char *text, bool is_forced,
                         struct strings *ret_lines, struct error *err);
+/* --- volumes ------------------------------------------------------------------------------------
+ */
+
+/* A volume as `inspect` shows it. */
+struct volume_view {
+    char *name, *mountpoint, *driver, *scope;
+    char *created; /* RFC 3339, UTC */
+    struct string_map labels;
+    char *options; /* NULL: there are none yet */
+    bool is_used;  /* by a container, running or not; only of engine_volume_list() */
+};
+struct volume_views {
+    struct volume_view *items;
+    size_t count;
+};
+void volume_view_clear(struct volume_view *view);
+void volume_views_clear(struct volume_views *views);
+
+/**
+ * Makes an empty volume; one that is there stays as it is.
+ *
+ * @name          NULL: one is made up, as for anonymous volumes
+ * @ret_name      caller frees
+ * @ret_warnings  of labels that it did not get
+ */
+int engine_volume_create(struct engine *engine, const char *name, const struct string_map *labels,
+                         char **ret_name, struct strings *ret_warnings, struct error *err);
+/** All volumes, by name. @ret_views: { 0 }; clear it also when this failed. @ret_warnings: of what
+ * could not be read */
+int engine_volume_list(struct engine *engine, struct volume_views *ret_views,
+                       struct strings *ret_warnings, struct error *err);
+/** What `docker volume inspect` prints for one volume. Caller frees. -ENOENT: no such volume. */
+int engine_volume_inspect(struct engine *engine, const char *name, char **ret_json,
+                          struct error *err);
+/** -ENOENT: no such volume. -EBUSY: containers use it (named). */
+int engine_volume_remove(struct engine *engine, const char *name, struct error *err);
+
 /* --- the disk ------------------------------------------------------------------------------------
  */
 
@@ -620,6 +654,8 @@ void prune_filter_clear(struct prune_filter *filter);
 /** Pure. */
 bool prune_filter_matches(const struct prune_filter *filter, int64_t created,
                           const struct string_map *labels);
+/** Whether there is a label "key" or "key=value". Pure. */
+bool labels_match(const struct string_map *labels, const char *text);
 
 struct prune_result {
     struct strings lines;    /* names of what is gone */
@@ -639,9 +675,10 @@ int engine_prune_containers(struct engine *engine, const struct prune_filter *fi
  */
 int engine_prune_images(struct engine *engine, const struct prune_filter *filter, bool is_all,
                         struct prune_result *result, struct error *err);
-/** Removes volumes that no container uses. @is_all: also those that a user named */
-int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result *result,
-                         struct error *err);
+/** Removes volumes that no container uses. @filter: without until. @is_all: also those that a user
+ * named */
+int engine_prune_volumes(struct engine *engine, const struct prune_filter *filter, bool is_all,
+                         struct prune_result *result, struct error *err);
 /** Removes the machines that were saved for `run --warm`; those that run are not disturbed. */
 int engine_prune_warm(struct engine *engine, struct prune_result *result, struct error *err);
 

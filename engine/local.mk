@@ -24,7 +24,8 @@ libengine_a_SOURCES = \
 	engine/guest_changes.c engine/guest_files.c engine/guest_files.h \
 	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/checkpoints.c engine/checkpoints.h \
-	engine/start.c engine/stop.c engine/traffic.c engine/tree_copy.c engine/volume_fields.c engine/volumes.c
+	engine/start.c engine/stop.c engine/traffic.c engine/tree_copy.c engine/volume_fields.c engine/volume_life.c \
+	engine/volumes.c
 
 # The engine's part that unpacks and digests: only berth-image links it, and libarchive and libcrypto.
 noinst_LIBRARIES += libprovision.a

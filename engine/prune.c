@@ -29,8 +29,7 @@ void prune_result_clear(struct prune_result *result)
     *result = (struct prune_result){ 0 };
 }
 
-/* "key" or "key=value" */
-static bool has_label(const struct string_map *labels, const char *text)
+bool labels_match(const struct string_map *labels, const char *text)
 {
     size_t length = strcspn(text, "=");
     auto_free char *key = xstrndup(text, length);
@@ -45,11 +44,11 @@ bool prune_filter_matches(const struct prune_filter *filter, int64_t created,
     if (filter->has_until && created >= filter->until)
         return false;
     for (size_t i = 0; i < filter->labels.count; i++) {
-        if (!has_label(labels, filter->labels.items[i]))
+        if (!labels_match(labels, filter->labels.items[i]))
             return false;
     }
     for (size_t i = 0; i < filter->other_labels.count; i++) {
-        if (has_label(labels, filter->other_labels.items[i]))
+        if (labels_match(labels, filter->other_labels.items[i]))
             return false;
     }
     return true;
@@ -210,17 +209,30 @@ int engine_prune_images(struct engine *engine, const struct prune_filter *filter
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
+/* 1: no container uses it, and the filter lets it through. */
+static int is_prunable(struct engine *engine, const struct prune_filter *filter, const char *name,
+                       struct error *err)
+{
+    AUTO_CLEAR(volume_view) struct volume_view view = { 0 };
+    AUTO_CLEAR(strings) struct strings users = { 0 };
+    int r;
+
+    r = volume_list_users(engine, name, &users, err);
+    if (r < 0 || users.count > 0)
+        return r;
+    if (filter->labels.count == 0 && filter->other_labels.count == 0)
+        return 1;
+    r = volume_view_read(engine, name, &view, err);
+    return r < 0 ? r : prune_filter_matches(filter, 0, &view.labels);
+}
+
 static int prune_volume(struct engine *engine, const char *name, struct prune_result *result,
                         struct error *err)
 {
     auto_free char *path = path_join("volumes", name);
     struct disk_usage usage = { 0 };
-    size_t users;
     int r;
 
-    r = volume_count_users(engine, name, &users, err);
-    if (r < 0 || users > 0)
-        return r;
     r = disk_usage_add(engine->data_fd, path, &usage, err);
     if (r == 0)
         r = staging_trash(engine->data_fd, engine->data_fd, path, err);
@@ -231,13 +243,14 @@ static int prune_volume(struct engine *engine, const char *name, struct prune_re
     return 0;
 }
 
-int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result *result,
-                         struct error *err)
+int engine_prune_volumes(struct engine *engine, const struct prune_filter *filter, bool is_all,
+                         struct prune_result *result, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
     int lock_fd = -1;
     int r;
 
+    assert(filter != NULL && !filter->has_until);
     assert(result != NULL);
 
     r = volumes_lock(engine, true, &lock_fd, err);
@@ -245,8 +258,14 @@ int engine_prune_volumes(struct engine *engine, bool is_all, struct prune_result
         return r;
     r = volumes_list(engine, &names, err);
     for (size_t i = 0; r == 0 && i < names.count; i++) {
-        if (is_all || volume_name_is_anonymous(names.items[i]))
-            r = prune_volume(engine, names.items[i], result, err);
+        struct error why = { 0 };
+
+        if (!is_all && !volume_name_is_anonymous(names.items[i]))
+            continue;
+        r = is_prunable(engine, filter, names.items[i], &why);
+        if (r < 0)
+            strings_addf(&result->warnings, "volume '%s' stays: %s", names.items[i], why.message);
+        r = r > 0 ? prune_volume(engine, names.items[i], result, err) : 0;
     }
     (void)close(lock_fd); /* releases the lock */
     return r < 0 ? r : staging_clean(engine->data_fd, err);

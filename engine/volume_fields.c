@@ -2,19 +2,25 @@
 
 #include "engine/engine_private.h"
 
-/* The document of `docker volume inspect`. */
+/* Tables of a volume's record, and of the document of `docker volume inspect`. */
 
-#define MEMBER(member_, name_, flags_)                                                             \
-    FIELD_OF(struct volume_view, member_, name_, FIELD_STRING, FIELD_KEEP_EMPTY | (flags_))
+static const struct field record_fields[] = {
+    FIELD_OF(struct volume_view, labels, "labels", FIELD_MAP, 0),
+    { 0 },
+};
+const struct object volume_record_object = { record_fields, sizeof(struct volume_view), 0 };
+
+#define MEMBER(member_, name_, type_, flags_)                                                      \
+    FIELD_OF(struct volume_view, member_, name_, type_, FIELD_KEEP_EMPTY | (flags_))
 
 static const struct field volume_fields[] = {
-    MEMBER(created, "CreatedAt", 0),
-    MEMBER(driver, "Driver", 0),
-    MEMBER(labels, "Labels", FIELD_NULLABLE),
-    MEMBER(mountpoint, "Mountpoint", 0),
-    MEMBER(name, "Name", 0),
-    MEMBER(options, "Options", FIELD_NULLABLE),
-    MEMBER(scope, "Scope", 0),
+    MEMBER(created, "CreatedAt", FIELD_STRING, 0),
+    MEMBER(driver, "Driver", FIELD_STRING, 0),
+    MEMBER(labels, "Labels", FIELD_MAP, FIELD_NULLABLE),
+    MEMBER(mountpoint, "Mountpoint", FIELD_STRING, 0),
+    MEMBER(name, "Name", FIELD_STRING, 0),
+    MEMBER(options, "Options", FIELD_STRING, FIELD_NULLABLE),
+    MEMBER(scope, "Scope", FIELD_STRING, 0),
     { 0 },
 };
 const struct object volume_view_object = { volume_fields, sizeof(struct volume_view), 0 };

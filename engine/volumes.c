@@ -96,32 +96,39 @@ static int open_existing(struct engine *engine, const struct settings_mount *mou
     return *ret_fd < 0 ? -errno : 0;
 }
 
+int volume_stage(const struct staging *staging, int *ret_data_fd, struct error *err)
+{
+    if (mkdirat(staging->fd, "volume", 0701) < 0 || mkdirat(staging->fd, "volume/_data", 0755) < 0)
+        return error_errno(err, "make a directory in staging");
+    *ret_data_fd = openat(staging->fd, "volume/_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_data_fd < 0 ? error_errno(err, "open a directory in staging") : 0;
+}
+
+int volume_publish(struct engine *engine, const struct staging *staging, const char *name,
+                   struct error *err)
+{
+    char path[VOLUME_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "volumes/%s", name);
+    if (renameat2(staging->fd, "volume", engine->data_fd, path, RENAME_NOREPLACE) == 0)
+        return 0;
+    return errno == EEXIST ? -EEXIST : error_errno(err, "make it visible");
+}
+
+/* -EEXIST: there is one meanwhile (no message). */
 static int create(struct engine *engine, const struct record *record,
                   const struct settings_mount *mount, struct error *err)
 {
     AUTO(staging) struct staging *staging = NULL;
     auto_close int data_fd = -1;
-    char path[VOLUME_PATH_MAX];
     int r;
 
     r = staging_create(engine->data_fd, &staging, err);
-    if (r < 0)
-        return r;
-    if (mkdirat(staging->fd, "volume", 0701) < 0 || mkdirat(staging->fd, "volume/_data", 0755) < 0)
-        return error_errno(err, "make a directory in staging");
-    data_fd = openat(staging->fd, "volume/_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (data_fd < 0)
-        return error_errno(err, "open a directory in staging");
-    if (!mount->is_nocopy) {
+    if (r == 0)
+        r = volume_stage(staging, &data_fd, err);
+    if (r == 0 && !mount->is_nocopy)
         r = fill(engine, data_fd, record, mount, err);
-        if (r < 0)
-            return r;
-    }
-    (void)snprintf(path, sizeof(path), "volumes/%s", mount->source);
-    if (renameat2(staging->fd, "volume", engine->data_fd, path, RENAME_NOREPLACE) < 0 &&
-        errno != EEXIST) /* another container made it just now: share that one */
-        return error_errno(err, "make it visible");
-    return 0;
+    return r < 0 ? r : volume_publish(engine, staging, mount->source, err);
 }
 
 /* Two containers that start at once would fill it both. */
@@ -137,22 +144,36 @@ static int fill_existing(struct engine *engine, int data_fd, const struct record
     return fill(engine, data_fd, record, mount, err);
 }
 
+static int ensure(struct engine *engine, const struct record *record,
+                  const struct settings_mount *mount, struct error *err)
+{
+    auto_close int data_fd = -1;
+    int r;
+
+    r = open_existing(engine, mount, &data_fd);
+    if (r == -ENOENT) {
+        r = create(engine, record, mount, err);
+        if (r != -EEXIST)
+            return r;
+        /* Made just now, by another container, or empty by `volume create`: share that one. */
+        r = open_existing(engine, mount, &data_fd);
+    }
+    if (r < 0)
+        return error_set(err, -r, "open its directory: %s", strerror(-r));
+    if (!mount->is_nocopy && is_empty_directory(data_fd))
+        return fill_existing(engine, data_fd, record, mount, err);
+    return 0;
+}
+
 int volumes_ensure(struct engine *engine, const struct record *record, struct error *err)
 {
     for (size_t i = 0; i < record->settings.mounts.count; i++) {
         const struct settings_mount *mount = &record->settings.mounts.items[i];
-        auto_close int data_fd = -1;
         int r;
 
         if (!is_volume(mount))
             continue;
-        r = open_existing(engine, mount, &data_fd);
-        if (r == -ENOENT)
-            r = create(engine, record, mount, err);
-        else if (r < 0)
-            r = error_set(err, -r, "open its directory: %s", strerror(-r));
-        else if (!mount->is_nocopy && is_empty_directory(data_fd))
-            r = fill_existing(engine, data_fd, record, mount, err);
+        r = ensure(engine, record, mount, err);
         if (r < 0)
             return error_prefix(err, r, "volume '%s'", mount->source);
     }
@@ -192,6 +213,11 @@ bool volume_name_is_anonymous(const char *name)
     return strlen(name) == ANONYMOUS_LENGTH && strspn(name, "0123456789abcdef") == ANONYMOUS_LENGTH;
 }
 
+char *volume_name_generate(void)
+{
+    return text_random_hex(ANONYMOUS_LENGTH);
+}
+
 int volumes_list(struct engine *engine, struct strings *ret_names, struct error *err)
 {
     int fd = openat(engine->data_fd, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -209,38 +235,11 @@ int volumes_list(struct engine *engine, struct strings *ret_names, struct error 
     return 0;
 }
 
-int engine_volume_inspect(struct engine *engine, const char *name, char **ret_json,
-                          struct error *err)
-{
-    struct volume_view view = { .name = (char *)name, .driver = (char *)"local" };
-    auto_free char *mountpoint = NULL;
-    auto_free char *created = NULL;
-    char path[VOLUME_PATH_MAX];
-    struct stat status;
-
-    if (text_check_name("volume name", name, NULL) < 0)
-        return error_set(err, ENOENT, "no such volume: '%s'", name);
-    (void)snprintf(path, sizeof(path), "volumes/%s", name);
-    if (fstatat(engine->data_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? error_set(err, ENOENT, "no such volume: '%s'", name)
-                               : error_errno(err, "look at volume '%s'", name);
-    /* Renamed into its place when it was made, and not changed since. */
-    created = text_format_time(status.st_ctim.tv_sec, 0);
-    mountpoint = xasprintf("%s/%s/_data", engine->data_path, path);
-    view.created = created;
-    view.mountpoint = mountpoint;
-    view.scope = view.driver;
-    *ret_json = encode_text(&volume_view_object, &view, ENCODE_COMPACT);
-    return 0;
-}
-
-/* @but: a container that does not count; NULL. An unreadable record may name any volume, so it
- * counts. */
-static int count_users(struct engine *engine, const char *but, const char *name, size_t *ret_count,
-                       struct error *err)
+/* @but: a container that does not count; NULL */
+static int list_users(struct engine *engine, const char *but, const char *name,
+                      struct strings *ret_users, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings ids = { 0 };
-    size_t count = 0;
     int r;
 
     r = engine_container_ids(engine, &ids, err);
@@ -251,30 +250,54 @@ static int count_users(struct engine *engine, const char *but, const char *name,
 
         if (text_equal(ids.items[i], but))
             continue;
-        r = record_read(engine, ids.items[i], &record, err);
+        r = record_read(engine, ids.items[i], &record, NULL);
         if (r == -ENOENT)
             continue; /* being removed */
-        count += r < 0 || uses_volume(record, name);
+        if (r < 0)
+            strings_addf(ret_users, "%.12s", ids.items[i]);
+        else if (uses_volume(record, name))
+            strings_add(ret_users, record->name);
     }
-    *ret_count = count;
     return 0;
 }
 
-int volume_count_users(struct engine *engine, const char *name, size_t *ret_count,
-                       struct error *err)
+int volume_list_users(struct engine *engine, const char *name, struct strings *ret_users,
+                      struct error *err)
 {
-    return count_users(engine, NULL, name, ret_count, err);
+    return list_users(engine, NULL, name, ret_users, err);
+}
+
+int volumes_list_used(struct engine *engine, struct strings *ret_names, struct strings *ret_unread,
+                      struct error *err)
+{
+    AUTO_CLEAR(strings) struct strings ids = { 0 };
+    int r;
+
+    r = engine_container_ids(engine, &ids, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ids.count; i++) {
+        AUTO(record) struct record *record = NULL;
+
+        r = record_read(engine, ids.items[i], &record, NULL);
+        for (size_t k = 0; r == 0 && k < record->settings.mounts.count; k++)
+            if (is_volume(&record->settings.mounts.items[k]))
+                strings_add(ret_names, record->settings.mounts.items[k].source);
+        if (r < 0 && r != -ENOENT) /* -ENOENT: being removed */
+            strings_addf(ret_unread, "%.12s", ids.items[i]);
+    }
+    return 0;
 }
 
 static int remove_unused(struct engine *engine, const char *own_id, const char *name,
                          struct error *err)
 {
     auto_free char *path = path_join("volumes", name);
-    size_t users;
+    AUTO_CLEAR(strings) struct strings users = { 0 };
     int r;
 
-    r = count_users(engine, own_id, name, &users, err);
-    if (r < 0 || users > 0)
+    r = list_users(engine, own_id, name, &users, err);
+    if (r < 0 || users.count > 0)
         return r;
     return staging_discard(engine->data_fd, engine->data_fd, path, err);
 }

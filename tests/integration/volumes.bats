@@ -24,6 +24,8 @@ teardown() {
 
 teardown_file() { berth rmi -f seeded volume > /dev/null; }
 
+nothing_left() { [ -z "$(find "$BERTH_DATA/staging" "$BERTH_DATA/trash" -mindepth 1 2> /dev/null)" ]; }
+
 volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
 
 @test "an empty named volume takes the image's content, once" {
@@ -131,6 +133,135 @@ volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
     done
     run -1 berth inspect --type network none
     expect_text "--type 'network': give container, image or volume, others are not there yet"
+}
+
+@test "volume create makes an empty one, with labels, that the first container fills" {
+    [ "$(berth volume create --label stage=ci --label lonely mine)" = mine ]
+    [ "$(berth volume inspect -f '{{json .Labels}} {{.Mountpoint}}' mine)" = \
+        "{\"stage\":\"ci\",\"lonely\":\"\"} $BERTH_DATA/volumes/mine/_data" ]
+    [ -z "$(ls -A "$BERTH_DATA/volumes/mine/_data")" ]
+    nothing_left
+    # One that is there stays as it is.
+    run -0 --separate-stderr berth volume create mine
+    [ "$output$stderr" = mine ]
+    run -0 --separate-stderr berth volume create --driver local --label stage=live mine
+    [ "$output" = mine ]
+    [[ "$stderr" == *"volume 'mine' is there already: it keeps the labels it has"* ]]
+    [ "$(berth volume inspect -f '{{.Labels.stage}}' mine)" = ci ]
+    [ "$(berth run --rm -v mine:/v volume cat /v/f)" = f ]
+    [ "$(berth volume inspect -f '{{.Labels.stage}}' mine)" = ci ]
+    name=$(berth volume create)
+    [[ "$name" =~ ^[0-9a-f]{64}$ ]]
+    [ "$(volumes)" = "$(printf '%s\n' "$name" mine | sort)" ]
+    run -1 berth volume create ../up
+    expect_text "volume name '../up'"
+    run -1 berth volume create --driver nfs other
+    expect_text "--driver 'nfs': volumes are directories of this machine (local), others are not there yet"
+    run -125 berth volume create --opt type=tmpfs other
+    expect_text "option '--opt': a volume is a directory, without options"
+    [ "$(volumes | wc -l)" = 2 ]
+}
+
+@test "volume ls shows them, filtered by name, label and use" {
+    [ "$(berth volume ls)" = "DRIVER    VOLUME NAME" ]
+    berth volume create --label stage=ci shop-data
+    berth volume create --label stage=live other
+    berth create -v used:/u seeded true
+    [ "$(berth volume ls --filter name=shop --filter name=used)" = \
+        $'DRIVER    VOLUME NAME\nlocal     shop-data\nlocal     used' ]
+    [ "$(berth volume list -q --filter dangling=true)" = $'other\nshop-data' ]
+    [ "$(berth volume ls -q --filter dangling=false --filter name=used)" = used ]
+    [ "$(berth volume ls -q --filter label=stage=ci --filter driver=local)" = shop-data ]
+    [ "$(berth volume ls --filter label=stage --format '{{.Name}}:{{.Label "stage"}}')" = $'other:live\nshop-data:ci' ]
+    [ "$(berth volume ls --filter name=shop --format json | jq -c .)" = \
+        "{\"Driver\":\"local\",\"Labels\":\"stage=ci\",\"Mountpoint\":\"$BERTH_DATA/volumes/shop-data/_data\",\"Name\":\"shop-data\",\"Scope\":\"local\"}" ]
+    run -1 berth volume ls --filter color=red
+    expect_text "invalid filter 'color=red': give dangling=, driver=, label= or name="
+    # What cannot be read is said, and the others are shown.
+    echo '{' > "$BERTH_DATA/volumes/other/volume.json"
+    run -0 --separate-stderr berth volume ls -q --filter label=stage
+    [ "$output" = shop-data ]
+    [[ "$stderr" == *"volume 'other': volumes/other/volume.json"* ]]
+    run -0 berth volume prune -af --filter label=stage
+    expect_text "volume 'other' stays: volume 'other'"
+    [ "$(volumes)" = $'other\nused' ]
+}
+
+@test "volume rm removes what no container uses, and names who does" {
+    berth volume create --label a=b mine
+    berth create --name first -v mine:/v volume true
+    berth create --name second -v mine:/v volume true
+    run -1 berth volume rm -f mine
+    expect_text "volume 'mine' is used by containers: "
+    expect_text "first"
+    expect_text "second"
+    berth rm first second
+    run -1 berth volume rm none mine ../volumes/x
+    expect_text "no such volume: 'none'"
+    expect_text "no such volume: '../volumes/x'"
+    [ "${lines[1]}" = mine ]
+    [ "$(volumes | grep -c mine)" = 0 ]
+    nothing_left
+    [ "$(berth volume rm -f none)" = none ]
+    # Whose record cannot be read may use it.
+    id=$(berth create volume true)
+    berth volume create kept
+    cp "$BERTH_DATA/containers/$id/container.json" "$BATS_TEST_TMPDIR/record"
+    echo '{' > "$BERTH_DATA/containers/$id/container.json"
+    run -1 berth volume rm kept
+    expect_text "volume 'kept' is used by containers: ${id:0:12}"
+    cp "$BATS_TEST_TMPDIR/record" "$BERTH_DATA/containers/$id/container.json"
+    berth volume rm kept
+}
+
+@test "volume prune heeds labels, and system df agrees" {
+    berth volume create --label stage=ci one
+    berth volume create --label stage=live two
+    berth volume create > /dev/null
+    head -c 200000 /dev/urandom > "$BERTH_DATA/volumes/one/_data/x"
+    [ "$(berth system df --format '{{.Type}} {{.TotalCount}} {{.Active}}' | grep Volumes)" = "Local Volumes 3 0" ]
+    run -0 berth volume prune -f --filter label=stage
+    [ "$output" = "Total reclaimed space: 0B" ]
+    run -0 berth volume prune -af --filter label!=stage=live --filter label=stage
+    [ "${lines[1]}" = one ]
+    run -1 berth volume prune -af --filter until=1h
+    expect_text "--filter until is not for volumes; give label= or label!="
+    run -0 berth system prune -f --volumes --filter label=stage
+    [ "$(volumes | wc -l)" = 2 ]
+    run -0 berth system prune -f --volumes
+    [ "$(volumes)" = two ]
+}
+
+@test "volumes that are made, used and removed at once are whole or away" {
+    pids=()
+    for i in 1 2 3 4 5 6; do
+        (for k in 1 2 3 4; do berth volume create --label "by=$i" shared; done) > /dev/null 2>&1 &
+        pids+=($!)
+        (for k in 1 2 3 4; do berth volume rm shared || berth volume prune -af; done) > /dev/null 2>&1 &
+        pids+=($!)
+    done
+    for i in 1 2 3; do
+        berth run --rm -v shared:/seed seeded cat /seed/a > "$BATS_TEST_TMPDIR/$i" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || [ "$pid" != "${pids[-1]}" ]; done
+    for i in 1 2 3; do [ "$(cat "$BATS_TEST_TMPDIR/$i")" = a ]; done
+    nothing_left
+    berth volume ls > /dev/null
+}
+
+@test "a volume create that is killed at any step leaves a whole volume or none" {
+    for step in mkdirat renameat2 fdatasync; do
+        for nth in 1 2 3; do
+            strace -qqq -f -e trace="$step" -e signal=none -e inject="$step:signal=KILL:when=$nth" \
+                berth volume create --label a=b mine > /dev/null 2>&1 || true
+            run -0 --separate-stderr berth volume ls --format '{{.Name}} {{.Labels}}'
+            [ -z "$output" ] || [ "$output" = "mine a=b" ]
+            berth volume rm -f mine > /dev/null
+        done
+    done
+    berth system prune -f > /dev/null
+    nothing_left
 }
 
 @test "names of volumes are checked" {

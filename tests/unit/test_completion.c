@@ -160,6 +160,21 @@ static void kernels_of_microvms_are_offered(void **state)
     }
 }
 
+static void volumes_are_offered(void **state)
+{
+    static const char *const expected[][2] = { { "bash", "'volume rm') echo \"@volume\"" },
+                                               { "zsh", "_berth_volumes'" },
+                                               { "fish", "-a '(__berth_volumes)'" } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        auto_free char *script = printed_completion(expected[i][0]);
+
+        if (strstr(script, expected[i][1]) == NULL || strstr(script, "berth volume ls -q") == NULL)
+            fail_msg("%s does not offer volumes", expected[i][0]);
+    }
+}
+
 static void an_unknown_shell_is_named(void **state)
 {
     struct error err = { 0 };
@@ -219,6 +234,7 @@ int main(void)
         cmocka_unit_test(every_command_can_be_found_and_explains_itself),
         cmocka_unit_test(scripts_name_every_command_and_option),
         cmocka_unit_test(kernels_of_microvms_are_offered),
+        cmocka_unit_test(volumes_are_offered),
         cmocka_unit_test(an_unknown_shell_is_named),
         cmocka_unit_test(help_leaves_out_what_is_not_there_yet),
         cmocka_unit_test(the_manual_page_has_no_line_that_roff_takes_for_a_request),

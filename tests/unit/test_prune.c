@@ -38,10 +38,24 @@ static void a_filter_lets_through_what_meets_all_of_it(void **state)
     }
 }
 
+static void a_label_is_matched_by_key_or_by_key_and_value(void **state)
+{
+    struct string_pair pair = { .key = (char *)"a.b", .value = (char *)"x=y" };
+    const struct string_map labels = { .items = &pair, .count = 1 };
+
+    (void)state;
+    assert_true(labels_match(&labels, "a.b"));
+    assert_true(labels_match(&labels, "a.b=x=y"));
+    assert_false(labels_match(&labels, "a.b=x"));
+    assert_false(labels_match(&labels, "a.b="));
+    assert_false(labels_match(&labels, "a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_filter_lets_through_what_meets_all_of_it),
+        cmocka_unit_test(a_label_is_matched_by_key_or_by_key_and_value),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

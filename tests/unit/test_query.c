@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -50,14 +51,19 @@ static void status_is_computed_from_what_is_seen(void **state)
 
 static void a_volume_is_shown_with_dockers_members(void **state)
 {
-    const struct volume_view view = { .name = (char *)"data",
-                                      .mountpoint = (char *)"/d/volumes/data/_data",
-                                      .created = (char *)"2026-01-02T03:04:05Z",
-                                      .driver = (char *)"local",
-                                      .scope = (char *)"local" };
+    struct string_pair label = { .key = (char *)"a", .value = (char *)"b" };
+    struct volume_view view = { .name = (char *)"data",
+                                .mountpoint = (char *)"/d/volumes/data/_data",
+                                .created = (char *)"2026-01-02T03:04:05Z",
+                                .driver = (char *)"local",
+                                .scope = (char *)"local" };
     auto_free char *text = encode_text(&volume_view_object, &view, ENCODE_COMPACT);
+    auto_free char *labelled = NULL;
 
     (void)state;
+    view.labels = (struct string_map){ .items = &label, .count = 1 };
+    labelled = encode_text(&volume_view_object, &view, ENCODE_COMPACT);
+    assert_non_null(strstr(labelled, "\"Labels\":{\"a\":\"b\"}"));
     assert_string_equal(text, "{\"CreatedAt\":\"2026-01-02T03:04:05Z\",\"Driver\":\"local\","
                               "\"Labels\":null,\"Mountpoint\":\"/d/volumes/data/_data\","
                               "\"Name\":\"data\",\"Options\":null,\"Scope\":\"local\"}");
