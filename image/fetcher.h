@@ -92,6 +92,7 @@ struct job {
 
     CURL *easy;         /* NULL: not running */
     const char *scheme; /* of the present attempt */
+    bool wants_bundle;  /* the present attempt fails if the system's authorities cannot be read */
     struct curl_slist *headers;
     char curl_text[CURL_ERROR_SIZE];
     struct job_answer answer;
@@ -160,6 +161,7 @@ struct fetcher {
     struct token *tokens;
     struct job *jobs;
     bool is_debug;
+    bool lacks_bundle; /* the file of the system's authorities cannot be read, or has none */
 };
 
 /** Serves until the parent is gone. */

@@ -180,6 +180,9 @@ static void secure(struct job *job)
         (void)curl_easy_setopt(job->easy, CURLOPT_SSL_VERIFYPEER, 0L);
         (void)curl_easy_setopt(job->easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    job->wants_bundle = endpoint->authorities == NULL && !job->fetcher->lacks_bundle;
+    if (job->fetcher->lacks_bundle)
+        (void)curl_easy_setopt(job->easy, CURLOPT_CAINFO, NULL);
     if (endpoint->authorities != NULL)
         set_blob(job->easy, CURLOPT_CAINFO_BLOB, endpoint->authorities);
     if (!is_foreign && endpoint->certificate != NULL && endpoint->key != NULL) {
@@ -460,23 +463,53 @@ static bool may_be_plain(const struct job *job, CURLcode code)
             code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
 }
 
+/* Whether the attempt failed only for what the next one does without. */
+static bool goes_otherwise(struct job *job, CURLcode code)
+{
+    /* libcurl reads the bundle before it says hello, also to a registry that turns out to have no
+     * TLS. Without it a certificate is still looked at, and trusted by none. */
+    if (code == CURLE_SSL_CACERT_BADFILE && job->wants_bundle) {
+        fetcher_log(job->fetcher, "no authorities of the system: %s", job->curl_text);
+        job->fetcher->lacks_bundle = true;
+        return true;
+    }
+    if (!may_be_plain(job, code))
+        return false;
+    job->host->scheme = "http";
+    return true;
+}
+
+static int distrust(const struct job *job, const char *text, struct error *err)
+{
+    const char *host = job->host->endpoint.host;
+    const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+
+    if (job->fetcher->lacks_bundle)
+        return error_set(err, EACCES,
+                         "the certificate of %s cannot be checked: this machine has no certificate "
+                         "authorities (%s); install the package ca-certificates, put the "
+                         "registry's authority into /etc/docker/certs.d/%s/ca.crt, or allow it "
+                         "with --tls-verify=false",
+                         address(job), bundle != NULL ? bundle : text, host);
+    return error_set(err, EACCES,
+                     "the certificate of %s is not trusted (%s); put its authority into "
+                     "/etc/docker/certs.d/%s/ca.crt, or allow it with --tls-verify=false",
+                     address(job), text, host);
+}
+
 static void transport_failed(struct job *job, CURLcode code)
 {
     struct error failure = { 0 };
     const char *text = job->curl_text[0] != '\0' ? job->curl_text : curl_easy_strerror(code);
     int r;
 
-    if (may_be_plain(job, code)) {
-        job->host->scheme = "http";
+    if (goes_otherwise(job, code)) {
         upload_restart(job);
         job_begin(job);
         return;
     }
     if (code == CURLE_PEER_FAILED_VERIFICATION)
-        r = error_set(&failure, EACCES,
-                      "the certificate of %s is not trusted (%s); put its authority into "
-                      "/etc/docker/certs.d/%s/ca.crt, or allow it with --tls-verify=false",
-                      address(job), text, job->host->endpoint.host);
+        r = distrust(job, text, &failure);
     else
         r = error_set(&failure, EIO, "%s: %s", address(job), text);
     if (is_passing(job, code))

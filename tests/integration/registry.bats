@@ -925,6 +925,31 @@ END
     run -0 berth push -q "$SERVER/secret/image:1" "$SERVER/secret/other:1"
 }
 
+# Without the files of the package ca-certificates: without_authorities COMMAND...
+without_authorities() {
+    unshare -m --propagation private sh -ec 'mount -t tmpfs none /etc/ssl; exec "$@"' sh "$@"
+}
+
+@test "a machine without ca-certificates pulls without TLS, and says what TLS lacks" {
+    put plain/image:1 "[busybox(), $NOISE]" > /dev/null
+    put secret/image:1 "[busybox(), $NOISE]" > /dev/null
+    run -0 without_authorities berth pull -q "$REGISTRY/plain/image:1"
+    run -0 without_authorities berth push -q "$REGISTRY/plain/image:1" "$REGISTRY/plain/other:1"
+    secure_registry
+    run -1 without_authorities berth pull -q "$SERVER/secret/image:1"
+    expect_text "the certificate of $SERVER cannot be checked: this machine has no certificate authorities (/etc/ssl/certs/ca-certificates.crt); install the package ca-certificates"
+    expect_text "/etc/docker/certs.d/$SERVER/ca.crt"
+    run -0 without_authorities berth pull -q --tls-verify=false "$SERVER/secret/image:1"
+    berth rmi "$SERVER/secret/image:1"
+    cp ca.crt "$CERTS/ca.crt"
+    run -0 without_authorities berth pull -q "$SERVER/secret/image:1"
+    # One that holds nothing is as none.
+    rm "$CERTS/ca.crt"
+    run -1 unshare -m --propagation private sh -ec 'mount -t tmpfs none /etc/ssl; mkdir /etc/ssl/certs
+        echo nothing > /etc/ssl/certs/ca-certificates.crt; exec "$@"' sh berth pull -q "$SERVER/secret/image:1"
+    expect_text "install the package ca-certificates"
+}
+
 # A layout whose second layer is not in it, but at URL: foreign_layout URL
 foreign_layout() {
     python3 - "$1" << 'END'
