@@ -117,10 +117,19 @@ struct cgroup_pids {
     int64_t limit;
 }; /* -1: unlimited */
 
+/* Weights of a cgroup that was given none: of BFQ (bfq-cgroup.c, BFQ_WEIGHT_LEGACY_DFL), of CFQ on
+ * v1 before Linux 5.0 (CFQ_WEIGHT_LEGACY_DFL), of the cost model (CGROUP_WEIGHT_DFL). */
+#define LIMITS_BFQ_WEIGHT  100
+#define LIMITS_CFQ_WEIGHT  500
+#define LIMITS_COST_WEIGHT 100
+
 struct cgroup_weight_device {
     int64_t major, minor;
     bool has_weight, has_leaf_weight;
     uint16_t weight, leaf_weight;
+    /* Of a change, where the weight is 0: it is taken back, and this one, the group's, counts for
+     * the device again. 0: nothing is taken back. */
+    uint16_t released_weight;
 };
 struct cgroup_throttle_device {
     int64_t major, minor;
@@ -137,6 +146,7 @@ struct cgroup_throttle_devices {
 struct cgroup_block_io {
     bool has_weight, has_leaf_weight;
     uint16_t weight, leaf_weight; /* 10..1000 */
+    bool is_weight_released;      /* of a change, where it is 0: back to the kernel's default */
     struct cgroup_weight_devices weight_devices;
     struct cgroup_throttle_devices read_bps, write_bps, read_iops, write_iops;
 };

@@ -220,7 +220,8 @@ static bool take_block_io(const struct cgroup_resources *all, struct cgroup_reso
     const struct cgroup_block_io *block_io = &all->block_io;
 
     part->block_io = *block_io;
-    add_if(names, block_io->has_weight && block_io->weight > 0, "blockIO.weight");
+    add_if(names, block_io->is_weight_released || (block_io->has_weight && block_io->weight > 0),
+           "blockIO.weight");
     add_if(names, block_io->has_leaf_weight && block_io->leaf_weight > 0, "blockIO.leafWeight");
     add_if(names, block_io->weight_devices.count > 0, "blockIO.weightDevice");
     add_if(names, block_io->read_bps.count > 0, "blockIO.throttleReadBpsDevice");

@@ -31,18 +31,30 @@ unsigned limits_io_weight(unsigned weight)
 /* A weight has a file of the scheduler BFQ, in the specification's own unit, and on v2 one of the
  * cost model, on v1 before Linux 5.0 one of the scheduler CFQ. Which of them acts is decided by
  * device, and may change later, so both get it (block/bfq-iosched.rst; cgroup-v2.rst, "IO"). */
-static int plan_weight(struct limits_plan *plan, unsigned weight, struct error *err)
+static void add_weights(struct limits_plan *plan, unsigned bfq_weight, unsigned other_weight)
 {
     bool is_v1 = limits_is_v1(plan, CGROUP_BLOCK_IO);
+
+    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight" : "io.bfq.weight", "%u",
+               bfq_weight);
+    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight" : "io.weight", "%u", other_weight)
+        ->is_alternative = true;
+}
+
+static int plan_weight(struct limits_plan *plan, const struct cgroup_block_io *io,
+                       struct error *err)
+{
+    bool is_v1 = limits_is_v1(plan, CGROUP_BLOCK_IO);
+    unsigned weight = io->has_weight ? io->weight : 0;
     int r;
 
     r = check_weight("weight", weight, err);
-    if (r < 0 || weight == 0)
+    if (r < 0)
         return r;
-    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight" : "io.bfq.weight", "%u", weight);
-    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight" : "io.weight", "%u",
-               is_v1 ? weight : limits_io_weight(weight))
-        ->is_alternative = true;
+    if (weight != 0)
+        add_weights(plan, weight, is_v1 ? weight : limits_io_weight(weight));
+    else if (io->is_weight_released)
+        add_weights(plan, LIMITS_BFQ_WEIGHT, is_v1 ? LIMITS_CFQ_WEIGHT : LIMITS_COST_WEIGHT);
     return 0;
 }
 
@@ -58,12 +70,38 @@ static int plan_leaf_weight(struct limits_plan *plan, unsigned weight, struct er
     return 0;
 }
 
+static void add_device_weights(struct limits_plan *plan, const struct cgroup_weight_device *device,
+                               unsigned bfq_weight, const char *other_weight)
+{
+    bool is_v1 = limits_is_v1(plan, CGROUP_BLOCK_IO);
+
+    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight_device" : "io.bfq.weight",
+               "%" PRId64 ":%" PRId64 " %u", device->major, device->minor, bfq_weight);
+    limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight_device" : "io.weight",
+               "%" PRId64 ":%" PRId64 " %s", device->major, device->minor, other_weight)
+        ->is_alternative = true;
+}
+
+/* BFQ takes "default" as well, but goes on with the device's own weight then: it looks at the
+ * entity's present one (bfq-cgroup.c, bfq_io_set_device_weight()). So it gets the group's. */
+static void add_weight_device(struct limits_plan *plan, const struct cgroup_weight_device *device)
+{
+    unsigned weight = device->has_weight ? device->weight : 0;
+    auto_free char *other = xasprintf("%u", weight == 0 || limits_is_v1(plan, CGROUP_BLOCK_IO)
+                                                ? weight
+                                                : limits_io_weight(weight));
+
+    if (weight != 0)
+        add_device_weights(plan, device, weight, other);
+    else if (device->released_weight != 0)
+        add_device_weights(plan, device, device->released_weight, "default");
+}
+
 static int plan_weight_device(struct limits_plan *plan, const struct cgroup_weight_device *device,
                               struct error *err)
 {
     unsigned weight = device->has_weight ? device->weight : 0;
     unsigned leaf_weight = device->has_leaf_weight ? device->leaf_weight : 0;
-    bool is_v1 = limits_is_v1(plan, CGROUP_BLOCK_IO);
     int r;
 
     r = check_device("weightDevice", device->major, device->minor, err);
@@ -73,17 +111,10 @@ static int plan_weight_device(struct limits_plan *plan, const struct cgroup_weig
         r = check_weight("weightDevice.leafWeight", leaf_weight, err);
     if (r < 0)
         return r;
-    if (weight != 0) {
-        limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.bfq.weight_device" : "io.bfq.weight",
-                   "%" PRId64 ":%" PRId64 " %u", device->major, device->minor, weight);
-        limits_add(plan, CGROUP_BLOCK_IO, is_v1 ? "blkio.weight_device" : "io.weight",
-                   "%" PRId64 ":%" PRId64 " %u", device->major, device->minor,
-                   is_v1 ? weight : limits_io_weight(weight))
-            ->is_alternative = true;
-    }
+    add_weight_device(plan, device);
     if (leaf_weight == 0)
         return 0;
-    if (!is_v1)
+    if (!limits_is_v1(plan, CGROUP_BLOCK_IO))
         return error_set(err, EOPNOTSUPP,
                          "blockIO.weightDevice.leafWeight: exists on cgroup v1 only");
     limits_add(plan, CGROUP_BLOCK_IO, "blkio.leaf_weight_device", "%" PRId64 ":%" PRId64 " %u",
@@ -128,7 +159,7 @@ int limits_plan_block_io(struct limits_plan *plan, struct error *err)
     };
     int r;
 
-    r = plan_weight(plan, io->has_weight ? io->weight : 0, err);
+    r = plan_weight(plan, io, err);
     if (r == 0)
         r = plan_leaf_weight(plan, io->has_leaf_weight ? io->leaf_weight : 0, err);
     for (size_t i = 0; r == 0 && i < io->weight_devices.count; i++)

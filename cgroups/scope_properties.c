@@ -246,10 +246,20 @@ static void add_unified(struct scope_properties *properties, const struct string
     }
 }
 
+static void add_io_weight(struct scope_properties *properties, const struct cgroup_block_io *io,
+                          bool is_v2)
+{
+    const char *property = is_v2 ? "IOWeight" : "BlockIOWeight";
+
+    if (io->has_weight && io->weight != 0)
+        add_number(properties, property, is_v2 ? limits_io_weight(io->weight) : io->weight);
+    else if (io->is_weight_released)
+        add_number(properties, property, is_v2 ? LIMITS_COST_WEIGHT : LIMITS_CFQ_WEIGHT);
+}
+
 int scope_resources_plan(const struct cgroup_resources *resources, bool is_v2,
                          struct scope_properties *properties, struct error *err)
 {
-    const struct cgroup_block_io *io = &resources->block_io;
     int r;
 
     assert(properties != NULL);
@@ -259,9 +269,7 @@ int scope_resources_plan(const struct cgroup_resources *resources, bool is_v2,
     r = add_cpu(properties, &resources->cpu, is_v2, err);
     if (r < 0)
         return error_prefix(err, r, "cpu");
-    if (io->has_weight && io->weight != 0)
-        add_number(properties, is_v2 ? "IOWeight" : "BlockIOWeight",
-                   is_v2 ? limits_io_weight(io->weight) : io->weight);
+    add_io_weight(properties, &resources->block_io, is_v2);
     if (resources->pids.has_limit && resources->pids.limit != 0)
         add_limit(properties, "TasksMax", resources->pids.limit);
     if (is_v2)

@@ -3,8 +3,6 @@
 #include "engine/bundle.h"
 #include "engine/host_facts.h"
 
-#define DEFAULT_IO_WEIGHT 100 /* of the scheduler bfq */
-
 void limits_clear(struct cgroup_resources *limits)
 {
     object_clear(&cgroup_resources_object, limits);
@@ -107,6 +105,9 @@ static void release_cpu(const struct cgroup_cpu *old, struct cgroup_cpu *wanted)
 /* A device with a weight of 0 that had another one before weighs as the others do. */
 static void release_weights(const struct cgroup_block_io *old, struct cgroup_block_io *wanted)
 {
+    uint16_t weight =
+        wanted->has_weight && wanted->weight != 0 ? wanted->weight : LIMITS_BFQ_WEIGHT;
+
     for (size_t i = 0; i < wanted->weight_devices.count; i++) {
         struct cgroup_weight_device *device = &wanted->weight_devices.items[i];
 
@@ -115,7 +116,7 @@ static void release_weights(const struct cgroup_block_io *old, struct cgroup_blo
 
             if (earlier->weight != 0 && earlier->major == device->major &&
                 earlier->minor == device->minor)
-                device->weight = wanted->has_weight ? wanted->weight : DEFAULT_IO_WEIGHT;
+                device->released_weight = weight;
         }
     }
 }
@@ -128,8 +129,8 @@ void settings_limits_release(const struct cgroup_resources *old, bool is_v2,
     if (old->pids.has_limit && !wanted->pids.has_limit)
         wanted->pids = (struct cgroup_pids){ .has_limit = true, .limit = -1 };
     if (old->block_io.has_weight && !wanted->block_io.has_weight) {
-        wanted->block_io.has_weight = true;
-        wanted->block_io.weight = DEFAULT_IO_WEIGHT;
+        wanted->block_io.has_weight = true; /* 0: what is saved of it is that there is none */
+        wanted->block_io.is_weight_released = true;
     }
     release_weights(&old->block_io, &wanted->block_io);
 }

@@ -162,6 +162,13 @@ disk() { lsblk -dno MAJ:MIN "/dev/$(disk_name)" | tr -d ' '; }
     else
         grep -q "^$(disk) rbps=1048576 wbps=2097152" "/sys/fs/cgroup/berth/$id/io.max"
     fi
+    # Taken back, each file has what the kernel gave it, also after the next start.
+    berth update --blkio-weight 0 "$id" > /dev/null
+    for turn in now later; do
+        [[ "$(value_of "$id" blkio.bfq.weight io.bfq.weight || echo 100)" =~ ^(default )?100$ ]]
+        [ "$(value_of "$id" io.weight || echo default 100)" = "default 100" ]
+        [ $turn = later ] || berth restart -t 0 "$id" > /dev/null
+    done
     run -125 berth run --rm --device-read-bps /dev/null:1mb busybox true
     expect_text /dev/null
 }

@@ -143,18 +143,14 @@ static void report_places(struct cgroup_system *system, struct text *report)
                   mask & (1U << i) ? ", v1 files" : "");
 }
 
-static void report_plan(struct cgroup_system *system, const char *json, struct text *report)
+static void report_writes(struct cgroup_system *system, const struct cgroup_resources *resources,
+                          struct text *report)
 {
     AUTO_CLEAR(cgroup_writes) struct cgroup_writes writes = { 0 };
-    struct cgroup_resources resources = { 0 };
     struct error err = { 0 };
     int r;
 
-    if (decode_text(&cgroup_resources_object, json, strlen(json), &resources, "resources", &err) <
-        0)
-        fail_msg("%s", err.message);
-    text_addf(report, "%s\n", json);
-    r = cgroup_limits_plan(&resources, cgroup_system_v1_mask(system), &writes, &err);
+    r = cgroup_limits_plan(resources, cgroup_system_v1_mask(system), &writes, &err);
     if (r < 0)
         text_addf(report, "  refused: %s\n", err.message);
     for (size_t i = 0; i < writes.count; i++) {
@@ -164,7 +160,33 @@ static void report_plan(struct cgroup_system *system, const char *json, struct t
                   write->is_alternative ? "or " : "", write->file,
                   write->is_optional ? " if there" : "", write->value);
     }
+}
+
+static void report_plan(struct cgroup_system *system, const char *json, struct text *report)
+{
+    struct cgroup_resources resources = { 0 };
+    struct error err = { 0 };
+
+    if (decode_text(&cgroup_resources_object, json, strlen(json), &resources, "resources", &err) <
+        0)
+        fail_msg("%s", err.message);
+    text_addf(report, "%s\n", json);
+    report_writes(system, &resources, report);
     object_clear(&cgroup_resources_object, &resources);
+}
+
+/* No document says that a weight of before is taken back: that is known to who changes it. */
+static void report_release(struct cgroup_system *system, struct text *report)
+{
+    struct cgroup_weight_device device = { .major = 8, .has_weight = true, .released_weight = 200 };
+    const struct cgroup_resources resources = {
+        .block_io = { .has_weight = true,
+                      .is_weight_released = true,
+                      .weight_devices = { &device, 1 } },
+    };
+
+    text_add(report, "weights taken back\n");
+    report_writes(system, &resources, report);
 }
 
 static void report_number(struct text *report, const char *name, bool is_known, uint64_t value)
@@ -231,6 +253,7 @@ static char *make_report(const struct recording *recording)
     for (size_t i = 0; i < lines.count; i++)
         if (lines.items[i][0] != '\0')
             report_plan(system, lines.items[i], &report);
+    report_release(system, &report);
     report_usage(system, &report);
     return text_take(&report);
 }

@@ -333,7 +333,7 @@ static void pids_zero_is_a_limit_and_minus_one_is_none(void **state)
 
 static void block_io_weights_go_to_both_policies_and_throttles_get_a_line_each(void **state)
 {
-    struct cgroup_weight_device weight = { 8, 0, true, false, 1000, 0 };
+    struct cgroup_weight_device weight = { .major = 8, .has_weight = true, .weight = 1000 };
     struct cgroup_throttle_device throttles[] = { { 8, 0, 1024 }, { 8, 16, 0 } };
     struct cgroup_resources resources = { 0 };
 
@@ -350,6 +350,20 @@ static void block_io_weights_go_to_both_policies_and_throttles_get_a_line_each(v
     assert_plan(&resources, ALL_V2,
                 "io.bfq.weight=10\n|io.weight=1\nio.bfq.weight=8:0 1000\n|io.weight=8:0 10000\n"
                 "io.max=8:0 wiops=1024\nio.max=8:16 wiops=max\n");
+    /* Taken back: each policy has a default of its own. */
+    resources.block_io = (struct cgroup_block_io){ .has_weight = true,
+                                                   .is_weight_released = true,
+                                                   .weight_devices = { &weight, 1 } };
+    weight =
+        (struct cgroup_weight_device){ .major = 8, .has_weight = true, .released_weight = 100 };
+    assert_plan(&resources, ALL_V1,
+                "blkio.bfq.weight=100\n|blkio.weight=500\n"
+                "blkio.bfq.weight_device=8:0 100\n|blkio.weight_device=8:0 default\n");
+    assert_plan(&resources, ALL_V2,
+                "io.bfq.weight=100\n|io.weight=100\n"
+                "io.bfq.weight=8:0 100\n|io.weight=8:0 default\n");
+    weight.released_weight = 0;
+    resources.block_io.write_iops = (struct cgroup_throttle_devices){ throttles, 2 };
     resources.block_io.weight = 9;
     assert_refused(&resources, ALL_V1, EINVAL, "blockIO.weight: 9 is not from 10 to 1000");
     resources.block_io.weight = 10;

@@ -194,6 +194,23 @@ static void limits_become_properties_of_v1(void **state)
                               "TasksMax t 10\n");
 }
 
+static void a_weight_that_is_taken_back_is_systemds_default(void **state)
+{
+    const struct cgroup_resources resources = { .block_io = { .has_weight = true,
+                                                              .is_weight_released = true } };
+    static const char *const expected[] = { "BlockIOWeight t 500\n", "IOWeight t 100\n" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        AUTO_CLEAR(scope_properties) struct scope_properties properties = { 0 };
+        auto_free char *text = NULL;
+
+        assert_int_equal(scope_resources_plan(&resources, i == 1, &properties, NULL), 0);
+        text = format(&properties);
+        assert_string_equal(text, expected[i]);
+    }
+}
+
 static void what_is_absent_or_zero_becomes_no_property(void **state)
 {
     struct cgroup_resources resources = {
@@ -421,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_slice_lies_in_those_that_its_name_begins_with),
         cmocka_unit_test(limits_become_properties_of_v2),
         cmocka_unit_test(limits_become_properties_of_v1),
+        cmocka_unit_test(a_weight_that_is_taken_back_is_systemds_default),
         cmocka_unit_test(what_is_absent_or_zero_becomes_no_property),
         cmocka_unit_test(v2_files_that_systemd_has_words_for_become_properties),
         cmocka_unit_test(a_cpu_list_that_is_none_is_refused),

@@ -42,7 +42,8 @@ static void what_is_limited_no_more_is_set_free(void **state)
     assert_true(wanted.cpu.has_realtime_period && wanted.cpu.realtime_period == 1000000);
     assert_true(wanted.cpu.has_realtime_runtime && wanted.cpu.realtime_runtime == 0);
     assert_true(wanted.pids.has_limit && wanted.pids.limit == -1);
-    assert_true(wanted.block_io.has_weight && wanted.block_io.weight == 100);
+    assert_true(wanted.block_io.has_weight && wanted.block_io.weight == 0);
+    assert_true(wanted.block_io.is_weight_released);
 }
 
 static void what_is_limited_still_keeps_its_new_limit(void **state)
@@ -62,7 +63,7 @@ static void what_is_limited_still_keeps_its_new_limit(void **state)
     assert_int_equal(wanted.pids.limit, 30);
     assert_false(wanted.memory.has_swap);
     assert_false(wanted.cpu.has_quota);
-    assert_false(wanted.block_io.has_weight);
+    assert_false(wanted.block_io.has_weight || wanted.block_io.is_weight_released);
 }
 
 static void a_device_that_weighs_nothing_of_its_own_weighs_as_the_others(void **state)
@@ -81,14 +82,14 @@ static void a_device_that_weighs_nothing_of_its_own_weighs_as_the_others(void **
 
     (void)state;
     settings_limits_release(&old, false, &wanted);
-    assert_int_equal(after[0].weight, 100);
-    assert_int_equal(after[1].weight, 0); /* was not set, so there is nothing to take back */
-    assert_int_equal(after[2].weight, 0);
-    after[0].weight = 0;
+    assert_int_equal(after[0].weight, 0);
+    assert_int_equal(after[0].released_weight, 100);
+    assert_int_equal(after[1].released_weight, 0); /* was not set: nothing is taken back */
+    assert_int_equal(after[2].released_weight, 0);
     wanted.block_io.has_weight = true;
     wanted.block_io.weight = 500;
     settings_limits_release(&old, false, &wanted);
-    assert_int_equal(after[0].weight, 500);
+    assert_int_equal(after[0].released_weight, 500);
 }
 
 int main(void)
