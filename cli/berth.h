@@ -57,7 +57,7 @@ command_handler command_stop, command_restart, command_kill, command_rm, command
     command_pause, command_unpause, command_rename, command_update, command_checkpoint,
     command_restore;
 command_handler command_ps, command_inspect, command_logs, command_top, command_stats;
-command_handler command_diff;
+command_handler command_diff, command_port;
 command_handler command_history, command_images, command_image_inspect, command_tag, command_rmi,
     command_image_program;
 command_handler command_cgroup_create, command_cgroup_update, command_cgroup_rm, command_cgroup_ls,

@@ -528,6 +528,21 @@ const struct command berth_commands[] = {
         .section = CONTAINERS,
     },
     {
+        .name = "port",
+        .alias = "container port",
+        .usage = "CONTAINER [PORT[/tcp|/udp]]",
+        .help = "List the ports of this machine that lead into a container",
+        .description = "Those of `run --publish`, while it runs. With a PORT of the container only "
+                       "what leads to that one; none is an error then.",
+        .examples = "berth port web\n"
+                    "berth port web 80                          # 0.0.0.0:8080\n",
+        .min_words = 1,
+        .max_words = 2,
+        .handler = command_port,
+        .words_completion = "container",
+        .section = CONTAINERS,
+    },
+    {
         .name = "rename",
         .alias = "container rename",
         .usage = "CONTAINER NEW_NAME",

@@ -13,6 +13,7 @@ libcli_a_SOURCES = \
 	cli/commands_image.c \
 	cli/commands_life.c \
 	cli/commands_look.c \
+	cli/commands_port.c \
 	cli/commands_prune.c \
 	cli/commands_ps.c \
 	cli/commands_run.c \

@@ -351,6 +351,14 @@ int engine_list(struct engine *engine, bool with_sizes, struct container_views *
                 struct error *err); /* newest first */
 int engine_view(struct engine *engine, const char *id, struct container_view *ret_view,
                 struct error *err);
+/**
+ * The ports of the machine that lead into a container: lines of `port`. One that does not run has
+ * none.
+ *
+ * @port  of the container, "80" or "53/udp"; NULL: all. -ENOENT: nothing leads to it
+ */
+int engine_ports(struct engine *engine, const char *id, const char *port, struct strings *ret_lines,
+                 struct error *err);
 void container_view_clear(struct container_view *view);
 void container_views_clear(struct container_views *views);
 

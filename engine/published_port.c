@@ -71,3 +71,46 @@ char *published_port_show(const struct published_port *port)
     return xasprintf("%s:%u->%u/%s", port->address, port->host_port, port->port,
                      protocol_name(port));
 }
+
+/* "80", "80/tcp", "53/udp" */
+static int parse_wanted(const char *text, struct published_port *ret_port, struct error *err)
+{
+    const char *protocol = strchr(text, '/');
+    auto_free char *number =
+        protocol == NULL ? xstrdup(text) : xstrndup(text, (size_t)(protocol - text));
+
+    ret_port->is_udp = text_equal(protocol, "/udp");
+    if ((protocol != NULL && !ret_port->is_udp && !text_equal(protocol, "/tcp")) ||
+        parse_number(number, &ret_port->port) < 0)
+        return error_set(err, EINVAL, "'%s' is no port: give PORT[/tcp|/udp]", text);
+    return 0;
+}
+
+int published_ports_list(const struct strings *published, const char *wanted,
+                         struct strings *ret_lines, struct error *err)
+{
+    struct published_port one = { 0 };
+    size_t count = 0;
+    int r;
+
+    r = wanted != NULL ? parse_wanted(wanted, &one, err) : 0;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < published->count; i++) {
+        struct published_port port;
+
+        if (published_port_parse(published->items[i], &port, NULL) < 0 ||
+            (wanted != NULL && (port.port != one.port || port.is_udp != one.is_udp)))
+            continue;
+        count++;
+        if (wanted != NULL)
+            strings_addf(ret_lines, "%s:%u", port.address, port.host_port);
+        else
+            strings_addf(ret_lines, "%u/%s -> %s:%u", port.port, protocol_name(&port), port.address,
+                         port.host_port);
+    }
+    if (wanted != NULL && count == 0)
+        return error_set(err, ENOENT, "no port of the machine leads to its port %u/%s", one.port,
+                         protocol_name(&one));
+    return 0;
+}

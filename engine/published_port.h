@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 #define PUBLISHED_ADDRESS_MAX 16
 
@@ -21,5 +22,16 @@ int published_port_parse(const char *text, struct published_port *ret_port, stru
 char *published_port_format(const struct published_port *port);
 /** As `ps` shows it: "0.0.0.0:8080->80/tcp". Caller frees. */
 char *published_port_show(const struct published_port *port);
+/**
+ * What `port` prints.
+ *
+ * @published  as published_port_format() makes them
+ * @wanted     a port of the container, "80" or "53/udp": adds "0.0.0.0:8080" for each that leads to
+ *             it; NULL: adds "80/tcp -> 0.0.0.0:8080" for all
+ *
+ * -EINVAL: @wanted is no port. -ENOENT: nothing leads to it.
+ */
+int published_ports_list(const struct strings *published, const char *wanted,
+                         struct strings *ret_lines, struct error *err);
 
 #endif

@@ -360,6 +360,23 @@ int engine_find(struct engine *engine, const char *text, char **ret_id, struct e
     return find_prefix(engine, text, ret_id, err);
 }
 
+int engine_ports(struct engine *engine, const char *id, const char *port, struct strings *ret_lines,
+                 struct error *err)
+{
+    AUTO(record) struct record *record = NULL;
+    AUTO_CLEAR(container_view) struct container_view view = { 0 };
+    const struct strings none = { 0 };
+    int r;
+
+    r = record_read(engine, id, &record, err);
+    if (r == 0)
+        r = engine_view(engine, id, &view, err);
+    if (r == 0)
+        r = published_ports_list(view.pid != 0 ? &record->settings.published : &none, port,
+                                 ret_lines, err);
+    return r < 0 ? error_prefix(err, r, "container %.12s", id) : 0;
+}
+
 /* --- details -----------------------------------------------------------------------------------
  */
 

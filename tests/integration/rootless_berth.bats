@@ -224,10 +224,14 @@ read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("1
     [ "$(user ps --format '{{.Ports}}')" = "127.0.0.1:$port->80/tcp" ]
     run -0 user inspect --format '{{json .HostConfig.PortBindings}}' one
     [ "$output" = '{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"'"$port"'"}]}' ]
+    [ "$(user port one)" = "80/tcp -> 127.0.0.1:$port" ]
+    [ "$(user port one 80/tcp)" = "127.0.0.1:$port" ]
     run -125 with_tun "user run --rm -p 127.0.0.1:$port:80 small true"
     expect_text "--publish: port $port of 127.0.0.1 cannot be had"
     with_tun "user restart -t 0 one"
     wait_until 30 eval '[ "$(read_port '"$port"')" = served ]'
+    user stop -t 0 one
+    [ -z "$(user port one)" ]
     user rm -f one
     wait_until 20 eval '! read_port '"$port"
     run -125 user run --rm --network none -p "$port:80" small true

@@ -83,6 +83,17 @@ teardown() { remove_all; }
     expect_text "not there yet"
 }
 
+@test "port: of a container that publishes none" {
+    id=$(berth run -d busybox sleep 100)
+    [ -z "$(berth port "$id")" ]
+    run -1 berth port "$id" 80
+    [ "$output" = "berth: container ${id:0:12}: no port of the machine leads to its port 80/tcp" ]
+    run -1 berth container port "$id" http
+    expect_text "'http' is no port: give PORT[/tcp|/udp]"
+    run -1 berth port none
+    expect_text "No such container: none"
+}
+
 @test "the loopback interface of a new network is up" {
     run -0 berth run --rm busybox ip addr show lo
     expect_text 127.0.0.1

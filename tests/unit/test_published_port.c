@@ -75,11 +75,46 @@ static void anything_else_is_refused_with_the_form(void **state)
     }
 }
 
+static void ports_are_listed_all_or_those_of_one(void **state)
+{
+    static const struct {
+        const char *wanted;
+        int r;
+        const char *lines; /* or the error */
+    } rows[] = {
+        { NULL, 0, "80/tcp -> 0.0.0.0:8080|53/udp -> 127.0.0.1:5353|80/tcp -> 127.0.0.1:81" },
+        { "80", 0, "0.0.0.0:8080|127.0.0.1:81" },
+        { "80/tcp", 0, "0.0.0.0:8080|127.0.0.1:81" },
+        { "53/udp", 0, "127.0.0.1:5353" },
+        { "53", -ENOENT, "no port of the machine leads to its port 53/tcp" },
+        { "80/sctp", -EINVAL, "'80/sctp' is no port: give PORT[/tcp|/udp]" },
+        { "0", -EINVAL, "'0' is no port: give PORT[/tcp|/udp]" },
+        { "x", -EINVAL, "'x' is no port: give PORT[/tcp|/udp]" },
+        { "", -EINVAL, "'' is no port: give PORT[/tcp|/udp]" },
+    };
+    AUTO_CLEAR(strings) struct strings published = { 0 };
+
+    (void)state;
+    strings_add(&published, "0.0.0.0:8080:80/tcp");
+    strings_add(&published, "127.0.0.1:5353:53/udp");
+    strings_add(&published, "127.0.0.1:81:80/tcp");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO_CLEAR(strings) struct strings lines = { 0 };
+        auto_free char *text = NULL;
+        struct error err = { 0 };
+
+        assert_int_equal(published_ports_list(&published, rows[i].wanted, &lines, &err), rows[i].r);
+        text = strings_join(&lines, "|");
+        assert_string_equal(rows[i].r < 0 ? err.message : text, rows[i].lines);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_left_out_is_every_address_and_tcp),
         cmocka_unit_test(anything_else_is_refused_with_the_form),
+        cmocka_unit_test(ports_are_listed_all_or_those_of_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
