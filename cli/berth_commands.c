@@ -194,10 +194,12 @@ static const struct option rmi_options[] = {
     { 0 },
 };
 
+#define USE_RESTORE "'berth restore' lets a container go on from its checkpoint"
+
 static const struct option start_options[] = {
     { "attach", 'a', OPTION_FLAG, NULL, "Attach to its output and pass signals on", NULL },
-    { "checkpoint", 0, OPTION_REFUSED, NULL, "checkpoints are not there yet", NULL },
-    { "checkpoint-dir", 0, OPTION_REFUSED, NULL, "checkpoints are not there yet", NULL },
+    { "checkpoint", 0, OPTION_REFUSED, NULL, USE_RESTORE, NULL },
+    { "checkpoint-dir", 0, OPTION_REFUSED, NULL, USE_RESTORE, NULL },
     { "detach-keys", 0, OPTION_TEXT, "KEYS", "Keys that detach (default ctrl-p,ctrl-q)", "none" },
     { "interactive", 'i', OPTION_FLAG, NULL, "Attach to its standard input", NULL },
     { "sig-proxy", 0, OPTION_FLAG, NULL, "Pass signals on to the program (default true)", NULL },

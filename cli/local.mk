@@ -34,6 +34,7 @@ libcli_a_SOURCES = \
 	cli/prune_option.c cli/prune_option.h \
 	cli/ps_filter.c cli/ps_filter.h \
 	cli/pull_missing.c cli/pull_missing.h \
+	cli/refused_commands.c cli/refused_commands.h \
 	cli/registry_options.c cli/registry_options.h \
 	cli/run_options.c cli/run_options.h \
 	cli/run_values.c cli/run_values.h \

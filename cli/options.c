@@ -327,14 +327,29 @@ static bool program_has_group(const struct program *program, const char *word)
     return false;
 }
 
+static const char *refusal_of(const struct program *program, const char *typed)
+{
+    const struct refused_command *refused = program->refused_commands;
+
+    for (; refused != NULL && refused->names != NULL; refused++) {
+        if (alias_matches(refused->names, typed, false))
+            return refused->reason;
+    }
+    return NULL;
+}
+
 static int unknown_command(const struct program *program, const char *typed, struct error *err)
 {
+    const char *refusal = refusal_of(program, typed);
     /* runc's words, by which its callers find out which commands there are. */
     auto_free char *topic =
         program->has_go_flags ? xasprintf("No help topic for '%s': ", typed) : xstrdup("");
     struct strings names = { 0 };
     const char *nearest = NULL;
 
+    if (refusal != NULL)
+        return error_set(err, ENOENT, "command '%s': %s; see '%s --help'", typed, refusal,
+                         program->name);
     for (const struct command *command = program->commands; command->name != NULL; command++) {
         if (!command->is_hidden)
             strings_add(&names, command->name);

@@ -83,11 +83,18 @@ struct command {
     const char *section;          /* heading in the list of commands: "Images"; NULL: "Commands" */
 };
 
+/* docker has it, berth not: not in help, using it is an error that says why. */
+struct refused_command {
+    const char *names; /* by '|', as command.alias: "network", "image build"; NULL ends the table */
+    const char *reason; /* one line, no full stop */
+};
+
 struct program {
     const char *name;    /* "berth" */
     const char *summary; /* one line */
     const struct command *commands;
     const struct option *global_options;
+    const struct refused_command *refused_commands; /* NULL: none */
     int usage_status;  /* exit status for wrong usage: 125 for berth, 1 for berth-oci */
     bool has_go_flags; /* as Go's flag package: -bundle means --bundle, and --b means -b */
     /* Called after parsing, before the handler: sets up logging and the context. */

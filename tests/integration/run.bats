@@ -83,6 +83,19 @@ teardown() { remove_all; }
     expect_text "not there yet"
 }
 
+@test "commands of docker that are not there are refused by name" {
+    run -125 berth build .
+    [ "$output" = "berth: command 'build': building images is not there yet; see 'berth --help'" ]
+    run -125 berth network ls
+    expect_text "command 'network': networks other than none, host and slirp4netns are not there yet"
+    run -125 berth system events --since 1h
+    expect_text "command 'system events': events are not there yet"
+    run -125 berth -H tcp://there:2375 ps
+    expect_text "option '-H': there is no service to connect to, berth works on this machine"
+    run -125 berth start --checkpoint one job
+    expect_text "option '--checkpoint': 'berth restore' lets a container go on from its checkpoint"
+}
+
 @test "port: of a container that publishes none" {
     id=$(berth run -d busybox sleep 100)
     [ -z "$(berth port "$id")" ]

@@ -16,6 +16,7 @@
 #include "cli/berth_commands.h"
 #include "cli/help.h"
 #include "cli/manpage.h"
+#include "cli/refused_commands.h"
 
 /* Walks the tables of the program berth: what help, the manual page and completion print is only as
  * good as they are. */
@@ -175,6 +176,23 @@ static void volumes_are_offered(void **state)
     }
 }
 
+/* Also as a first word: `berth network ls` is refused as `network` is. */
+static void refused_commands_are_none_of_ours(void **state)
+{
+    (void)state;
+    for (const struct refused_command *refused = refused_commands; refused->names != NULL;
+         refused++) {
+        AUTO_CLEAR(strings) struct strings names = { 0 };
+
+        strings_split(&names, refused->names, '|');
+        assert_true(refused->reason[strlen(refused->reason) - 1] != '.');
+        for (size_t i = 0; i < names.count; i++) {
+            if (program_command(&program, names.items[i]) != NULL)
+                fail_msg("'%s' is a command", names.items[i]);
+        }
+    }
+}
+
 static void an_unknown_shell_is_named(void **state)
 {
     struct error err = { 0 };
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(scripts_name_every_command_and_option),
         cmocka_unit_test(kernels_of_microvms_are_offered),
         cmocka_unit_test(volumes_are_offered),
+        cmocka_unit_test(refused_commands_are_none_of_ours),
         cmocka_unit_test(an_unknown_shell_is_named),
         cmocka_unit_test(help_leaves_out_what_is_not_there_yet),
         cmocka_unit_test(the_manual_page_has_no_line_that_roff_takes_for_a_request),

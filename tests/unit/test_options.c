@@ -13,6 +13,11 @@
 
 #include "base/auto.h"
 
+static const struct refused_command refused[] = {
+    { "network|image build", "it is not there yet" },
+    { 0 },
+};
+
 static const struct option run_options[] = {
     { "env", 'e', OPTION_LIST, "NAME=VALUE", "Set a variable", NULL },
     { "interactive", 'i', OPTION_FLAG, NULL, "Keep standard input open", NULL },
@@ -65,6 +70,7 @@ static const struct program program = {
     .summary = "Runs containers",
     .commands = commands,
     .global_options = global_options,
+    .refused_commands = refused,
     .usage_status = 125,
 };
 
@@ -219,6 +225,10 @@ static void mistakes_are_named_with_the_nearest_word_and_where_help_is(void **st
         { { "berth", "rnu" }, "unknown command 'rnu', did you mean 'run'? see 'berth --help'" },
         { { "berth", "image", "mke" },
           "unknown command 'image mke', did you mean 'image make'? see 'berth --help'" },
+        { { "berth", "network", "ls" },
+          "command 'network': it is not there yet; see 'berth --help'" },
+        { { "berth", "image", "build", "." },
+          "command 'image build': it is not there yet; see 'berth --help'" },
         { { "berth", "run", "-m" }, "option '-m' needs a value (BYTES); see 'berth run --help'" },
         { { "berth", "run", "--env" },
           "option '--env' needs a value (NAME=VALUE); see 'berth run --help'" },
