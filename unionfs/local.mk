@@ -15,6 +15,7 @@ libunionfs_a_SOURCES = \
 	unionfs/extract.c unionfs/extract_archive.c unionfs/extract_input.h unionfs/extract_tar.c \
 	unionfs/inflate.c unionfs/inflate.h \
 	unionfs/layer.c unionfs/unionfs.h \
+	unionfs/layer_entries.c unionfs/layer_entries.h \
 	unionfs/layer_fds.c \
 	unionfs/layer_follow.c unionfs/layer_follow.h \
 	unionfs/layer_inherit.c unionfs/layer_inherit.h \

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -14,29 +13,16 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "unionfs/inflate.h"
-#include "unionfs/layer_path.h"
-#include "unionfs/tree.h"
-#include "unionfs/whiteout.h"
+#include "unionfs/layer_entries.h"
 
 /* libarchive parses tar here and nothing else: it gets uncompressed bytes, knows no other format,
- * and never touches a file. What an entry may do is decided here, how it is done in tree.c. */
+ * and never touches a file. What an entry does is in layer_entries.c, how it is done in tree.c. */
 
-#define ID_MAX         4294967294ull /* (uid_t)-1 means "do not change" to chown(2) */
-#define MAJOR_MAX      4095u
-#define MINOR_MAX      1048575u
-#define ATTRIBUTES_MAX 256
-
-/* Of a name in an error, so that the reason fits behind it. */
-#define NAME_SHOWN_MAX 200
+#define ID_MAX 4294967294ull /* (uid_t)-1 means "do not change" to chown(2) */
 
 struct unpack {
     struct inflate *inflate;
-    struct tree *tree;
-    bool is_bottom;
-    bool dropped_whiteout;
-    uint64_t bytes;
-    uint64_t entries;
-    uint64_t devices_left_out;
+    struct layer_entries entries;
     uint64_t stream_bytes;    /* given to libarchive */
     int64_t content_missing;  /* bytes of the current file that have not come yet */
     struct error input_error; /* of the read callback, which cannot return it */
@@ -131,8 +117,8 @@ static int collect_attributes(struct archive_entry *entry, struct tree_attribute
         if (size > UNPACK_ATTRIBUTE_MAX)
             return error_set(err, E2BIG, "has an attribute '%s' of more than %u bytes", name,
                              UNPACK_ATTRIBUTE_MAX);
-        if (count == ATTRIBUTES_MAX)
-            return error_set(err, E2BIG, "has more than %d attributes", ATTRIBUTES_MAX);
+        if (count == LAYER_ATTRIBUTES_MAX)
+            return error_set(err, E2BIG, "has more than %d attributes", LAYER_ATTRIBUTES_MAX);
         attributes[count++] = (struct tree_attribute){ name, value, size };
     }
     *ret_count = count;
@@ -147,7 +133,7 @@ static int id_check(const char *what, int64_t id, struct error *err)
     return 0;
 }
 
-/* @attributes has room for ATTRIBUTES_MAX. */
+/* @attributes has room for LAYER_ATTRIBUTES_MAX. */
 static int entry_metadata(struct archive_entry *entry, struct tree_attribute *attributes,
                           struct tree_metadata *ret_metadata, struct error *err)
 {
@@ -211,15 +197,10 @@ static int add_file(struct unpack *unpack, struct archive *archive, struct archi
     auto_close int fd = -1;
     int r;
 
-    if (size < 0 || (uint64_t)size > UNPACK_BYTES_MAX - unpack->bytes)
-        return error_set(err, EFBIG, "makes the layer larger than %llu bytes",
-                         (unsigned long long)UNPACK_BYTES_MAX);
     if (is_sparse && archive_entry_sparse_count(entry) > (int)UNPACK_SPARSE_PARTS_MAX)
         return error_set(err, EFBIG, "is a sparse file of more than %u parts",
                          UNPACK_SPARSE_PARTS_MAX);
-    unpack->bytes += (uint64_t)size;
-
-    r = tree_add_file(unpack->tree, path, metadata, &fd, err);
+    r = layer_entries_add_file(&unpack->entries, path, size, metadata, &fd, err);
     if (r < 0)
         return r;
     if (size > 0) {
@@ -235,113 +216,21 @@ static int add_file(struct unpack *unpack, struct archive *archive, struct archi
     return tree_finish_file(fd, metadata, err);
 }
 
-static int add_whiteout(struct unpack *unpack, const struct layer_path *path, struct error *err)
-{
-    if (unpack->is_bottom) {
-        unpack->dropped_whiteout = true;
-        return 0;
-    }
-    return tree_add_whiteout(unpack->tree, path, err);
-}
-
-static int add_node(struct unpack *unpack, struct archive_entry *entry, mode_t type,
-                    const struct layer_path *path, const struct tree_metadata *metadata,
-                    struct error *err)
-{
-    uint64_t device_major = 0, device_minor = 0;
-    int r;
-
-    if (type != S_IFIFO) {
-        device_major = archive_entry_rdevmajor(entry);
-        device_minor = archive_entry_rdevminor(entry);
-        if (device_major > MAJOR_MAX || device_minor > MINOR_MAX)
-            return error_set(err, EINVAL, "is a device with numbers out of range");
-    }
-    /* What a raw copy of an overlay's upper directory has in place of a whiteout; on disk it is
-     * one in any case. */
-    if (type == S_IFCHR && device_major == 0 && device_minor == 0)
-        return add_whiteout(unpack, path, err);
-    r = tree_add_node(unpack->tree, path, type,
-                      makedev((unsigned)device_major, (unsigned)device_minor), metadata, err);
-    if (r != -EPERM || type == S_IFIFO)
-        return r;
-    /* Containers have a /dev of their own, so what a base image has there is not missed. */
-    unpack->devices_left_out++;
-    return 0;
-}
-
-static int add_link(struct unpack *unpack, const char *target_name, const struct layer_path *path,
-                    struct error *err)
-{
-    auto_free struct layer_path *target = xcalloc(1, sizeof(*target));
-    int r;
-
-    r = layer_path_parse(target_name, target, err);
-    if (r < 0)
-        return error_prefix(err, r, "hard link to '%s'", target_name);
-    return tree_add_link(unpack->tree, path, target, err);
-}
-
-static int add_symlink(struct unpack *unpack, struct archive_entry *entry,
-                       const struct layer_path *path, const struct tree_metadata *metadata,
-                       struct error *err)
-{
-    const char *target = archive_entry_symlink(entry);
-
-    if (target == NULL || *target == '\0')
-        return error_set(err, EINVAL, "is a symbolic link to nothing");
-    return tree_add_symlink(unpack->tree, path, target, metadata, err);
-}
-
-/* The whiteouts that a name asks for: 1 the entry is done, 0 it is an ordinary one. */
-static int apply_whiteout(struct unpack *unpack, const struct layer_path *path, struct error *err)
-{
-    struct layer_path hidden;
-    const char *name = NULL;
-    int r;
-
-    /* Below the directories in which AUFS kept its own files. */
-    if (text_starts(path->parent, ".wh..wh.") || strstr(path->parent, "/.wh..wh.") != NULL)
-        return 1;
-    if (text_starts(path->parent, ".wh.") || strstr(path->parent, "/.wh.") != NULL)
-        return error_set(err, EINVAL, "is below a whiteout");
-    r = whiteout_parse(path->base, &name, err);
-    if (r < 0)
-        return r;
-    switch ((enum whiteout)r) {
-    case WHITEOUT_NONE:
-        return 0;
-    case WHITEOUT_IGNORED:
-        return 1;
-    case WHITEOUT_OPAQUE:
-        if (unpack->is_bottom)
-            unpack->dropped_whiteout = true;
-        else
-            r = tree_add_opaque(unpack->tree, path->parent, err);
-        return r < 0 ? r : 1;
-    case WHITEOUT_NAME:
-        break;
-    }
-    hidden.parent = path->parent;
-    hidden.base = name;
-    r = add_whiteout(unpack, &hidden, err);
-    return r < 0 ? r : 1;
-}
-
 static int add_entry(struct unpack *unpack, struct archive *archive, struct archive_entry *entry,
                      const struct layer_path *path, struct error *err)
 {
-    struct tree_attribute attributes[ATTRIBUTES_MAX];
+    struct tree_attribute attributes[LAYER_ATTRIBUTES_MAX];
+    struct layer_entries *entries = &unpack->entries;
     struct tree_metadata metadata;
     const char *link = archive_entry_hardlink(entry);
     mode_t type = archive_entry_filetype(entry);
     int r;
 
-    r = apply_whiteout(unpack, path, err);
+    r = layer_entries_hide(entries, path, err);
     if (r != 0)
         return r < 0 ? r : 0;
     if (link != NULL)
-        return add_link(unpack, link, path, err);
+        return layer_entries_add_link(entries, path, link, err);
     r = entry_metadata(entry, attributes, &metadata, err);
     if (r < 0)
         return r;
@@ -349,15 +238,15 @@ static int add_entry(struct unpack *unpack, struct archive *archive, struct arch
     case AE_IFREG:
         return add_file(unpack, archive, entry, path, &metadata, err);
     case AE_IFDIR:
-        return tree_add_directory(unpack->tree, path, &metadata, err);
+        return tree_add_directory(entries->tree, path, &metadata, err);
     case AE_IFLNK:
-        return add_symlink(unpack, entry, path, &metadata, err);
+        return layer_entries_add_symlink(entries, path, archive_entry_symlink(entry), &metadata,
+                                         err);
     case AE_IFIFO:
-        return add_node(unpack, entry, S_IFIFO, path, &metadata, err);
     case AE_IFCHR:
-        return add_node(unpack, entry, S_IFCHR, path, &metadata, err);
     case AE_IFBLK:
-        return add_node(unpack, entry, S_IFBLK, path, &metadata, err);
+        return layer_entries_add_node(entries, path, type, archive_entry_rdevmajor(entry),
+                                      archive_entry_rdevminor(entry), &metadata, err);
     default:
         return error_set(err, EINVAL, "has the unknown type %o", (unsigned)type);
     }
@@ -379,17 +268,14 @@ static int unpack_entries(struct unpack *unpack, struct archive *archive, struct
         /* A warning (a name that is no UTF-8, an unknown PAX key) comes with a whole entry. */
         if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
             return archive_failure(unpack, archive, err);
-        if (++unpack->entries > UNPACK_ENTRIES_MAX)
-            return error_set(err, E2BIG, "more than %u entries in the layer", UNPACK_ENTRIES_MAX);
         name = archive_entry_pathname(entry);
         if (name == NULL)
             return error_set(err, EBADMSG, "a layer entry without a usable name");
-        r = layer_path_parse(name, path, err);
+        r = layer_entries_begin(&unpack->entries, name, path, err);
         if (r == 0)
             r = add_entry(unpack, archive, entry, path, err);
         if (r < 0)
-            return error_prefix(err, r, "layer entry '%.*s%s'", NAME_SHOWN_MAX, name,
-                                strlen(name) > NAME_SHOWN_MAX ? "..." : "");
+            return layer_entries_blame(name, r, err);
     }
 }
 
@@ -405,10 +291,7 @@ static int unpack_all(struct unpack *unpack, struct error *err)
     if (r < 0)
         return r;
     /* The digest covers what is behind the end of the archive too. */
-    r = inflate_drain(unpack->inflate, err);
-    if (r < 0)
-        return r;
-    return tree_finish(unpack->tree, err);
+    return inflate_drain(unpack->inflate, err);
 }
 
 int unpack_layer(const struct blob_input *input, int root_fd, const char *algorithm, bool is_bottom,
@@ -421,8 +304,7 @@ int unpack_layer(const struct blob_input *input, int root_fd, const char *algori
     };
     AUTO(hash) struct hash *hash = hash_open(algorithm);
     AUTO(inflate) struct inflate *inflate = NULL;
-    AUTO(tree) struct tree *tree = NULL;
-    struct unpack_result result = { 0 };
+    struct unpack unpack = { 0 };
     int r;
 
     assert(ret_result != NULL);
@@ -430,32 +312,13 @@ int unpack_layer(const struct blob_input *input, int root_fd, const char *algori
     r = inflate_open(input, &limits, hash, &inflate, err);
     if (r < 0)
         return r;
-    tree = tree_open(root_fd, UNPACK_ENTRIES_MAX);
-    struct unpack unpack = { .inflate = inflate, .tree = tree, .is_bottom = is_bottom };
-
+    unpack.inflate = inflate;
+    layer_entries_open(root_fd, is_bottom, &unpack.entries);
     r = unpack_all(&unpack, err);
-    if (r < 0)
-        return r;
-    hash_finish(hash, &result.diff_id);
-    result.bytes = unpack.bytes;
-    result.entries = unpack.entries;
-    result.devices_left_out = unpack.devices_left_out;
-    result.hides_all = tree_hides_all(tree);
-    tree_list_orphans(tree, &result.orphans);
-    tree_list_whiteouts(tree, &result.whiteouts);
-    if (result.orphans.count > UNPACK_ORPHANS_MAX) {
-        unpack_result_clear(&result);
-        return error_set(err, E2BIG, "more than %u directories have no entry of their own",
-                         UNPACK_ORPHANS_MAX);
-    }
-    result.needs_chain = result.hides_all || unpack.dropped_whiteout || result.orphans.count > 0;
-    *ret_result = result;
-    return 0;
-}
-
-void unpack_result_clear(struct unpack_result *result)
-{
-    strings_clear(&result->orphans);
-    strings_clear(&result->whiteouts);
-    *result = (struct unpack_result){ 0 };
+    if (r == 0)
+        r = layer_entries_finish(&unpack.entries, ret_result, err);
+    layer_entries_clear(&unpack.entries);
+    if (r == 0)
+        hash_finish(hash, &ret_result->diff_id);
+    return r;
 }

@@ -1,5 +1,7 @@
 #include "unionfs/unpack_report.h"
 
+#include "unionfs/layer_path.h"
+
 static const struct field unpack_report_fields[] = {
     FIELD_OF(struct unpack_report, error, "error", FIELD_STRING, 0),
     FIELD_OF(struct unpack_report, code, "code", FIELD_U32, 0),
@@ -21,3 +23,17 @@ static const struct field unpack_report_fields[] = {
 
 const struct object unpack_report_object = { unpack_report_fields, sizeof(struct unpack_report),
                                              0 };
+
+void unpack_report_take(struct unpack_report *report, const struct unpack_result *result)
+{
+    report->diff_id = xstrdup(result->diff_id.text);
+    report->bytes = result->bytes;
+    report->entries = result->entries;
+    report->needs_chain = result->needs_chain;
+    report->hides_all = result->hides_all;
+    report->devices_left_out = result->devices_left_out;
+    for (size_t i = 0; i < result->orphans.count; i++)
+        strings_take(&report->orphans, layer_path_escape(result->orphans.items[i]));
+    for (size_t i = 0; i < result->whiteouts.count; i++)
+        strings_take(&report->whiteouts, layer_path_escape(result->whiteouts.items[i]));
+}

@@ -22,7 +22,6 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "unionfs/layer_path.h"
 #include "unionfs/unionfs.h"
 #include "unionfs/unpack_report.h"
 #include "unionfs/unpack_sandbox.h"
@@ -41,16 +40,7 @@ static int unpack(const struct blob_input *input, int root_fd, const char *algor
     r = unpack_layer(input, root_fd, algorithm, is_bottom, &result, err);
     if (r < 0)
         return r;
-    report->diff_id = xstrdup(result.diff_id.text);
-    report->bytes = result.bytes;
-    report->entries = result.entries;
-    report->needs_chain = result.needs_chain;
-    report->hides_all = result.hides_all;
-    report->devices_left_out = result.devices_left_out;
-    for (size_t i = 0; i < result.orphans.count; i++)
-        strings_take(&report->orphans, layer_path_escape(result.orphans.items[i]));
-    for (size_t i = 0; i < result.whiteouts.count; i++)
-        strings_take(&report->whiteouts, layer_path_escape(result.whiteouts.items[i]));
+    unpack_report_take(report, &result);
     unpack_result_clear(&result);
     return 0;
 }

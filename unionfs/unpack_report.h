@@ -6,6 +6,7 @@
 
 #include "base/decode.h"
 #include "base/text.h"
+#include "unionfs/unionfs.h"
 
 /* What berth-unpack says at its end, as one line of JSON; and, as far as it went well, the file
  * DATA/layers/<key>/meta. */
@@ -24,6 +25,9 @@ struct unpack_report {
     uint64_t disk_bytes, tree_entries, tree_bytes, tree_whiteouts;
 };
 extern const struct object unpack_report_object;
+
+/** Fills an empty report of what went well. */
+void unpack_report_take(struct unpack_report *report, const struct unpack_result *result);
 
 #define UNPACK_REPORT_BYTES_MAX (64u << 20)
 
