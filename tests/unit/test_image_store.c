@@ -2,11 +2,17 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <isa-l/igzip_lib.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "image/store_private.h"
 #include "tests/unit/image_fixture.h"
 
 /* Publishes an image under names ("a:1 b:2"); returns its id. */
@@ -319,7 +325,7 @@ static void make_layer(struct fixture *fixture, const char *tar, size_t length, 
 
 static void a_layer_is_the_same_gzip_in_whatever_pieces_its_tar_comes(void **state)
 {
-    static char tar[(1 << 20) + 77], found[sizeof(tar) + 1];
+    static char tar[(3 << 20) + 77], found[sizeof(tar) + 1];
     static const size_t pieces[] = { sizeof(tar), 1, 512, 128 << 10, (128 << 10) + 1 };
     struct fixture *fixture = *state;
     AUTO_CLEAR(image_descriptors) struct image_descriptors layers = { 0 };
@@ -356,6 +362,66 @@ static void a_layer_is_the_same_gzip_in_whatever_pieces_its_tar_comes(void **sta
     assert_memory_equal(found, tar, sizeof(tar));
 }
 
+static bool is_staging_empty(struct fixture *fixture)
+{
+    auto_close int fd =
+        openat(fixture->store->staging->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fdopendir(dup(fd));
+    size_t count = 0;
+
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count == 2; /* "." and ".." */
+}
+
+static void a_layer_that_is_dropped_leaves_nothing(void **state)
+{
+    static const char tar[4 << 20];
+    struct fixture *fixture = *state;
+    AUTO(layer_writer) struct layer_writer *writer = NULL;
+
+    for (size_t length = 0; length <= sizeof(tar); length += sizeof(tar) / 2) {
+        assert_int_equal(layer_writer_open(fixture->store, &writer, NULL), 0);
+        assert_int_equal(layer_writer_add(writer, tar, length, NULL), 0);
+        layer_writer_free(take_ptr(&writer));
+        assert_true(is_staging_empty(fixture));
+    }
+}
+
+/* What fails in its thread is told to whoever adds or finishes. */
+static void a_layer_that_cannot_be_written_says_why(void **state)
+{
+    static char tar[1 << 20];
+    struct fixture *fixture = *state;
+    AUTO_CLEAR(image_descriptors) struct image_descriptors layers = { 0 };
+    AUTO(layer_writer) struct layer_writer *writer = NULL;
+    struct rlimit before, limit;
+    struct digest diff_id;
+    struct error err = { 0 };
+    int r = 0;
+
+    for (size_t i = 0; i < sizeof(tar); i++)
+        tar[i] = (char)(i * i >> 7);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){ 4096, before.rlim_max };
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (size_t rounds = 0; rounds <= 4; rounds += 4) {
+        r = layer_writer_open(fixture->store, &writer, &err);
+        for (size_t i = 0; r == 0 && i < rounds + 1; i++)
+            r = layer_writer_add(writer, tar, sizeof(tar), &err);
+        if (r == 0)
+            r = layer_writer_finish(writer, &layers, &diff_id, &err);
+        assert_int_equal(r, -EFBIG);
+        assert_non_null(strstr(err.message, "write a blob: File too large"));
+        layer_writer_free(take_ptr(&writer));
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(layers.count, 0);
+    assert_true(is_staging_empty(fixture));
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -375,6 +441,8 @@ int main(void)
         STORE_TEST(inspect_shows_null_and_empty_as_docker_does),
         STORE_TEST(chains_list_diff_ids_lowest_first),
         STORE_TEST(a_layer_is_the_same_gzip_in_whatever_pieces_its_tar_comes),
+        STORE_TEST(a_layer_that_is_dropped_leaves_nothing),
+        STORE_TEST(a_layer_that_cannot_be_written_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
