@@ -18,10 +18,11 @@
 #include "engine/pause_guard.h"
 #include "engine/provision.h"
 
-/* A commit reads the container's writable directory once. Each piece of the layer's tar goes two
- * ways: into the layer's blob, and through a pipe to berth-unpack, which makes the unpacked layer
- * meanwhile on another core; what a container can still write is never shared with a layer. Then
- * config, manifest, one sync, the image's record and its name, as for any image. */
+/* A commit reads the container's writable directory once. What it finds goes two ways: as a tar
+ * into the layer's blob, compressed by another thread; and as files into the unpacked layer. What a
+ * container can still write is never shared with a layer, nor is a tar of our own making read
+ * again. What a microVM's guest sends is a tar, of which berth-unpack makes the files. Then config,
+ * manifest, one sync, the image's record and its name, as for any image. */
 
 #define GUEST_READ_BYTES 65536
 
@@ -33,6 +34,7 @@ struct commit {
     struct image_config config;
     struct image_descriptors layers;
     struct layer_writer *writer;
+    struct layer_maker *maker; /* of the files; NULL: berth-unpack makes them */
     struct layer_job *job;
     int job_fd; /* the pipe to berth-unpack */
 };
@@ -41,6 +43,7 @@ static void commit_clear(struct commit *commit)
 {
     auto_close_cleanup(&commit->job_fd);
     layer_job_free(commit->job);
+    layer_maker_free(commit->maker);
     layer_writer_free(commit->writer);
     image_descriptors_clear(&commit->layers);
     image_config_clear(&commit->config);
@@ -165,9 +168,8 @@ static int start_unpacking(struct commit *commit, struct strings *ret_warnings, 
                            &commit->job, err);
 }
 
-static int add_bytes(const void *bytes, size_t length, void *context, struct error *err)
+static int pass_on(struct commit *commit, const void *bytes, size_t length, struct error *err)
 {
-    struct commit *commit = context;
     int r;
 
     r = fd_write_all(commit->job_fd, bytes, length, "berth-unpack", err);
@@ -196,7 +198,7 @@ static int read_guest_files(struct commit *commit, struct strings *ret_warnings,
     while (r == 0 && length != 0) {
         length = read(files.data_fd, bytes, GUEST_READ_BYTES);
         if (length > 0)
-            r = add_bytes(bytes, (size_t)length, commit, err);
+            r = pass_on(commit, bytes, (size_t)length, err);
         else if (length < 0 && errno != EINTR)
             r = error_errno(err, "read from the guest");
     }
@@ -204,12 +206,75 @@ static int read_guest_files(struct commit *commit, struct strings *ret_warnings,
     return r == -EPIPE ? r : guest_files_finish(&files, r, ret_warnings, err);
 }
 
+static int remains(struct commit *commit, struct error *err)
+{
+    const char *id = commit->record->id;
+
+    if (engine_has_container(commit->engine, id))
+        return 0;
+    return error_set(err, ENOENT, "container %.12s was removed while it was read", id);
+}
+
+/* By berth-unpack. */
+static int make_guest_layer(struct commit *commit, struct strings *ret_warnings,
+                            struct digest *ret_diff_id, struct error *err)
+{
+    struct digest unpacked;
+    struct error why = { 0 };
+    int r, ended;
+
+    r = start_unpacking(commit, ret_warnings, err);
+    if (r == 0)
+        r = read_guest_files(commit, ret_warnings, err);
+    if (r == 0)
+        r = remains(commit, err);
+    if (r < 0 && r != -EPIPE)
+        return r;
+    (void)close(take_fd(&commit->job_fd)); /* the end of the tar */
+    /* When it ended early, it says why. */
+    ended = layer_job_finish(commit->job, &unpacked, NULL, &why);
+    if (ended < 0)
+        return error_set(err, -ended, "%s", why.message);
+    if (r == 0)
+        r = layer_writer_finish(commit->writer, &commit->layers, ret_diff_id, err);
+    if (r < 0)
+        return r;
+    if (!digest_equal(ret_diff_id, &unpacked))
+        return error_set(err, EIO, "the layer was unpacked as %s, not as %s", unpacked.text,
+                         ret_diff_id->text);
+    return 0;
+}
+
+static int add_bytes(const void *bytes, size_t length, void *context, struct error *err)
+{
+    struct commit *commit = context;
+
+    return layer_writer_add(commit->writer, bytes, length, err);
+}
+
+static int add_entry(void *context, const struct tar_entry *entry, struct error *err)
+{
+    return layer_maker_add(((struct commit *)context)->maker, entry, err);
+}
+
+static int write_file(void *context, const void *bytes, size_t length, struct error *err)
+{
+    return layer_maker_write(((struct commit *)context)->maker, bytes, length, err);
+}
+
+static int end_file(void *context, struct error *err)
+{
+    return layer_maker_end_file(((struct commit *)context)->maker, err);
+}
+
 static int read_own_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
 {
     AUTO_CLEAR(container_changes) struct container_changes changes = { .upper_fd = -1 };
     AUTO_CLEAR(pause_guard) struct pause_guard guard = { .fd = -1 };
+    const struct pack_entry_sink entries = { add_entry, write_file, end_file, commit };
     const struct pack_options options = { .sink = add_bytes,
                                           .context = commit,
+                                          .entries = &entries,
                                           .is_layer = true,
                                           .latest = commit->options->latest,
                                           .warnings = ret_warnings };
@@ -222,46 +287,36 @@ static int read_own_files(struct commit *commit, struct strings *ret_warnings, s
     return r < 0 ? r : pack_changes(&changes.source, &options, err);
 }
 
-static int read_files(struct commit *commit, struct strings *ret_warnings, struct error *err)
+static int make_own_layer(struct commit *commit, struct strings *ret_warnings,
+                          struct digest *ret_diff_id, struct error *err)
 {
-    const char *id = commit->record->id;
-    int r = bundle_is_vm(&commit->record->settings) ? read_guest_files(commit, ret_warnings, err)
-                                                    : read_own_files(commit, ret_warnings, err);
+    int r;
 
-    if (r == 0 && !engine_has_container(commit->engine, id))
-        r = error_set(err, ENOENT, "container %.12s was removed while it was read", id);
-    return r;
+    r = layer_maker_open(commit->engine->data_fd, &commit->image->config.diff_ids, ret_warnings,
+                         &commit->maker, err);
+    if (r == 0)
+        r = read_own_files(commit, ret_warnings, err);
+    if (r == 0)
+        r = remains(commit, err);
+    if (r == 0)
+        r = layer_writer_finish(commit->writer, &commit->layers, ret_diff_id, err);
+    return r < 0 ? r : layer_maker_finish(commit->maker, ret_diff_id, NULL, err);
 }
 
-/* Reads, compresses, unpacks. */
+/* Reads, compresses, makes the files. */
 static int make_layer(struct commit *commit, struct strings *ret_warnings, struct error *err)
 {
-    struct digest diff_id, unpacked;
-    struct error why = { 0 };
-    int r, ended;
+    struct digest diff_id;
+    int r;
 
     r = layer_writer_open(engine_images(commit->engine), &commit->writer, err);
     if (r == 0)
-        r = start_unpacking(commit, ret_warnings, err);
-    if (r < 0)
-        return r;
-    r = read_files(commit, ret_warnings, err);
-    if (r < 0 && r != -EPIPE)
-        return r;
-    (void)close(take_fd(&commit->job_fd)); /* the end of the tar */
-    /* When it ended early, it says why. */
-    ended = layer_job_finish(commit->job, &unpacked, NULL, &why);
-    if (ended < 0)
-        return error_set(err, -ended, "%s", why.message);
+        r = bundle_is_vm(&commit->record->settings)
+                ? make_guest_layer(commit, ret_warnings, &diff_id, err)
+                : make_own_layer(commit, ret_warnings, &diff_id, err);
     if (r == 0)
-        r = layer_writer_finish(commit->writer, &commit->layers, &diff_id, err);
-    if (r < 0)
-        return r;
-    if (!digest_equal(&diff_id, &unpacked))
-        return error_set(err, EIO, "the layer was unpacked as %s, not as %s", unpacked.text,
-                         diff_id.text);
-    strings_add(&commit->config.diff_ids, diff_id.text);
-    return 0;
+        strings_add(&commit->config.diff_ids, diff_id.text);
+    return r;
 }
 
 /* --- the image -------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "base/staging.h"
 #include "unionfs/layer_inherit.h"
+#include "unionfs/layer_job.h"
 #include "unionfs/layer_store.h"
 #include "unionfs/tree_compare.h"
 #include "unionfs/unpack_report.h"
@@ -210,7 +211,7 @@ static int job_spawn(struct layer_job *job, struct error *err)
                          err);
 }
 
-static int job_begin(struct layer_job *job, struct error *err)
+static int job_make_root(struct layer_job *job, struct error *err)
 {
     int r;
 
@@ -227,6 +228,16 @@ static int job_begin(struct layer_job *job, struct error *err)
     /* What the umask and a parent with the set-group-id bit may have changed. */
     if (fchmod(job->fs_fd, 0755) < 0)
         return error_errno(err, "set the mode of the layer's directory");
+    return 0;
+}
+
+static int job_begin(struct layer_job *job, struct error *err)
+{
+    int r;
+
+    r = job_make_root(job, err);
+    if (r < 0)
+        return r;
     if (job->source.is_growing) {
         job->growth_fd = eventfd(0, EFD_CLOEXEC);
         if (job->growth_fd < 0)
@@ -283,6 +294,26 @@ int layer_job_start(int data_fd, const struct layer_source *source, const struct
     }
     if (r < 0)
         return r;
+    *ret_job = take_ptr(&job);
+    return 0;
+}
+
+int layer_job_start_empty(int data_fd, const struct strings *below, struct strings *warnings,
+                          struct layer_job **ret_job, int *ret_root_fd, struct error *err)
+{
+    const struct layer_source source = { .blob_fd = -1, .warnings = warnings };
+    AUTO(layer_job) struct layer_job *job = job_new(data_fd, &source, below);
+    int r;
+
+    assert(ret_job != NULL);
+    assert(ret_root_fd != NULL);
+
+    r = layers_open(data_fd, &job->layers_fd, err);
+    if (r == 0)
+        r = job_make_root(job, err);
+    if (r < 0)
+        return r;
+    *ret_root_fd = job->fs_fd;
     *ret_job = take_ptr(&job);
     return 0;
 }
@@ -362,6 +393,17 @@ static int wait_helper(struct layer_job *job, struct error *err)
     return 0;
 }
 
+static void warn_of_devices(struct layer_job *job)
+{
+    struct unpack_report *report = &job->report;
+
+    if (report->devices_left_out > 0 && job->source.warnings != NULL)
+        strings_addf(job->source.warnings,
+                     "layer %.19s: without its %llu devices, which only root may make",
+                     job->diff_id.text, (unsigned long long)report->devices_left_out);
+    report->devices_left_out = 0;
+}
+
 static int parse_report(struct layer_job *job, const struct text *text, struct error *err)
 {
     const struct digest *expected = &job->source.diff_id;
@@ -380,11 +422,7 @@ static int parse_report(struct layer_job *job, const struct text *text, struct e
         return error_prefix(err, r, "report of berth-unpack");
     if (expected->text[0] != '\0' && !digest_equal(expected, &job->diff_id))
         return error_set(err, EBADMSG, "its content has the digest %s", job->diff_id.text);
-    if (report->devices_left_out > 0 && job->source.warnings != NULL)
-        strings_addf(job->source.warnings,
-                     "layer %.19s: without its %llu devices, which only root may make",
-                     job->diff_id.text, (unsigned long long)report->devices_left_out);
-    report->devices_left_out = 0;
+    warn_of_devices(job);
     return 0;
 }
 
@@ -494,6 +532,17 @@ static int job_identify(struct layer_job *job, struct error *err)
     if (r == 0)
         r = job_find(job, err);
     return r == -ENOENT ? 0 : r;
+}
+
+void layer_job_take(struct layer_job *job, const struct unpack_result *result)
+{
+    assert(job != NULL);
+    assert(result != NULL);
+
+    unpack_report_take(&job->report, result);
+    job->diff_id = result->diff_id;
+    warn_of_devices(job);
+    job->is_ended = true;
 }
 
 int layer_job_wait(struct layer_job *job, struct error *err)

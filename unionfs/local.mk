@@ -14,11 +14,12 @@ libunionfs_a_SOURCES = \
 	unionfs/erofs_tree.c unionfs/erofs_tree.h \
 	unionfs/extract.c unionfs/extract_archive.c unionfs/extract_input.h unionfs/extract_tar.c \
 	unionfs/inflate.c unionfs/inflate.h \
-	unionfs/layer.c unionfs/unionfs.h \
+	unionfs/layer.c unionfs/layer_job.h unionfs/unionfs.h \
 	unionfs/layer_entries.c unionfs/layer_entries.h \
 	unionfs/layer_fds.c \
 	unionfs/layer_follow.c unionfs/layer_follow.h \
 	unionfs/layer_inherit.c unionfs/layer_inherit.h \
+	unionfs/layer_maker.c \
 	unionfs/layer_mark.c unionfs/layer_mark.h \
 	unionfs/layer_path.c unionfs/layer_path.h \
 	unionfs/layer_store.c unionfs/layer_store.h \
@@ -60,6 +61,10 @@ tests_unit_test_inflate_LDADD = libunionfs.a libbase.a -lisal -lzstd -lcrypto -l
 tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c
 tests_unit_test_unpack_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -lcrypto -ljansson \
 	-lcmocka
+check_PROGRAMS += tests/unit/test_layer_maker
+tests_unit_test_layer_maker_SOURCES = tests/unit/test_layer_maker.c tests/unit/base_test.h
+tests_unit_test_layer_maker_LDADD = libunionfs.a libbase.a -larchive -lisal -lzstd -lcrypto \
+	-ljansson -lcmocka
 check_PROGRAMS += tests/unit/test_tree_compare
 tests_unit_test_tree_compare_SOURCES = tests/unit/test_tree_compare.c tests/unit/base_test.h
 tests_unit_test_tree_compare_LDADD = libunionfs.a libbase.a -lcmocka

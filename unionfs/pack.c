@@ -93,9 +93,13 @@ static int add_bytes(struct pack *pack, const void *bytes, size_t length, struct
 
 static int add_header(struct pack *pack, const struct tar_entry *entry, struct error *err)
 {
+    const struct pack_entry_sink *entries = pack->options->entries;
+    int r;
+
     pack->header.length = 0;
     tar_entry_format(entry, &pack->header);
-    return add_bytes(pack, pack->header.data, pack->header.length, err);
+    r = add_bytes(pack, pack->header.data, pack->header.length, err);
+    return r < 0 || entries == NULL ? r : entries->add(entries->context, entry, err);
 }
 
 static void warn(const struct pack *pack, const char *name, const char *what)
@@ -117,6 +121,18 @@ static int add_zeros(struct pack *pack, uint64_t length, struct error *err)
     return r;
 }
 
+/* What was read behind the bytes in the buffer. */
+static int add_read(struct pack *pack, size_t length, struct error *err)
+{
+    const struct pack_entry_sink *entries = pack->options->entries;
+    int r = 0;
+
+    if (entries != NULL)
+        r = entries->write(entries->context, pack->buffer + pack->used, length, err);
+    pack->used += length;
+    return r == 0 && pack->used == BUFFER_BYTES ? flush(pack, err) : r;
+}
+
 /* The header has promised so many bytes. A file that became shorter is filled with zeros. */
 static int add_content(struct pack *pack, int fd, const char *name, uint64_t size,
                        struct error *err)
@@ -135,9 +151,8 @@ static int add_content(struct pack *pack, int fd, const char *name, uint64_t siz
             return error_errno(err, "read '/%s'", name);
         if (length == 0)
             break;
-        pack->used += (size_t)length;
+        r = add_read(pack, (size_t)length, err);
         missing -= (uint64_t)length;
-        r = pack->used == BUFFER_BYTES ? flush(pack, err) : 0;
         if (r < 0)
             return r;
     }
@@ -280,6 +295,7 @@ static int add_directory(struct pack *pack, int fd, const char *name, const stru
 static int add_file(struct pack *pack, int fd, const char *name, const struct stat *status,
                     struct error *err)
 {
+    const struct pack_entry_sink *entries = pack->options->entries;
     AUTO_CLEAR(attributes) struct attributes attributes = { 0 };
     struct tar_entry entry = describe(pack, name, TAR_FILE, status);
     int r;
@@ -296,7 +312,9 @@ static int add_file(struct pack *pack, int fd, const char *name, const struct st
     entry.attribute_count = attributes.count;
     entry.size = (uint64_t)status->st_size;
     r = add_header(pack, &entry, err);
-    return r < 0 ? r : add_content(pack, fd, name, entry.size, err);
+    if (r == 0)
+        r = add_content(pack, fd, name, entry.size, err);
+    return r < 0 || entries == NULL ? r : entries->end_file(entries->context, err);
 }
 
 /* What stands under a name may change at any moment: only what was opened is believed. */

@@ -97,6 +97,37 @@ int layer_job_finish(struct layer_job *job, struct digest *ret_diff_id, char **r
 void layer_job_free(struct layer_job *job);
 DEFINE_AUTO(layer_job)
 
+/* A layer that is made entry by entry, beside the tar that pack_changes() makes of the same: what
+ * unpack_layer() would make of that tar. */
+struct layer_maker;
+struct tar_entry;
+/**
+ * The process's umask is 0 until layer_maker_free().
+ *
+ * @below     as for layer_ensure()
+ * @warnings  what was left out; borrowed; NULL: nobody is told
+ */
+int layer_maker_open(int data_fd, const struct strings *below, struct strings *warnings,
+                     struct layer_maker **ret_maker, struct error *err);
+/** A file with content waits for layer_maker_end_file(). @entry: of it, attributes are borrowed
+ * until then. */
+int layer_maker_add(struct layer_maker *maker, const struct tar_entry *entry, struct error *err);
+int layer_maker_write(struct layer_maker *maker, const void *bytes, size_t length,
+                      struct error *err);
+/** What did not come of a file is zeros. */
+int layer_maker_end_file(struct layer_maker *maker, struct error *err);
+/**
+ * Makes the layer visible, as layer_job_finish().
+ *
+ * @diff_id  digest of the tar, which the caller vouches for
+ * @ret_key  may be NULL; the caller frees it
+ */
+int layer_maker_finish(struct layer_maker *maker, const struct digest *diff_id, char **ret_key,
+                       struct error *err);
+/** What was not finished leaves nothing. */
+void layer_maker_free(struct layer_maker *maker);
+DEFINE_AUTO(layer_maker)
+
 /** The key of an unpacked layer, as layer_ensure() gave it; -ENOENT when it is not there. */
 int layer_find(int data_fd, const struct digest *diff_id, const struct strings *below,
                char **ret_key, struct error *err);
@@ -264,9 +295,18 @@ int changes_walk(const struct change_source *source, change_function *function, 
 /** Takes the next bytes of a tar. */
 typedef int pack_sink(const void *bytes, size_t length, void *context, struct error *err);
 
+/* Gets what is packed as entries, too: as layer_maker_add() and its family, which see. */
+struct pack_entry_sink {
+    int (*add)(void *context, const struct tar_entry *entry, struct error *err);
+    int (*write)(void *context, const void *bytes, size_t length, struct error *err);
+    int (*end_file)(void *context, struct error *err);
+    void *context;
+};
+
 struct pack_options {
     pack_sink *sink;
     void *context;
+    const struct pack_entry_sink *entries; /* NULL: none */
     bool is_layer;            /* whiteouts and opaque marks; else what is deleted is left out */
     const char *prefix;       /* "a/b": stands before each name, and for the root; NULL or "" */
     int64_t latest;           /* seconds since 1970: later times become it; INT64_MAX: none does */

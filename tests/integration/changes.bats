@@ -103,6 +103,8 @@ changes='echo x > /new; ln /new /also; ln -s /nowhere /link; mkfifo -m 620 /fifo
     [ "$(field cc .State.Status)" = running ]
     run -0 berth diff cc
     expect_text "D /bin/cat"
+    # Its files were made beside its tar: unpacking the tar makes the same.
+    berth system check --deep
 }
 
 @test "ids, capabilities and attributes of a container with a user namespace are the image's own" {
@@ -134,6 +136,7 @@ PY
     [ "$output" = "7 8 9
 ['security.capability', 'system.posix_acl_access', 'user.kept']
 (33554433, 1024, 0, 0, 0) (2, 4, 5)" ]
+    berth system check --deep
 }
 
 @test "commit takes the container's settings, --change, --author and --message" {
