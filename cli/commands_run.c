@@ -103,6 +103,24 @@ static int pull(struct run *run, const struct arguments *arguments, struct error
     return 0;
 }
 
+/* What is here under the name may have been pulled for another platform. */
+static int check_platform(struct run *run, const struct arguments *arguments, struct error *err)
+{
+    const char *platform = arguments_text(arguments, "platform");
+    AUTO(image) struct image *image = NULL;
+    struct error why = { 0 };
+    int r;
+
+    if (text_is_empty(platform) ||
+        berth_find_image(run->berth, run->settings->image, &image, NULL) < 0)
+        return 0; /* one that is missing is pulled for it, or named */
+    r = image_check_platform(image, platform, &why);
+    if (r == -ENOEXEC)
+        return error_set(err, ENOEXEC, "image '%s' is here, but %s; --pull always gets another one",
+                         run->settings->image, why.message);
+    return r < 0 ? error_set(err, -r, "--platform: %s", why.message) : 0;
+}
+
 /* Makes the container, after a pull where one is wanted. An image that is here costs no look at
  * anything else. */
 static int create(struct run *run, const struct arguments *arguments, struct strings *warnings,
@@ -114,6 +132,8 @@ static int create(struct run *run, const struct arguments *arguments, struct str
 
     if (policy == PULL_ALWAYS)
         r = pull(run, arguments, err);
+    if (r == 0)
+        r = check_platform(run, arguments, err);
     if (r == 0)
         r = engine_create(run->engine, run->settings, &run->id, warnings, err);
     if (r != -ENOENT || policy != PULL_MISSING ||

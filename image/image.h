@@ -364,5 +364,13 @@ int image_build_on(const struct image *image, struct image_config *ret_config,
 
 /** This machine's architecture as images name it: "amd64". */
 const char *platform_architecture(void);
+/**
+ * Whether an image is for a platform.
+ *
+ * @wanted  "linux/arm64/v8", as far as it matters
+ *
+ * -EINVAL: @wanted is no platform. -ENOEXEC: the image is for another one.
+ */
+int image_check_platform(const struct image *image, const char *wanted, struct error *err);
 
 #endif

@@ -151,6 +151,27 @@ bool platform_matches(const struct image_descriptor *descriptor, const char *wan
                 0);
 }
 
+int image_check_platform(const struct image *image, const char *wanted, struct error *err)
+{
+    struct image_descriptor own = { 0 };
+    auto_free char *name = NULL;
+    int r;
+
+    assert(image != NULL);
+    assert(wanted != NULL);
+
+    r = platform_check(wanted, err);
+    if (r < 0)
+        return r;
+    own.platform_os = image->config.os;
+    own.platform_architecture = image->config.architecture;
+    own.platform_variant = image->config.variant;
+    if (platform_matches(&own, wanted))
+        return 0;
+    name = platform_format(&own);
+    return error_set(err, ENOEXEC, "it is for %s, not for %s", name, wanted);
+}
+
 int platform_none(const struct image_descriptors *entries, const char *wanted, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings platforms = { 0 };

@@ -83,6 +83,18 @@ teardown() { remove_all; }
     expect_text "not there yet"
 }
 
+@test "an image of another platform than --platform says is not run" {
+    own=$(berth image inspect -f '{{.Architecture}}' busybox)
+    other=s390x
+    [ "$own" != s390x ] || other=amd64
+    run -125 berth run --rm --platform linux/$other busybox true
+    [ "$output" = "berth: image 'busybox' is here, but it is for linux/$own, not for linux/$other; --pull always gets another one" ]
+    run -1 berth create --platform linux//x busybox true
+    expect_text "--platform: platform 'linux//x': give OS/ARCHITECTURE[/VARIANT]"
+    run -0 berth run --rm --platform "linux/$own" busybox true
+    run -0 berth run --rm --platform "$own" busybox true
+}
+
 @test "commands of docker that are not there are refused by name" {
     run -125 berth build .
     [ "$output" = "berth: command 'build': building images is not there yet; see 'berth --help'" ]
