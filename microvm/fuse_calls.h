@@ -22,7 +22,6 @@ struct fuse_file {
     int fd;
     bool is_append;     /* the descriptor is without O_APPEND, see fuse_call_write() */
     bool may_be_locked; /* by flock(2) */
-    int64_t position;   /* of a directory */
 };
 
 struct fuse_server {

@@ -108,7 +108,7 @@ static int entry_plus_add(struct fuse_server *server, const struct fuse_file *fi
 
 /* --- many ------------------------------------------------------------------------------------- */
 
-static int entries_add(struct fuse_server *server, struct fuse_file *file, bool is_plus,
+static int entries_add(struct fuse_server *server, const struct fuse_file *file, bool is_plus,
                        const uint8_t *entries, size_t length, struct answer *answer)
 {
     for (size_t offset = 0; offset < length;) {
@@ -121,13 +121,12 @@ static int entries_add(struct fuse_server *server, struct fuse_file *file, bool 
         r = is_plus ? entry_plus_add(server, file, entry, answer) : entry_add(entry, answer);
         if (r == 0)
             return 0;
-        file->position = entry->next;
         offset += entry->length;
     }
     return 1;
 }
 
-/* Leaves the descriptor where it read last, and file->position at what was answered last. */
+/* Leaves the descriptor where it read last: the guest says each time where it goes on. */
 static int read_directory(struct fuse_server *server, const struct fuse_request *request,
                           struct fuse_inode *inode, bool is_plus, uint8_t *reply)
 {
