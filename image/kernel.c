@@ -23,6 +23,8 @@
 #define KERNELS  "kernels"
 #define JSON     "kernel.json"
 #define JSON_MAX 65536
+/* No file system's blocks are larger. */
+#define HOLE_BYTES 65536
 
 /* --- import --------------------------------------------------------------------------------------
  */
@@ -103,6 +105,37 @@ static int write_file(int dir_fd, const char *name, const void *bytes, size_t le
     return file_replace(dir_fd, name, bytes, length, 0644, FILE_SYNC_DATA, err);
 }
 
+static bool is_zero(const char *block)
+{
+    static const char zeros[HOLE_BYTES];
+
+    return memcmp(block, zeros, HOLE_BYTES) == 0;
+}
+
+/* A kernel has megabytes of zeros, which whoever loads it need not read. Where the file system
+ * makes no holes they stay. */
+static int write_with_holes(int dir_fd, const char *name, const struct kernel_bytes *bytes,
+                            struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    r = write_file(dir_fd, name, bytes->data, bytes->length, err);
+    if (r < 0)
+        return r;
+    fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "open %s", name);
+    for (size_t start = 0, end; start < bytes->length; start = end + HOLE_BYTES) {
+        for (end = start; end + HOLE_BYTES <= bytes->length && is_zero(bytes->data + end);)
+            end += HOLE_BYTES;
+        if (end > start)
+            (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
+                            (off_t)(end - start)); /* see above */
+    }
+    return 0;
+}
+
 static int write_image(int dir_fd, const struct kernel_bytes *image, struct error *err)
 {
     struct kernel_bytes vmlinux = { 0 };
@@ -115,7 +148,7 @@ static int write_image(int dir_fd, const struct kernel_bytes *image, struct erro
     if (r == 0)
         r = kernel_image_check_elf(vmlinux.data, vmlinux.length, err);
     if (r == 0)
-        r = write_file(dir_fd, "vmlinux", vmlinux.data, vmlinux.length, err);
+        r = write_with_holes(dir_fd, "vmlinux", &vmlinux, err);
     free(vmlinux.data);
     if (r == 0)
         r = write_file(dir_fd, "bzimage", image->data, image->length, err);

@@ -114,16 +114,12 @@ static int give_ram(struct kvm_machine *machine, struct error *err)
 /* --- the kernel ------------------------------------------------------------------------------- */
 
 /* By reading rather than mapping: that fills huge pages at once. */
-static int read_segment(const struct guest_memory *memory, int fd,
-                        const struct kernel_segment *segment, struct error *err)
+static int read_bytes(int fd, uint8_t *to, uint64_t offset, uint64_t size, struct error *err)
 {
-    uint8_t *to = guest_memory_writable(memory, segment->address, segment->memory_size);
     uint64_t done = 0;
 
-    assert(to != NULL); /* boot_plan() has looked */
-    while (done < segment->file_size) {
-        const ssize_t count =
-            pread(fd, to + done, segment->file_size - done, (off_t)(segment->file_offset + done));
+    while (done < size) {
+        const ssize_t count = pread(fd, to + done, size - done, (off_t)(offset + done));
 
         if (count < 0 && errno == EINTR)
             continue;
@@ -134,6 +130,40 @@ static int read_segment(const struct guest_memory *memory, int fd,
         done += (uint64_t)count;
     }
     return 0;
+}
+
+/* Finds what the file has from @from on, at most up to @end; false: nothing more. A file system
+ * that tells of no holes has all of it. */
+static bool find_data(int fd, uint64_t from, uint64_t end, uint64_t *ret_start, uint64_t *ret_end)
+{
+    const off_t start = lseek(fd, (off_t)from, SEEK_DATA);
+    off_t hole;
+
+    if (start < 0) {
+        *ret_start = from;
+        *ret_end = end;
+        return errno != ENXIO && from < end;
+    }
+    hole = lseek(fd, start, SEEK_HOLE);
+    *ret_start = (uint64_t)start;
+    *ret_end = hole < 0 || (uint64_t)hole > end ? end : (uint64_t)hole;
+    return (uint64_t)start < end;
+}
+
+/* The memory is zero, so holes of the file are left out: what nobody touches takes no memory. */
+static int read_segment(const struct guest_memory *memory, int fd,
+                        const struct kernel_segment *segment, struct error *err)
+{
+    uint8_t *to = guest_memory_writable(memory, segment->address, segment->memory_size);
+    const uint64_t begin = segment->file_offset;
+    uint64_t start, end;
+    int r = 0;
+
+    assert(to != NULL); /* boot_plan() has looked */
+    for (uint64_t at = begin; r == 0 && find_data(fd, at, begin + segment->file_size, &start, &end);
+         at = end)
+        r = read_bytes(fd, to + (start - begin), start, end - start, err);
+    return r;
 }
 
 static int plan_kernel(int fd, struct kernel_image *ret_image, struct error *err)

@@ -33,6 +33,15 @@ import() { berth vm kernel import --modules "$BATS_TEST_TMPDIR/modules" "$@" "$K
     [ -z "$(berth vm kernel ls --format '{{.Name}}')" ]
 }
 
+@test "vm kernel: the zeros of an unpacked kernel take no room, and are there" {
+    import --name sparse > /dev/null
+    file=$BERTH_DATA/kernels/sparse/vmlinux
+    [ "$(stat -c %b "$file")" -lt $(($(stat -c %s "$file") / 512 - 4096)) ]
+    # The file's end is where its own headers say: what is behind the last hole is there.
+    readelf -S "$file" > /dev/null 2> "$BATS_TEST_TMPDIR/complaints"
+    [ ! -s "$BATS_TEST_TMPDIR/complaints" ]
+}
+
 # --- what an import leaves ------------------------------------------------------------------------
 
 # The kernel is there whole, or not at all: expect_whole NAME
