@@ -21,7 +21,6 @@
 #define MISC_FAST_STRING   1
 #define MSR_MTRR_TYPE      0x2ff
 #define MTRR_ON_WRITE_BACK 0x806
-#define CPU_STACK_SIZE     (256 << 10)
 
 /* Takes the CPU's thread out of KVM_RUN. Programs use those below, C libraries the first two. */
 static int kick_signal(void)
@@ -274,15 +273,11 @@ static void *cpu_thread(void *context)
 int kvm_cpu_start_thread(struct kvm_cpu *cpu, struct error *err)
 {
     const struct sigaction action = { .sa_handler = do_nothing };
-    pthread_attr_t attributes;
     int r;
 
     if (sigaction(kick_signal(), &action, NULL) < 0)
         return error_errno(err, "set the handler of CPU %u", cpu->index);
-    (void)pthread_attr_init(&attributes);
-    (void)pthread_attr_setstacksize(&attributes, CPU_STACK_SIZE);
-    r = pthread_create(&cpu->thread, &attributes, cpu_thread, cpu);
-    (void)pthread_attr_destroy(&attributes);
+    r = kvm_thread_start(&cpu->thread, cpu_thread, cpu);
     if (r != 0)
         return error_set(err, r, "start the thread of CPU %u: %s", cpu->index, strerror(r));
     cpu->has_thread = true;

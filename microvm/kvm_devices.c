@@ -293,7 +293,7 @@ static void *devices_thread(void *context)
 
 int kvm_devices_start_thread(struct kvm_machine *machine, struct error *err)
 {
-    const int r = pthread_create(&machine->devices.thread, NULL, devices_thread, machine);
+    const int r = kvm_thread_start(&machine->devices.thread, devices_thread, machine);
 
     if (r != 0)
         return error_set(err, r, "start the devices' thread: %s", strerror(r));

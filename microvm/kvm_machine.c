@@ -23,12 +23,27 @@
 /* No kernel begins with less. */
 #define MEMORY_MIN_BYTES (16ULL << 20)
 #define KERNEL_FILE_MAX  (1LL << 30)
+#define STACK_BYTES      (256 << 10)
 /* A reset without reboot=t looks for a BIOS, for ever. Tests of the kernel's own ciphers take half
  * of the boot. What else is not here is not searched for. Only a kernel that gives up says so: each
  * byte on the serial line is an exit. */
 #define CMDLINE                                                                                    \
     MACHINE_CMDLINE " reboot=t console=ttyS0 loglevel=1 8250.nr_uarts=1 tsc=reliable "             \
                     "no_timer_check pci=off audit=0 "
+
+int kvm_thread_start(pthread_t *ret_thread, void *(*run)(void *), void *context)
+{
+    pthread_attr_t attributes;
+    int r;
+
+    assert(ret_thread != NULL);
+
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    r = pthread_create(ret_thread, &attributes, run, context);
+    (void)pthread_attr_destroy(&attributes);
+    return r;
+}
 
 /* --- the virtual machine and its memory ------------------------------------------------------- */
 
@@ -248,7 +263,7 @@ static int loading_begin(struct loading *loading, struct kvm_machine *machine,
             err);
     if (r < 0)
         return r;
-    r = pthread_create(&loading->thread, NULL, loading_thread, loading);
+    r = kvm_thread_start(&loading->thread, loading_thread, loading);
     if (r != 0)
         return error_set(err, r, "start the thread that loads the kernel: %s", strerror(r));
     loading->has_thread = true;

@@ -70,6 +70,14 @@ struct kvm_machine {
     struct error end_error;
 };
 
+/**
+ * Starts a thread with a stack of 256 KiB, enough for all that a machine's threads do. The usual
+ * 8 MiB are as good as a promise of huge pages, of which the first one is cleared at once.
+ *
+ * Returns 0 or a positive errno value, as pthread_create() does.
+ */
+int kvm_thread_start(pthread_t *ret_thread, void *(*run)(void *), void *context);
+
 /** Notes how the machine ended, if it has not yet, and stops its CPUs. Any thread. */
 void kvm_machine_finish(struct kvm_machine *machine, enum machine_end end,
                         const struct error *reason);
