@@ -29,9 +29,13 @@ struct machine_share {
 };
 
 /* What both machines tell a kernel: no tests of ciphers that nobody uses, which take half of a
- * boot; a panic ends the machine; and grace periods of RCU are asked for (Documentation/RCU), since
- * each takes some ticks otherwise, in which a machine with few processors only waits. */
-#define MACHINE_CMDLINE "cryptomgr.notests panic=-1 rcupdate.rcu_expedited=1"
+ * boot; a panic ends the machine; grace periods of RCU are asked for (Documentation/RCU), since
+ * each takes some ticks otherwise, in which a machine with few processors only waits; and the
+ * tracer does not look up the names of all functions to find those that others have replaced, which
+ * takes a tenth of a boot: they are never called, so there is nothing to trace (ftrace.c). */
+#define MACHINE_CMDLINE                                                                            \
+    "cryptomgr.notests panic=-1 rcupdate.rcu_expedited=1 "                                         \
+    "initcall_blacklist=ftrace_check_for_weak_functions"
 
 /* What is to be run. Descriptors that are not there are -1. machine_start() takes none of them for
  * its own: it duplicates what it keeps, so the caller closes all of them afterwards. */
