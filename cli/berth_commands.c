@@ -119,17 +119,34 @@ static const struct option image_prune_options[] = {
     { 0 },
 };
 
+#define CLUSTER_OPTION(name_)                                                                      \
+    {                                                                                              \
+        name_, 0, OPTION_REFUSED, NULL, "there are no clusters, and no volumes of theirs", NULL    \
+    }
+
 static const struct option volume_create_options[] = {
+    CLUSTER_OPTION("availability"),
     { "driver", 'd', OPTION_TEXT, "DRIVER", "local, the only one", "local" },
+    CLUSTER_OPTION("group"),
     { "label", 0, OPTION_LIST, "KEY[=VALUE]", "Set a label", "none" },
+    CLUSTER_OPTION("limit-bytes"),
+    { "name", 0, OPTION_REFUSED, NULL, "give the name without an option", NULL },
     { "opt", 'o', OPTION_REFUSED, NULL,
       "a volume is a directory, without options; other file systems are mounted by the host and "
       "bound with --volume",
       NULL },
+    CLUSTER_OPTION("required-bytes"),
+    CLUSTER_OPTION("scope"),
+    CLUSTER_OPTION("secret"),
+    CLUSTER_OPTION("sharing"),
+    CLUSTER_OPTION("topology-preferred"),
+    CLUSTER_OPTION("topology-required"),
+    CLUSTER_OPTION("type"),
     { 0 },
 };
 
 static const struct option volume_ls_options[] = {
+    CLUSTER_OPTION("cluster"),
     { "filter", 'f', OPTION_LIST, "KEY=VALUE", "Only some: dangling, driver, label, name", "none" },
     { "format", 0, OPTION_TEXT, "FORMAT", FORMAT_HELP, "table|json" },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print names only", NULL },
@@ -191,6 +208,7 @@ static const struct option rmi_options[] = {
     { "force", 'f', OPTION_FLAG, NULL,
       "Remove all names of the image, also when stopped containers use it", NULL },
     { "no-prune", 0, OPTION_FLAG, NULL, "Accepted; images have no untagged parents", NULL },
+    { "platform", 0, OPTION_REFUSED, NULL, "images of several platforms are not there yet", NULL },
     { 0 },
 };
 
@@ -220,6 +238,7 @@ static const struct option format_options[] = {
 };
 
 static const struct option update_options[] = {
+    { "kernel-memory", 0, OPTION_REFUSED, NULL, "the kernel does not limit it any more", NULL },
     { "restart", 0, OPTION_TEXT, "POLICY", "no, on-failure[:N], always or unless-stopped",
       "no|on-failure|always|unless-stopped" },
     { 0 },

@@ -26,14 +26,6 @@ struct inspection {
     size_t count;
 };
 
-static int inspect_find_volume(struct engine *engine, const char *name, char **ret_json,
-                               struct error *err)
-{
-    int r = engine_volume_inspect(engine, name, ret_json, err);
-
-    return r == -ENOENT ? error_set(err, ENOENT, "No such volume: %s", name) : r;
-}
-
 /* As docker, which looks for a container first, then for an image, then for a volume. -ENOENT: none
  * of them. */
 static int inspect_find(struct inspection *inspection, const char *name, char **ret_json,
@@ -50,7 +42,7 @@ static int inspect_find(struct inspection *inspection, const char *name, char **
     if (inspection->kind == INSPECT_CGROUP)
         return engine_group_inspect(engine, name, ret_json, err);
     if (inspection->kind == INSPECT_VOLUME)
-        return inspect_find_volume(engine, name, ret_json, err);
+        return engine_volume_inspect(engine, name, ret_json, err);
     if (inspection->kind != INSPECT_IMAGE) {
         r = berth_find(inspection->berth, name, &id, err);
         if (r == 0)

@@ -27,6 +27,8 @@ const struct option image_load_options[] = {
     { "all-platforms", 0, OPTION_FLAG, NULL,
       "Keep the images of all platforms, so that they can be pushed", NULL },
     { "input", 'i', OPTION_TEXT, "FILE", "Archive or directory; default: standard input", "file" },
+    { "platform", 0, OPTION_REFUSED, NULL,
+      "this machine's platform is taken, or with --all-platforms each", NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Show no progress", NULL },
     { 0 },
 };

@@ -70,8 +70,21 @@ static void add_filter(struct ps_filters *filters, const char *key, const char *
 
 static int unknown_filter(const char *text, const char *key, struct error *err)
 {
+    static const struct {
+        const char *key, *reason;
+    } refused[] = {
+        { "expose", "exposed ports are not there yet" },
+        { "health", "health checks are not there yet" },
+        { "is-task", "there are no clusters" },
+        { "publish", "published ports are not looked through yet; 'berth port' lists them" },
+    };
     const char *nearest = text_nearest(filter_keys, key);
 
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        if (strcmp(key, refused[i].key) == 0)
+            return error_set(err, EINVAL, "filter '%s': %s; see 'berth ps --help'", text,
+                             refused[i].reason);
+    }
     if (nearest != NULL)
         return error_set(err, EINVAL, "invalid filter '%s', did you mean '%s'?", text, nearest);
     return error_set(err, EINVAL, "invalid filter '%s'; see 'berth ps --help'", text);

@@ -16,6 +16,9 @@ const struct option image_pull_options[] = {
 const struct option image_push_options[] = {
     { "all-platforms", 0, OPTION_FLAG, NULL, "The index of all platforms as it was pulled", NULL },
     { "all-tags", 'a', OPTION_FLAG, NULL, "All tags that the repository has here", NULL },
+    { "platform", 0, OPTION_REFUSED, NULL,
+      "one platform of several is not picked out; --all-platforms sends all that were pulled",
+      NULL },
     { "quiet", 'q', OPTION_FLAG, NULL, "Print the name only", NULL },
     TLS_VERIFY_OPTION,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; there is no content trust", NULL },
@@ -43,6 +46,7 @@ const struct option image_login_options[] = {
 };
 
 const struct option image_search_options[] = {
+    { "filter", 'f', OPTION_REFUSED, NULL, "what the registry answers is not filtered", NULL },
     { "limit", 0, OPTION_TEXT, "NUMBER", "Results at most; default: 25", "none" },
     { "no-trunc", 0, OPTION_FLAG, NULL, "Show whole descriptions", NULL },
     { "format", 0, OPTION_TEXT, "FORMAT", "table, json, or a template for each row", "table|json" },

@@ -17,6 +17,7 @@
 #define LATER_NETWORK "networks other than none, host and slirp4netns are not there yet"
 #define LATER_HEALTH  "health checks are not there yet"
 #define LATER         "it is not there yet"
+#define WINDOWS_ONLY  "it is for Windows only"
 
 const struct option container_options[] = {
     { "add-host", 0, OPTION_LIST, "NAME:IP", "Add a name to /etc/hosts", "none" },
@@ -36,6 +37,8 @@ const struct option container_options[] = {
       "there yet",
       NULL },
     { "cidfile", 0, OPTION_TEXT, "FILE", "Write the container's id into a new file", "file" },
+    { "cpu-count", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
+    { "cpu-percent", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
     LIMIT_CPU_PERIOD,
     LIMIT_CPU_QUOTA,
     LIMIT_CPU_RT_PERIOD,
@@ -54,6 +57,7 @@ const struct option container_options[] = {
     LIMIT_DEVICE_WRITE_IOPS,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; images are not signed", NULL },
     { "dns", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
+    { "dns-opt", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "dns-option", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "dns-search", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "domainname", 0, OPTION_TEXT, "NAME", "NIS domain name in the container", "none" },
@@ -75,6 +79,8 @@ const struct option container_options[] = {
     { "init", 0, OPTION_FLAG, NULL, "Run an init that passes signals on and reaps processes",
       NULL },
     { "interactive", 'i', OPTION_FLAG, NULL, "Keep standard input open", NULL },
+    { "io-maxbandwidth", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
+    { "io-maxiops", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
     { "ip", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "ip6", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "ipc", 0, OPTION_TEXT, "MODE",

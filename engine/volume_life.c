@@ -39,11 +39,11 @@ static int find(struct engine *engine, const char *name, char *ret_path, struct 
                 struct error *err)
 {
     if (text_check_name("volume name", name, NULL) < 0)
-        return error_set(err, ENOENT, "no such volume: '%s'", name);
+        return error_set(err, ENOENT, "No such volume: %s", name);
     (void)snprintf(ret_path, VOLUME_PATH_MAX, "volumes/%s", name);
     if (fstatat(engine->data_fd, ret_path, ret_status, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
-    return errno == ENOENT ? error_set(err, ENOENT, "no such volume: '%s'", name)
+    return errno == ENOENT ? error_set(err, ENOENT, "No such volume: %s", name)
                            : error_errno(err, "look at volume '%s'", name);
 }
 

@@ -108,6 +108,26 @@ teardown() { remove_all; }
     expect_text "option '--checkpoint': 'berth restore' lets a container go on from its checkpoint"
 }
 
+@test "options and filters of docker that are not there are refused by name" {
+    while IFS='|' read -r line expected; do
+        # shellcheck disable=SC2086
+        run -125 berth $line
+        expect_text "$expected"
+    done << END
+run --cpu-count 2 busybox|option '--cpu-count': it is for Windows only
+run --dns-opt x busybox|option '--dns-opt': networks other than none, host and slirp4netns are not there yet
+update --kernel-memory 5m x|option '--kernel-memory': the kernel does not limit it any more
+push --platform linux/arm64 x|option '--platform': one platform of several is not picked out
+load --platform linux/arm64|option '--platform': this machine's platform is taken
+rmi --platform linux/arm64 x|option '--platform': images of several platforms are not there yet
+search --filter stars=3 x|option '--filter': what the registry answers is not filtered
+volume create --scope multi x|option '--scope': there are no clusters
+volume ls --cluster|option '--cluster': there are no clusters
+END
+    run -1 berth ps --filter health=healthy
+    expect_text "filter 'health=healthy': health checks are not there yet"
+}
+
 @test "port: of a container that publishes none" {
     id=$(berth run -d busybox sleep 100)
     [ -z "$(berth port "$id")" ]

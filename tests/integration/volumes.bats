@@ -197,8 +197,8 @@ volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
     expect_text "second"
     berth rm first second
     run -1 berth volume rm none mine ../volumes/x
-    expect_text "no such volume: 'none'"
-    expect_text "no such volume: '../volumes/x'"
+    expect_text "No such volume: none"
+    expect_text "No such volume: ../volumes/x"
     [ "${lines[1]}" = mine ]
     [ "$(volumes | grep -c mine)" = 0 ]
     nothing_left
