@@ -17,6 +17,7 @@ libengine_a_SOURCES = \
 	engine/monitor_io.c engine/monitor_link.c engine/monitor_log.c engine/monitor_start.c \
 	engine/query.c engine/record.c engine/record_fields.c engine/remove.c engine/repair.c \
 	engine/rootless_session.c engine/rootless_session.h engine/slirp.c engine/slirp.h \
+	engine/complaints.c engine/complaints.h \
 	engine/device_rule.c engine/device_rule.h \
 	engine/published_port.c engine/published_port.h \
 	engine/restart_policy.c engine/root_driver.c engine/root_driver.h engine/settings_limits.c engine/settings_limits.h \

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -14,11 +13,11 @@
 #include "base/auto.h"
 #include "base/fd.h"
 #include "base/process.h"
+#include "engine/complaints.h"
 #include "engine/engine.h"
 
 #define TUN_DEVICE       "/dev/net/tun"
 #define ANSWER_BYTES_MAX 4096
-#define COMPLAINTS_BYTES 16384 /* kept of what the program says */
 
 char *slirp_find_obstacle(void)
 {
@@ -74,34 +73,6 @@ char *slirp_plan_resolv_conf(const char *host_text)
     return text_take(&text);
 }
 
-/* What it says goes into memory of a fixed size: it lives as long as the container. */
-static int open_complaints(int *ret_fd, struct error *err)
-{
-    auto_close int fd = memfd_create("slirp4netns", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0 || ftruncate(fd, COMPLAINTS_BYTES) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)
-        return error_errno(err, "make a memory file");
-    *ret_fd = take_fd(&fd);
-    return 0;
-}
-
-/* The last line that it said. */
-static int failed(int complaints_fd, struct error *err)
-{
-    char text[COMPLAINTS_BYTES + 1] = "";
-    const char *line;
-    size_t length;
-
-    if (pread(complaints_fd, text, COMPLAINTS_BYTES, 0) < 0)
-        return error_errno(err, "read what slirp4netns said");
-    length = strlen(text);
-    while (length > 0 && text[length - 1] == '\n')
-        text[--length] = '\0';
-    line = strrchr(text, '\n');
-    line = line == NULL ? text : line + 1;
-    return error_set(err, EIO, "%s", line[0] == '\0' ? "it ended without a word" : line);
-}
-
 static int wait_ready(int ready_fd, int complaints_fd, struct error *err)
 {
     char byte;
@@ -112,7 +83,7 @@ static int wait_ready(int ready_fd, int complaints_fd, struct error *err)
     } while (count < 0 && errno == EINTR);
     if (count < 0)
         return error_errno(err, "wait for it");
-    return count == 1 ? 0 : failed(complaints_fd, err);
+    return count == 1 ? 0 : complaints_error(complaints_fd, SLIRP_NETWORK, err);
 }
 
 static int start(const char *program, pid_t pid, const char *api_path, struct slirp *slirp,
@@ -132,7 +103,7 @@ static int start(const char *program, pid_t pid, const char *api_path, struct sl
         return error_errno(err, "make a pipe");
     ready_fd = pair[0];
     ready_inner = pair[1];
-    r = open_complaints(&complaints_fd, err);
+    r = complaints_open(SLIRP_NETWORK, &complaints_fd, err);
     if (r < 0)
         return r;
     slirp_plan(program, pid, api_path, &command);
