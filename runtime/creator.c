@@ -146,7 +146,10 @@ static int plan_all(struct creation *creation, struct error *err)
     r = rootfs_plan(creation->spec, container->state.bundle, &creation->rootfs, err);
     if (r < 0)
         return r;
-    r = creation_plan_cgroup(creation, err);
+    if (creation->options->root_mount != NULL)
+        r = rootfs_take_root(creation->rootfs, *creation->options->root_mount, err);
+    if (r == 0)
+        r = creation_plan_cgroup(creation, err);
     if (r < 0)
         return r;
     r = launch_plan_make(creation->spec, creation->spec->process, container->runtime,

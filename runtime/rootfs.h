@@ -30,9 +30,13 @@ DEFINE_AUTO(rootfs_plan)
 
 /* --- rootfs_sources.c: the root and the sources of binds, where others than the init open them
  *
- * Descriptors are the plan's and end with rootfs_plan_free(). All but rootfs_prepare() do nothing
+ * Descriptors are the plan's and end with rootfs_plan_free(). All but the first two do nothing
  * unless root makes a container with a user namespace; rootfs_open_sources_child() and
  * rootfs_open_binds() always do what they say. */
+
+/** Before all else: the root is a mount that the caller has, attached nowhere. The init inherits it
+ * with the clone. @mount_fd: borrowed. */
+int rootfs_take_root(struct rootfs_plan *plan, int mount_fd, struct error *err);
 
 /** Before clone: what depends on this machine, and a root overlay for a user namespace, whose root
  * could not enter the caller's directories (the store is 0700), nor set id maps. */

@@ -150,6 +150,14 @@ static int open_all(struct rootfs_plan *plan, bool is_child, struct error *err)
     return r < 0 ? r : open_binds(plan, true, err);
 }
 
+int rootfs_take_root(struct rootfs_plan *plan, int mount_fd, struct error *err)
+{
+    assert(plan != NULL);
+
+    plan->root_mount_fd = fcntl(mount_fd, F_DUPFD_CLOEXEC, 3);
+    return plan->root_mount_fd < 0 ? error_errno(err, "keep the mount of the root") : 0;
+}
+
 int rootfs_prepare(struct rootfs_plan *plan, struct error *err)
 {
     int r;

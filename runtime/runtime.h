@@ -72,6 +72,8 @@ struct container_options {
     bool has_no_pivot, has_no_new_keyring;
     bool has_notify_socket; /* the caller passes on what the program reports: notify_open() */
     bool dies_with_caller;  /* SIGKILL when the calling process ends */
+    const int
+        *root_mount; /* a mount attached nowhere that becomes the root; NULL: root.path is it */
 };
 
 /**
