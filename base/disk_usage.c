@@ -75,6 +75,7 @@ static void count(const struct stat *status, struct inodes *inodes, struct disk_
 {
     usage->entries++;
     usage->whiteouts += S_ISCHR(status->st_mode) && status->st_rdev == 0;
+    usage->links += S_ISREG(status->st_mode) && status->st_nlink > 1;
     if (!S_ISDIR(status->st_mode) && status->st_nlink > 1 && !inodes_add(inodes, status))
         return;
     usage->bytes += (uint64_t)status->st_blocks * BLOCK_BYTES;

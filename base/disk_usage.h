@@ -11,6 +11,7 @@ struct disk_usage {
     uint64_t file_bytes; /* lengths of regular files, each once */
     uint64_t entries;    /* names, with the one that the walk began at */
     uint64_t whiteouts;  /* of these, character devices 0:0 as overlayfs has them */
+    uint64_t links;      /* of these, regular files that have more names */
 };
 
 /**

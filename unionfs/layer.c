@@ -484,6 +484,7 @@ static int job_count(struct layer_job *job, struct error *err)
     report->tree_entries = usage.entries;
     report->tree_bytes = usage.file_bytes;
     report->tree_whiteouts = usage.whiteouts;
+    report->has_no_links = usage.links == 0;
     return r;
 }
 

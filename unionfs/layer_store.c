@@ -152,6 +152,15 @@ int layer_size(int data_fd, const char *key, uint64_t *ret_bytes, struct error *
     return 0;
 }
 
+bool layer_has_no_links(int data_fd, const char *key)
+{
+    struct unpack_report meta = { 0 };
+    bool has_none = read_meta(data_fd, key, &meta, NULL) == 0 && meta.has_no_links;
+
+    object_clear(&unpack_report_object, &meta);
+    return has_none;
+}
+
 int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err)
 {
     auto_free char *path = xasprintf(LAYERS "/%s", key);

@@ -134,6 +134,8 @@ int layer_find(int data_fd, const struct digest *diff_id, const struct strings *
 int layer_list(int data_fd, struct strings *ret_keys, struct error *err);
 int layer_size(int data_fd, const char *key, uint64_t *ret_bytes,
                struct error *err); /* from meta */
+/** Whether it is known that no file of a layer has several names; from meta. */
+bool layer_has_no_links(int data_fd, const char *key);
 /** What a layer takes on the disk, without a look at its files unless meta does not tell it. */
 int layer_usage(int data_fd, const char *key, struct disk_usage *ret_usage, struct error *err);
 /** Counts what is in a layer's tree and compares with its meta. Errors name the layer. */

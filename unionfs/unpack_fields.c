@@ -18,6 +18,7 @@ static const struct field unpack_report_fields[] = {
     FIELD_OF(struct unpack_report, tree_entries, "treeEntries", FIELD_U64, 0),
     FIELD_OF(struct unpack_report, tree_bytes, "treeBytes", FIELD_U64, 0),
     FIELD_OF(struct unpack_report, tree_whiteouts, "treeWhiteouts", FIELD_U64, 0),
+    FIELD_OF(struct unpack_report, has_no_links, "noLinks", FIELD_BOOL, 0),
     { 0 },
 };
 

@@ -23,6 +23,7 @@ struct unpack_report {
     struct strings below;     /* only in meta, with needs_chain: diff ids of the layers below */
     /* Only in meta: the tree as it was made, by disk_usage_add(). Layers never change. */
     uint64_t disk_bytes, tree_entries, tree_bytes, tree_whiteouts;
+    bool has_no_links; /* no file has several names; false: unknown, as of layers of before */
 };
 extern const struct object unpack_report_object;
 

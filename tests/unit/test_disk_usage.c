@@ -38,6 +38,7 @@ static void several_trees_add_up(void **state)
     assert_int_equal(disk_usage_add(dir_fd, "a", &usage, NULL), 0);
     assert_int_equal(disk_usage_add(dir_fd, "b", &usage, NULL), 0);
     assert_int_equal(usage.entries, 2);
+    assert_int_equal(usage.links, 0);
     assert_int_equal(usage.file_bytes, 5);
 }
 
@@ -56,6 +57,7 @@ static void a_file_with_many_names_counts_once(void **state)
     }
     assert_int_equal(disk_usage_add(dir_fd, ".", &usage, NULL), 0);
     assert_int_equal(usage.entries, 201);
+    assert_int_equal(usage.links, 200);
     assert_int_equal(usage.file_bytes, 700);
     assert_int_equal(usage.bytes, blocks_of(dir_fd, ".") + 100 * blocks_of(dir_fd, "0"));
 }
