@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
+#include "unionfs/whiteout.h"
 
 #define MQUEUE_SUPER_MAGIC 0x19800202 /* in no header */
 
@@ -42,8 +43,8 @@ struct level {
 /* A name in a directory: of the upper, or of a layer below. */
 struct name_item {
     char *name;
-    size_t rank; /* 0: the upper; else of the layer, topmost first */
-    bool is_whiteout;
+    size_t rank;      /* 0: the upper; else of the layer, topmost first */
+    bool is_whiteout; /* of the upper: by a mark of another name */
 };
 struct name_items {
     struct name_item *items;
@@ -90,7 +91,24 @@ static bool is_opaque(const struct walk *walk, int dir_fd, const char *name)
     if (attribute_is(walk, dir_fd, name, "opaque", 'y'))
         return true;
     fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && layer_mark_is_opaque(fd);
+    return fd >= 0 && (layer_mark_is_opaque(fd) ||
+                       (walk->source->has_whiteout_names &&
+                        faccessat(fd, WHITEOUT_OPAQUE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0));
+}
+
+/* In an upper directory of fuse-overlayfs, whose containers can make no such names. Moves @name on
+ * to what a whiteout hides; false: it means nothing by itself. */
+static bool read_whiteout_name(const char **name, bool *ret_is_whiteout)
+{
+    switch (whiteout_parse(*name, name, NULL)) {
+    case WHITEOUT_NONE:
+        return true;
+    case WHITEOUT_NAME:
+        *ret_is_whiteout = true;
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* A device 0:0; or, where devices cannot be made, an empty file with a mark. */
@@ -142,7 +160,9 @@ static int compare_names(const void *a, const void *b)
 
     if (r != 0)
         return r;
-    return left->rank == right->rank ? 0 : left->rank < right->rank ? -1 : 1;
+    if (left->rank != right->rank)
+        return left->rank < right->rank ? -1 : 1;
+    return right->is_whiteout - left->is_whiteout; /* what is hidden, and there */
 }
 
 static int add_names(const struct walk *walk, int dir_fd, const char *path, size_t rank,
@@ -155,17 +175,21 @@ static int add_names(const struct walk *walk, int dir_fd, const char *path, size
     if (directory == NULL)
         return error_errno(err, "read the directory '/%s'", walk->path.data);
     while ((entry = readdir(directory)) != NULL) {
+        const char *name = entry->d_name;
+        bool is_named = false;
         struct name_item *item;
         struct stat status;
 
-        if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, ".."))
+        if (text_equal(name, ".") || text_equal(name, ".."))
+            continue;
+        if (rank == 0 && walk->source->has_whiteout_names && !read_whiteout_name(&name, &is_named))
             continue;
         if (names->count == names->capacity) {
             names->capacity = names->capacity == 0 ? 64 : names->capacity * 2;
             names->items = xrealloc(names->items, names->capacity, sizeof(*names->items));
         }
         item = &names->items[names->count++];
-        *item = (struct name_item){ .name = xstrdup(entry->d_name), .rank = rank };
+        *item = (struct name_item){ .name = xstrdup(name), .rank = rank, .is_whiteout = is_named };
         if (rank > 0 && fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
             item->is_whiteout = is_whiteout(walk, fd, entry->d_name, &status);
     }
@@ -210,14 +234,15 @@ static int look_at(int dir_fd, const char *name, struct stat *ret_status, struct
     return errno == ENOENT ? 0 : error_errno(err, "look at '%s'", name);
 }
 
-static bool is_empty_directory(int dir_fd, const char *name)
+static bool is_empty_directory(const struct walk *walk, int dir_fd, const char *name)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     __attribute__((cleanup(directory_cleanup))) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
     size_t count = 0;
 
-    while (directory != NULL && readdir(directory) != NULL)
-        count++;
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        count += !walk->source->has_whiteout_names || !text_starts(entry->d_name, WHITEOUT_PREFIX);
     return count == 2; /* "." and ".." */
 }
 
@@ -226,7 +251,7 @@ static bool is_mount_point(const struct walk *walk, const struct level *level, c
 {
     bool is_empty = S_ISREG(status->st_mode)
                         ? status->st_size == 0
-                        : S_ISDIR(status->st_mode) && is_empty_directory(level->fd, name);
+                        : S_ISDIR(status->st_mode) && is_empty_directory(walk, level->fd, name);
 
     return is_empty && has_mount_point(walk, false) && !is_below(walk, level, NULL);
 }
@@ -348,10 +373,10 @@ static int walk_entry(struct walk *walk, const struct level *level, const struct
         change.kind = CHANGE_DELETED;
         return item->is_whiteout ? 0 : tell(walk, &change, err);
     }
-    r = look_at(level->fd, item->name, &change.status, err);
+    r = item->is_whiteout ? 1 : look_at(level->fd, item->name, &change.status, err);
     if (r <= 0)
         return r;
-    if (is_whiteout(walk, level->fd, item->name, &change.status)) {
+    if (item->is_whiteout || is_whiteout(walk, level->fd, item->name, &change.status)) {
         change.kind = CHANGE_DELETED;
         return is_below(walk, level, NULL) ? tell(walk, &change, err) : 0;
     }

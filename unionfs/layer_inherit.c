@@ -18,6 +18,7 @@
 #include "unionfs/layer_path.h"
 #include "unionfs/layer_view.h"
 #include "unionfs/unionfs.h"
+#include "unionfs/whiteout.h"
 
 #define ATTRIBUTE_NAMES_MAX 65536 /* XATTR_LIST_MAX */
 
@@ -176,7 +177,8 @@ static int drop_whiteouts(int dir_fd, struct error *err)
     while (r == 0 && (entry = readdir(directory)) != NULL) {
         if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             r = error_errno(err, "look at '%s'", entry->d_name);
-        else if (layer_mark_is_whiteout(fd, entry->d_name, &st) &&
+        else if (!text_equal(entry->d_name, WHITEOUT_OPAQUE_NAME) &&
+                 layer_mark_is_whiteout(fd, entry->d_name, &st) &&
                  unlinkat(fd, entry->d_name, 0) < 0)
             r = error_errno(err, "remove the whiteout '%s'", entry->d_name);
     }

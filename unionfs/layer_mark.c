@@ -3,10 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/text.h"
+#include "unionfs/whiteout.h"
 
 #define OWN_WHITEOUT LAYER_MARK_PREFIX "whiteout"
 #define OWN_OPAQUE   LAYER_MARK_PREFIX "opaque"
@@ -36,15 +39,34 @@ static int make_own_whiteout(int dir_fd, const char *name, struct error *err)
     return 0;
 }
 
+/* What fuse-overlayfs takes for one. */
+static int make_named_whiteout(int dir_fd, const char *name, struct error *err)
+{
+    auto_free char *other_name = xasprintf(WHITEOUT_PREFIX "%s", name);
+    int r = make_own_whiteout(dir_fd, other_name, err);
+
+    return r == -EEXIST ? 0 : r;
+}
+
 int layer_mark_whiteout(int dir_fd, const char *name, struct error *err)
 {
+    int r;
+
     assert(name != NULL);
 
     if (mknodat(dir_fd, name, S_IFCHR, 0) == 0)
         return 0;
-    if (is_refused(errno))
-        return make_own_whiteout(dir_fd, name, err);
-    return error_errno(err, "make the whiteout");
+    if (!is_refused(errno))
+        return error_errno(err, "make the whiteout");
+    r = make_own_whiteout(dir_fd, name, err);
+    return r < 0 ? r : make_named_whiteout(dir_fd, name, err);
+}
+
+void layer_mark_drop_whiteout(int dir_fd, const char *name)
+{
+    auto_free char *other_name = xasprintf(WHITEOUT_PREFIX "%s", name);
+
+    (void)unlinkat(dir_fd, other_name, 0); /* mostly not there */
 }
 
 bool layer_mark_is_whiteout(int dir_fd, const char *name, const struct stat *status)
@@ -60,6 +82,13 @@ bool layer_mark_is_whiteout(int dir_fd, const char *name, const struct stat *sta
     return fd >= 0 && fgetxattr(fd, OWN_WHITEOUT, value, sizeof(value)) == 1;
 }
 
+static int make_named_opaque(int fd, struct error *err)
+{
+    int r = make_own_whiteout(fd, WHITEOUT_OPAQUE_NAME, err);
+
+    return r == -EEXIST ? 0 : r;
+}
+
 int layer_mark_opaque(int fd, struct error *err)
 {
     if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
@@ -68,7 +97,7 @@ int layer_mark_opaque(int fd, struct error *err)
     if (errno == EPERM && fsetxattr(fd, "user.overlay.opaque", "y", 1, 0) == 0)
         return 0;
     if (is_refused(errno) && fsetxattr(fd, OWN_OPAQUE, "y", 1, 0) == 0)
-        return 0;
+        return make_named_opaque(fd, err);
     return error_errno(err, "mark as opaque");
 }
 

@@ -197,6 +197,7 @@ static int replace(struct tree *tree, int parent_fd, const char *base, const str
     if (!S_ISDIR(st->st_mode)) {
         if (unlinkat(parent_fd, base, 0) < 0)
             return error_errno(err, "replace an earlier entry");
+        layer_mark_drop_whiteout(parent_fd, base);
         if (S_ISLNK(st->st_mode))
             cache_clear(tree);
         return 0;

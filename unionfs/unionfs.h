@@ -277,6 +277,7 @@ struct change_source {
      * there that no layer below has is no change, nor is a directory that holds only such. NULL */
     const struct strings *mount_points;
     bool has_user_attributes; /* the overlay was mounted with userxattr */
+    bool has_whiteout_names;  /* it was fuse-overlayfs, whose marks are ".wh.NAME" as well */
     bool skips_kernel_files;  /* not into /proc, /sys and the like, which are no files of anyone */
 };
 

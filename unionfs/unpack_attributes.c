@@ -18,8 +18,9 @@ bool unpack_keeps_attribute(const char *name)
         if (text_equal(name, kept[i]))
             return true;
     }
-    /* trusted.* and user.overlay.* would steer the overlay mount; security.selinux is the host's.
-     */
+    /* trusted.* and user.overlay.* would steer the overlay mount, the next two fuse-overlayfs;
+     * security.selinux is the host's. */
     return text_starts(name, "user.") && !text_starts(name, "user.overlay.") &&
+           !text_starts(name, "user.fuseoverlayfs.") && !text_starts(name, "user.containers.") &&
            !text_starts(name, LAYER_MARK_PREFIX);
 }

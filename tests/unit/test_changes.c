@@ -13,6 +13,7 @@ struct scene {
     int lower_fds[2]; /* "1" is above "2" */
     struct strings mount_points;
     struct strings lines; /* "C etc", in the order in which they came */
+    bool has_whiteout_names;
 };
 
 static void make_file(const struct scene *scene, const char *path, const char *content)
@@ -88,7 +89,8 @@ static int walk(struct scene *scene, struct error *err)
                                           .lower_fds = scene->lower_fds,
                                           .lower_count = 2,
                                           .mount_points = &scene->mount_points,
-                                          .has_user_attributes = true };
+                                          .has_user_attributes = true,
+                                          .has_whiteout_names = scene->has_whiteout_names };
     int r;
 
     strings_clear(&scene->lines);
@@ -132,6 +134,32 @@ static void a_whiteout_deletes_what_a_layer_shows_and_nothing_else(void **state)
     make_whiteout(scene, "upper/b"); /* gone already in the layer */
     make_whiteout(scene, "upper/c");
     expect(scene, "C , D a");
+}
+
+/* As fuse-overlayfs leaves them, beside devices 0:0. */
+static void marks_by_name_are_read_of_an_upper_that_may_have_them(void **state)
+{
+    struct scene *scene = *state;
+
+    make_file(scene, "2/a", "");
+    make_file(scene, "2/both", "");
+    make_directory(scene, "2/d");
+    make_file(scene, "2/d/x", "");
+    make_file(scene, "upper/.wh.a", "");
+    make_file(scene, "upper/.wh.b", ""); /* nothing below */
+    make_file(scene, "upper/.wh.both", "");
+    make_file(scene, "upper/both", "");
+    make_directory(scene, "upper/d");
+    make_file(scene, "upper/d/.wh..wh..opq", "");
+    make_file(scene, "upper/d/.wh..opq", "");
+    make_directory(scene, "upper/proc");
+    make_file(scene, "upper/proc/.wh..wh..opq", "");
+    strings_add(&scene->mount_points, "proc");
+    scene->has_whiteout_names = true;
+    expect(scene, "C , D a, D both, C d hides, D d/x");
+    scene->has_whiteout_names = false;
+    expect(scene, "C , A .wh.a, A .wh.b, A .wh.both, C both, C d, A d/.wh..opq, A d/.wh..wh..opq, "
+                  "A proc, A proc/.wh..wh..opq");
 }
 
 static void an_empty_file_with_a_mark_is_a_whiteout_too(void **state)
@@ -272,6 +300,7 @@ int main(void)
         CASE(a_name_is_changed_when_a_layer_has_it_and_added_otherwise),
         CASE(a_whiteout_deletes_what_a_layer_shows_and_nothing_else),
         CASE(an_empty_file_with_a_mark_is_a_whiteout_too),
+        CASE(marks_by_name_are_read_of_an_upper_that_may_have_them),
         CASE(an_opaque_directory_deletes_what_it_hides_at_any_depth),
         CASE(a_directory_that_no_layer_has_hides_nothing),
         CASE(a_layer_hides_the_layers_below_it),

@@ -109,6 +109,11 @@ static void a_mark_of_our_own_is_a_whiteout_and_an_empty_file_is_not(void **stat
     close(fd);
     assert_int_equal(fstatat(dir_fd, "y", &status, AT_SYMLINK_NOFOLLOW), 0);
     assert_false(layer_mark_is_whiteout(dir_fd, "y", &status));
+    /* What fuse-overlayfs reads beside it is nothing to everybody else, and goes with it. */
+    assert_int_equal(fstatat(dir_fd, ".wh.x", &status, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(layer_mark_is_whiteout(dir_fd, ".wh.x", &status));
+    layer_mark_drop_whiteout(dir_fd, "x");
+    assert_int_equal(fstatat(dir_fd, ".wh.x", &status, AT_SYMLINK_NOFOLLOW), -1);
     /* So no tar can bring one. */
     assert_false(unpack_keeps_attribute("user.berth.whiteout"));
     assert_true(unpack_keeps_attribute("user.other"));
@@ -121,6 +126,8 @@ static void a_copy_is_what_the_layers_show(void **state)
 
     make_copy(directory_of(state), &roots);
     assert_false(has(roots.copy, "gone"));
+    assert_false(has(roots.copy, ".wh.gone"));
+    assert_false(has(roots.copy, "hidden/.wh..wh..opq"));
     assert_false(has(roots.copy, "hidden/below"));
     assert_true(has(roots.copy, "hidden/above"));
     assert_true(has(roots.copy, "link"));

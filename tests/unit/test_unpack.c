@@ -520,6 +520,8 @@ static void attributes_of_overlayfs_and_of_the_host_are_left_out(void **state)
         { "security.capability", true },
         { "system.posix_acl_access", true },
         { "user.overlay.opaque", false },
+        { "user.fuseoverlayfs.opaque", false },
+        { "user.containers.override_stat", false },
         { "trusted.overlay.opaque", false },
         { "trusted.md5", false },
         { "security.selinux", false },
