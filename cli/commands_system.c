@@ -269,17 +269,17 @@ static void print_microvms(const struct info *info)
 static int info_fill(struct berth *berth, struct info *info, struct error *err)
 {
     struct engine *engine = NULL;
-    bool is_copied = false;
+    enum root_driver driver;
     int r;
 
     r = berth_engine(berth, &engine, err);
     if (r < 0)
         return r;
     info->version = xstrdup(BERTH_VERSION);
-    r = root_driver_find(engine, &is_copied, &info->driver_reason, err);
+    r = root_driver_find(engine, NULL, &driver, &info->driver_reason, err);
     if (r < 0)
         return r;
-    info->driver = xstrdup(is_copied ? "copies" : "overlayfs");
+    info->driver = xstrdup(root_driver_name(driver));
     info->log_driver = xstrdup("json-file");
     info->network = engine_default_network(&info->network_reason);
     info->isolation = xstrdup("namespaces");
@@ -305,8 +305,7 @@ static void info_print(const struct info *info)
            (unsigned long long)info->images);
     printf(" Server Version: %s\n Storage Driver: %s\n", info->version, info->driver);
     if (info->driver_reason != NULL)
-        printf("  Each container gets a copy of its image, as no overlay can be used: %s\n",
-               info->driver_reason);
+        printf("  Each container gets its root so, as %s\n", info->driver_reason);
     printf(" Logging Driver: %s\n", info->log_driver);
     printf(" Cgroup Driver: %s\n Cgroup Version: %s\n Cgroup Layout: %s\n Isolation: %s\n",
            info->cgroup_driver, info->cgroup_version, info->cgroup_layout, info->isolation);

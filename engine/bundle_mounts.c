@@ -289,7 +289,7 @@ int bundle_plan_mounts(const struct bundle_input *input, struct spec *spec, stru
         bundle_add_vm_root(input, spec);
     else if (input->record->is_copied)
         use_copied_root(input, spec);
-    else
+    else if (!input->record->is_served) /* then the monitor has it made for the init */
         add_root(input, spec);
     return plan_devices(input, spec, err);
 }

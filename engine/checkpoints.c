@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/engine_private.h"
+#include "engine/fuse_root.h"
 #include "engine/monitor_link.h"
 #include "engine/monitor_wire.h"
 #include "engine/record.h"
@@ -128,6 +129,10 @@ int engine_checkpoint(struct engine *engine, const char *id, bool leaves_running
     if (record->settings.is_removed)
         return error_set(err, EINVAL,
                          "container %.12s has --rm: it would be removed with its checkpoint", id);
+    if (record->is_served)
+        return error_set(
+            err, EOPNOTSUPP,
+            "container %.12s has its root by " FUSE_ROOT_PROGRAM ", which cannot be saved", id);
     r = monitor_link_open(engine, id, &monitor_fd, err);
     if (r == 0)
         r = lock(engine, id, &dir_fd, &lock_fd, err);

@@ -131,6 +131,7 @@ int container_changes_open(struct engine *engine, const struct record *record,
     ret_changes->source.lower_fds = changes.lowers.items;
     ret_changes->source.lower_count = changes.lowers.count;
     ret_changes->source.mount_points = &ret_changes->mount_points;
+    ret_changes->source.has_whiteout_names = record->is_served;
     ret_changes->source.has_user_attributes =
         rootless_session_is_on() || bundle_has_user_namespace(&record->settings);
     return 0;

@@ -13,6 +13,7 @@
 #include "engine/bundle.h"
 #include "engine/container_tree.h"
 #include "engine/engine_private.h"
+#include "engine/fuse_root.h"
 #include "engine/image_root.h"
 
 /* The root of a running container is what its mount namespace has there, copied as a mount that is
@@ -95,7 +96,24 @@ static int add_mounts(const struct visit *visit, int root_fd, struct error *err)
     return 0;
 }
 
-static int open_stopped_root(const struct visit *visit, int *ret_fd, struct error *err)
+static int make_root(const struct record *record, const struct snapshot *snapshot,
+                     struct fuse_root *ret_served, int *ret_fd, struct error *err)
+{
+    int r;
+
+    if (record->is_copied)
+        return copied_root_open(snapshot->upper, ret_fd, err);
+    if (!record->is_served)
+        return snapshot_root_open(snapshot, ret_fd, err);
+    r = fuse_root_open(snapshot, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                       ret_served, err);
+    if (r == 0)
+        *ret_fd = take_fd(&ret_served->mount_fd);
+    return r;
+}
+
+static int open_stopped_root(const struct visit *visit, struct fuse_root *ret_served, int *ret_fd,
+                             struct error *err)
 {
     auto_free char *path =
         xasprintf("%s/containers/%s", engine_data_path(visit->engine), visit->record->id);
@@ -116,8 +134,7 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
         return error_errno(err, "make a mount namespace");
     r = bundle_has_user_namespace(&visit->record->settings) ? map_directory(visit, path, err) : 0;
     if (r == 0)
-        r = visit->record->is_copied ? copied_root_open(upper, &mount_fd, err)
-                                     : snapshot_root_open(&snapshot, &mount_fd, err);
+        r = make_root(visit->record, &snapshot, ret_served, &mount_fd, err);
     if (r < 0)
         return r;
     if (visit->record->settings.is_readonly &&
@@ -134,6 +151,7 @@ static int open_stopped_root(const struct visit *visit, int *ret_fd, struct erro
 static int visit_child(void *context, struct error *err)
 {
     const struct visit *visit = context;
+    AUTO_CLEAR(fuse_root) struct fuse_root served = FUSE_ROOT_NONE;
     auto_close int mount_fd = -1;
     auto_close int root_fd = -1;
     int r;
@@ -143,7 +161,7 @@ static int visit_child(void *context, struct error *err)
                                   bundle_has_user_namespace(&visit->record->settings),
                                   visit->scope == VISIT_MOUNTS, &mount_fd, err);
     else
-        r = open_stopped_root(visit, &mount_fd, err);
+        r = open_stopped_root(visit, &served, &mount_fd, err);
     if (r < 0)
         return r;
     root_fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

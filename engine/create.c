@@ -18,6 +18,7 @@
 #include "engine/container_names.h"
 #include "engine/device_rule.h"
 #include "engine/engine_private.h"
+#include "engine/fuse_root.h"
 #include "engine/group.h"
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
@@ -290,6 +291,29 @@ static int plan_cgroup_path(struct creation *creation, struct error *err)
     return r < 0 ? error_prefix(err, r, "--cgroup-parent '%s'", parent) : 0;
 }
 
+/* How the container gets its root, for as long as it is there. */
+static int choose_driver(struct creation *creation, struct error *err)
+{
+    struct record *record = creation->record;
+    enum root_driver driver;
+    auto_free char *reason = NULL;
+    int r;
+
+    if (bundle_is_vm(&record->settings))
+        return 0;
+    r = root_driver_find(creation->engine, &record->layers, &driver, &reason, err);
+    if (r < 0)
+        return r;
+    record->is_copied = driver == ROOT_COPIED;
+    record->is_served = driver == ROOT_SERVED;
+    if (driver != ROOT_OVERLAY && bundle_has_user_namespace(&record->settings))
+        return error_set(
+            err, EOPNOTSUPP, "--userns: ids cannot be mapped where containers get %s, as here: %s",
+            driver == ROOT_COPIED ? "copies of their image" : "their root by " FUSE_ROOT_PROGRAM,
+            reason);
+    return 0;
+}
+
 static int fill_copy(const struct record *record, int to_fd, struct error *err)
 {
     AUTO_CLEAR(layer_fds) struct layer_fds fds = { 0 };
@@ -298,24 +322,15 @@ static int fill_copy(const struct record *record, int to_fd, struct error *err)
     return r < 0 ? r : copied_root_create(fds.items, fds.count, to_fd, err);
 }
 
-/* Where no overlay can be used, the root is made at once: it is looked into below. */
+/* It is made at once, as it is looked into below. */
 static int copy_root(struct creation *creation, struct error *err)
 {
     struct record *record = creation->record;
-    auto_free char *reason = NULL;
     auto_close int root_fd = -1;
     int r;
 
-    if (bundle_is_vm(&record->settings))
+    if (!record->is_copied)
         return 0;
-    r = root_driver_find(creation->engine, &record->is_copied, &reason, err);
-    if (r < 0 || !record->is_copied)
-        return r;
-    if (bundle_has_user_namespace(&record->settings))
-        return error_set(err, EOPNOTSUPP,
-                         "--userns: ids cannot be mapped where containers get copies of their "
-                         "image, as here: %s",
-                         reason);
     r = staging_create(creation->engine->data_fd, &creation->copy, err);
     if (r < 0)
         return r;
@@ -325,20 +340,26 @@ static int copy_root(struct creation *creation, struct error *err)
     return r < 0 ? r : fill_copy(record, root_fd, err);
 }
 
-static int open_image_root(const struct creation *creation, int *ret_fd, struct error *err)
+static int open_image_root(const struct creation *creation, struct fuse_root *ret_served,
+                           int *ret_fd, struct error *err)
 {
-    if (!creation->record->is_copied)
-        return image_root_open(&creation->record->layers, ret_fd, err);
+    const struct record *record = creation->record;
+
+    if (record->is_served && record->layers.count > 1)
+        return fuse_root_open_image(&record->layers, ret_served, ret_fd, err);
+    if (!record->is_copied)
+        return image_root_open(&record->layers, ret_fd, err);
     return path_open_beneath(creation->copy->fd, "root", O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
 }
 
 static int resolve_user(struct creation *creation, struct error *err)
 {
     const struct strings *groups = &creation->record->settings.groups;
+    AUTO_CLEAR(fuse_root) struct fuse_root served = FUSE_ROOT_NONE;
     auto_close int root_fd = -1;
     int r;
 
-    r = open_image_root(creation, &root_fd, err);
+    r = open_image_root(creation, &served, &root_fd, err);
     if (r < 0)
         return r;
     r = user_resolve(root_fd, text_is_empty(creation->record->user) ? "0" : creation->record->user,
@@ -438,7 +459,9 @@ static int resolve(struct creation *creation, const struct settings *settings, s
     r = plan_cgroup_path(creation, err);
     if (r < 0)
         return r;
-    r = copy_root(creation, err);
+    r = choose_driver(creation, err);
+    if (r == 0)
+        r = copy_root(creation, err);
     if (r < 0)
         return r;
     return resolve_user(creation, err);

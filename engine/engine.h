@@ -39,13 +39,26 @@ int engine_data_fd(const struct engine *engine);
 struct image_store *engine_images(struct engine *engine); /* borrowed */
 struct runtime *engine_runtime(struct engine *engine);    /* borrowed; opened on first use */
 
+/** How new containers get their root; names in root_driver_name(). */
+enum root_driver {
+    ROOT_OVERLAY, /* the kernel's overlayfs, above the image's layers */
+    ROOT_SERVED,  /* the same by fuse-overlayfs(1) */
+    ROOT_COPIED,  /* a copy of the layers */
+};
+/** As $BERTH_STORAGE_DRIVER and `info` have it. */
+const char *root_driver_name(enum root_driver driver);
+
 /**
- * Whether containers get a copy of their image instead of an overlay above its layers.
+ * The first of them that can be used here, or what $BERTH_STORAGE_DRIVER asks for.
  *
- * @ret_reason  why, if they do: no overlay can be used; may be NULL, the caller frees
+ * @layers      of an image, as host paths; NULL: without regard to one
+ * @ret_reason  why it is not the first: "no overlay can be used: ..."; NULL: it is; the caller
+ * frees
+ *
+ * -EINVAL, -EOPNOTSUPP: the variable's value is unknown, or cannot be used here.
  */
-int root_driver_find(struct engine *engine, bool *ret_is_copied, char **ret_reason,
-                     struct error *err);
+int root_driver_find(struct engine *engine, const struct strings *layers,
+                     enum root_driver *ret_driver, char **ret_reason, struct error *err);
 
 /**
  * Finishes or undoes what dead processes left: containers whose monitor is gone, staging

@@ -9,6 +9,7 @@
 #include "engine/bundle.h"
 #include "engine/checkpoints.h"
 #include "engine/engine_private.h"
+#include "engine/fuse_root.h"
 #include "engine/published_port.h"
 
 /* The document of `docker inspect`: its names, its nesting, and null, [] or {} where docker has
@@ -414,7 +415,10 @@ static json_t *format_driver(const struct engine *engine, const struct record *r
     set(data, "UpperDir", file_path(engine, record->id, "upper"));
     set(data, "WorkDir", file_path(engine, record->id, "work"));
     set(driver, "Data", data);
-    set(driver, "Name", json_string(record->is_copied ? "copies" : "overlay2"));
+    set(driver, "Name",
+        json_string(record->is_copied   ? "copies"
+                    : record->is_served ? FUSE_ROOT_PROGRAM
+                                        : "overlay2"));
     return driver;
 }
 

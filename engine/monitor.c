@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "engine/complaints.h"
 #include "engine/engine_private.h"
 #include "engine/monitor_private.h"
 #include "engine/restart_policy.h"
@@ -143,6 +144,18 @@ static void end_or_restart(struct monitor *monitor)
     monitor_tell_exit(monitor, true);
 }
 
+static void name_lost_root(struct monitor *monitor, struct error *err)
+{
+    int status = monitor->root_status;
+    int r;
+
+    if (WIFSIGNALED(status))
+        r = error_set(err, EIO, "it was ended by signal %d", WTERMSIG(status));
+    else
+        r = complaints_error(monitor->fuse_root.complaints_fd, FUSE_ROOT_PROGRAM, err);
+    (void)error_prefix(err, r, "the container's root was lost with " FUSE_ROOT_PROGRAM);
+}
+
 static void handle_exit(struct monitor *monitor, int wait_status)
 {
     struct error err = { 0 };
@@ -153,6 +166,9 @@ static void handle_exit(struct monitor *monitor, int wait_status)
         log_warning("container %.12s: %s", monitor->id, err.message);
     container_free(monitor->container);
     monitor->container = NULL;
+    if (monitor->root_status != 0)
+        name_lost_root(monitor, &err);
+    fuse_root_finish(&monitor->fuse_root);
     monitor->pid = 0;
     monitor_drain_output(monitor);
     monitor_close_streams(monitor);
@@ -183,6 +199,17 @@ static void restart(struct monitor *monitor)
 /* --- events ------------------------------------------------------------------------------------
  */
 
+/* The program that gave the container its root: it ends well when nothing has the mount any more.
+ * Else every file is out of the container's reach, and it cannot do anything. */
+static void handle_root_end(struct monitor *monitor, int wait_status)
+{
+    monitor->fuse_root.pid = 0;
+    if (wait_status == 0 || monitor->container == NULL)
+        return;
+    monitor->root_status = wait_status;
+    (void)container_signal(monitor->container, SIGKILL, false, NULL); /* may have just ended */
+}
+
 /* A subreaper gets what a container with the host's pid namespace leaves behind, too. */
 static void reap(struct monitor *monitor)
 {
@@ -192,6 +219,8 @@ static void reap(struct monitor *monitor)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == monitor->slirp.pid)
             monitor->slirp.pid = 0;
+        if (pid == monitor->fuse_root.pid)
+            handle_root_end(monitor, status);
         if (pid == monitor->pid)
             handle_exit(monitor, status);
     }
@@ -426,6 +455,7 @@ static void monitor_clear(struct monitor *monitor)
     record_free(monitor->record);
     life_clear(&monitor->life);
     monitor_close_streams(monitor);
+    fuse_root_clear(&monitor->fuse_root);
     for (size_t i = 0; i < monitor->client_count; i++)
         client_free(monitor->clients[i]);
     if (monitor->signal_fd >= 0)
@@ -465,6 +495,7 @@ int monitor_run(struct engine *engine, const char *id, bool is_restored, int sta
         .listen_fd = -1,
         .signal_fd = -1,
         .slirp = SLIRP_NONE,
+        .fuse_root = FUSE_ROOT_NONE,
         .directory_fd = -1,
         .output_fds = { -1, -1 },
         .stdin_fd = -1,

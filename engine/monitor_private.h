@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/fuse_root.h"
 #include "engine/monitor_client.h"
 #include "engine/monitor_log.h"
 #include "engine/record.h"
@@ -37,6 +38,8 @@ struct monitor {
     int output_fds[2]; /* stdout and stderr; with a terminal only the first: its master */
     int stdin_fd;      /* -1: closed or none */
     struct slirp slirp;
+    struct fuse_root fuse_root;
+    int root_status; /* from wait(2): how the program ended that gave the root; 0: well, or not */
     int terminal_fd, slave_fd; /* borrowed from output_fds[0]; the slave is kept open, see there */
     struct client *clients[MONITOR_CLIENTS_MAX];
     size_t client_count;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "engine/bundle.h"
 #include "engine/checkpoints.h"
 #include "engine/engine_private.h"
@@ -137,6 +138,24 @@ static int start_network(struct monitor *monitor, struct error *err)
     return slirp_start(monitor->pid, &settings->published, api_path, &monitor->slirp, err);
 }
 
+/* For a container whose root is fuse-overlayfs's. */
+static int start_root(struct monitor *monitor, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/containers/%s", monitor->engine->data_path, monitor->id);
+    auto_free char *upper = path_join(path, "upper");
+    auto_free char *work = path_join(path, "work");
+    const struct snapshot snapshot = {
+        .lower = monitor->record->layers,
+        .upper = upper,
+        .work = work,
+    };
+
+    monitor->root_status = 0;
+    if (!monitor->record->is_served)
+        return 0;
+    return fuse_root_open(&snapshot, 0, &monitor->fuse_root, err);
+}
+
 /* A restored one runs already. */
 static int create(struct monitor *monitor, bool is_restored, const struct inner_streams *inner,
                   struct error *err)
@@ -152,6 +171,7 @@ static int create(struct monitor *monitor, bool is_restored, const struct inner_
         .is_started_here = true,
         .stdio = { inner->fds[0], inner->fds[1], inner->fds[2] },
         .dies_with_caller = true,
+        .root_mount = monitor->record->is_served ? &monitor->fuse_root.mount_fd : NULL,
     };
 
     if (is_restored)
@@ -162,11 +182,14 @@ static int create(struct monitor *monitor, bool is_restored, const struct inner_
 static int create_and_start(struct monitor *monitor, bool is_restored, struct inner_streams *inner,
                             struct error *err)
 {
-    int r = create(monitor, is_restored, inner, err);
+    int r = start_root(monitor, err);
 
+    if (r == 0)
+        r = create(monitor, is_restored, inner, err);
     if (r < 0)
         return r;
     close_inner(inner);
+    fuse_root_drop_mount(&monitor->fuse_root);
     monitor->pid = container_first_pid(monitor->container);
     if (monitor->record->settings.has_terminal) {
         r = take_terminal(monitor, err);
@@ -212,6 +235,7 @@ int monitor_start(struct monitor *monitor, bool is_restored, struct error *err)
             (void)container_delete(monitor->container, true, NULL); /* repair does it otherwise */
         container_free(monitor->container);
         monitor->container = NULL;
+        fuse_root_clear(&monitor->fuse_root);
         monitor_drain_output(monitor);
         monitor_close_streams(monitor);
         return r;

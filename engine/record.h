@@ -32,6 +32,7 @@ struct record {
     struct strings layers;           /* host paths, topmost first */
     char *cgroup_path;
     bool is_copied; /* upper/ is a copy of the layers, not above them (root_driver.h) */
+    bool is_served; /* upper/ is above the layers by fuse-overlayfs (fuse_root.h) */
     /* merged from settings and image */
     struct strings args;                /* program and arguments */
     struct strings env;                 /* without HOME unless it was asked for */

@@ -148,6 +148,7 @@ static const struct field record_fields[] = {
     FIELD_OF(struct record, image_id, "imageId", FIELD_STRING, 0),
     FIELD_OF(struct record, layers, "layers", FIELD_STRINGS, 0),
     FIELD_OF(struct record, is_copied, "copied", FIELD_BOOL, 0),
+    FIELD_OF(struct record, is_served, "fuse", FIELD_BOOL, 0),
     FIELD_OF(struct record, cgroup_path, "cgroupPath", FIELD_STRING, 0),
     FIELD_OF(struct record, args, "args", FIELD_STRINGS, 0),
     FIELD_OF(struct record, env, "env", FIELD_STRINGS, 0),

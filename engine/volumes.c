@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/staging.h"
 #include "engine/engine_private.h"
+#include "engine/fuse_root.h"
 #include "engine/image_root.h"
 #include "engine/tree_copy.h"
 
@@ -57,11 +58,13 @@ static bool is_empty_directory(int fd)
 }
 
 /* What a copied root has below a volume is the image's: the volume hides it from the container. */
-static int open_image_root(struct engine *engine, const struct record *record, int *ret_fd,
-                           struct error *err)
+static int open_image_root(struct engine *engine, const struct record *record,
+                           struct fuse_root *ret_served, int *ret_fd, struct error *err)
 {
     auto_free char *path = xasprintf("containers/%s/upper", record->id);
 
+    if (record->is_served && record->layers.count > 1)
+        return fuse_root_open_image(&record->layers, ret_served, ret_fd, err);
     if (!record->is_copied)
         return image_root_open(&record->layers, ret_fd, err);
     return path_open_beneath(engine->data_fd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
@@ -71,11 +74,12 @@ static int open_image_root(struct engine *engine, const struct record *record, i
 static int fill(struct engine *engine, int data_fd, const struct record *record,
                 const struct settings_mount *mount, struct error *err)
 {
+    AUTO_CLEAR(fuse_root) struct fuse_root served = FUSE_ROOT_NONE;
     auto_close int root_fd = -1;
     auto_close int from_fd = -1;
     int r;
 
-    r = open_image_root(engine, record, &root_fd, err);
+    r = open_image_root(engine, record, &served, &root_fd, err);
     if (r < 0)
         return r;
     r = path_open_in_root(root_fd, mount->target, O_RDONLY | O_DIRECTORY, 0, &from_fd, NULL);

@@ -26,7 +26,7 @@ BUILD_PACKAGES="autoconf automake make gcc libc6-dev pkg-config libjansson-dev l
 IMAGE_PACKAGES="busybox-static mmdebstrap"
 TEST_PACKAGES="bats libcmocka-dev python3 procps util-linux jq skopeo podman runc expect
     shellcheck clang-format strace uidmap umoci xz-utils zstd docker-registry iproute2
-    erofs-utils slirp4netns"
+    erofs-utils slirp4netns fuse-overlayfs"
 # What tests/testvm needs.
 VM_PACKAGES="qemu-system-x86 busybox-static cpio kmod mmdebstrap e2fsprogs xz-utils"
 # What scripts/check --integration-peers needs besides: engines that call berth-oci.

@@ -68,7 +68,7 @@ teardown() {
 as_user() {
     (cd "$HOME_DIR" && exec setpriv --reuid "$USER_NAME" --regid "$USER_NAME" --init-groups \
         --inh-caps=-all --reset-env env HOME="$HOME_DIR" XDG_RUNTIME_DIR="$HOME_DIR/xdg" \
-        USER="$USER_NAME" ASAN_OPTIONS="${ASAN_OPTIONS:-}" \
+        USER="$USER_NAME" ASAN_OPTIONS="${ASAN_OPTIONS:-}" BERTH_STORAGE_DRIVER="${BERTH_STORAGE_DRIVER:-}" \
         PATH="$HOME_DIR/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@")
 }
 user() { as_user berth "$@"; }
@@ -236,6 +236,51 @@ read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("1
     wait_until 20 eval '! read_port '"$port"
     run -125 user run --rm --network none -p "$port:80" small true
     expect_text "--publish: takes --network slirp4netns"
+}
+
+# What follows where the user may use /dev/fuse, as on most machines.
+with_fuse() {
+    [ -c /dev/fuse ] || skip "without /dev/fuse there is no fuse-overlayfs"
+    [ -e "$HOME_DIR/fuse" ] || mknod -m 666 "$HOME_DIR/fuse" c 10 229
+    export -f as_user user
+    # shellcheck disable=SC2016
+    BERTH_STORAGE_DRIVER=fuse-overlayfs unshare -m bash -c 'mount --bind "$HOME_DIR/fuse" /dev/fuse && eval "$1"' bash "$1"
+}
+
+@test "fuse-overlayfs is there for an ordinary user, with his ids" {
+    run -0 with_fuse "user info --format '{{.Driver}}'"
+    [ "$output" = fuse-overlayfs ]
+    with_fuse "user run -d --name one -u dan small sh -c 'echo x > /home/dan/new; exec sleep 100'"
+    wait_until 20 eval '[ -n "$(user exec one ls /home/dan)" ]'
+    run -0 user exec -u 0 one sh -c 'stat -c "%u %n" /home/dan/new; rm -r /etc/old; mkdir /etc/old; rm /tmp/gone 2> /dev/null; id -u'
+    [ "$output" = "1000 /home/dan/new
+0" ]
+    pgrep -r R,S -u "$USER_NAME" fuse-overlayfs
+    run -0 user diff one
+    [ "$output" = "C /etc
+C /etc/old
+D /etc/old/file
+C /home
+C /home/dan
+A /home/dan/new" ]
+    user kill one
+    wait_until 30 no_process_of "$USER_NAME"
+    echo put > "$HOME_DIR/put"
+    chmod 644 "$HOME_DIR/put"
+    with_fuse "user cp put one:/put"
+    [ "$(with_fuse 'user cp one:/put -' | tar -xO)" = put ]
+    user commit one changed
+    run -0 user run --rm changed sh -c 'ls /etc/old; cat /put /home/dan/new'
+    [ "$output" = "put
+x" ]
+    with_fuse "user start one"
+    run -0 user exec one cat /put
+    user rm -f one
+    user rmi changed
+    if ! as_user test -w /dev/fuse; then
+        run -125 as_user env BERTH_STORAGE_DRIVER=fuse-overlayfs berth run --rm small true
+        expect_text "BERTH_STORAGE_DRIVER: fuse-overlayfs needs /dev/fuse: Permission denied"
+    fi
 }
 
 @test "a network that cannot be had is refused when it is asked for, and told by info" {
