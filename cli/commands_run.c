@@ -284,6 +284,36 @@ static struct attach_options attach_to_all(const struct settings *settings, bool
     };
 }
 
+static int check_attachable(struct engine *engine, const char *id, struct error *err)
+{
+    struct container_view view = { 0 };
+    int r = engine_view(engine, id, &view, err);
+
+    if (r < 0)
+        return r;
+    if (strcmp(view.status, "paused") == 0)
+        r = error_set(err, EINVAL, "cannot attach to a paused container, unpause it first");
+    else if (strcmp(view.status, "restarting") == 0)
+        r = error_set(err, EINVAL,
+                      "cannot attach to a restarting container, wait until it is running");
+    else if (strcmp(view.status, "running") != 0)
+        r = error_set(err, EINVAL, "cannot attach to a stopped container, start it first");
+    container_view_clear(&view);
+    return r;
+}
+
+/* One that runs already is attached to as it is. */
+static int start_or_attach(struct engine *engine, const char *id, int *ret_attached,
+                           struct error *err)
+{
+    int r = engine_start(engine, id, ret_attached, err);
+
+    if (r != -EALREADY)
+        return r;
+    r = check_attachable(engine, id, err);
+    return r < 0 ? r : engine_attach(engine, id, ret_attached, err);
+}
+
 static int start_attached(const struct arguments *arguments, struct berth *berth)
 {
     bool has_stdin = arguments_flag(arguments, "interactive");
@@ -303,7 +333,7 @@ static int start_attached(const struct arguments *arguments, struct berth *berth
 
     options = attach_to_all(settings, has_stdin, arguments);
     if (check_terminal(options.has_terminal, options.has_stdin, &err) < 0 ||
-        engine_start(berth->engine, id, &attached, &err) < 0)
+        start_or_attach(berth->engine, id, &attached, &err) < 0)
         return berth_failed(&err, STATUS_FAILED);
     return attach_user(berth->engine, id, attached, &options);
 }
@@ -329,24 +359,6 @@ int command_start(const struct arguments *arguments, void *context)
             puts(arguments->words[i]);
     }
     return status;
-}
-
-static int check_attachable(struct engine *engine, const char *id, struct error *err)
-{
-    struct container_view view = { 0 };
-    int r = engine_view(engine, id, &view, err);
-
-    if (r < 0)
-        return r;
-    if (strcmp(view.status, "paused") == 0)
-        r = error_set(err, EINVAL, "cannot attach to a paused container, unpause it first");
-    else if (strcmp(view.status, "restarting") == 0)
-        r = error_set(err, EINVAL,
-                      "cannot attach to a restarting container, wait until it is running");
-    else if (strcmp(view.status, "running") != 0)
-        r = error_set(err, EINVAL, "cannot attach to a stopped container, start it first");
-    container_view_clear(&view);
-    return r;
 }
 
 int command_attach(const struct arguments *arguments, void *context)

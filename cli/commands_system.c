@@ -49,12 +49,14 @@ struct version {
     struct version_side client, server;
 };
 
+#define SIDE_MEMBER(member_, name_) FIELD_OF(struct version_side, member_, name_, FIELD_STRING, 0)
+
 static const struct field version_side_fields[] = {
-    FIELD_OF(struct version_side, version, "Version", FIELD_STRING, 0),
-    FIELD_OF(struct version_side, api_version, "ApiVersion", FIELD_STRING, 0),
-    FIELD_OF(struct version_side, os, "Os", FIELD_STRING, 0),
-    FIELD_OF(struct version_side, architecture, "Arch", FIELD_STRING, 0),
-    FIELD_OF(struct version_side, kernel, "KernelVersion", FIELD_STRING, 0),
+    SIDE_MEMBER(version, "Version"),
+    SIDE_MEMBER(api_version, "ApiVersion"),
+    SIDE_MEMBER(os, "Os"),
+    SIDE_MEMBER(architecture, "Arch"),
+    SIDE_MEMBER(kernel, "KernelVersion"),
     { 0 },
 };
 static const struct object version_side_object = { version_side_fields, sizeof(struct version_side),
@@ -65,6 +67,25 @@ static const struct field version_fields[] = {
     { 0 },
 };
 static const struct object version_object = { version_fields, sizeof(struct version), 0 };
+
+/* docker's templates see its structs, where this member has another name than in the document. */
+static const struct field template_side_fields[] = {
+    SIDE_MEMBER(version, "Version"),
+    SIDE_MEMBER(api_version, "ApiVersion"),
+    SIDE_MEMBER(api_version, "APIVersion"),
+    SIDE_MEMBER(os, "Os"),
+    SIDE_MEMBER(architecture, "Arch"),
+    SIDE_MEMBER(kernel, "KernelVersion"),
+    { 0 },
+};
+static const struct object template_side_object = { template_side_fields,
+                                                    sizeof(struct version_side), 0 };
+static const struct field template_fields[] = {
+    FIELD_OBJECT(struct version, client, "Client", FIELD_STRUCT, &template_side_object, 0),
+    FIELD_OBJECT(struct version, server, "Server", FIELD_STRUCT, &template_side_object, 0),
+    { 0 },
+};
+static const struct object template_object = { template_fields, sizeof(struct version), 0 };
 
 static void version_side_fill(struct version_side *side)
 {
@@ -100,7 +121,8 @@ int command_version(const struct arguments *arguments, void *context)
                version.client.version, version.client.api_version, version.client.os,
                version.client.architecture, version.client.kernel);
     } else {
-        json = encode_text(&version_object, &version, ENCODE_COMPACT);
+        json = encode_text(strcmp(format, "json") == 0 ? &version_object : &template_object,
+                           &version, ENCODE_COMPACT);
         if (berth_print_formatted(format, json, &err) < 0)
             status = berth_failed(&err, STATUS_USAGE);
     }

@@ -128,6 +128,11 @@ END
     expect_text "filter 'health=healthy': health checks are not there yet"
 }
 
+@test "version answers by the names of docker's templates and of its document" {
+    [ "$(berth version -f '{{.Server.APIVersion}} {{.Client.ApiVersion}}')" = "1.44 1.44" ]
+    [ "$(berth version -f json | jq -c '.Client | keys')" = '["ApiVersion","Arch","KernelVersion","Os","Version"]' ]
+}
+
 @test "port: of a container that publishes none" {
     id=$(berth run -d busybox sleep 100)
     [ -z "$(berth port "$id")" ]
@@ -213,6 +218,23 @@ END
     [ "$(berth ps -a --filter name=lives --format '{{.Names}}')" = lives ]
     [ "$(berth rm lives)" = lives ]
     run -1 berth inspect lives
+}
+
+@test "start -a of one that runs attaches to it" {
+    id=$(berth run -d busybox sh -c 'while [ ! -e /go ]; do sleep 0.1; done; echo went; exit 3')
+    berth start -a "$id" > "$BATS_TEST_TMPDIR/attached" 2>&1 &
+    wait_until 20 bash -c "berth top $id > /dev/null"
+    sleep 1
+    berth exec "$id" touch /go
+    status=0
+    wait $! || status=$?
+    [ "$status" = 3 ]
+    [ "$(cat "$BATS_TEST_TMPDIR/attached")" = went ]
+    id=$(berth run -d busybox sleep 100)
+    berth pause "$id"
+    run -1 berth start -a "$id"
+    expect_text "cannot attach to a paused container, unpause it first"
+    berth unpause "$id"
 }
 
 @test "start -a prints the output and gives the status" {
