@@ -1,10 +1,11 @@
-"""Pull and unpack of an image of some 450 MB (160 MB gzip) from Debian's docker-registry on loopback.
+"""Pull and unpack of an image of some 450 MB (160 MB gzip) from Debian's docker-registry on loopback, and load of
+the same from an OCI archive.
 
     bench_pull.py BUILD [ROUNDS [NAME]]
 
 NAME: only what is named so.
 
-berth pull, podman pull, skopeo copy with umoci unpack, and the floor (inflate, two digests, the
+berth, podman, skopeo copy with umoci unpack, and the floor (inflate, two digests, the
 files; igzip (package isal), openssl and tar, one after the other), on one core and on two. Each run
 gets a new ext4 in a file in memory, since ext4 is slow for minutes after files were deleted by the
 thousand, and the disk is not what is measured. Layers are files of this machine's /usr.
@@ -131,6 +132,9 @@ def bench(work, host):
         "berth pull": f"BERTH_DATA=$PWD/data BERTH_RUN=$PWD/run {BUILD}/berth pull -q {host}/bench:1",
         "podman pull": "podman --root $PWD/podman --runroot $PWD/run --storage-driver overlay"
                        f" pull -q --tls-verify=false {host}/bench:1",
+        "berth load": f"BERTH_DATA=$PWD/data BERTH_RUN=$PWD/run {BUILD}/berth load -qi {work}/image.tar",
+        "podman load": "podman --root $PWD/podman --runroot $PWD/run --storage-driver overlay"
+                       f" load -qi {work}/image.tar",
         "skopeo copy, umoci unpack": "skopeo copy -q --insecure-policy --src-tls-verify=false"
                                      f" docker://{host}/bench:1 oci:oci:1 && umoci unpack --image oci:1 bundle",
         "floor": f"for tar in {tars}; do igzip -dc $tar.gz > /dev/null; openssl dgst -sha256 $tar.gz $tar;"
@@ -141,7 +145,7 @@ def bench(work, host):
     for _ in range(ROUNDS):
         for cores in (1, 2):
             for name, script in scripts.items():
-                if all(map(shutil.which, {"podman pull": ["podman"], "floor": ["igzip"],
+                if all(map(shutil.which, {"podman pull": ["podman"], "podman load": ["podman"], "floor": ["igzip"],
                                           "skopeo copy, umoci unpack": ["umoci"]}.get(name, []))):
                     rows.setdefault((name, cores), []).append(measure(work, cores, script))
     for name in scripts:
@@ -166,6 +170,7 @@ def main():
         os.mkdir(f"{work}/disk")
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5g", "berth-bench", f"{work}/memory"], check=True)
         make_image(work)
+        subprocess.run(["tar", "-C", f"{work}/image", "-cf", f"{work}/image.tar", "."], check=True)
         registry, host = serve(work)
         sizes = [os.path.getsize(f"{work}/{number}.tar{end}") for end in ("", ".gz") for number in range(len(LAYERS))]
         print(f"pull of {len(LAYERS)} layers, {sum(sizes[:len(LAYERS)]) >> 20} MiB"
