@@ -210,10 +210,12 @@ int engine_volume_remove(struct engine *engine, const char *name, struct error *
         r = volume_list_users(engine, name, &users, err);
     if (r < 0)
         return r;
-    if (users.count == 0)
-        return staging_discard(engine->data_fd, engine->data_fd, path, err);
     names = strings_join(&users, ", ");
-    return error_set(err, EBUSY,
-                     "volume '%s' is used by containers: %s; remove them first, running or not",
-                     name, names);
+    if (users.count > 0)
+        return error_set(err, EBUSY,
+                         "volume '%s' is used by containers: %s; remove them first, running or not",
+                         name, names);
+    r = staging_trash(engine->data_fd, engine->data_fd, path, err);
+    (void)close(take_fd(&lock_fd)); /* releases the lock: many files take a while */
+    return r < 0 ? error_prefix(err, r, "volume '%s'", name) : staging_clean(engine->data_fd, err);
 }
