@@ -19,6 +19,7 @@
 
 #define MSR_TSC          0x10
 #define MSR_TSC_DEADLINE 0x6e0
+#define TSC_FAR          (1ULL << 62)
 
 struct cpu_state {
     struct kvm_mp_state mp_state;
@@ -135,14 +136,14 @@ static int get_msrs(struct kvm_cpu *cpu, struct kvm_msr_entry ret_entries[MSRS_M
 }
 
 /* Some can be read, and set to nothing else than they are. */
-static bool has_value(struct kvm_cpu *cpu, const struct kvm_msr_entry *entry)
+static bool has_value(const struct kvm_cpu *cpu, const struct kvm_msr_entry *entry)
 {
     struct msr_block block = { .head = { .nmsrs = 1 }, .entries = { { .index = entry->index } } };
 
     return ioctl(cpu->fd, KVM_GET_MSRS, &block) == 1 && block.entries[0].data == entry->data;
 }
 
-static int set_msrs(struct kvm_cpu *cpu, const struct kvm_msr_entry *entries, uint32_t count,
+static int set_msrs(const struct kvm_cpu *cpu, const struct kvm_msr_entry *entries, uint32_t count,
                     struct error *err)
 {
     struct msr_block block;
@@ -307,6 +308,24 @@ static int take_msrs(struct state_reader *reader, struct kvm_msr_entry **ret_ent
     return 0;
 }
 
+/* KVM takes what is written into a time stamp counter for an attempt to have it like those of other
+ * CPUs when it is within a second of theirs, and before Linux 6.7 also when it is within a second
+ * of 0, at which a new machine's begin (arch/x86/kvm/x86.c, kvm_synchronize_tsc). A guest that was
+ * saved in its first second would have its counter set back, and none of its timers would come
+ * until the counter is where it was. A value from far away in between lets the next one count;
+ * those of the other CPUs are like it then. */
+static int leave_tsc(const struct kvm_cpu *cpu, const struct kvm_msr_entry *entries, uint32_t count,
+                     struct error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct kvm_msr_entry far = { .index = MSR_TSC, .data = entries[i].data ^ TSC_FAR };
+
+        if (entries[i].index == MSR_TSC)
+            return set_msrs(cpu, &far, 1, err);
+    }
+    return 0;
+}
+
 static int restore_cpu(struct kvm_cpu *cpu, struct state_reader *reader, struct error *err)
 {
     auto_free struct kvm_msr_entry *msrs = NULL;
@@ -329,6 +348,8 @@ static int restore_cpu(struct kvm_cpu *cpu, struct state_reader *reader, struct 
         r = set_parts(cpu, &state, PART_XCRS, PART_EVENTS, err);
     if (r == 0)
         r = take_msrs(reader, &msrs, &msr_count, err);
+    if (r == 0 && cpu->index == 0)
+        r = leave_tsc(cpu, msrs, msr_count, err);
     if (r == 0)
         r = set_msrs(cpu, msrs, msr_count, err);
     return r < 0 ? r : set_parts(cpu, &state, PART_EVENTS, ARRAY_SIZE(parts), err);

@@ -156,12 +156,28 @@ static void spin(const u8 *zero_page)
         __asm__ volatile("pause");
 }
 
-/* Goes on at the same number in another process. */
+static u64 read_tsc(void)
+{
+    u32 low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (u64)high << 32 | low;
+}
+
+/* Goes on at the same number in another process, whose time stamp counter does too. */
 static void count(const u8 *zero_page)
 {
+    u64 last = 0;
+
     (void)zero_page;
-    for (u64 number = 0;; number++)
+    for (u64 number = 0;; number++) {
+        const u64 now = read_tsc();
+
+        if (now < last)
+            say("time stamp counter set back by", last - now);
+        last = now;
         say("count", number);
+    }
 }
 
 static void tick(const u8 *zero_page)
