@@ -36,6 +36,9 @@ struct machine_share {
 #define MACHINE_CMDLINE                                                                            \
     "cryptomgr.notests panic=-1 rcupdate.rcu_expedited=1 "                                         \
     "initcall_blacklist=ftrace_check_for_weak_functions"
+/* Of a guest in which nobody can come to tracefs: it stays nearly empty. To make its files, and the
+ * names in what they say, takes a seventh of a boot and 9 MiB. */
+#define MACHINE_CMDLINE_UNTRACED "initcall_blacklist=trace_eval_init,tracer_init_tracefs"
 
 /* What is to be run. Descriptors that are not there are -1. machine_start() takes none of them for
  * its own: it duplicates what it keeps, so the caller closes all of them afterwards. */

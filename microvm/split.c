@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/text.h"
+#include "microvm/machine.h"
 #include "microvm/vm_config.h"
 
 /* What goes where.
@@ -844,10 +846,37 @@ static void mount_jail(struct split *split)
                              host->emulator_folders->items[i], folder_options);
 }
 
+/* Whether the program can come to the kernel's files for tracing: it may mount them, or has them
+ * mounted. */
+static bool may_trace(const struct spec *spec)
+{
+    const struct spec_capabilities *capabilities = spec->process->capabilities;
+
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const char *type = spec->mounts.items[i].type;
+
+        if (text_equal(type, "tracefs") || text_equal(type, "debugfs"))
+            return true;
+    }
+    return capabilities == NULL || strings_contains(&capabilities->bounding, "CAP_SYS_ADMIN");
+}
+
+static void fill_cmdline(struct split *split)
+{
+    const struct spec_vm *vm = split->spec->vm;
+    AUTO_CLEAR(strings) struct strings words = { 0 };
+
+    if (!may_trace(split->spec))
+        strings_add(&words, MACHINE_CMDLINE_UNTRACED);
+    if (vm != NULL && vm->kernel != NULL)
+        strings_add_all(&words, &vm->kernel->parameters);
+    if (words.count > 0)
+        split->config->cmdline = strings_join(&words, " ");
+}
+
 static void fill_config(struct split *split)
 {
     const struct cgroup_resources *resources = split->spec->linux_.resources;
-    const struct spec_vm *vm = split->spec->vm;
     struct vm_config *config = split->config;
 
     config->memory_bytes = vm_memory_plan(&split->options, resources);
@@ -862,8 +891,7 @@ static void fill_config(struct split *split)
     config->is_restored = split->host->saved_path != NULL;
     config->has_terminal = split->spec->process->terminal;
     config->tsc_khz = split->host->tsc_khz;
-    if (vm != NULL && vm->kernel != NULL && vm->kernel->parameters.count > 0)
-        config->cmdline = strings_join(&vm->kernel->parameters, " ");
+    fill_cmdline(split);
 }
 
 static int copy_spec(const struct spec *spec, struct spec **ret_copy, struct error *err)

@@ -25,9 +25,11 @@ WORK = "/dev/shm/bench"
 TRACING = "/sys/kernel/tracing"
 MEMORY_MIB = 256
 LIMIT_S = 30
+# As microvm/machine.h has it, of a guest whose program may not trace.
+UNTRACED = "initcall_blacklist=trace_eval_init,tracer_init_tracefs"
 # As machine.h and microvm/kvm_machine.c have it.
 CMDLINE = ("cryptomgr.notests panic=-1 rcupdate.rcu_expedited=1 initcall_blacklist=ftrace_check_for_weak_functions "
-           "reboot=t console=ttyS0 loglevel=1 8250.nr_uarts=1 tsc=reliable no_timer_check pci=off audit=0")
+           "reboot=t console=ttyS0 loglevel=1 8250.nr_uarts=1 tsc=reliable no_timer_check pci=off audit=0 " + UNTRACED)
 REASONS = {0x400: "page fault", 0x78: "halt", 0x7b: "port", 0x7c: "register", 0x60: "interrupt",
            0x64: "interrupt window", 0x72: "cpuid", 0x81: "call", 0x77: "pause", 0x4e: "exception"}
 
@@ -87,7 +89,7 @@ def prepare():
 def machine_run(root, how, cpus=1):
     return [f"{WORK}/machine_run", f"{WORK}/vmlinux", "--agent", f"{WORK}/guest_init", "--modules",
             f"{WORK}/modules.cpio", root, f"{WORK}/root.erofs", "--memory", str(MEMORY_MIB), "--cpus", str(cpus),
-            f"-- {how}"]
+            f"{UNTRACED} -- {how}"]
 
 
 def qemu(how):

@@ -71,6 +71,16 @@ resident() {
     expect_picture "$before"
 }
 
+@test "a microVM has files for tracing where its program may mount them" {
+    needs_kernel
+    run -0 berth run --rm --isolation microvm --privileged busybox \
+        sh -c 'mkdir /t && mount -t tracefs none /t && ls /t/events/sched && cat /proc/cmdline'
+    expect_text sched_switch
+    [[ "$output" != *tracer_init_tracefs* ]]
+    run -0 berth run --rm --isolation microvm busybox cat /proc/cmdline
+    expect_text tracer_init_tracefs
+}
+
 @test "memory that a microVM has freed goes back to this machine" {
     needs_kernel
     berth run -d --isolation microvm --name guest -m 200m --tmpfs /full:size=100m busybox \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "microvm/machine.h"
 #include "microvm/vm_config.h"
 #include "tests/unit/base_test.h"
 
@@ -278,6 +279,49 @@ static void the_guest_sees_shares_and_copies_in_place_of_the_hosts_files(void **
     for (size_t i = 0; i < halves.config->shares.count; i++)
         assert_int_equal(halves.config->shares.items[i].is_read_only,
                          strcmp(halves.config->shares.items[i].tag, "share1") == 0);
+}
+
+/* What stands on the kernel's command line for a spec of @capabilities and @mounts. */
+static char *cmdline_of(const char *process_more, const char *more)
+{
+    auto_free char *json = xasprintf(
+        "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"x\"],"
+        "\"cwd\":\"/\"%s},\"root\":{\"path\":\"rootfs\"},\"linux\":{\"namespaces\":["
+        "{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},"
+        "{\"type\":\"network\"}]}%s}",
+        process_more, more);
+    AUTO_CLEAR(halves) struct halves halves = { 0 };
+
+    assert_int_equal(split_on(&kvm_host, json, &halves, NULL), 0);
+    return halves.config->cmdline != NULL ? xstrdup(halves.config->cmdline) : xstrdup("");
+}
+
+#define ORDINARY ",\"capabilities\":{\"bounding\":[\"CAP_KILL\"]}"
+
+static void a_guest_has_files_for_tracing_where_they_can_be_reached(void **state)
+{
+    static const struct {
+        const char *process, *more, *cmdline;
+    } rows[] = {
+        { ORDINARY, "", MACHINE_CMDLINE_UNTRACED },
+        { ORDINARY, ",\"vm\":{\"kernel\":{\"path\":\"/k\",\"parameters\":[\"a\",\"b=c\"]}}",
+          MACHINE_CMDLINE_UNTRACED " a b=c" },
+        { ",\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_SYS_ADMIN\"]}", "", "" },
+        { "", "", "" },
+        { ORDINARY,
+          ",\"mounts\":[{\"destination\":\"/t\",\"type\":\"tracefs\",\"source\":\"tracefs\"}]",
+          "" },
+        { ORDINARY,
+          ",\"mounts\":[{\"destination\":\"/t\",\"type\":\"debugfs\",\"source\":\"debugfs\"}]",
+          "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        auto_free char *cmdline = cmdline_of(rows[i].process, rows[i].more);
+
+        assert_string_equal(cmdline, rows[i].cmdline);
+    }
 }
 
 static void memory_of_the_cgroup_is_the_guests_and_the_overhead(void **state)
@@ -664,6 +708,7 @@ int main(void)
         cmocka_unit_test(every_member_is_in_the_half_that_keeps_it),
         cmocka_unit_test(the_jail_runs_nothing_but_the_machine),
         cmocka_unit_test(the_guest_sees_shares_and_copies_in_place_of_the_hosts_files),
+        cmocka_unit_test(a_guest_has_files_for_tracing_where_they_can_be_reached),
         cmocka_unit_test(memory_of_the_cgroup_is_the_guests_and_the_overhead),
         cmocka_unit_test(an_image_of_the_root_needs_no_share),
         cmocka_unit_test(an_emulator_gets_the_hosts_programs_and_no_kvm),
