@@ -306,6 +306,14 @@ static int join_child(void *data, struct error *err)
     return namespaces_join_child(context->namespaces, err);
 }
 
+static int enter_and_join_child(void *data, struct error *err)
+{
+    const struct init_context *context = data;
+    int r = cgroup_enter_child(context->cgroup, false, err);
+
+    return r < 0 ? r : join_child(data, err);
+}
+
 static void run_init_child(void *data)
 {
     init_run_child(data);
@@ -314,14 +322,22 @@ static void run_init_child(void *data)
 /* Namespaces that exist have to be joined before new ones are made in them. */
 static pid_t clone_through_joiner(struct init_context *context, int cgroup_fd, struct error *err)
 {
-    const struct sibling sibling = {
+    struct sibling sibling = {
         .flags = clone_flags(context->namespaces),
         .cgroup_fd = cgroup_fd,
         .prepare_child = join_child,
         .run_child = run_init_child,
         .data = context,
     };
+    pid_t pid = sibling_create(&sibling, err);
 
+    if (pid != -ENOENT || cgroup_fd < 0)
+        return pid;
+    /* From a cgroup namespace that was joined no way leads to cgroups beside it where v2 is mounted
+     * with nsdelegate, as systemd does (Documentation/admin-guide/cgroup-v2.rst, "Delegation
+     * Containment"). So the child's maker enters first, and the child is where its maker is. */
+    sibling.prepare_child = enter_and_join_child;
+    sibling.cgroup_fd = -1;
     return sibling_create(&sibling, err);
 }
 
