@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,10 +20,11 @@
 /* --- filters ---------------------------------------------------------------------------------- */
 
 /* Nothing in these lists opens a file, makes a process, or maps code. Written by hand rather than
- * by libseccomp: a few comparisons, none of which costs time or memory at the start of a machine.
- */
+ * by libseccomp, which costs time and memory at the start of a machine. The filter searches by
+ * halves: to know which calls it always allows, the kernel runs it for each that there is. */
 
 #define REQUESTS_MAX 17
+#define RULES_MAX    64
 
 struct rule {
     int number;
@@ -59,7 +61,6 @@ static const struct rule common_rules[] = {
 };
 
 static const struct rule cpu_rules[] = {
-    /* The first, since it is nearly all that the thread does. */
     { .number = SYS_ioctl, .requests = { KVM_RUN } },
     { 0 },
 };
@@ -162,54 +163,95 @@ static void add_result(struct filter *filter, uint32_t result)
     add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, result));
 }
 
-/* With @value, the next instruction, otherwise the one after @skipped more. */
-static void add_unless_equal_skip(struct filter *filter, uint32_t value, uint8_t skipped)
-{
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped));
-}
-
 /* The low halves are enough: the kernel takes requests and protections as 32 bits. */
 static size_t low_half(unsigned argument)
 {
     return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
 }
 
-static void add_requests(struct filter *filter, const struct rule *rule)
+static void add_requests(struct filter *filter, const uint32_t requests[REQUESTS_MAX])
 {
-    uint8_t count = 0;
-
-    while (count < REQUESTS_MAX && rule->requests[count] != 0)
-        count++;
-    add_unless_equal_skip(filter, (uint32_t)rule->number, (uint8_t)(2 * count + 2));
     add_load(filter, low_half(1));
-    for (uint8_t i = 0; i < count; i++) {
-        add_unless_equal_skip(filter, rule->requests[i], 1);
+    for (size_t i = 0; i < REQUESTS_MAX && requests[i] != 0; i++) {
+        add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, requests[i], 0, 1));
         add_result(filter, SECCOMP_RET_ALLOW);
     }
     add_result(filter, SECCOMP_RET_KILL_PROCESS);
 }
 
-static void add_without_code(struct filter *filter, const struct rule *rule)
+static void add_without_code(struct filter *filter)
 {
-    add_unless_equal_skip(filter, (uint32_t)rule->number, 4);
     add_load(filter, low_half(2));
     add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
     add_result(filter, SECCOMP_RET_KILL_PROCESS);
     add_result(filter, SECCOMP_RET_ALLOW);
 }
 
+/* What is decided where no other rule is left. */
+static void add_rule(struct filter *filter, const struct rule *rule)
+{
+    add(filter,
+        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rule->number, 1, 0));
+    add_result(filter, SECCOMP_RET_KILL_PROCESS);
+    if (rule->requests[0] != 0)
+        add_requests(filter, rule->requests);
+    else if (rule->is_without_code)
+        add_without_code(filter);
+    else
+        add_result(filter, SECCOMP_RET_ALLOW);
+}
+
+/* @rules  in the order of their numbers, at least one */
+static void add_search(struct filter *filter, const struct rule *const *rules, size_t count)
+{
+    const size_t half = count / 2;
+    size_t jump, skipped;
+
+    if (count == 1) {
+        add_rule(filter, rules[0]);
+        return;
+    }
+    jump = filter->count;
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K,
+                                             (uint32_t)rules[half]->number, 0, 0));
+    add_search(filter, rules, half);
+    skipped = filter->count - jump - 1;
+    assert(skipped <= UINT8_MAX);
+    filter->instructions[jump].jt = (uint8_t)skipped;
+    add_search(filter, rules + half, count - half);
+}
+
+/* --- the rules of a thread ----------------------------------------------------------------------
+ */
+
+struct rule_list {
+    const struct rule *rules[RULES_MAX]; /* in the order of their numbers */
+    size_t count;
+};
+
+/* Where it is, or belongs. */
+static size_t find_place(const struct rule_list *list, int number)
+{
+    size_t place = 0;
+
+    while (place < list->count && list->rules[place]->number < number)
+        place++;
+    return place;
+}
+
 /* SYS_read is 0, so a rule without anything is told apart from it by what stands before. */
-static void add_rules(struct filter *filter, const struct rule *rules)
+static void list_rules(struct rule_list *list, const struct rule *rules)
 {
     for (const struct rule *rule = rules; rule == rules || rule->number != 0; rule++) {
-        if (rule->requests[0] != 0) {
-            add_requests(filter, rule);
-        } else if (rule->is_without_code) {
-            add_without_code(filter, rule);
-        } else {
-            add_unless_equal_skip(filter, (uint32_t)rule->number, 1);
-            add_result(filter, SECCOMP_RET_ALLOW);
-        }
+        const size_t place = find_place(list, rule->number);
+
+        if (place < list->count && list->rules[place]->number == rule->number)
+            continue;
+        assert(list->count < RULES_MAX);
+        memmove(&list->rules[place + 1], &list->rules[place],
+                (list->count - place) * sizeof(list->rules[0]));
+        list->rules[place] = rule;
+        list->count++;
     }
 }
 
@@ -218,21 +260,22 @@ void vmm_sandbox_filter_plan(enum vmm_thread thread,
                              size_t *ret_count)
 {
     struct filter filter = { ret_filter, 0 };
+    struct rule_list list = { .count = 0 };
 
     assert(thread < VMM_THREADS);
     assert(ret_filter != NULL);
     assert(ret_count != NULL);
 
+    if (rules_of[thread].first != NULL)
+        list_rules(&list, rules_of[thread].first);
+    list_rules(&list, rules_of[thread].second);
+    list_rules(&list, common_rules);
     add_load(&filter, offsetof(struct seccomp_data, arch));
     add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
     add_result(&filter, SECCOMP_RET_KILL_PROCESS);
     add_load(&filter, offsetof(struct seccomp_data, nr));
-    if (rules_of[thread].first != NULL)
-        add_rules(&filter, rules_of[thread].first);
-    add_rules(&filter, rules_of[thread].second);
-    add_rules(&filter, common_rules);
-    /* Also the calls of the x32 ABI, whose numbers are others. */
-    add_result(&filter, SECCOMP_RET_KILL_PROCESS);
+    /* The calls of the x32 ABI have other numbers, which no rule has. */
+    add_search(&filter, list.rules, list.count);
     *ret_count = filter.count;
 }
 

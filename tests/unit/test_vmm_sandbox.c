@@ -47,6 +47,9 @@ static uint32_t result_of(enum vmm_thread thread, const struct seccomp_data *dat
         case BPF_JMP | BPF_JEQ | BPF_K:
             i += accumulator == step->k ? step->jt : step->jf;
             break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            i += accumulator >= step->k ? step->jt : step->jf;
+            break;
         case BPF_JMP | BPF_JSET | BPF_K:
             i += (accumulator & step->k) != 0 ? step->jt : step->jf;
             break;
