@@ -126,22 +126,26 @@ static int set_entry(struct kvm_cpu *cpu, const struct kernel_image *image, stru
     return 0;
 }
 
-int kvm_cpu_open(struct kvm_machine *machine, uint32_t index, const struct kvm_cpuid2 *supported,
-                 const struct kernel_image *image, struct error *err)
+int kvm_cpu_open(struct kvm_cpu *cpu, struct error *err)
 {
-    struct kvm_cpu *cpu = &machine->cpus[index];
+    const struct kvm_machine *machine = cpu->machine;
     void *run;
-    int r;
 
-    cpu->machine = machine;
-    cpu->index = index;
-    cpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+    cpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, (unsigned long)cpu->index);
     if (cpu->fd < 0)
-        return error_errno(err, "make CPU %u", index);
+        return error_errno(err, "make CPU %u", cpu->index);
     run = mmap(NULL, (size_t)machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
     if (run == MAP_FAILED)
-        return error_errno(err, "map the state of CPU %u", index);
+        return error_errno(err, "map the state of CPU %u", cpu->index);
     cpu->run = run;
+    return 0;
+}
+
+int kvm_cpu_set(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported,
+                const struct kernel_image *image, struct error *err)
+{
+    int r;
+
     /* The features decide which registers there are. */
     r = set_cpuid(cpu, supported, err);
     if (r < 0 || image == NULL)
@@ -149,7 +153,7 @@ int kvm_cpu_open(struct kvm_machine *machine, uint32_t index, const struct kvm_c
     r = set_msrs(cpu, err);
     if (r == 0)
         r = set_lapic(cpu, err);
-    if (r == 0 && index == 0)
+    if (r == 0 && cpu->index == 0)
         r = set_entry(cpu, image, err);
     return r;
 }

@@ -62,6 +62,45 @@ int kvm_memory_map(struct kvm_machine *machine, uint64_t address, void *host, ui
     return guest_memory_add(&machine->memory, &region, err);
 }
 
+/* The image's pages are the host's page cache, shared by all machines of this image. Behind its end
+ * come zeros up to a size that the guest's kernel can take; not more of the file, whose pages
+ * beyond the end cannot be touched. */
+static int map_image(struct kvm_machine *machine, int fd, struct error *err)
+{
+    struct kvm_devices *devices = &machine->devices;
+    struct stat stat;
+    uint64_t size;
+    void *room;
+
+    if (fstat(fd, &stat) < 0)
+        return error_errno(err, "look at the root's image");
+    if (stat.st_size <= 0 || stat.st_size > IMAGE_BYTES_MAX)
+        return error_set(err, EINVAL, "the root's image has %lld bytes", (long long)stat.st_size);
+    size = ((uint64_t)stat.st_size + LAYOUT_PMEM_UNIT - 1) / LAYOUT_PMEM_UNIT * LAYOUT_PMEM_UNIT;
+    room = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return error_errno(err, "get room for the root's image");
+    devices->image = room;
+    devices->image_bytes = size;
+    if (mmap(room, (size_t)stat.st_size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+        return error_errno(err, "map the root's image");
+    return 0;
+}
+
+int kvm_devices_map_root(struct kvm_machine *machine, int fd, struct error *err)
+{
+    const uint64_t ram_end = boot_high_memory(machine->ram_bytes) + LAYOUT_HOLE_END;
+    struct kvm_devices *devices = &machine->devices;
+    int r;
+
+    devices->image_address =
+        (ram_end + LAYOUT_PMEM_ALIGN - 1) / LAYOUT_PMEM_ALIGN * LAYOUT_PMEM_ALIGN;
+    r = map_image(machine, fd, err);
+    return r < 0 ? r
+                 : kvm_memory_map(machine, devices->image_address, devices->image,
+                                  devices->image_bytes, true, err);
+}
+
 static int stop_loop(struct event_source *source, uint32_t events, void *context, struct error *err)
 {
     (void)source;
@@ -132,47 +171,6 @@ static int keep_fd(struct kvm_devices *devices, int fd, struct error *err)
     return copy;
 }
 
-/* The image's pages are the host's page cache, shared by all machines of this image. Behind its end
- * come zeros up to a size that the guest's kernel can take; not more of the file, whose pages
- * beyond the end cannot be touched. */
-static int map_image(struct kvm_machine *machine, int fd, struct error *err)
-{
-    struct kvm_devices *devices = &machine->devices;
-    struct stat stat;
-    uint64_t size;
-    void *room;
-
-    if (fstat(fd, &stat) < 0)
-        return error_errno(err, "look at the root's image");
-    if (stat.st_size <= 0 || stat.st_size > IMAGE_BYTES_MAX)
-        return error_set(err, EINVAL, "the root's image has %lld bytes", (long long)stat.st_size);
-    size = ((uint64_t)stat.st_size + LAYOUT_PMEM_UNIT - 1) / LAYOUT_PMEM_UNIT * LAYOUT_PMEM_UNIT;
-    room = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        return error_errno(err, "get room for the root's image");
-    devices->image = room;
-    devices->image_bytes = size;
-    if (mmap(room, (size_t)stat.st_size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-        return error_errno(err, "map the root's image");
-    return 0;
-}
-
-static int add_root(struct kvm_machine *machine, int fd, struct error *err)
-{
-    const uint64_t ram_end = boot_high_memory(machine->ram_bytes) + LAYOUT_HOLE_END;
-    const uint64_t address =
-        (ram_end + LAYOUT_PMEM_ALIGN - 1) / LAYOUT_PMEM_ALIGN * LAYOUT_PMEM_ALIGN;
-    int r;
-
-    r = map_image(machine, fd, err);
-    if (r == 0)
-        r = kvm_memory_map(machine, address, machine->devices.image, machine->devices.image_bytes,
-                           true, err);
-    if (r < 0)
-        return r;
-    return add_device(machine, virtio_pmem_open(address, machine->devices.image_bytes), err);
-}
-
 static int add_disk(struct kvm_machine *machine, int fd, struct error *err)
 {
     const int copy = keep_fd(&machine->devices, fd, err);
@@ -239,7 +237,9 @@ static int add_devices(struct kvm_machine *machine, const struct machine_config 
 
     r = add_console(machine, config->agent_fd, err);
     if (r == 0 && config->root_fd >= 0)
-        r = add_root(machine, config->root_fd, err);
+        r = add_device(
+            machine, virtio_pmem_open(machine->devices.image_address, machine->devices.image_bytes),
+            err);
     if (r == 0 && config->disk_fd >= 0)
         r = add_disk(machine, config->disk_fd, err);
     for (size_t i = 0; r == 0 && i < config->tap_count; i++)

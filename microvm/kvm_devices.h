@@ -29,7 +29,8 @@ struct kvm_devices {
     struct virtio_device *balloon; /* one of them */
     int fds[LAYOUT_DEVICES_MAX];   /* what they work on */
     size_t fd_count;
-    uint8_t *image; /* the root's file, mapped */
+    uint8_t *image;         /* the root's file, mapped */
+    uint64_t image_address; /* where the guest sees it */
     uint64_t image_bytes;
     struct event_loop *loop;
     int stop_fd;
@@ -37,7 +38,10 @@ struct kvm_devices {
     bool has_thread;
 };
 
-/** Makes the devices that the config asks for, and maps their registers and interrupts. */
+/** Maps the root's image behind all memory of the guest. */
+int kvm_devices_map_root(struct kvm_machine *machine, int fd, struct error *err);
+/** Makes the devices that the config asks for, and connects their registers and interrupts; a root
+ * has to be mapped. */
 int kvm_devices_open(struct kvm_machine *machine, const struct machine_config *config,
                      struct error *err);
 int kvm_devices_start_thread(struct kvm_machine *machine, struct error *err);

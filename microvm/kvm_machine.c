@@ -24,6 +24,8 @@
 #define MEMORY_MIN_BYTES (16ULL << 20)
 #define KERNEL_FILE_MAX  (1LL << 30)
 #define STACK_BYTES      (256 << 10)
+/* Of the kernel, what is loaded at once. */
+#define PIECE_BYTES HUGE_PAGE
 /* A reset without reboot=t looks for a BIOS, for ever. Tests of the kernel's own ciphers take half
  * of the boot. What else is not here is not searched for. Only a kernel that gives up says so: each
  * byte on the serial line is an exit. */
@@ -66,7 +68,12 @@ static int open_vm(struct kvm_machine *machine, struct error *err)
     if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0 ||
         ioctl(machine->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
         return error_errno(err, "reserve the processor's pages");
-    /* Without a PIT, which Linux does not need here: its kernel thread would be nobody's. */
+    return 0;
+}
+
+/* Without a PIT, which Linux does not need here: its kernel thread would be nobody's. */
+static int open_chips(struct kvm_machine *machine, struct error *err)
+{
     if (ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
         return error_errno(err, "make the interrupt controllers");
     return kvm_interrupt_open(machine->vm_fd, LAYOUT_SERIAL_GSI, &machine->serial_irq_fd, err);
@@ -165,17 +172,20 @@ static bool find_data(int fd, uint64_t from, uint64_t end, uint64_t *ret_start, 
     return (uint64_t)start < end;
 }
 
-/* The memory is zero, so holes of the file are left out: what nobody touches takes no memory. */
-static int read_segment(const struct guest_memory *memory, int fd,
-                        const struct kernel_segment *segment, struct error *err)
+/* The piece of a segment from @offset on. The memory is zero, so holes of the file are left out:
+ * what nobody touches takes no memory. */
+static int read_piece(const struct guest_memory *memory, int fd,
+                      const struct kernel_segment *segment, uint64_t offset, struct error *err)
 {
     uint8_t *to = guest_memory_writable(memory, segment->address, segment->memory_size);
     const uint64_t begin = segment->file_offset;
+    const uint64_t left = segment->file_size - offset;
+    const uint64_t piece_end = begin + offset + (left < PIECE_BYTES ? left : PIECE_BYTES);
     uint64_t start, end;
     int r = 0;
 
     assert(to != NULL); /* boot_plan() has looked */
-    for (uint64_t at = begin; r == 0 && find_data(fd, at, begin + segment->file_size, &start, &end);
+    for (uint64_t at = begin + offset; r == 0 && find_data(fd, at, piece_end, &start, &end);
          at = end)
         r = read_bytes(fd, to + (start - begin), start, end - start, err);
     return r;
@@ -199,9 +209,10 @@ static int plan_kernel(int fd, struct kernel_image *ret_image, struct error *err
     return r;
 }
 
-/* Brings the kernel and its initrd into the memory. In a thread of its own, since meanwhile KVM
- * waits for milliseconds, without using a processor, for each slot of memory that it is given. It
- * allocates nothing: a second thread's heap would be the machine's for ever. */
+/* Brings the kernel and its initrd into the memory, which takes most of the time until the machine
+ * runs. A thread loads the kernel while the rest of the machine is put together; then both take a
+ * piece each until there are no more. The thread allocates nothing: a second heap would be the
+ * machine's for ever. */
 struct loading {
     struct kvm_machine *machine;
     const struct machine_config *config;
@@ -210,30 +221,50 @@ struct loading {
     char *cmdline;
     struct boot_plan plan;
     struct guest_memory memory; /* of its own: the machine's is still being put together */
+    atomic_uint next_piece;     /* of all segments, counted through */
     pthread_t thread;
     bool has_thread;
     int result;
     struct error err;
 };
 
+/* Finds piece @number. False: there are fewer. */
+static bool find_piece(const struct kernel_image *image, uint64_t number,
+                       const struct kernel_segment **ret_segment, uint64_t *ret_offset)
+{
+    for (size_t i = 0; i < image->segment_count; i++) {
+        const struct kernel_segment *segment = &image->segments[i];
+        const uint64_t pieces = (segment->file_size + PIECE_BYTES - 1) / PIECE_BYTES;
+
+        if (number < pieces) {
+            *ret_segment = segment;
+            *ret_offset = number * PIECE_BYTES;
+            return true;
+        }
+        number -= pieces;
+    }
+    return false;
+}
+
 static int load_kernel(struct loading *loading, struct error *err)
 {
-    const struct boot_plan *plan = &loading->plan;
-    uint8_t seed[BOOT_SEED_SIZE];
+    const struct kernel_segment *segment;
+    uint64_t offset;
     int r = 0;
 
-    for (size_t i = 0; i < loading->image->segment_count && r == 0; i++)
-        r = read_segment(&loading->memory, loading->config->kernel_fd, &loading->image->segments[i],
-                         err);
-    if (r == 0 && plan->initrd_size != 0)
-        r = initrd_read(loading->initrd, loading->machine->ram + plan->initrd_address, err);
-    if (r < 0)
-        return r;
-    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-        return error_errno(err, "get random bytes for the guest");
-    boot_write(plan, seed, &loading->memory);
-    explicit_bzero(seed, sizeof(seed));
-    return 0;
+    while (r == 0 &&
+           find_piece(loading->image, atomic_fetch_add(&loading->next_piece, 1), &segment, &offset))
+        r = read_piece(&loading->memory, loading->config->kernel_fd, segment, offset, err);
+    return r;
+}
+
+static int load_initrd(struct loading *loading, struct error *err)
+{
+    const struct boot_plan *plan = &loading->plan;
+
+    return plan->initrd_size == 0
+               ? 0
+               : initrd_read(loading->initrd, loading->machine->ram + plan->initrd_address, err);
 }
 
 static void *loading_thread(void *context)
@@ -270,18 +301,37 @@ static int loading_begin(struct loading *loading, struct kvm_machine *machine,
     return 0;
 }
 
-/* Waits until all is loaded. */
-static int loading_finish(struct loading *loading, struct error *err)
+static void loading_join(struct loading *loading)
 {
     if (loading->has_thread)
         (void)pthread_join(loading->thread, NULL); /* it is there, and not ours */
     loading->has_thread = false;
-    return loading->result < 0 ? error_set(err, loading->err.code, "%s", loading->err.message) : 0;
+}
+
+/* Loads what is left, and waits until all is there. */
+static int loading_finish(struct loading *loading, struct error *err)
+{
+    uint8_t seed[BOOT_SEED_SIZE];
+    int r;
+
+    r = load_initrd(loading, err);
+    if (r == 0)
+        r = load_kernel(loading, err);
+    loading_join(loading);
+    if (r < 0)
+        return r;
+    if (loading->result < 0)
+        return error_set(err, loading->err.code, "%s", loading->err.message);
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+        return error_errno(err, "get random bytes for the guest");
+    boot_write(&loading->plan, seed, &loading->memory);
+    explicit_bzero(seed, sizeof(seed));
+    return 0;
 }
 
 static void loading_clear(struct loading *loading)
 {
-    (void)loading_finish(loading, NULL); /* what it came to is told, or of no use any more */
+    loading_join(loading);
     initrd_free(loading->initrd);
     free(loading->cmdline);
 }
@@ -443,9 +493,33 @@ static int open_console(struct kvm_machine *machine, int fd, struct error *err)
     return 0;
 }
 
-/* All but what is in the memory. @image  NULL for a saved machine */
-static int prepare_parts(struct kvm_machine *machine, const struct machine_config *config,
-                         const struct kernel_image *image, struct error *err)
+/* What loading would hold up for milliseconds: it keeps a processor busy, on which a grace period
+ * of KVM's may have to end, and each page that it fills keeps mmap() out. All memory comes before
+ * anything else: whatever is put on the bus of a machine's devices, its interrupt controllers too,
+ * starts such a period, of which the next slot waits (kernel, virt/kvm/kvm_main.c,
+ * kvm_swap_active_memslots). */
+static int prepare_first(struct kvm_machine *machine, const struct machine_config *config,
+                         struct error *err)
+{
+    int r;
+
+    r = map_ram(machine, config->memory_bytes, config->saved_memory_fd, err);
+    if (r == 0)
+        r = open_vm(machine, err);
+    if (r == 0)
+        r = give_ram(machine, err);
+    if (r == 0 && config->root_fd >= 0)
+        r = kvm_devices_map_root(machine, config->root_fd, err);
+    if (r == 0)
+        r = open_chips(machine, err);
+    for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
+        r = kvm_cpu_open(&machine->cpus[i], err);
+    return r;
+}
+
+/* @image  NULL for a saved machine */
+static int prepare_rest(struct kvm_machine *machine, const struct machine_config *config,
+                        const struct kernel_image *image, struct error *err)
 {
     auto_free struct kvm_cpuid2 *supported = NULL;
     int r;
@@ -453,17 +527,13 @@ static int prepare_parts(struct kvm_machine *machine, const struct machine_confi
     machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (machine->end_fd < 0)
         return error_errno(err, "make an eventfd for the machine's end");
-    r = open_vm(machine, err);
-    if (r == 0)
-        r = give_ram(machine, err);
-    if (r == 0)
-        r = open_console(machine, config->console_fd, err);
+    r = open_console(machine, config->console_fd, err);
     if (r == 0)
         r = kvm_devices_open(machine, config, err);
     if (r == 0)
         r = kvm_cpuid_supported(machine->kvm_fd, &supported, err);
-    for (uint32_t i = 0; i < config->cpus && r == 0; i++)
-        r = kvm_cpu_open(machine, i, supported, image, err);
+    for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
+        r = kvm_cpu_set(&machine->cpus[i], supported, image, err);
     return r;
 }
 
@@ -476,11 +546,11 @@ static int prepare_new(struct kvm_machine *machine, const struct machine_config 
 
     r = plan_kernel(config->kernel_fd, &image, err);
     if (r == 0)
-        r = map_ram(machine, config->memory_bytes, -1, err);
+        r = prepare_first(machine, config, err);
     if (r == 0)
         r = loading_begin(&loading, machine, config, &image, err);
     if (r == 0)
-        r = prepare_parts(machine, config, &image, err);
+        r = prepare_rest(machine, config, &image, err);
     if (r == 0)
         r = loading_finish(&loading, err);
     if (r < 0)
@@ -495,9 +565,9 @@ static int prepare_saved(struct kvm_machine *machine, const struct machine_confi
 {
     int r;
 
-    r = map_ram(machine, config->memory_bytes, config->saved_memory_fd, err);
+    r = prepare_first(machine, config, err);
     if (r == 0)
-        r = prepare_parts(machine, config, NULL, err);
+        r = prepare_rest(machine, config, NULL, err);
     if (r == 0)
         r = kvm_state_prepare(machine, err);
     return r < 0 ? r : kvm_state_restore(machine, config->saved_state_fd, err);
