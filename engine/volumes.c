@@ -239,9 +239,12 @@ int volumes_list(struct engine *engine, struct strings *ret_names, struct error 
     return 0;
 }
 
-/* @but: a container that does not count; NULL */
-static int list_users(struct engine *engine, const char *but, const char *name,
-                      struct strings *ret_users, struct error *err)
+typedef void (*note_record)(const struct record *record, void *data);
+
+/* @but: a container that does not count; NULL. @ret_unread: short ids of those with a record that
+ * cannot be read, which may use any volume. */
+static int visit_records(struct engine *engine, const char *but, note_record note, void *data,
+                         struct strings *ret_unread, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings ids = { 0 };
     int r;
@@ -255,14 +258,33 @@ static int list_users(struct engine *engine, const char *but, const char *name,
         if (text_equal(ids.items[i], but))
             continue;
         r = record_read(engine, ids.items[i], &record, NULL);
-        if (r == -ENOENT)
-            continue; /* being removed */
-        if (r < 0)
-            strings_addf(ret_users, "%.12s", ids.items[i]);
-        else if (uses_volume(record, name))
-            strings_add(ret_users, record->name);
+        if (r == 0)
+            note(record, data);
+        else if (r != -ENOENT) /* -ENOENT: being removed */
+            strings_addf(ret_unread, "%.12s", ids.items[i]);
     }
     return 0;
+}
+
+struct volume_users {
+    const char *volume; /* borrowed */
+    struct strings *names;
+};
+
+static void note_user(const struct record *record, void *data)
+{
+    const struct volume_users *users = data;
+
+    if (uses_volume(record, users->volume))
+        strings_add(users->names, record->name);
+}
+
+static int list_users(struct engine *engine, const char *but, const char *name,
+                      struct strings *ret_users, struct error *err)
+{
+    struct volume_users users = { .volume = name, .names = ret_users };
+
+    return visit_records(engine, but, note_user, &users, ret_users, err);
 }
 
 int volume_list_users(struct engine *engine, const char *name, struct strings *ret_users,
@@ -271,26 +293,17 @@ int volume_list_users(struct engine *engine, const char *name, struct strings *r
     return list_users(engine, NULL, name, ret_users, err);
 }
 
+static void note_used(const struct record *record, void *data)
+{
+    for (size_t i = 0; i < record->settings.mounts.count; i++)
+        if (is_volume(&record->settings.mounts.items[i]))
+            strings_add(data, record->settings.mounts.items[i].source);
+}
+
 int volumes_list_used(struct engine *engine, struct strings *ret_names, struct strings *ret_unread,
                       struct error *err)
 {
-    AUTO_CLEAR(strings) struct strings ids = { 0 };
-    int r;
-
-    r = engine_container_ids(engine, &ids, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ids.count; i++) {
-        AUTO(record) struct record *record = NULL;
-
-        r = record_read(engine, ids.items[i], &record, NULL);
-        for (size_t k = 0; r == 0 && k < record->settings.mounts.count; k++)
-            if (is_volume(&record->settings.mounts.items[k]))
-                strings_add(ret_names, record->settings.mounts.items[k].source);
-        if (r < 0 && r != -ENOENT) /* -ENOENT: being removed */
-            strings_addf(ret_unread, "%.12s", ids.items[i]);
-    }
-    return 0;
+    return visit_records(engine, NULL, note_used, ret_names, ret_unread, err);
 }
 
 static int remove_unused(struct engine *engine, const char *own_id, const char *name,
