@@ -92,9 +92,11 @@ check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_kernel tests/unit/test_registries
 tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c
 tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson -lcmocka
-check_PROGRAMS += tests/unit/test_image_place
+check_PROGRAMS += tests/unit/test_image_place tests/unit/test_image_platform
 tests_unit_test_image_place_SOURCES = tests/unit/test_image_place.c
 tests_unit_test_image_place_LDADD = libimage.a libbase.a -ljansson -lcmocka
+tests_unit_test_image_platform_SOURCES = tests/unit/test_image_platform.c
+tests_unit_test_image_platform_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c
 tests_unit_test_reference_LDADD = libimage.a libbase.a -ljansson -lcmocka
 tests_unit_test_documents_fields_SOURCES = tests/unit/test_documents_fields.c
