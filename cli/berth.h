@@ -37,7 +37,8 @@ int berth_find(struct berth *berth, const char *text, char **ret_id, struct erro
 int berth_find_image(struct berth *berth, const char *text, struct image **ret_image,
                      struct error *err);
 
-/** Logs the error; returns @status, for `return berth_failed(...)`. */
+/** Logs the error, unless it has no message as a helper told it; returns @status, for
+ * `return berth_failed(...)`. */
 int berth_failed(const struct error *err, int status);
 
 /** Prints a document by --format: "json", or a template. */

@@ -73,7 +73,8 @@ int berth_failed(const struct error *err, int status)
 {
     /* What was printed before belongs before the error. */
     (void)fflush(stdout);
-    log_error("%s", err->message);
+    if (err->message[0] != '\0')
+        log_error("%s", err->message);
     return status;
 }
 

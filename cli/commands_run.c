@@ -134,16 +134,19 @@ static int create(struct run *run, const struct arguments *arguments, struct str
         r = pull(run, arguments, err);
     if (r == 0)
         r = check_platform(run, arguments, err);
-    if (r == 0)
-        r = engine_create(run->engine, run->settings, &run->id, warnings, err);
-    if (r != -ENOENT || policy != PULL_MISSING ||
-        berth_find_image(run->berth, run->settings->image, &image, NULL) != -ENOENT)
+    if (r < 0)
         return r;
+    r = engine_create(run->engine, run->settings, &run->id, warnings, err);
+    if (r != -ENOENT)
+        return r;
+    if (policy != PULL_MISSING ||
+        berth_find_image(run->berth, run->settings->image, &image, NULL) != -ENOENT)
+        return explain_missing(run, r, err);
     if (!arguments_flag(arguments, "quiet"))
         (void)fprintf(stderr, "Unable to find image '%s' locally\n", run->settings->image);
-    if (pull(run, arguments, err) < 0)
-        return r; /* it has said why, and the image is still missing */
-    return engine_create(run->engine, run->settings, &run->id, warnings, err);
+    *err = (struct error){ 0 }; /* the one error is why it cannot be pulled */
+    r = pull(run, arguments, err);
+    return r < 0 ? r : engine_create(run->engine, run->settings, &run->id, warnings, err);
 }
 
 static int run_create(struct run *run, const struct arguments *arguments, struct error *err)
@@ -168,8 +171,6 @@ static int run_create(struct run *run, const struct arguments *arguments, struct
     if (r < 0)
         return r;
     r = create(run, arguments, &warnings, err);
-    if (r == -ENOENT)
-        return explain_missing(run, r, err);
     if (r < 0)
         return r;
     berth_warn(&warnings);

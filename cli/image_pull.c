@@ -128,6 +128,22 @@ static int skips_pull(struct image_program *program, const char *policy,
     return r;
 }
 
+/* Whose name a registry does not know, or not for this user, may be one that was meant to be here.
+ */
+static int failed(struct image_program *program, const char *text, int r,
+                  const struct error *reason, struct error *err)
+{
+    AUTO(image) struct image *image = NULL;
+    struct engine *engine = NULL;
+    const char *hint = NULL;
+    struct error why = { 0 };
+
+    if ((r == -ENOENT || r == -EACCES) && image_program_engine(program, &engine, NULL) == 0 &&
+        image_find(engine_images(engine), text, &image, &why) == -ENOENT)
+        hint = strstr(why.message, "; did you mean ");
+    return error_set(err, -r, "%s%s", reason->message, hint == NULL ? "" : hint);
+}
+
 static int pull(struct image_program *program, const struct arguments *arguments, struct error *err)
 {
     struct pull_options options = { .platform = arguments_text(arguments, "platform"),
@@ -155,7 +171,7 @@ static int pull(struct image_program *program, const struct arguments *arguments
         if (r == 0)
             return 0;
         if (i + 1 == names.count)
-            return error_set(err, -r, "%s", reason.message);
+            return failed(program, arguments->words[0], r, &reason, err);
         log_debug("%s; the next registry is asked", reason.message);
     }
     return error_set(err, EINVAL, "'%s' is no image name", arguments->words[0]);

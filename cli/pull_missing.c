@@ -72,8 +72,11 @@ static int run_pull(const struct strings *line, char **ret_output, struct error 
     (void)close(fds[0]); /* only read; a child that still writes ends */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    if (process_exit_status(status) != 0)
-        return error_set(err, EIO, "it could not be pulled"); /* it has said why */
+    if (WIFSIGNALED(status))
+        return error_set(err, EIO, "the program that pulls was ended by signal %d",
+                         WTERMSIG(status));
+    if (WEXITSTATUS(status) != 0)
+        return -EIO; /* it has said why */
     return r < 0 ? error_set(err, -r, "%s", failure.message) : 0;
 }
 

@@ -17,6 +17,8 @@ enum pull_policy pull_policy(const struct arguments *arguments);
  * @text      as the user typed it
  * @ret_name  the full name under which it is here now, which an alias may have changed; caller
  * frees
+ *
+ * -EIO without a message: berth-image has told the user why.
  */
 int pull_image(struct berth *berth, const struct arguments *arguments, const char *text,
                char **ret_name, struct error *err);

@@ -190,9 +190,16 @@ Status: Downloaded newer image for $REGISTRY/ran:1" ]
     [ "$output$stderr" = one ]
     run -0 --separate-stderr berth run --rm --pull always -q "$REGISTRY/ran:1" cat /v
     [ "$output$stderr" = two ]
-    run -1 berth create "$REGISTRY/ran:none" true
-    expect_text "berth: pull: $REGISTRY/ran:none: $REGISTRY answers 404"
-    expect_text "berth: No such image: $REGISTRY/ran:none"
+    # One notice and one error, which tells what may have been meant.
+    run -1 berth create "$REGISTRY/another-name-with-nothing-alike:none" true
+    [ "$output" = "Unable to find image '$REGISTRY/another-name-with-nothing-alike:none' locally
+berth: pull: $REGISTRY/another-name-with-nothing-alike:none: $REGISTRY answers 404: manifest unknown" ]
+    run -125 berth run --rm -q "$REGISTRY/ran:2" true
+    [ "$output" = "berth: pull: $REGISTRY/ran:2: $REGISTRY answers 404: manifest unknown; did you mean '$REGISTRY/ran:1'? \`berth images\` lists them" ]
+    run -125 berth run --rm --pull always "$REGISTRY/ran:2" true
+    [ "$output" = "berth: pull: $REGISTRY/ran:2: $REGISTRY answers 404: manifest unknown; did you mean '$REGISTRY/ran:1'? \`berth images\` lists them" ]
+    run -125 berth run --rm UPPER true
+    [ "${#lines[@]}" = 1 ]
     run -0 berth pull -q --policy missing "$REGISTRY/ran:1"
     [ "$output" = "$REGISTRY/ran:1" ]
     remove_images

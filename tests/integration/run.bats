@@ -34,7 +34,11 @@ teardown() { remove_all; }
     expect_text no-such-program
     run -126 berth run --rm busybox /etc
     run -125 berth run --rm no-such-image
-    expect_text "No such image"
+    [ "${lines[0]}" = "Unable to find image 'no-such-image' locally" ]
+    expect_text "berth: pull: no-such-image:"
+    [ "$(grep -c ^berth: <<< "$output")" = 1 ]
+    run -125 berth run --rm --pull never no-such-image
+    [ "$output" = "berth: No such image: no-such-image; \`berth images\` lists those that are here" ]
     run -125 berth run --no-such-option busybox
     expect_text "no-such-option"
     [ -z "$(berth ps -aq)" ]
