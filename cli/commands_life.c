@@ -171,7 +171,9 @@ static int change_settings(struct settings *settings, void *context, struct erro
     const char *restart = arguments_text(arguments, "restart");
     int r = text_is_empty(restart) ? 0 : run_value_restart(settings, restart, err);
 
-    return r < 0 ? r : limit_options_parse(arguments, settings, err);
+    if (r == 0)
+        r = limit_options_parse(arguments, settings, err);
+    return r < 0 ? r : limit_options_check_machine(arguments, settings, err);
 }
 
 static int update_one(struct engine *engine, const char *id, const struct arguments *arguments,

@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 #include "base/text.h"
 #include "cli/run_values.h"
+
+#define NANO 1000000000u
 
 const struct option limit_options[] = {
     LIMIT_BLKIO_WEIGHT,
@@ -221,6 +224,19 @@ int limit_options_parse(const struct arguments *arguments, struct settings *sett
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](arguments, settings, err);
     return r;
+}
+
+int limit_options_check_machine(const struct arguments *arguments, struct settings *settings,
+                                struct error *err)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!arguments_has(arguments, "cpus") || count < 1 ||
+        settings->nano_cpus <= (uint64_t)count * NANO)
+        return 0;
+    return error_set(err, EINVAL,
+                     "--cpus '%s': range of CPUs is from 0.01 to %ld, as this machine has no more",
+                     arguments_text(arguments, "cpus"), count);
 }
 
 int limit_options_check_any(const struct arguments *arguments, struct error *err)

@@ -112,6 +112,13 @@ extern const struct option limit_options[];
 int limit_options_parse(const struct arguments *arguments, struct settings *settings,
                         struct error *err);
 
+/**
+ * Checks a container's limits against this machine: --cpus, where it was given, is at most its
+ * CPUs, as with docker. A cgroup may be allowed more, since its limit is only a bound.
+ */
+int limit_options_check_machine(const struct arguments *arguments, struct settings *settings,
+                                struct error *err);
+
 /** -EINVAL: no option was given, so there is nothing to update. */
 int limit_options_check_any(const struct arguments *arguments, struct error *err);
 

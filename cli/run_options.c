@@ -432,7 +432,10 @@ static int parse_all(const struct arguments *arguments, struct settings *setting
 {
     static int (*const steps[])(const struct arguments *arguments, struct settings *settings,
                                 struct error *err) = {
-        limit_options_parse, parse_numbers, parse_mounts, parse_pairs, parse_hosts, plan_attachment,
+        limit_options_parse, limit_options_check_machine,
+        parse_numbers,       parse_mounts,
+        parse_pairs,         parse_hosts,
+        plan_attachment,
     };
     const char *entrypoint = arguments_text(arguments, "entrypoint");
     const char *restart = arguments_text(arguments, "restart");

@@ -92,6 +92,13 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
     run -125 berth run --rm -m 64m --memory-swap 32m busybox true
     run -125 berth run --rm --cpuset-cpus 4096 busybox true
     run -125 berth run --rm -m 1 busybox true
+    many=$(($(getconf _NPROCESSORS_ONLN) + 1))
+    run -125 berth run --rm --cpus $many busybox true
+    expect_text "berth: --cpus '$many': range of CPUs is from 0.01 to $((many - 1)), as this machine has no more"
+    run -1 berth create --cpus $many busybox true
+    expect_text "range of CPUs"
+    run -125 berth run --rm --cpus 0.001 busybox true
+    expect_text "--cpus: the smallest share allowed is 0.01"
     expect_picture "$before"
 }
 

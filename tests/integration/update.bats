@@ -64,6 +64,8 @@ pids() { held "$1" pids.max pids.max; }
     expect_text "the smallest limit allowed is 6m"
     run -1 berth update -m 64m --memory-swap 32m one
     expect_text "it cannot be smaller than --memory"
+    run -1 berth update --pids-limit 30 --cpus 100000 one
+    expect_text "update container ${id:0:12}: --cpus '100000': range of CPUs is from 0.01 to "
     run -1 berth update one
     expect_text "nothing to update: give a limit, see 'berth update --help'"
     run -1 berth update -m 64m nobody

@@ -1,9 +1,11 @@
 #include "cli/limit_options.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -25,7 +27,8 @@ static const struct program program = {
 };
 
 /* Parses words that end with NULL over @settings. */
-static int parse(struct settings *settings, const char *const *words, struct error *err)
+static int parse_for(bool is_container, struct settings *settings, const char *const *words,
+                     struct error *err)
 {
     char *line[16] = { (char *)"berth", (char *)"limit" };
     struct arguments arguments = { 0 };
@@ -38,8 +41,20 @@ static int parse(struct settings *settings, const char *const *words, struct err
     if (r < 0)
         return r;
     r = limit_options_parse(&arguments, settings, err);
+    if (r == 0 && is_container)
+        r = limit_options_check_machine(&arguments, settings, err);
     arguments_clear(&arguments);
     return r;
+}
+
+static int parse(struct settings *settings, const char *const *words, struct error *err)
+{
+    return parse_for(false, settings, words, err);
+}
+
+static int parse_container(struct settings *settings, const char *const *words, struct error *err)
+{
+    return parse_for(true, settings, words, err);
 }
 
 static void parse_good(struct settings *settings, const char *const *words)
@@ -91,6 +106,28 @@ static void cpus_and_a_quota_replace_each_other(void **state)
     assert_int_equal(settings->cpu_quota, 0);
     assert_true(parse(settings, both, &err) < 0);
     assert_string_equal(err.message, "--cpus cannot be used together with --cpu-quota");
+}
+
+static void cpus_of_a_container_are_at_most_the_machines(void **state)
+{
+    AUTO(settings) struct settings *settings = settings_default();
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    auto_free char *all = xasprintf("%ld", count);
+    auto_free char *more = xasprintf("%ld.01", count);
+    auto_free char *expected = xasprintf(
+        "--cpus '%s': range of CPUs is from 0.01 to %ld, as this machine has no more", more, count);
+    const char *good[] = { "--cpus", all, NULL };
+    const char *bad[] = { "--cpus", more, NULL };
+    const char *other[] = { "-m", "64m", NULL };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(parse_container(settings, good, &err), 0);
+    assert_int_equal(parse_container(settings, bad, &err), -EINVAL);
+    assert_string_equal(err.message, expected);
+    /* What an older one has stays, also on a machine that lost CPUs. A cgroup's is only a bound. */
+    assert_int_equal(parse_container(settings, other, &err), 0);
+    parse_good(settings, bad);
 }
 
 static void the_last_rate_of_a_device_wins(void **state)
@@ -188,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_given_stays),
         cmocka_unit_test(cpus_and_a_quota_replace_each_other),
+        cmocka_unit_test(cpus_of_a_container_are_at_most_the_machines),
         cmocka_unit_test(the_last_rate_of_a_device_wins),
         cmocka_unit_test(times_of_realtime_are_whole_microseconds),
         cmocka_unit_test(a_device_weighs_10_to_1000_or_as_the_others),
