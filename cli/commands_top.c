@@ -131,11 +131,15 @@ static int print_processes(const struct pids *pids)
 
 /* --- from ps ---------------------------------------------------------------------------------- */
 
-static int run_ps(const char *const *options, char **ret_output, struct error *err)
+/* @selection  further option, NULL: none
+ * @error_fd   for what ps says of errors; -1: nowhere */
+static int run_ps(const char *const *options, const char *selection, int error_fd,
+                  char **ret_output, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings line = { 0 };
     int pipe_fds[2] = { -1, -1 };
     auto_close int read_fd = -1;
+    auto_free char *output = NULL;
     int wait_status = 0;
     pid_t pid = -1;
     int r;
@@ -143,18 +147,22 @@ static int run_ps(const char *const *options, char **ret_output, struct error *e
     strings_add(&line, "ps");
     for (; *options != NULL; options++)
         strings_add(&line, *options);
+    if (selection != NULL)
+        strings_add(&line, selection);
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return error_errno(err, "make a pipe for ps");
     read_fd = pipe_fds[0];
-    r = process_spawn(&line, (const int[]){ -1, pipe_fds[1], STDERR_FILENO }, &pid, err);
+    r = process_spawn(&line, (const int[]){ -1, pipe_fds[1], error_fd }, &pid, err);
     (void)close(pipe_fds[1]);
     if (r < 0)
         return r;
-    r = fd_read_all(read_fd, PS_OUTPUT_MAX, "the output of ps", ret_output, NULL, err);
+    r = fd_read_all(read_fd, PS_OUTPUT_MAX, "the output of ps", &output, NULL, err);
     while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
         ;
     if (r == 0 && process_exit_status(wait_status) != 0)
         return error_set(err, EINVAL, "ps failed with status %d", process_exit_status(wait_status));
+    if (r == 0)
+        *ret_output = take_ptr(&output);
     return r;
 }
 
@@ -187,14 +195,30 @@ static int find_pid_column(const char *header, size_t *ret_column)
     }
 }
 
+/* "-q1,23,45" selects just these, without the rule that ps shows the caller's terminal only. Caller
+ * frees. */
+static char *select_pids(const struct pids *pids)
+{
+    struct text text = { 0 };
+
+    text_add(&text, "-q");
+    for (size_t i = 0; i < pids->count; i++)
+        text_addf(&text, "%s%d", i > 0 ? "," : "", pids->items[i]);
+    return text_take(&text);
+}
+
 static int print_ps(const struct pids *pids, const char *const *options, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings lines = { 0 };
+    auto_free char *selection = select_pids(pids);
     auto_free char *output = NULL;
     size_t column = 0;
     int r;
 
-    r = run_ps(options, &output, err);
+    /* Some options cannot stand beside -q (f, -C): without it then, and it is filtered. */
+    r = run_ps(options, selection, -1, &output, NULL);
+    if (r < 0)
+        r = run_ps(options, NULL, STDERR_FILENO, &output, err);
     if (r < 0)
         return r;
     strings_split(&lines, output, '\n');

@@ -410,6 +410,11 @@ END
     wait_until 20 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'
     run -0 berth top many -o pid,args
     expect_text "sleep 51"
+    run -0 berth top many axf -o pid,args # f, which ps does not take beside a list of processes
+    expect_text "sleep 51"
+    berth run -dt --name shown busybox sleep 52 > /dev/null
+    run -0 berth top shown -o pid,args # another terminal, or none, than the caller's
+    expect_text "sleep 52"
     berth kill many > /dev/null
     berth create --name quick busybox sh -c 'exit 4' > /dev/null
     berth start quick > /dev/null
