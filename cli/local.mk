@@ -44,6 +44,7 @@ libcli_a_SOURCES = \
 	cli/volume_filter.c cli/volume_filter.h \
 	cli/template.c cli/template.h \
 	cli/template_functions.c cli/template_functions.h \
+	cli/template_members.c cli/template_members.h \
 	cli/template_printf.c \
 	cli/template_parse.c cli/template_parse.h \
 	cli/time_option.c cli/time_option.h \

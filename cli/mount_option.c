@@ -104,9 +104,8 @@ static int volume_source(struct settings_mount *mount, const char *text, const c
                                 text);
         mount->type = xstrdup("volume");
         mount->source = xstrdup(source);
-        return 0;
     }
-    mount->creates_source = true;
+    mount->creates_source = strcmp(mount->type, "bind") == 0;
     mount->spec = xasprintf("%s%s", mount->source, text + strlen(source));
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/decode.h"
 #include "cli/template_functions.h"
+#include "cli/template_members.h"
 #include "cli/template_parse.h"
 
 /* Two loops over a long list inside each other may write much; nobody means this much. */
@@ -78,17 +79,34 @@ static int run_failed(const struct term *term, int r, struct error *err)
 static int evaluate_pipeline(struct run *run, const struct pipeline *pipeline, json_t *dot,
                              json_t **ret_value, struct error *err);
 
-/* The member of an object; borrowed. */
-static int find_member(const struct run *run, json_t *value, const char *name, json_t **ret_value,
-                       struct error *err)
+/* What stands for a member that is not there; NULL: nothing does, its name is a mistake. */
+static json_t *missing_member(const struct run *run, const json_t *value, const char *name)
+{
+    const char *beside = template_member_beside(name);
+
+    if (beside != NULL && json_object_get(value, beside) != NULL)
+        return template_member_kind(name) == TEMPLATE_TEXT ? json_string("") : json_null();
+    return run->is_condition ? json_null() : NULL;
+}
+
+/* The member of an object, a new reference.
+ *
+ * @owner  the object's own name; NULL: it has none
+ *
+ * Returns 1 when it is the key of a map that does not have it: null, and so is what is below. */
+static int find_member(const struct run *run, json_t *value, const char *owner, const char *name,
+                       json_t **ret_value, struct error *err)
 {
     json_t *member = json_object_get(value, name);
 
-    if (member == NULL && run->is_condition)
-        member = json_null();
+    member = member != NULL ? json_incref(member) : missing_member(run, value, name);
     if (member != NULL) {
         *ret_value = member;
         return 0;
+    }
+    if (owner != NULL && template_member_kind(owner) == TEMPLATE_MAP) {
+        *ret_value = json_null();
+        return 1;
     }
     if (json_is_object(value))
         return error_set(err, EINVAL, "map has no entry for key \"%s\"", name);
@@ -172,21 +190,19 @@ static int evaluate_term(struct run *run, const struct term *term, json_t *dot, 
                          struct error *err)
 {
     json_t *value = NULL;
+    char *const *names = term->members.items;
     int r = evaluate_base(run, term, dot, &value, err);
 
     /* What fails inside parentheses has named its place already. */
     if (r < 0)
         return term->kind == TERM_PIPELINE ? r : run_failed(term, r, err);
-    for (size_t i = 0; i < term->members.count; i++) {
+    for (size_t i = 0; r == 0 && i < term->members.count; i++) {
         json_t *member = NULL;
 
-        r = find_member(run, value, term->members.items[i], &member, err);
-        if (r < 0) {
-            json_decref(value);
-            return run_failed(term, r, err);
-        }
-        json_incref(member);
+        r = find_member(run, value, i > 0 ? names[i - 1] : NULL, names[i], &member, err);
         json_decref(value);
+        if (r < 0)
+            return run_failed(term, r, err);
         value = member;
     }
     *ret_value = value;
@@ -349,6 +365,26 @@ static int evaluate_pipeline(struct run *run, const struct pipeline *pipeline, j
 static int run_nodes(struct run *run, const struct nodes *nodes, json_t *dot, enum flow *ret_flow,
                      struct error *err);
 
+/* The last name of {{.A.B}}, whose type tells what null prints; NULL: of another action. */
+static const char *printed_member(const struct pipeline *pipeline)
+{
+    const struct term *term = &pipeline->commands[0].terms[0];
+
+    if (pipeline->count > 1 || pipeline->commands[0].count > 1 || term->members.count == 0)
+        return NULL;
+    return term->members.items[term->members.count - 1];
+}
+
+static void print_result(struct run *run, const struct pipeline *pipeline, json_t *value)
+{
+    const char *member = json_is_null(value) ? printed_member(pipeline) : NULL;
+
+    if (member != NULL)
+        text_add(run->out, template_null_text(template_member_kind(member)));
+    else
+        template_print_value(run->out, value);
+}
+
 static int run_action(struct run *run, const struct node *node, json_t *dot, struct error *err)
 {
     json_t *value = NULL;
@@ -359,7 +395,7 @@ static int run_action(struct run *run, const struct node *node, json_t *dot, str
     if (node->pipeline->variables.count > 0)
         variable_set(run, node->pipeline->variables.items[0], value, node->pipeline->declares);
     else
-        template_print_value(run->out, value);
+        print_result(run, node->pipeline, value);
     json_decref(value);
     if (run->out->length - run->out_start > TEMPLATE_OUTPUT_MAX)
         return error_set(err, EFBIG, "the template writes more than %u bytes", TEMPLATE_OUTPUT_MAX);

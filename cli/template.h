@@ -16,7 +16,7 @@
  *
  * Functions: and or not eq ne lt le gt ge len index slice print printf println json join split
  * upper lower title truncate pad html js urlquery. Missing members are errors, except in
- * conditions, where they are false. */
+ * conditions, where they are false, and those of template_members.h, which docker leaves out. */
 
 struct template;
 

@@ -405,6 +405,19 @@ END
     [ "$(berth inspect -f '{{range .Config.Env}}{{println .}}{{end}}' seen | grep -c '^A=1$')" = 1 ]
 }
 
+@test "inspect tells volumes and mounts as docker does, and what is not there as empty" {
+    berth create --name full -v made:/data:ro -v /anonymous -v /tmp:/host busybox > /dev/null
+    [ "$(berth inspect -f '{{json .HostConfig.Binds}}' full)" = '["made:/data:ro","/tmp:/host"]' ]
+    run -0 berth inspect -f '{{range .Mounts}}{{.Type}}={{.Name}};{{end}}' full
+    [[ $output =~ ^"volume=made;volume="[0-9a-f]{64}";bind=;"$ ]]
+    run -0 berth inspect -f '{{.Config.ExposedPorts}} {{.HostConfig.CapAdd}} {{.Config.StopTimeout}}' full
+    [ "$output" = "map[] [] <nil>" ]
+    run -1 berth inspect -f '{{.Config.Mistake}}' full
+    expect_text 'map has no entry for key "Mistake"'
+    berth rm -v full > /dev/null
+    berth volume rm made > /dev/null
+}
+
 @test "top and wait take several forms" {
     berth run -d --name many busybox sh -c 'sleep 50 & sleep 51' > /dev/null
     wait_until 20 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'

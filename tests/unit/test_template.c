@@ -15,7 +15,9 @@ static const char document[] =
     "{\"Id\":\"abc\",\"Name\":\"/web\",\"State\":{\"Pid\":12,\"Running\":true,\"Error\":\"\","
     "\"Health\":null},\"Config\":{\"Labels\":{\"a.b\":\"c\",\"z\":\"y\"},\"Env\":[\"A=1\",\"B=2\"],"
     "\"Empty\":[],\"Nothing\":null},\"Mounts\":[{\"Source\":\"/s\",\"RW\":true},{\"Source\":\"/t\","
-    "\"RW\":false}],\"Float\":0.5,\"Zero\":0,\"Text\":\"gr\\u00fcn\"}";
+    "\"RW\":false}],\"HostConfig\":{\"Binds\":null,\"Init\":null,\"Ports\":{}},"
+    "\"Bound\":{\"Destination\":\"/d\"},\"Made\":{\"Entrypoint\":null,\"Labels\":null},"
+    "\"Float\":0.5,\"Zero\":0,\"Text\":\"gr\\u00fcn\"}";
 
 /* Runs @text over the document; the result or the error message is in @out. */
 static int run(const char *text, struct text *out)
@@ -78,6 +80,32 @@ static void members_and_indexes_are_found(void **state)
 
     (void)state;
     check_rows(rows, ARRAY_SIZE(rows), 0);
+}
+
+/* As docker, whose documents have types: what is left out or null prints by them. */
+static void what_is_empty_prints_as_its_type_does(void **state)
+{
+    static const struct row rows[] = {
+        { "{{.HostConfig.Binds}} {{.HostConfig.Init}} {{.Made.Labels}}", "[] <nil> map[]" },
+        { "{{json .HostConfig.Binds}} {{json .Made.ExposedPorts}}", "null null" },
+        { "{{.Bound.Name}}|{{json .Bound.Driver}}|{{.Bound.Destination}}", "|\"\"|/d" },
+        { "{{.Made.ExposedPorts}} {{.Made.StopTimeout}} {{.Made.Entrypoint}}", "map[] <nil> []" },
+        { "{{with .Bound}}{{.Name}}{{end}}{{if eq .Bound.Name \"\"}}none{{end}}", "none" },
+        { "{{range .Made.ExposedPorts}}x{{else}}none{{end}}", "none" },
+        { "{{.Config.Labels.none}} {{.HostConfig.Ports.none.deep}}", "<no value> <no value>" },
+    };
+    static const struct row bad[] = {
+        { "{{.State.ExposedPorts}}", "template parsing error: template: :1:2: executing \"\" at "
+                                     "<.State.ExposedPorts>: map has no entry for key "
+                                     "\"ExposedPorts\"" },
+        { "{{.HostConfig.Init.Deep}}", "template parsing error: template: :1:2: executing \"\" at "
+                                       "<.HostConfig.Init.Deep>: nil data; no entry for key "
+                                       "\"Deep\"" },
+    };
+
+    (void)state;
+    check_rows(rows, ARRAY_SIZE(rows), 0);
+    check_rows(bad, ARRAY_SIZE(bad), -EINVAL);
 }
 
 static void documents_are_printed_as_json(void **state)
@@ -247,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_and_indexes_are_found),
+        cmocka_unit_test(what_is_empty_prints_as_its_type_does),
         cmocka_unit_test(documents_are_printed_as_json),
         cmocka_unit_test(loops_go_through_lists_and_maps),
         cmocka_unit_test(conditions_know_what_is_true),
