@@ -283,7 +283,7 @@ static void *devices_thread(void *context)
     if (!machine->is_unconfined)
         r = vmm_sandbox_filter(VMM_THREAD_DEVICES, &err);
     kvm_machine_ready(machine, r, &err);
-    if (r < 0)
+    if (r < 0 || !kvm_machine_wait_to_begin(machine))
         return NULL;
     r = event_loop_run(machine->devices.loop, &err);
     if (r < 0)

@@ -53,9 +53,6 @@ static int open_vm(struct kvm_machine *machine, struct error *err)
 {
     const uint64_t identity_map = LAYOUT_IDENTITY_MAP;
 
-    machine->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (machine->kvm_fd < 0)
-        return error_errno(err, "open /dev/kvm");
     if (ioctl(machine->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
         return error_set(err, ENOTSUP, "/dev/kvm is of another version than %d", KVM_API_VERSION);
     machine->run_size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -369,14 +366,23 @@ void kvm_machine_finish(struct kvm_machine *machine, enum machine_end end,
 
     (void)pthread_mutex_lock(&machine->mutex);
     if (machine->state != KVM_ENDED) {
+        const bool has_run = machine->state != KVM_PREPARING;
+
         machine->end = end;
         if (reason != NULL)
             machine->end_error = *reason;
         set_state(machine, KVM_ENDED);
-        kick_all(machine);
+        if (has_run)
+            kick_all(machine);
         (void)!write(machine->end_fd, &one, sizeof(one));
     }
     (void)pthread_mutex_unlock(&machine->mutex);
+}
+
+/* Those that lock themselves in before the first CPU goes, without the one that waits for them. */
+static uint32_t thread_count(const struct kvm_machine *machine)
+{
+    return machine->cpu_count + 1;
 }
 
 void kvm_machine_ready(struct kvm_machine *machine, int r, const struct error *err)
@@ -384,8 +390,8 @@ void kvm_machine_ready(struct kvm_machine *machine, int r, const struct error *e
     if (r < 0)
         kvm_machine_finish(machine, MACHINE_FAILED, err);
     (void)pthread_mutex_lock(&machine->mutex);
-    machine->ready++;
-    (void)pthread_cond_broadcast(&machine->changed);
+    if (++machine->ready == thread_count(machine))
+        (void)pthread_cond_broadcast(&machine->changed);
     (void)pthread_mutex_unlock(&machine->mutex);
 }
 
@@ -394,8 +400,8 @@ bool kvm_machine_wait_to_run(struct kvm_machine *machine)
     bool is_running;
 
     (void)pthread_mutex_lock(&machine->mutex);
-    machine->standing++;
-    (void)pthread_cond_broadcast(&machine->changed);
+    if (++machine->standing == machine->cpu_count && machine->state == KVM_PAUSED)
+        (void)pthread_cond_broadcast(&machine->changed);
     while (machine->state == KVM_PREPARING || machine->state == KVM_PAUSED)
         (void)pthread_cond_wait(&machine->changed, &machine->mutex);
     machine->standing--;
@@ -404,25 +410,38 @@ bool kvm_machine_wait_to_run(struct kvm_machine *machine)
     return is_running;
 }
 
-/* Threads are locked in before the first CPU goes, the caller's as the last. */
-static int lock_in_and_go(struct kvm_machine *machine, struct error *err)
+bool kvm_machine_wait_to_begin(struct kvm_machine *machine)
 {
-    const uint32_t threads = machine->cpu_count + 1;
+    bool begins;
+
+    (void)pthread_mutex_lock(&machine->mutex);
+    while (machine->state == KVM_PREPARING)
+        (void)pthread_cond_wait(&machine->changed, &machine->mutex);
+    begins = machine->state != KVM_ENDED;
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return begins;
+}
+
+/* Before the machine is made: threads lock themselves in while KVM waits for grace periods. */
+static int start_threads(struct kvm_machine *machine, struct error *err)
+{
     int r;
 
-    r = machine->is_unconfined ? 0 : vmm_sandbox_drop(err);
-    if (r < 0)
-        return r;
-    /* Held, so that nobody kicks a CPU whose thread is just being made. */
-    (void)pthread_mutex_lock(&machine->mutex);
     r = kvm_devices_start_thread(machine, err);
     for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
         r = kvm_cpu_start_thread(&machine->cpus[i], err);
-    while (r == 0 && machine->ready < threads)
+    return r;
+}
+
+/* All threads are locked in before the first CPU goes, the caller's as the last. */
+static int lock_in_and_go(struct kvm_machine *machine, struct error *err)
+{
+    int r = 0;
+
+    (void)pthread_mutex_lock(&machine->mutex);
+    while (machine->ready < thread_count(machine))
         (void)pthread_cond_wait(&machine->changed, &machine->mutex);
     (void)pthread_mutex_unlock(&machine->mutex);
-    if (r < 0)
-        return r;
     if (machine->end_error.code != 0)
         return error_set(err, machine->end_error.code, "%s", machine->end_error.message);
     if (!machine->is_unconfined)
@@ -454,7 +473,6 @@ static void kvm_free(struct machine *base)
     auto_close_cleanup(&machine->serial_irq_fd);
     auto_close_cleanup(&machine->console_fd);
     auto_close_cleanup(&machine->vm_fd);
-    auto_close_cleanup(&machine->kvm_fd);
     auto_close_cleanup(&machine->end_fd);
     if (machine->ram != NULL)
         (void)munmap(machine->ram, machine->ram_bytes);
@@ -468,7 +486,8 @@ static struct kvm_machine *machine_new(const struct machine_config *config)
     struct kvm_machine *machine = xcalloc(1, sizeof(*machine));
 
     machine->machine.machine_class = &kvm_machine_class;
-    machine->kvm_fd = machine->vm_fd = machine->end_fd = machine->serial_irq_fd = -1;
+    machine->kvm_fd = config->kvm_fd;
+    machine->vm_fd = machine->end_fd = machine->serial_irq_fd = -1;
     machine->console_fd = -1;
     machine->devices.stop_fd = -1;
     machine->is_unconfined = config->is_unconfined;
@@ -585,8 +604,12 @@ static int kvm_start(const struct machine_config *config, struct machine **ret_m
                          MEMORY_MIN_BYTES >> 20);
     machine = machine_new(config);
     base = &machine->machine;
-    r = config->saved_state_fd >= 0 ? prepare_saved(machine, config, err)
-                                    : prepare_new(machine, config, err);
+    r = machine->is_unconfined ? 0 : vmm_sandbox_drop(err);
+    if (r == 0)
+        r = start_threads(machine, err);
+    if (r == 0)
+        r = config->saved_state_fd >= 0 ? prepare_saved(machine, config, err)
+                                        : prepare_new(machine, config, err);
     if (r == 0)
         r = lock_in_and_go(machine, err);
     if (r < 0)

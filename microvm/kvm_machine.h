@@ -16,8 +16,8 @@
 /* A machine on /dev/kvm.
  *
  * Threads: the one that started it (main), one for the devices, one for each CPU. They are made
- * while all is prepared, take their filters, and wait; only when the last one is locked in does the
- * first CPU go. `state` says what CPUs do, and changes under `mutex`; a signal gets them out of
+ * first, take their filters, and wait; when all is prepared and main is locked in too, the first
+ * CPU goes. `state` says what CPUs do, and changes under `mutex`; a signal gets them out of
  * KVM_RUN. Whoever sees the end first writes it down and signals `end_fd`. */
 
 enum kvm_state {
@@ -41,7 +41,7 @@ struct kvm_cpu {
 
 struct kvm_machine {
     struct machine machine; /* first */
-    int kvm_fd;
+    int kvm_fd;             /* the config's, until the machine runs */
     int vm_fd;
     int end_fd;
     int serial_irq_fd;
@@ -83,12 +83,15 @@ void kvm_machine_finish(struct kvm_machine *machine, enum machine_end end,
                         const struct error *reason);
 
 /**
- * Called by a thread that has locked itself in: waits until the CPUs may run.
+ * Called by a thread that has locked itself in.
  *
- * @r, @err  what its preparation came to; an error ends the machine
+ * @r, @err  what that came to; an error ends the machine
  */
 void kvm_machine_ready(struct kvm_machine *machine, int r, const struct error *err);
-/** Waits while the machine is paused. False: it has ended. */
+/** Waits until all is prepared. False: the machine has ended. */
+bool kvm_machine_wait_to_begin(struct kvm_machine *machine);
+/** Called by a CPU: waits until all is prepared, and while the machine is paused. False: it has
+ * ended. */
 bool kvm_machine_wait_to_run(struct kvm_machine *machine);
 
 /** How often CPUs came out to this process so far. */

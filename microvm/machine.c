@@ -6,6 +6,7 @@
 struct machine_config machine_config_empty(void)
 {
     struct machine_config config = {
+        .kvm_fd = -1,
         .kernel_fd = -1,
         .agent_program_fd = -1,
         .modules_fd = -1,

@@ -46,6 +46,7 @@ struct machine_config {
     uint64_t memory_bytes;
     uint32_t cpus;
     const char *cmdline;  /* the kernel's; the machine adds what it needs itself */
+    int kvm_fd;           /* /dev/kvm; an emulator needs none */
     int kernel_fd;        /* vmlinux (ELF) or bzImage */
     int agent_program_fd; /* becomes /init of the initrd */
     int modules_fd;       /* a newc cpio archive with the kernel's modules */
@@ -106,7 +107,8 @@ extern const struct machine_class emulator_machine_class;
  * Starts a machine; it runs when this returns.
  *
  * Unless the config says otherwise, the process has no rights any more afterwards: no capability,
- * no file that it could open, no way to gain either (vmm_sandbox.h).
+ * no file that it could open, no way to gain either (vmm_sandbox.h). When it fails, another machine
+ * may be started with what is open.
  */
 int machine_start(const struct machine_class *machine_class, const struct machine_config *config,
                   struct machine **ret_machine, struct error *err);

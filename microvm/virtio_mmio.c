@@ -389,7 +389,8 @@ void virtio_mmio_resume(struct virtio_mmio *mmio)
     if (atomic_load(&mmio->interrupt_status) != 0)
         write_event(mmio->irq_fd);
     for (unsigned i = 0; i < mmio->device->queue_count; i++)
-        kick(mmio, i);
+        if (mmio->queues[i].is_ready)
+            kick(mmio, i);
     serve_kicked(mmio);
     virtio_mmio_unlock(mmio);
 }

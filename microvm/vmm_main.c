@@ -49,11 +49,10 @@ struct parts {
 /* The machine has its own copies: that the other ends of its sockets close is seen. */
 static void machine_parts_close(struct machine_config *machine)
 {
-    int *const fds[] = {
-        &machine->kernel_fd,  &machine->agent_program_fd, &machine->modules_fd,
-        &machine->root_fd,    &machine->disk_fd,          &machine->agent_fd,
-        &machine->console_fd, &machine->saved_state_fd,   &machine->saved_memory_fd
-    };
+    int *const fds[] = { &machine->kvm_fd,         &machine->kernel_fd,  &machine->agent_program_fd,
+                         &machine->modules_fd,     &machine->root_fd,    &machine->disk_fd,
+                         &machine->agent_fd,       &machine->console_fd, &machine->saved_state_fd,
+                         &machine->saved_memory_fd };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
         auto_close_cleanup(fds[i]);
@@ -107,9 +106,12 @@ static int open_file(const char *path, int flags, int *ret_fd, struct error *err
 static int open_files(const struct vm_config *config, struct parts *parts, struct error *err)
 {
     bool has_image = text_equal(config->root.type, "erofs");
-    int r;
+    int r = 0;
 
-    r = open_file(config->kernel, O_RDONLY, &parts->machine.kernel_fd, err);
+    if (text_equal(config->backend, "kvm"))
+        r = open_file("/dev/kvm", O_RDWR, &parts->machine.kvm_fd, err);
+    if (r == 0)
+        r = open_file(config->kernel, O_RDONLY, &parts->machine.kernel_fd, err);
     if (r == 0)
         r = open_file(config->agent, O_RDONLY, &parts->machine.agent_program_fd, err);
     if (r == 0)

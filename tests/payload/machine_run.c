@@ -307,6 +307,7 @@ int main(int argc, char **argv)
         else
             config.cmdline = argv[i];
     }
+    config.kvm_fd = open_file("/dev/kvm", O_RDWR);
     if (saving.words != NULL || saving.is_restored)
         watch_console(&config, &saving);
     if (machine_start(&kvm_machine_class, &config, &machine, &err) < 0) {
