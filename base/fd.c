@@ -14,6 +14,15 @@
 
 #define READ_STEP 4096
 
+/* A standard stream may have been made non-blocking by whoever has it too, at any time. Leaves
+ * errno when it cannot wait. */
+static bool wait_for_room(int fd)
+{
+    struct pollfd polled = { .fd = fd, .events = POLLOUT };
+
+    return poll(&polled, 1, -1) > 0 || errno == EINTR;
+}
+
 int fd_write_all(int fd, const void *bytes, size_t length, const char *what, struct error *err)
 {
     const char *rest = bytes;
@@ -21,7 +30,7 @@ int fd_write_all(int fd, const void *bytes, size_t length, const char *what, str
     while (length > 0) {
         ssize_t n = write(fd, rest, length);
 
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_room(fd))))
             continue;
         if (n < 0)
             return error_errno(err, "write %s", what);

@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/** Writes all bytes, going on after short writes and EINTR. @what names the target in the error. */
+/** Writes all bytes, going on after short writes and EINTR; waits also where the descriptor does
+ * not block. @what names the target in the error. */
 int fd_write_all(int fd, const void *bytes, size_t length, const char *what, struct error *err);
 
 /**

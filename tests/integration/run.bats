@@ -29,6 +29,31 @@ teardown() { remove_all; }
     [ "${output%% *}" = "$(yes 0123456789abcde | head -n 65536 | md5sum | cut -d' ' -f1)" ]
 }
 
+# Runs COMMAND... with a standard output that does not block, as programs of an event loop leave it to
+# others, and counts late what arrives.
+unblocked() {
+    python3 -c '
+import os, subprocess, sys, time
+read, write = os.pipe()
+os.set_blocking(write, False)
+command = subprocess.Popen(sys.argv[1:], stdout=write)
+os.close(write)
+time.sleep(0.5)
+print(len(os.fdopen(read, "rb").read()))
+sys.exit(command.wait())' "$@"
+}
+
+@test "an output that does not block loses nothing" {
+    local megabyte="head -c 1000000 /dev/zero"
+    # shellcheck disable=SC2086
+    [ "$(unblocked berth run --name writer busybox $megabyte)" = 1000000 ]
+    [ "$(unblocked berth logs writer)" = 1000000 ]
+    berth run -d --name sleeper busybox sleep 1000
+    # shellcheck disable=SC2086
+    [ "$(unblocked berth exec sleeper $megabyte)" = 1000000 ]
+    [ "$(unblocked berth export sleeper)" -gt 1000000 ]
+}
+
 @test "a program that is missing gives 127, one that is no program 126, berth's own failure 125" {
     run -127 berth run --rm busybox no-such-program
     expect_text no-such-program

@@ -1,6 +1,8 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sys/wait.h>
 
 #include "tests/unit/base_test.h"
 
@@ -21,6 +23,33 @@ static void everything_written_is_read(void **state)
     assert_memory_equal(text, bytes, length);
     assert_int_equal(text[length], '\0');
     close(fds[0]);
+}
+
+/* More than a pipe holds, to one that does not block; a child reads it late. */
+static void a_full_pipe_that_does_not_block_is_waited_for(void **state)
+{
+    static char bytes[200000];
+    auto_free char *text = NULL;
+    size_t length = 0;
+    int fds[2], status;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fd_set_nonblocking(fds[1], true, NULL), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(fds[1]);
+        (void)poll(NULL, 0, 50);
+        (void)fd_read_all(fds[0], sizeof(bytes), "the pipe", &text, &length, NULL);
+        _exit(length == sizeof(bytes) ? 0 : 1);
+    }
+    close(fds[0]);
+    assert_int_equal(fd_write_all(fds[1], bytes, sizeof(bytes), "the pipe", NULL), 0);
+    close(fds[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 static void more_than_allowed_is_an_error(void **state)
@@ -112,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_written_is_read),
+        cmocka_unit_test(a_full_pipe_that_does_not_block_is_waited_for),
         cmocka_unit_test(more_than_allowed_is_an_error),
         cmocka_unit_test(a_closed_descriptor_is_named),
         cmocka_unit_test(flags_are_set_and_cleared),
