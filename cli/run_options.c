@@ -108,8 +108,8 @@ const struct option container_options[] = {
     { "net", 0, OPTION_TEXT, "NETWORK", "The same as --network", "none|host|slirp4netns" },
     { "net-alias", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "network", 0, OPTION_TEXT, "NETWORK",
-      "none, host, or slirp4netns; default: none, for an ordinary user slirp4netns if it is "
-      "installed",
+      "none, host, slirp4netns, or container:NAME; default: none, for an ordinary user "
+      "slirp4netns if it is installed",
       "none|host|slirp4netns" },
     { "network-alias", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
     { "no-healthcheck", 0, OPTION_FLAG, NULL, "Accepted; there are no health checks yet", NULL },

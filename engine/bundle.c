@@ -18,15 +18,20 @@ int namespace_mode_parse(const char *option, const char *text, enum namespace_mo
                          const char **ret_container, struct error *err)
 {
     static const char prefix[] = "container:";
+    bool is_network = strcmp(option, "--network") == 0;
 
     if (ret_container != NULL)
         *ret_container = NULL;
-    if (text_is_empty(text) || strcmp(text, "private") == 0) {
+    if (text_is_empty(text) || strcmp(text, is_network ? "none" : "private") == 0) {
         *ret_mode = NAMESPACE_PRIVATE;
         return 0;
     }
     if (strcmp(text, "host") == 0) {
         *ret_mode = NAMESPACE_HOST;
+        return 0;
+    }
+    if (is_network && strcmp(text, SLIRP_NETWORK) == 0) {
+        *ret_mode = NAMESPACE_PRIVATE;
         return 0;
     }
     /* Words that only --ipc has: both mean a namespace of its own. */
@@ -42,6 +47,11 @@ int namespace_mode_parse(const char *option, const char *text, enum namespace_mo
             *ret_container = text + sizeof(prefix) - 1;
         return 0;
     }
+    if (is_network)
+        return error_set(err, EOPNOTSUPP,
+                         "network '%s' is not there yet: use --network none, host, " SLIRP_NETWORK
+                         " or container:NAME",
+                         text);
     return error_set(err, EINVAL, "%s '%s': give host, private%s", option, text,
                      strcmp(option, "--uts") == 0 ? "" : " or container:NAME");
 }
@@ -51,16 +61,9 @@ bool network_is_host(const struct settings *settings)
     return settings->network != NULL && strcmp(settings->network, "host") == 0;
 }
 
-static int check_network(const struct settings *settings, struct error *err)
+bool network_is_joined(const struct settings *settings)
 {
-    const char *network = settings->network;
-
-    if (text_is_empty(network) || strcmp(network, "none") == 0 || strcmp(network, "host") == 0 ||
-        strcmp(network, SLIRP_NETWORK) == 0)
-        return 0;
-    return error_set(err, EOPNOTSUPP,
-                     "network '%s' is not there yet: use --network none, host or " SLIRP_NETWORK,
-                     network);
+    return settings->network != NULL && text_starts(settings->network, "container:");
 }
 
 /* --userns auto: 65536 ids of the host, far above those of people and packages; which of the 4096
@@ -127,11 +130,17 @@ static int plan_namespaces(const struct record *record, struct spec *spec, struc
         return error_set(err, EINVAL, "--userns '%s': give host, or auto for one of its own",
                          settings->userns_mode);
     }
-    r = check_network(settings, err);
+    r = namespace_mode_parse("--network", settings->network, &mode, NULL, err);
     if (r < 0)
         return r;
-    if (network_is_host(settings))
+    if (mode == NAMESPACE_HOST)
         spec_remove_namespace(spec, "network");
+    /* sysfs(5) shows a network, and is mounted only by a user namespace that owns it. */
+    if (mode == NAMESPACE_CONTAINER && bundle_has_user_namespace(settings))
+        return error_set(err, EOPNOTSUPP,
+                         "--userns %s cannot be used together with --network container:NAME: the "
+                         "network belongs to another user namespace",
+                         settings->userns_mode);
     return 0;
 }
 
@@ -209,7 +218,7 @@ static int merge_hostname(struct record *record, const char *host_hostname, stru
         return error_set(err, EINVAL, "--hostname cannot be used together with --uts host");
     if (!text_is_empty(settings->hostname))
         record->hostname = xstrdup(settings->hostname);
-    else if (is_host_uts || network_is_host(settings))
+    else if (is_host_uts || network_is_host(settings) || network_is_joined(settings))
         record->hostname = xstrdup(host_hostname);
     else
         record->hostname = xstrndup(record->id, 12);

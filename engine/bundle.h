@@ -127,14 +127,15 @@ enum namespace_mode { NAMESPACE_PRIVATE, NAMESPACE_HOST, NAMESPACE_CONTAINER };
 int namespace_mode_parse(const char *option, const char *text, enum namespace_mode *ret_mode,
                          const char **ret_container, struct error *err);
 bool network_is_host(const struct settings *settings);
+bool network_is_joined(const struct settings *settings); /* another container's */
 
 /** A docker seccomp profile (with includes, excludes and archMap) or an OCI one, as spec;
  * bundle_fields.c. */
 int seccomp_profile_decode(const char *json, size_t length, const struct strings *capabilities,
                            struct spec_seccomp **ret_seccomp, struct error *err);
 
-/** /etc/hosts for a container. @host_text: the host's file with --network host, else NULL. Caller
- * frees. */
+/** /etc/hosts for a container. @host_text: the file of whose network it has, the host or another
+ * container; NULL: it has one of its own. Caller frees. */
 int bundle_plan_hosts(const struct record *record, const char *host_text, char **ret_text,
                       struct error *err);
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "engine/bundle.h"
 #include "engine/engine_private.h"
 #include "engine/fuse_root.h"
 #include "engine/monitor_link.h"
@@ -133,6 +134,9 @@ int engine_checkpoint(struct engine *engine, const char *id, bool leaves_running
         return error_set(
             err, EOPNOTSUPP,
             "container %.12s has its root by " FUSE_ROOT_PROGRAM ", which cannot be saved", id);
+    if (network_is_joined(&record->settings))
+        return error_set(err, EOPNOTSUPP,
+                         "container %.12s is in the network of another, which cannot be saved", id);
     r = monitor_link_open(engine, id, &monitor_fd, err);
     if (r == 0)
         r = lock(engine, id, &dir_fd, &lock_fd, err);

@@ -22,6 +22,7 @@
 #include "engine/group.h"
 #include "engine/host_facts.h"
 #include "engine/image_root.h"
+#include "engine/joined.h"
 #include "engine/record.h"
 #include "engine/published_port.h"
 #include "engine/rootless_session.h"
@@ -138,25 +139,6 @@ static int find_image(struct creation *creation, const struct settings *settings
     record->image_manifest = xstrdup(creation->image->manifest_digest.text);
     record->image_id = xstrdup(creation->image->id.text);
     return find_layers(creation, err);
-}
-
-/* "container:NAME" becomes "container:<id>": names can change. */
-static int resolve_mode(struct engine *engine, const char *option, char **mode, struct error *err)
-{
-    auto_free char *id = NULL;
-    enum namespace_mode kind;
-    const char *name;
-    int r;
-
-    r = namespace_mode_parse(option, *mode, &kind, &name, err);
-    if (r < 0 || kind != NAMESPACE_CONTAINER)
-        return r;
-    r = engine_find(engine, name, &id, err);
-    if (r < 0)
-        return error_prefix(err, r, "%s", option);
-    free(*mode);
-    *mode = xasprintf("container:%s", id);
-    return 0;
 }
 
 static int check_bind(const struct settings_mount *mount, struct error *err)
@@ -421,6 +403,7 @@ static int choose_network(struct settings *settings, struct error *err)
 static int resolve(struct creation *creation, const struct settings *settings, struct error *err)
 {
     struct settings *own = &creation->record->settings;
+    auto_free char *owner_hostname = NULL;
     int r;
 
     r = check_settings(own, err);
@@ -435,10 +418,11 @@ static int resolve(struct creation *creation, const struct settings *settings, s
         r = check_published(own, err);
     if (r < 0)
         return r;
-    r = resolve_mode(creation->engine, "--pid", &own->pid_mode, err);
-    if (r < 0)
-        return r;
-    r = resolve_mode(creation->engine, "--ipc", &own->ipc_mode, err);
+    r = joined_resolve(creation->engine, "--pid", &own->pid_mode, err);
+    if (r == 0)
+        r = joined_resolve(creation->engine, "--ipc", &own->ipc_mode, err);
+    if (r == 0)
+        r = joined_resolve(creation->engine, "--network", &own->network, err);
     if (r < 0)
         return r;
     r = find_image(creation, settings, err);
@@ -450,7 +434,11 @@ static int resolve(struct creation *creation, const struct settings *settings, s
     r = host_facts_collect(creation->engine, own, &creation->facts, err);
     if (r < 0)
         return r;
-    r = bundle_merge(creation->record, &creation->image->config, creation->facts.hostname, err);
+    r = joined_hostname(creation->engine, own, &owner_hostname, err);
+    if (r < 0)
+        return r;
+    r = bundle_merge(creation->record, &creation->image->config,
+                     owner_hostname != NULL ? owner_hostname : creation->facts.hostname, err);
     if (r < 0)
         return r;
     r = volumes_plan(creation->engine, own, err);
@@ -503,6 +491,25 @@ static int write_text(int dir_fd, const char *name, const char *text, struct err
     return file_create(dir_fd, name, text, strlen(text), 0644, err);
 }
 
+/* Those of whose network it has. A host without one of these files gives an empty one. */
+static int read_outer_files(const struct creation *creation, char **ret_hosts, char **ret_resolv,
+                            struct error *err)
+{
+    const struct settings *settings = &creation->record->settings;
+    int r;
+
+    if (network_is_joined(settings)) {
+        r = joined_file(creation->engine, settings, "hosts", ret_hosts, err);
+        if (r < 0)
+            return r;
+        return joined_file(creation->engine, settings, "resolv.conf", ret_resolv, err);
+    }
+    if (network_is_host(settings))
+        (void)file_read(AT_FDCWD, "/etc/hosts", HOST_FILE_MAX, ret_hosts, NULL, NULL);
+    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, ret_resolv, NULL, NULL);
+    return 0;
+}
+
 static int write_network_files(const struct creation *creation, int dir_fd, struct error *err)
 {
     const struct record *record = creation->record;
@@ -512,10 +519,9 @@ static int write_network_files(const struct creation *creation, int dir_fd, stru
     auto_free char *resolv = NULL;
     int r;
 
-    /* A host without one of these files gives an empty one. */
-    if (network_is_host(&record->settings))
-        (void)file_read(AT_FDCWD, "/etc/hosts", HOST_FILE_MAX, &host_hosts, NULL, NULL);
-    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, &resolv, NULL, NULL);
+    r = read_outer_files(creation, &host_hosts, &resolv, err);
+    if (r < 0)
+        return r;
     r = bundle_plan_hosts(record, host_hosts, &hosts, err);
     if (r < 0)
         return r;

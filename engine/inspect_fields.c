@@ -444,7 +444,10 @@ static json_t *format_network(const struct record *record)
     set(network, "Aliases", json_null());
     set(network, "Links", json_null());
     set(network, "DriverOpts", json_null());
-    set(networks, mode, network);
+    if (network_is_joined(&record->settings))
+        json_decref(network); /* it has none of its own */
+    else
+        set(networks, mode, network);
     set(settings, "Networks", networks);
     return settings;
 }

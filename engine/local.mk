@@ -22,6 +22,7 @@ libengine_a_SOURCES = \
 	engine/published_port.c engine/published_port.h \
 	engine/restart_policy.c engine/root_driver.c engine/root_driver.h engine/settings_limits.c engine/settings_limits.h \
 	engine/settings_update.c \
+	engine/joined.c engine/joined.h \
 	engine/guest_changes.c engine/guest_files.c engine/guest_files.h \
 	engine/bundle_vm.c engine/vm_disk.c engine/vm_disk.h \
 	engine/checkpoints.c engine/checkpoints.h \

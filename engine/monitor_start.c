@@ -79,6 +79,7 @@ static int take_terminal(struct monitor *monitor, struct error *err)
 static int join(struct monitor *monitor, const char *option, const char *mode, const char *type,
                 struct error *err)
 {
+    const char *file = strcmp(type, "network") == 0 ? "net" : type;
     AUTO(container) struct container *other = NULL;
     enum namespace_mode kind;
     const char *id;
@@ -98,7 +99,7 @@ static int join(struct monitor *monitor, const char *option, const char *mode, c
         if (strcmp(item->type, type) != 0)
             continue;
         free(item->path);
-        item->path = xasprintf("/proc/%d/ns/%s", pid, type);
+        item->path = xasprintf("/proc/%d/ns/%s", pid, file);
     }
     return 0;
 }
@@ -116,7 +117,10 @@ static int read_spec(struct monitor *monitor, struct error *err)
     r = join(monitor, "--pid", settings->pid_mode, "pid", err);
     if (r < 0)
         return r;
-    return join(monitor, "--ipc", settings->ipc_mode, "ipc", err);
+    r = join(monitor, "--ipc", settings->ipc_mode, "ipc", err);
+    if (r < 0)
+        return r;
+    return join(monitor, "--network", settings->network, "network", err);
 }
 
 static void drop_profile(struct spec *spec)

@@ -190,6 +190,34 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     [ "${lines[1]}" = "$(readlink "/proc/$(field first .State.Pid)/ns/ipc")" ]
 }
 
+@test "--network container:NAME: one loopback, the host name and the hosts of the other" {
+    berth run -d --name front -h harbour --add-host db:10.1.2.3 busybox httpd -f -h /etc > /dev/null
+    run -0 berth run --rm --network container:front busybox sh -c \
+        'wget -qO- localhost/hostname; hostname; grep db /etc/hosts; readlink /proc/self/ns/net'
+    [ "${lines[0]}" = harbour ]
+    [ "${lines[1]}" = harbour ]
+    [ "${lines[2]}" = "$(printf '10.1.2.3\tdb')" ]
+    [ "${lines[3]}" = "$(readlink "/proc/$(field front .State.Pid)/ns/net")" ]
+
+    # By its id, whatever it is called later; and of what runs when the other starts.
+    berth run -d --name beside --network container:front busybox sleep 600 > /dev/null
+    [ "$(field beside .HostConfig.NetworkMode)" = "container:$(field front .Id)" ]
+    [ "$(berth inspect -f '{{json .NetworkSettings.Networks}}' beside)" = '{}' ]
+    berth rename front back
+    berth stop -t 0 back beside > /dev/null
+    run -1 berth start beside
+    expect_text "--network: container $(berth inspect -f '{{slice .Id 0 12}}' back) does not run"
+    berth start back beside > /dev/null
+    [ "$(berth exec beside wget -qO- localhost/hostname)" = harbour ]
+
+    run -125 berth run --rm --network container:nowhere busybox true
+    expect_text "--network: no such container: 'nowhere'"
+    run -125 berth run --rm --network container:back --userns auto busybox true
+    expect_text "the network belongs to another user namespace"
+    run -125 berth run --rm --network container:back -p 8080:80 busybox true
+    expect_text "--publish"
+}
+
 @test "--security-opt: a seccomp profile from a file, unmasked paths, and rubbish is refused" {
     cat > "$BATS_TEST_TMPDIR/profile.json" << 'JSON'
 {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],

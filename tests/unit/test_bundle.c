@@ -251,7 +251,18 @@ static void networks_that_are_not_there_are_refused(void **state)
     assert_int_equal(plan(fixture), -EOPNOTSUPP);
     assert_string_equal(
         fixture->err.message,
-        "network 'bridge' is not there yet: use --network none, host or slirp4netns");
+        "network 'bridge' is not there yet: use --network none, host, slirp4netns or "
+        "container:NAME");
+}
+
+static void a_joined_network_keeps_its_namespace_and_the_others_name(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->record.settings.network = xstrdup("container:0123");
+    assert_int_equal(plan(fixture), 0);
+    assert_non_null(spec_find_namespace(fixture->spec, "network"));
+    assert_string_equal(fixture->record.hostname, "hosty"); /* as the caller gave it */
 }
 
 static void the_hosts_namespaces_are_left_out(void **state)
@@ -531,6 +542,7 @@ int main(void)
         TEST(volumes_of_the_image_become_anonymous_unless_mounted),
         TEST(two_mounts_at_one_place_are_refused),
         TEST(networks_that_are_not_there_are_refused),
+        TEST(a_joined_network_keeps_its_namespace_and_the_others_name),
         TEST(the_hosts_namespaces_are_left_out),
         TEST(privileged_is_without_masks_filter_and_read_only_sys),
         TEST(another_user_has_no_effective_capabilities),
