@@ -14,6 +14,10 @@
 
 #define READ_STEP 4096
 
+/* More than the kernel keeps of what was written to a terminal: 8 KiB on the way (pty.c), and 4 KiB
+ * that can be read (N_TTY_BUF_SIZE). */
+#define TERMINAL_BYTES_MAX 65536
+
 /* A standard stream may have been made non-blocking by whoever has it too, at any time. Leaves
  * errno when it cannot wait. */
 static bool wait_for_room(int fd)
@@ -132,6 +136,13 @@ int fd_set_nonblocking(int fd, bool is_set, struct error *err)
     if (flags < 0 || (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0))
         return error_errno(err, "make descriptor %d %sblocking", fd, is_set ? "non-" : "");
     return 0;
+}
+
+size_t fd_capacity(int fd)
+{
+    int size = fcntl(fd, F_GETPIPE_SZ); /* fails for what is no pipe */
+
+    return size > 0 ? (size_t)size : TERMINAL_BYTES_MAX;
 }
 
 char *fd_path(int fd, char *buffer)

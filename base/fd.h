@@ -38,6 +38,12 @@ int fd_set_close_on_exec(int fd, bool is_set, struct error *err);
 /** Sets or clears O_NONBLOCK. */
 int fd_set_nonblocking(int fd, bool is_set, struct error *err);
 
+/**
+ * How many bytes at most wait in a pipe, or from a terminal to its master: so many are to be read
+ * before all that was written until now is read, whoever goes on writing.
+ */
+size_t fd_capacity(int fd);
+
 /** "/proc/self/fd/N" in the caller's buffer of FD_PATH_MAX bytes; returns the buffer. */
 #define FD_PATH_MAX 32
 char *fd_path(int fd, char *buffer);

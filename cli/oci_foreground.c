@@ -111,26 +111,31 @@ static int handle_signals(const struct foreground *foreground, pid_t pid, int *s
     return 0;
 }
 
-/* Copies what is there once. Returns 0 at end of file. */
-static int copy_once(int from, int to)
+/* Copies what is there once. Returns how much; 0: nothing now; -1: it is at its end. */
+static ssize_t copy_once(int from, int to)
 {
     char bytes[COPY_MAX];
     ssize_t n = read(from, bytes, sizeof(bytes));
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 1;
+        return 0;
     if (n <= 0)
-        return 0; /* EIO: the last process has closed the terminal */
-    return fd_write_all(to, bytes, (size_t)n, "output", NULL) == 0;
+        return -1; /* EIO: the last process has closed the terminal */
+    return fd_write_all(to, bytes, (size_t)n, "output", NULL) == 0 ? n : -1;
 }
 
+/* What the ended process wrote, and no more of who may go on writing. */
 static void drain(int console)
 {
     struct pollfd entry = { .fd = console, .events = POLLIN };
+    size_t left = fd_capacity(console);
 
-    while (poll(&entry, 1, DRAIN_MS) > 0 && (entry.revents & POLLIN) != 0) {
-        if (!copy_once(console, 1))
+    while (left > 0 && poll(&entry, 1, DRAIN_MS) > 0 && (entry.revents & POLLIN) != 0) {
+        ssize_t length = copy_once(console, 1);
+
+        if (length < 0)
             return;
+        left -= (size_t)length < left ? (size_t)length : left;
     }
 }
 
@@ -147,9 +152,9 @@ static int pump(struct foreground *foreground, pid_t pid, int *status, struct er
         /* The process may have ended before the first poll: SIGCHLD is pending then. */
         if (poll(entries, 4, -1) < 0 && errno != EINTR)
             return error_errno(err, "wait for the container");
-        if (entries[1].revents != 0 && !copy_once(foreground->console_fd, 1))
+        if (entries[1].revents != 0 && copy_once(foreground->console_fd, 1) < 0)
             entries[1].fd = -1;
-        if (entries[2].revents != 0 && !copy_once(0, foreground->console_fd))
+        if (entries[2].revents != 0 && copy_once(0, foreground->console_fd) < 0)
             entries[2].fd = -1;
         /* The main process of a service in the foreground is the one that systemd started. */
         if (entries[3].revents != 0)

@@ -295,8 +295,8 @@ static void read_input(struct session *session)
     write_input(session);
 }
 
-/* 1: there was some. */
-static int read_output(struct session *session, size_t index)
+/* How many bytes there were. */
+static size_t read_output(struct session *session, size_t index)
 {
     char bytes[CHUNK];
     ssize_t length;
@@ -308,7 +308,7 @@ static int read_output(struct session *session, size_t index)
         if (!session->is_dropped[index] &&
             fd_write_all((int)index + 1, bytes, (size_t)length, "output", NULL) < 0)
             session->is_dropped[index] = true; /* our reader is gone; the program goes on */
-        return 1;
+        return (size_t)length;
     }
     if (length < 0 && errno == EAGAIN)
         return 0;
@@ -374,12 +374,24 @@ static int step(struct session *session, struct error *err)
     return 0;
 }
 
-/* A program in the background that still holds a stream is not waited for. */
+/* A program in the background that still holds a stream is not waited for, nor followed while it
+ * writes: what the ended one wrote is within what the stream can hold. */
+static void drain_stream(struct session *session, size_t index)
+{
+    size_t left = fd_capacity(session->output_fds[index]);
+    size_t length = 1;
+
+    while (left > 0 && length > 0) {
+        length = read_output(session, index);
+        left -= length > 0 && length < left ? length : left;
+    }
+}
+
 static void drain(struct session *session)
 {
     for (size_t i = 0; i < 2; i++)
-        while (session->output_fds[i] >= 0 && read_output(session, i) > 0)
-            continue;
+        if (session->output_fds[i] >= 0)
+            drain_stream(session, i);
 }
 
 static int pump(struct session *session, int *ret_status, struct error *err)

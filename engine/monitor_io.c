@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/fd.h"
 
 /* A monitor's streams and clients. */
 
@@ -51,7 +52,7 @@ int monitor_read_output(struct monitor *monitor, size_t index)
     } while (length < 0 && errno == EINTR);
     if (length > 0) {
         pass_on(monitor, index, bytes, (size_t)length);
-        return 1;
+        return (int)length;
     }
     if (length < 0 && errno == EAGAIN)
         return 0;
@@ -62,15 +63,26 @@ int monitor_read_output(struct monitor *monitor, size_t index)
     return -1;
 }
 
+/* What the dead wrote is in the pipe, at most its size; who else has the other end (a process
+ * outside of the cgroup that was handed it) is not waited for, and cannot keep us by writing. */
+static void drain_stream(struct monitor *monitor, size_t index)
+{
+    size_t left = fd_capacity(monitor->output_fds[index]);
+    int length = 1;
+
+    while (left > 0 && length > 0) {
+        length = monitor_read_output(monitor, index);
+        left -= length > 0 && (size_t)length < left ? (size_t)length : left;
+    }
+}
+
 void monitor_drain_output(struct monitor *monitor)
 {
     struct timespec now;
 
-    /* What the dead wrote is in the pipes, at most their size; who else has the other end (a
-     * process outside of the cgroup that was handed it) is not waited for. */
     for (size_t i = 0; i < ARRAY_SIZE(monitor->output_fds); i++)
-        while (monitor->output_fds[i] >= 0 && monitor_read_output(monitor, i) > 0)
-            continue;
+        if (monitor->output_fds[i] >= 0)
+            drain_stream(monitor, i);
     if (monitor->log != NULL) {
         (void)clock_gettime(CLOCK_REALTIME, &now);
         (void)monitor_log_flush(monitor->log, &now, NULL); /* as in pass_on() */

@@ -56,9 +56,10 @@ uint64_t monitor_now_ms(void);
  * left. */
 int monitor_start(struct monitor *monitor, bool is_restored, struct error *err);
 
-/** Reads one piece of the container's output; 1 there was some, 0 none now, -1 the stream ended. */
+/** Reads one piece of the container's output, and returns its length; 0 none now, -1 the stream
+ * ended. */
 int monitor_read_output(struct monitor *monitor, size_t index);
-/** Reads what is left of a container whose processes are dead. */
+/** Reads what is left of a container whose processes are dead, however much others write. */
 void monitor_drain_output(struct monitor *monitor);
 /** And lets the program end that was its network. */
 void monitor_close_streams(struct monitor *monitor);

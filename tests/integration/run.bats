@@ -337,6 +337,41 @@ END
     wait_until 20 berth exec host1 test -e /tmp/made
 }
 
+# Reads slower than anybody writes, and never ends by itself.
+read_slowly() { python3 -c 'import os, time
+while os.read(0, 4096): time.sleep(0.02)'; }
+
+@test "exec ends with its program, though another one goes on writing" {
+    berth run -d --name noisy busybox sleep 1000
+    export -f read_slowly
+    run -0 bash -c 'timeout 60 berth exec noisy sh -c "yes & sleep 0.2" | read_slowly; exit ${PIPESTATUS[0]}'
+}
+
+@test "a container ends though another one, to which it gave its output, goes on writing" {
+    local script='
+import os, socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/share/socket")
+listener.listen()
+_, fds, _, _ = socket.recv_fds(listener.accept()[0], 1, 1)
+while True: os.write(fds[0], b"y\n" * 30000)'
+    mkdir "$BATS_TEST_TMPDIR/share"
+    berth run -d --name taker -v "$BATS_TEST_TMPDIR/share:/share" debian python3 -c "$script"
+    wait_until 20 test -S "$BATS_TEST_TMPDIR/share/socket"
+    berth run -d --name giver -v "$BATS_TEST_TMPDIR/share:/share" debian python3 -c '
+import socket, time
+peer = socket.socket(socket.AF_UNIX)
+peer.connect("/share/socket")
+socket.send_fds(peer, [b"x"], [1])
+time.sleep(3)'
+    # The writer is always faster.
+    timeout 60 strace -qq -e trace=read -e inject=read:delay_exit=5000 -o /dev/null \
+        -p "$(pgrep -f "berth-monitor $BERTH_DATA .* $(field giver .Id)")" &
+    run -0 timeout 30 berth wait giver
+    wait $! || true
+    [ "$output" = 0 ]
+}
+
 @test "exec and a stopped container: one sentence" {
     berth create --name idle busybox true
     run -1 berth exec idle true

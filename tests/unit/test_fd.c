@@ -68,6 +68,19 @@ static void more_than_allowed_is_an_error(void **state)
     close(fds[0]);
 }
 
+static void a_pipe_holds_as_much_as_it_was_given(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_true(fcntl(fds[0], F_SETPIPE_SZ, 16384) > 0);
+    assert_int_equal(fd_capacity(fds[0]), 16384);
+    close(fds[0]);
+    close(fds[1]);
+    assert_true(fd_capacity(-1) > 0);
+}
+
 static void a_closed_descriptor_is_named(void **state)
 {
     struct error err = { 0 };
@@ -143,6 +156,7 @@ int main(void)
         cmocka_unit_test(everything_written_is_read),
         cmocka_unit_test(a_full_pipe_that_does_not_block_is_waited_for),
         cmocka_unit_test(more_than_allowed_is_an_error),
+        cmocka_unit_test(a_pipe_holds_as_much_as_it_was_given),
         cmocka_unit_test(a_closed_descriptor_is_named),
         cmocka_unit_test(flags_are_set_and_cleared),
         cmocka_unit_test(all_descriptors_but_the_kept_ones_are_closed),
