@@ -882,11 +882,14 @@ const struct command berth_commands[] = {
         .usage = "[OPTIONS] [NAME]",
         .help = "Make a volume, and print its name",
         .description = "Without a NAME one is made up, as for volumes of images. A volume that is "
-                       "there stays as it is. `run -v NAME:/path` makes it, too; either way, the "
+                       "there stays as it is. `run -v NAME:/path` makes it, too, as does `run "
+                       "--mount`, with labels by volume-label=KEY=VALUE; either way, the "
                        "first container that mounts it while it is empty fills it with what its "
                        "image has at that path.",
         .examples = "berth volume create data\n"
-                    "berth volume create --label project=shop shop-data\n",
+                    "berth volume create --label project=shop shop-data\n"
+                    "berth run --rm --mount source=data,target=/d,volume-label=project=shop "
+                    "busybox ls /d\n",
         .options = volume_create_options,
         .max_words = 1,
         .handler = command_volume_create,

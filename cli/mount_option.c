@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "cli/run_values.h"
 
 static void mount_clear(struct settings_mount *mount)
 {
@@ -17,6 +18,7 @@ static void mount_clear(struct settings_mount *mount)
     free(mount->propagation);
     free(mount->spec);
     strings_clear(&mount->options);
+    string_map_clear(&mount->labels);
 }
 
 static void add_mount(struct settings *settings, struct settings_mount *mount)
@@ -187,6 +189,7 @@ enum mount_key {
     KEY_READONLY,
     KEY_PROPAGATION,
     KEY_NOCOPY,
+    KEY_LABEL,
     KEY_TMPFS_SIZE,
     KEY_TMPFS_MODE,
     KEY_IGNORED,
@@ -213,7 +216,7 @@ static const struct mount_key_word {
     { "bind-recursive", KEY_LATER, "bind", false },
     { "volume-nocopy", KEY_NOCOPY, "volume", true },
     { "volume-subpath", KEY_LATER, "volume", false },
-    { "volume-label", KEY_LATER, "volume", false },
+    { "volume-label", KEY_LABEL, "volume", false },
     { "volume-driver", KEY_LATER, "volume", false },
     { "volume-opt", KEY_LATER, "volume", false },
     { "tmpfs-size", KEY_TMPFS_SIZE, "tmpfs", false },
@@ -305,6 +308,8 @@ static int set_key(struct settings_mount *mount, const char *text, const struct 
         return text_parse_bool(value, key->word, &mount->is_readonly, err);
     case KEY_NOCOPY:
         return text_parse_bool(value, key->word, &mount->is_nocopy, err);
+    case KEY_LABEL:
+        return run_value_pair(&mount->labels, key->word, value, false, err);
     case KEY_PROPAGATION:
         return set_propagation(mount, value, err);
     case KEY_TMPFS_SIZE:

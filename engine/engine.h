@@ -98,10 +98,11 @@ struct settings_mount {
     char *source; /* host path (bind), volume name (volume; NULL: anonymous), NULL (tmpfs) */
     char *target; /* absolute path in the container */
     bool is_readonly;
-    bool is_nocopy;         /* volume: not filled from the image */
-    bool creates_source;    /* bind by -v: a missing host directory is made */
-    char *propagation;      /* bind: "rprivate" (default), "rslave", "shared"...; NULL: default */
-    struct strings options; /* tmpfs options ("size=64m"), or bind "nosuid"... */
+    bool is_nocopy;           /* volume: not filled from the image */
+    struct string_map labels; /* volume: given to one that is made for this mount */
+    bool creates_source;      /* bind by -v: a missing host directory is made */
+    char *propagation;        /* bind: "rprivate" (default), "rslave", "shared"...; NULL: default */
+    struct strings options;   /* tmpfs options ("size=64m"), or bind "nosuid"... */
     char *spec; /* as the user wrote -v, for inspect's Binds; NULL: by --mount, or anonymous */
     char *volume_path; /* volume: host path once created (filled by engine_create) */
     bool is_anonymous; /* volume: its name was generated (filled by engine_create) */

@@ -12,6 +12,7 @@ static const struct field mount_fields[] = {
     FIELD_OF(struct settings_mount, target, "target", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct settings_mount, is_readonly, "readonly", FIELD_BOOL, 0),
     FIELD_OF(struct settings_mount, is_nocopy, "nocopy", FIELD_BOOL, 0),
+    FIELD_OF(struct settings_mount, labels, "labels", FIELD_MAP, 0),
     FIELD_OF(struct settings_mount, creates_source, "createsSource", FIELD_BOOL, 0),
     FIELD_OF(struct settings_mount, propagation, "propagation", FIELD_STRING, 0),
     FIELD_OF(struct settings_mount, options, "options", FIELD_STRINGS, 0),

@@ -15,8 +15,7 @@
 
 /* Volumes as objects of their own: what `berth volume` makes, shows and removes. */
 
-#define RECORD_FILE_PATH "volume/volume.json" /* in staging */
-#define VOLUME_PATH_MAX  256
+#define VOLUME_PATH_MAX 256
 
 void volume_view_clear(struct volume_view *view)
 {
@@ -47,7 +46,7 @@ static int find(struct engine *engine, const char *name, char *ret_path, struct 
                            : error_errno(err, "look at volume '%s'", name);
 }
 
-/* None: a container made it. */
+/* None: it was made without labels. */
 static int read_labels(struct engine *engine, const char *path, struct volume_view *view,
                        struct error *err)
 {
@@ -142,19 +141,6 @@ int engine_volume_list(struct engine *engine, struct volume_views *ret_views,
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* Labels that are kept for long, so they are on the disk before the volume is there. */
-static int write_labels(const struct staging *staging, const struct string_map *labels,
-                        struct error *err)
-{
-    const struct volume_view view = { .labels = *labels };
-    auto_free char *text = encode_text(&volume_record_object, &view, ENCODE_COMPACT);
-
-    if (strlen(text) > RECORD_BYTES_MAX)
-        return error_set(err, E2BIG, "its labels take more than %u bytes", RECORD_BYTES_MAX);
-    return file_replace(staging->fd, RECORD_FILE_PATH, text, strlen(text), 0600, FILE_SYNC_DATA,
-                        err);
-}
-
 static int create(struct engine *engine, const char *name, const struct string_map *labels,
                   struct error *err)
 {
@@ -164,9 +150,7 @@ static int create(struct engine *engine, const char *name, const struct string_m
 
     r = staging_create(engine->data_fd, &staging, err);
     if (r == 0)
-        r = volume_stage(staging, &data_fd, err);
-    if (r == 0 && labels->count > 0)
-        r = write_labels(staging, labels, err);
+        r = volume_stage(staging, labels, &data_fd, err);
     return r < 0 ? r : volume_publish(engine, staging, name, err);
 }
 

@@ -18,7 +18,8 @@
 #include "engine/tree_copy.h"
 
 #define VOLUME_PATH_MAX  256
-#define ANONYMOUS_LENGTH 64 /* of the random name, bundle.c */
+#define RECORD_FILE_PATH "volume/volume.json" /* in staging */
+#define ANONYMOUS_LENGTH 64                   /* of the random name, bundle.c */
 
 static bool is_volume(const struct settings_mount *mount)
 {
@@ -100,10 +101,30 @@ static int open_existing(struct engine *engine, const struct settings_mount *mou
     return *ret_fd < 0 ? -errno : 0;
 }
 
-int volume_stage(const struct staging *staging, int *ret_data_fd, struct error *err)
+/* Labels that are kept for long, so they are on the disk before the volume is there. */
+static int write_labels(const struct staging *staging, const struct string_map *labels,
+                        struct error *err)
 {
+    const struct volume_view view = { .labels = *labels };
+    auto_free char *text = encode_text(&volume_record_object, &view, ENCODE_COMPACT);
+
+    if (strlen(text) > RECORD_BYTES_MAX)
+        return error_set(err, E2BIG, "its labels take more than %u bytes", RECORD_BYTES_MAX);
+    return file_replace(staging->fd, RECORD_FILE_PATH, text, strlen(text), 0600, FILE_SYNC_DATA,
+                        err);
+}
+
+int volume_stage(const struct staging *staging, const struct string_map *labels, int *ret_data_fd,
+                 struct error *err)
+{
+    int r = 0;
+
     if (mkdirat(staging->fd, "volume", 0701) < 0 || mkdirat(staging->fd, "volume/_data", 0755) < 0)
         return error_errno(err, "make a directory in staging");
+    if (labels->count > 0)
+        r = write_labels(staging, labels, err);
+    if (r < 0)
+        return r;
     *ret_data_fd = openat(staging->fd, "volume/_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *ret_data_fd < 0 ? error_errno(err, "open a directory in staging") : 0;
 }
@@ -129,7 +150,7 @@ static int create(struct engine *engine, const struct record *record,
 
     r = staging_create(engine->data_fd, &staging, err);
     if (r == 0)
-        r = volume_stage(staging, &data_fd, err);
+        r = volume_stage(staging, &mount->labels, &data_fd, err);
     if (r == 0 && !mount->is_nocopy)
         r = fill(engine, data_fd, record, mount, err);
     return r < 0 ? r : volume_publish(engine, staging, mount->source, err);

@@ -11,11 +11,11 @@ struct engine;
 
 struct staging;
 
-/* DATA/volumes/<name>/_data, and beside it volume.json with what `berth volume create` was told; a
- * volume that a container asked for has none. A volume appears by one rename, filled from the image
- * if a container asked for it. A container's names are decided and recorded before it is visible;
- * the directories are made after that (and again, where missing, before each start), so that no
- * crash leaves an anonymous volume that no record names. */
+/* DATA/volumes/<name>/_data, and beside it volume.json with its labels, of `berth volume create` or
+ * of the mount that made it; without labels there is none. A volume appears by one rename, filled
+ * from the image if a container asked for it. A container's names are decided and recorded before
+ * it is visible; the directories are made after that (and again, where missing, before each start),
+ * so that no crash leaves an anonymous volume that no record names. */
 
 extern const struct object volume_view_object;   /* engine/volume_fields.c */
 extern const struct object volume_record_object; /* volume.json: of a struct volume_view */
@@ -35,8 +35,10 @@ int volumes_lock(struct engine *engine, bool is_exclusive, int *ret_fd, struct e
 bool volumes_are_used(const struct record *record);
 /** Names of the volumes that are there, sorted. */
 int volumes_list(struct engine *engine, struct strings *ret_names, struct error *err);
-/** Makes the directories of a new volume in staging, and opens its _data. */
-int volume_stage(const struct staging *staging, int *ret_data_fd, struct error *err);
+/** Makes the directories of a new volume in staging, with its labels, if any, and opens its _data.
+ */
+int volume_stage(const struct staging *staging, const struct string_map *labels, int *ret_data_fd,
+                 struct error *err);
 /** Makes a staged volume visible, whole. -EEXIST: there is one of the name (no message). */
 int volume_publish(struct engine *engine, const struct staging *staging, const char *name,
                    struct error *err);

@@ -162,6 +162,23 @@ volumes() { ls "$BERTH_DATA/volumes" 2> /dev/null || true; }
     [ "$(volumes | wc -l)" = 2 ]
 }
 
+@test "a mount gives labels to the volume that is made for it, and to no other" {
+    mount=source=vol,target=/seed,volume-label=stage=ci,volume-label=lonely
+    [ "$(berth run --rm --mount "$mount" seeded cat /seed/a)" = a ]
+    [ "$(berth volume inspect -f '{{json .Labels}}' vol)" = '{"stage":"ci","lonely":""}' ]
+    [ "$(berth run --rm --mount source=vol,target=/seed,volume-label=stage=live seeded cat /seed/a)" = a ]
+    [ "$(berth volume inspect -f '{{.Labels.stage}}' vol)" = ci ]
+    # Also one without a name, and one that is made again as it is missing.
+    berth create --name one --mount target=/v,volume-label=stage=new --mount source=other,target=/o,volume-label=a=b volume true > /dev/null
+    anonymous=$(volumes | grep -E '^[0-9a-f]{64}$')
+    [ "$(berth volume inspect -f '{{.Labels.stage}}' "$anonymous")" = new ]
+    rm -r "$BERTH_DATA/volumes/other"
+    berth start -a one
+    [ "$(berth volume ls -q --filter label=a=b)" = other ]
+    berth rm -v one
+    nothing_left
+}
+
 @test "volume ls shows them, filtered by name, label and use" {
     [ "$(berth volume ls)" = "DRIVER    VOLUME NAME" ]
     berth volume create --label stage=ci shop-data

@@ -124,18 +124,21 @@ static void limits_are_read_in_dockers_units(void **state)
 
 static void mounts_are_read_in_all_three_forms(void **state)
 {
-    const char *words[] = { "-v",      "/host/../a:/data:ro,rslave",
-                            "-v",      "cache:/cache:nocopy",
-                            "-v",      "/anonymous",
-                            "--mount", "type=bind,src=/b,dst=/c,readonly",
-                            "--mount", "type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777",
-                            "--tmpfs", "/run:size=64m,exec",
-                            NULL };
+    const char *words[] = {
+        "-v",      "/host/../a:/data:ro,rslave",
+        "-v",      "cache:/cache:nocopy",
+        "-v",      "/anonymous",
+        "--mount", "type=bind,src=/b,dst=/c,readonly",
+        "--mount", "type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777",
+        "--tmpfs", "/run:size=64m,exec",
+        "--mount", "source=vol,target=/v,volume-label=a=b=c,volume-label=d,\"volume-label=e=f,g\"",
+        NULL
+    };
     AUTO(settings) struct settings *settings = parse_good(words);
     const struct settings_mount *mounts = settings->mounts.items;
 
     (void)state;
-    assert_int_equal(settings->mounts.count, 6);
+    assert_int_equal(settings->mounts.count, 7);
     assert_string_equal(mounts[0].type, "bind");
     assert_string_equal(mounts[0].source, "/a");
     assert_string_equal(mounts[0].target, "/data");
@@ -154,8 +157,12 @@ static void mounts_are_read_in_all_three_forms(void **state)
     assert_null(mounts[3].spec);
     assert_string_equal(mounts[4].options.items[0], "size=1048576");
     assert_string_equal(mounts[4].options.items[1], "mode=1777");
-    assert_string_equal(mounts[5].target, "/run");
-    assert_string_equal(mounts[5].options.items[1], "exec");
+    assert_string_equal(mounts[6].target, "/run");
+    assert_string_equal(mounts[6].options.items[1], "exec");
+    assert_int_equal(mounts[5].labels.count, 3);
+    assert_string_equal(string_map_get(&mounts[5].labels, "a"), "b=c");
+    assert_string_equal(string_map_get(&mounts[5].labels, "d"), "");
+    assert_string_equal(string_map_get(&mounts[5].labels, "e"), "f,g");
 }
 
 static void devices_rates_ulimits_and_hosts_are_read(void **state)
@@ -267,6 +274,11 @@ static void mistakes_are_named(void **state)
           "be '/'" },
         { { "--mount", "type=bind,target=/x" },
           "--mount 'type=bind,target=/x': source '' is not an absolute path" },
+        { { "--mount", "type=bind,src=/b,dst=/c,volume-label=a" },
+          "--mount 'type=bind,src=/b,dst=/c,volume-label=a': 'volume-label' is only for "
+          "type=volume" },
+        { { "--mount", "source=vol,target=/v,volume-label==b" },
+          "--mount 'source=vol,target=/v,volume-label==b': volume-label '=b': give KEY=VALUE" },
         { { "--mount", "tpye=bind" },
           "--mount 'tpye=bind': unexpected key 'tpye', did you mean "
           "'type'?" },
