@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,13 @@
     (1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH |                  \
      1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_MKNOD | 1ull << CAP_SETFCAP |           \
      1ull << CAP_SYS_ADMIN)
+
+/* With version 2 files may be renamed and linked into other directories. */
+#define LANDLOCK_VERSION 2
+#define PROGRAM_RIGHTS   (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
+#define LAYER_RIGHTS     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+/* All but to execute, and to control devices (LANDLOCK_ACCESS_FS_IOCTL_DEV). */
+#define OWN_RIGHTS (~(LANDLOCK_ACCESS_FS_EXECUTE | 1ull << 15))
 
 /* --- what can be used ------------------------------------------------------------------------- */
 
@@ -95,8 +103,54 @@ static int make_mount(int device_fd, uint64_t attributes, int *ret_fd, struct er
 
 /* --- the program ------------------------------------------------------------------------------ */
 
-static void serve_child(const struct strings *command, pid_t parent, int device_fd,
-                        int complaints_fd)
+/* One that is not there needs no rule: what is opened there fails as before. */
+static int allow_child(const struct sandbox_paths *paths, const char *path, uint64_t rights,
+                       struct error *err)
+{
+    auto_close int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    return fd < 0 ? error_errno(err, "open '%s'", path)
+                  : sandbox_paths_allow(paths, fd, rights, path, err);
+}
+
+/* It may read the layers, write the container's own files, execute itself, and mount nothing. */
+static int restrict_paths_child(const struct snapshot *snapshot, const char *program,
+                                struct error *err)
+{
+    static const struct {
+        const char *path;
+        uint64_t rights;
+    } files[] = {
+        { "/usr", PROGRAM_RIGHTS },
+        { "/lib", PROGRAM_RIGHTS },
+        { "/lib64", PROGRAM_RIGHTS },
+        { "/etc/ld.so.cache", LANDLOCK_ACCESS_FS_READ_FILE },
+        { "/proc/sys", LANDLOCK_ACCESS_FS_READ_FILE }, /* overflowuid and the like */
+        { "/dev/null", LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE },
+    };
+    struct sandbox_paths paths;
+    int r = sandbox_paths_begin(&paths, LANDLOCK_VERSION, err);
+
+    if (r == 0)
+        r = allow_child(&paths, program, PROGRAM_RIGHTS, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
+        r = allow_child(&paths, files[i].path, files[i].rights, err);
+    for (size_t i = 0; r == 0 && i < snapshot->lower.count; i++)
+        r = allow_child(&paths, snapshot->lower.items[i], LAYER_RIGHTS, err);
+    if (r == 0 && snapshot->upper != NULL)
+        r = allow_child(&paths, snapshot->upper, OWN_RIGHTS, err);
+    if (r == 0 && snapshot->work != NULL)
+        r = allow_child(&paths, snapshot->work, OWN_RIGHTS, err);
+    if (r == 0)
+        r = sandbox_paths_enforce(&paths, err);
+    sandbox_paths_close(&paths);
+    return r;
+}
+
+static void serve_child(const struct snapshot *snapshot, const struct strings *command,
+                        pid_t parent, int device_fd, int complaints_fd)
 {
     static char *const environment[] = { NULL };
     struct error err = { 0 };
@@ -114,6 +168,10 @@ static void serve_child(const struct strings *command, pid_t parent, int device_
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || chdir("/") < 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
         _exit(125);
+    if (restrict_paths_child(snapshot, command->items[0], &err) < 0) {
+        (void)dprintf(2, "%s\n", err.message);
+        _exit(125);
+    }
     (void)execve(command->items[0], command->items, environment);
     (void)dprintf(2, "execute %s: %s\n", command->items[0], strerror(errno));
     _exit(127);
@@ -150,7 +208,7 @@ static int serve(const struct snapshot *snapshot, const char *program, uint64_t 
         return error_errno(err, "start it");
     }
     if (root->pid == 0)
-        serve_child(&command, parent, device_fd, root->complaints_fd);
+        serve_child(snapshot, &command, parent, device_fd, root->complaints_fd);
     close(take_fd(&device_fd));
     return wait_ready(root, err);
 }

@@ -176,6 +176,37 @@ more" ]
     run ! grep fuse-overlayfs "/proc/$pid/mounts"
 }
 
+@test "its program reaches the layers to read, the container's own files, and nothing else" {
+    local version
+    version=$(python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')
+    [ "$version" -ge 2 ] || skip "no Landlock of version 2 here"
+    # In its place a shell, which has no other program at hand.
+    echo "#!/bin/sh
+host='$PWD'" > program
+    cat >> program <<'EOF'
+own=${3#*upperdir=} own=${own%/upper,*} lower=${3#lowerdir=} lower=${lower%%[:,]*}
+said=
+can() { if (eval "$2") 2> /dev/null; then said="$said $1"; fi; }
+can read-layer 'read line < "$lower/etc/passwd" && [ "$(echo "$lower"/bin/*)" != "$lower/bin/*" ]'
+can write-upper ': > "$own/upper/made" && : > "$own/work/made"'
+can write-layer ': >> "$lower/etc/passwd"'
+can read-record ': < "$own/container.json"'
+can make-record ': > "$own/made"'
+can list-store '[ "$(echo "$own"/*)" != "$own/*" ]'
+can read-host 'read line < /etc/passwd'
+can write-host ': > "$host/made"'
+can read-proc 'read line < "/proc/$PPID/comm"'
+can write-program ': >> /usr/bin/fuse-overlayfs'
+can open-fuse ': < /dev/fuse'
+echo "it can$said" >&2
+exit 1
+EOF
+    chmod 755 program
+    # shellcheck disable=SC2016 # the inner shell's arguments
+    run -125 unshare -m sh -c 'mount --bind program /usr/bin/fuse-overlayfs && berth run --rm busybox true'
+    [ "$output" = "berth: fuse-overlayfs: it can read-layer write-upper" ]
+}
+
 @test "a driver that is unknown or cannot be used is refused" {
     run -125 env BERTH_STORAGE_DRIVER=zfs berth run --rm busybox true
     expect_text "BERTH_STORAGE_DRIVER: unknown 'zfs': take overlayfs, fuse-overlayfs or copies"
