@@ -32,10 +32,7 @@ const struct option container_options[] = {
     LIMIT_CGROUP_CONF,
     { "cgroup-parent", 0, OPTION_TEXT, "NAME|/PATH",
       "Put it into a cgroup of `cgroup create`, or below any", "cgroup" },
-    { "cgroupns", 0, OPTION_REFUSED, NULL,
-      "the cgroup namespace is always private, others are not "
-      "there yet",
-      NULL },
+    { "cgroupns", 0, OPTION_TEXT, "MODE", "Accepted: private, which it always is", "private" },
     { "cidfile", 0, OPTION_TEXT, "FILE", "Write the container's id into a new file", "file" },
     { "cpu-count", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
     { "cpu-percent", 0, OPTION_REFUSED, NULL, WINDOWS_ONLY, NULL },
@@ -56,17 +53,18 @@ const struct option container_options[] = {
     LIMIT_DEVICE_WRITE_BPS,
     LIMIT_DEVICE_WRITE_IOPS,
     { "disable-content-trust", 0, OPTION_FLAG, NULL, "Accepted; images are not signed", NULL },
-    { "dns", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
-    { "dns-opt", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
-    { "dns-option", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
-    { "dns-search", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
+    { "dns", 0, OPTION_LIST, "ADDRESS", "Name servers, instead of the host's", "none" },
+    { "dns-opt", 0, OPTION_LIST, "OPTION", "The same as --dns-option", "none" },
+    { "dns-option", 0, OPTION_LIST, "OPTION", "Options of /etc/resolv.conf, as ndots:2", "none" },
+    { "dns-search", 0, OPTION_LIST, "DOMAIN", "Domains to look names up in; .: none", "none" },
     { "domainname", 0, OPTION_TEXT, "NAME", "NIS domain name in the container", "none" },
     { "entrypoint", 0, OPTION_TEXT, "PROGRAM",
       "Run this instead of the image's entrypoint; '': none", "none" },
     { "env", 'e', OPTION_LIST, "NAME[=VALUE]", "Set a variable; without a value: take ours",
       "none" },
     { "env-file", 0, OPTION_LIST, "FILE", "Set the variables that the file lists", "file" },
-    { "expose", 0, OPTION_REFUSED, NULL, LATER_NETWORK, NULL },
+    { "expose", 0, OPTION_LIST, "PORT[-PORT][/udp]",
+      "Tell of ports that the program listens on; inspect shows them", "none" },
     { "gpus", 0, OPTION_REFUSED, NULL, "GPUs are not there yet", NULL },
     { "group-add", 0, OPTION_LIST, "GROUP", "Add a group to the user, by name or number", "none" },
     { "health-cmd", 0, OPTION_REFUSED, NULL, LATER_HEALTH, NULL },
@@ -208,6 +206,10 @@ static const struct {
     { "cap-add", offsetof(struct settings, cap_add) },
     { "cap-drop", offsetof(struct settings, cap_drop) },
     { "device-cgroup-rule", offsetof(struct settings, device_rules) },
+    { "dns", offsetof(struct settings, dns) },
+    { "dns-opt", offsetof(struct settings, dns_options) },
+    { "dns-option", offsetof(struct settings, dns_options) },
+    { "dns-search", offsetof(struct settings, dns_search) },
     { "group-add", offsetof(struct settings, groups) },
     { "publish", offsetof(struct settings, published) },
     { "security-opt", offsetof(struct settings, security_opt) },
@@ -399,6 +401,17 @@ static bool is_detached(const struct arguments *arguments)
            arguments_flag(arguments, "detach");
 }
 
+static int parse_exposed(const struct arguments *arguments, struct settings *settings,
+                         struct error *err)
+{
+    const struct strings *ports = arguments_list(arguments, "expose");
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ports->count; i++)
+        r = run_value_exposed(settings, ports->items[i], err);
+    return r;
+}
+
 /* As docker: without --attach output is attached, input when it is open; detached: nothing. */
 static int plan_attachment(const struct arguments *arguments, struct settings *settings,
                            struct error *err)
@@ -420,7 +433,13 @@ static int plan_attachment(const struct arguments *arguments, struct settings *s
 static int check_accepted(const struct arguments *arguments, struct error *err)
 {
     const char *pull = arguments_text(arguments, "pull");
+    const char *cgroupns = arguments_text(arguments, "cgroupns");
 
+    if (!text_is_empty(cgroupns) && strcmp(cgroupns, "private") != 0)
+        return error_set(err, EOPNOTSUPP,
+                         "--cgroupns '%s': the cgroup namespace is always private, others are not "
+                         "there yet",
+                         cgroupns);
     if (pull == NULL || strcmp(pull, "missing") == 0 || strcmp(pull, "never") == 0 ||
         strcmp(pull, "always") == 0)
         return 0;
@@ -435,7 +454,7 @@ static int parse_all(const struct arguments *arguments, struct settings *setting
         limit_options_parse, limit_options_check_machine,
         parse_numbers,       parse_mounts,
         parse_pairs,         parse_hosts,
-        plan_attachment,
+        parse_exposed,       plan_attachment,
     };
     const char *entrypoint = arguments_text(arguments, "entrypoint");
     const char *restart = arguments_text(arguments, "restart");

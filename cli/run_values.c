@@ -13,6 +13,7 @@
 
 /* Files of variables and labels are written by people. */
 #define LINES_MAX_BYTES (4u << 20)
+#define EXPOSED_MAX     1024 /* ports of one range */
 
 static bool is_device_access(const char *text)
 {
@@ -240,6 +241,35 @@ int run_value_lines(const char *path, const char *option, struct strings *lines,
             line[end - 1] = '\0';
         if (line[0] != '\0' && line[0] != '#')
             strings_add(lines, line);
+    }
+    return 0;
+}
+
+int run_value_exposed(struct settings *settings, const char *text, struct error *err)
+{
+    static const char *const protocols[] = { "/tcp", "/udp", "/sctp" };
+    size_t length = strcspn(text, "/"), first_length = strcspn(text, "-/");
+    auto_free char *first_text = xstrndup(text, first_length);
+    auto_free char *last_text = first_length < length
+                                    ? xstrndup(text + first_length + 1, length - first_length - 1)
+                                    : xstrdup(first_text);
+    const char *protocol = text[length] == '\0' ? protocols[0] : text + length;
+    bool is_known = false;
+    uint64_t first = 0, last = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+        is_known = is_known || strcmp(protocol, protocols[i]) == 0;
+    if (!is_known || text_parse_u64(first_text, "port", UINT16_MAX, &first, NULL) < 0 ||
+        text_parse_u64(last_text, "port", UINT16_MAX, &last, NULL) < 0 || first == 0 ||
+        last < first)
+        return error_set(err, EINVAL, "--expose '%s': give PORT[-PORT][/tcp|/udp|/sctp]", text);
+    if (last - first >= EXPOSED_MAX)
+        return error_set(err, E2BIG, "--expose '%s': more than %d ports", text, EXPOSED_MAX);
+    for (uint64_t port = first; port <= last; port++) {
+        auto_free char *name = xasprintf("%u%s", (unsigned)port, protocol);
+
+        if (!strings_contains(&settings->exposed, name))
+            strings_add(&settings->exposed, name);
     }
     return 0;
 }

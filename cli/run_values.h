@@ -26,6 +26,9 @@ int run_value_rate(struct settings_rates *rates, const char *option, const char 
 /** "/dev/sda:300", a weight of 10 to 1000, or 0; the last for a device wins. */
 int run_value_weight(struct settings_rates *weights, const char *text, struct error *err);
 
+/** "80", "53/udp", "8000-8010/tcp": each of them once. -E2BIG: more than 1024. */
+int run_value_exposed(struct settings *settings, const char *text, struct error *err);
+
 /** "nofile=1024", "nofile=1024:2048", -1 is unlimited */
 int run_value_ulimit(struct settings *settings, const char *text, struct error *err);
 

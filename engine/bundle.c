@@ -303,6 +303,9 @@ int bundle_merge(struct record *record, const struct image_config *image, const 
     record->stop_signal =
         xstrdup(!text_is_empty(settings->stop_signal) ? settings->stop_signal : image->stop_signal);
     strings_add_all(&record->exposed_ports, &image->exposed_ports);
+    for (size_t i = 0; i < settings->exposed.count; i++)
+        if (!strings_contains(&record->exposed_ports, settings->exposed.items[i]))
+            strings_add(&record->exposed_ports, settings->exposed.items[i]);
     strings_add_all(&record->image_volumes, &image->volumes);
     return 0;
 }

@@ -25,6 +25,7 @@
 #include "engine/joined.h"
 #include "engine/record.h"
 #include "engine/published_port.h"
+#include "engine/resolv_conf.h"
 #include "engine/rootless_session.h"
 #include "engine/slirp.h"
 #include "engine/root_driver.h"
@@ -517,6 +518,8 @@ static int write_network_files(const struct creation *creation, int dir_fd, stru
     auto_free char *hostname = NULL;
     auto_free char *host_hosts = NULL;
     auto_free char *resolv = NULL;
+    auto_free char *own = NULL;
+    auto_free char *planned = NULL;
     int r;
 
     r = read_outer_files(creation, &host_hosts, &resolv, err);
@@ -532,12 +535,10 @@ static int write_network_files(const struct creation *creation, int dir_fd, stru
     r = write_text(dir_fd, "hostname", hostname, err);
     if (r < 0)
         return r;
-    if (text_equal(record->settings.network, SLIRP_NETWORK)) {
-        auto_free char *own = slirp_plan_resolv_conf(resolv);
-
-        return write_text(dir_fd, "resolv.conf", own, err);
-    }
-    return write_text(dir_fd, "resolv.conf", resolv == NULL ? "" : resolv, err);
+    if (text_equal(record->settings.network, SLIRP_NETWORK))
+        own = slirp_plan_resolv_conf(resolv);
+    r = resolv_conf_plan(&record->settings, own != NULL ? own : resolv, &planned, err);
+    return r < 0 ? r : write_text(dir_fd, "resolv.conf", planned, err);
 }
 
 /* The layers are shown with shifted ids, the writable directory is not: it belongs to the

@@ -190,12 +190,14 @@ struct settings {
     struct strings cap_add, cap_drop,
         security_opt; /* security_opt as typed, checked by engine_create */
     bool is_privileged;
-    char *network;            /* "none", "host", "container:ID" refused for now; NULL: "none" */
+    char *network;            /* "none", "host", "slirp4netns", "container:ID"; NULL: "none" */
     struct strings published; /* --publish, see published_port.h; with slirp4netns only */
     char *pid_mode, *ipc_mode, *uts_mode,
         *userns_mode; /* "host", "private", "container:ID"...; NULL: private */
     struct string_map sysctls;
-    struct strings add_hosts; /* "name:ip" */
+    struct strings add_hosts;                    /* "name:ip" */
+    struct strings dns, dns_search, dns_options; /* instead of those of /etc/resolv.conf */
+    struct strings exposed;                      /* "80/tcp", for inspect and commit only */
     enum settings_restart restart;
     uint32_t restart_max;          /* on-failure:N; 0: no limit */
     char *log_driver;              /* "json-file" (default), "none" */

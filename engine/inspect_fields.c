@@ -333,9 +333,9 @@ static json_t *format_host_config(const struct record *record)
     set(host, "CapAdd", list_or_null(&settings->cap_add));
     set(host, "CapDrop", list_or_null(&settings->cap_drop));
     set(host, "CgroupnsMode", json_string("private"));
-    set(host, "Dns", json_array());
-    set(host, "DnsOptions", json_array());
-    set(host, "DnsSearch", json_array());
+    set(host, "Dns", list(&settings->dns));
+    set(host, "DnsOptions", list(&settings->dns_options));
+    set(host, "DnsSearch", list(&settings->dns_search));
     set(host, "ExtraHosts", list_or_null(&settings->add_hosts));
     set(host, "GroupAdd", list_or_null(&settings->groups));
     set(host, "IpcMode",

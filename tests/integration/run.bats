@@ -144,7 +144,7 @@ sys.exit(command.wait())' "$@"
         expect_text "$expected"
     done << END
 run --cpu-count 2 busybox|option '--cpu-count': it is for Windows only
-run --dns-opt x busybox|option '--dns-opt': networks other than none, host and slirp4netns are not there yet
+run --ip 10.0.0.1 busybox|option '--ip': networks other than none, host and slirp4netns are not there yet
 update --kernel-memory 5m x|option '--kernel-memory': the kernel does not limit it any more
 push --platform linux/arm64 x|option '--platform': one platform of several is not picked out
 load --platform linux/arm64|option '--platform': this machine's platform is taken
@@ -476,6 +476,20 @@ time.sleep(3)'
     expect_text 'map has no entry for key "Mistake"'
     berth rm -v full > /dev/null
     berth volume rm made > /dev/null
+}
+
+@test "--dns, --dns-search and --dns-option are in resolv.conf, --expose in inspect" {
+    berth run --name asks --dns 192.0.2.1 --dns 2001:db8::1 --dns-search a.example --dns-opt ndots:2 \
+        --expose 80-81 --expose 53/udp --cgroupns private busybox \
+        sh -c 'grep -E "^(nameserver|search|options)" /etc/resolv.conf' > "$BATS_TEST_TMPDIR/file"
+    printf 'nameserver 192.0.2.1\nnameserver 2001:db8::1\nsearch a.example\noptions ndots:2\n' |
+        cmp - "$BATS_TEST_TMPDIR/file"
+    [ "$(berth inspect -f '{{.HostConfig.Dns}} {{json .Config.ExposedPorts}}' asks)" = \
+        '[192.0.2.1 2001:db8::1] {"80/tcp":{},"81/tcp":{},"53/udp":{}}' ]
+    run -125 berth run --rm --dns one.example busybox true
+    [ "$output" = "berth: --dns 'one.example': give an IPv4 or IPv6 address" ]
+    run -125 berth run --rm --cgroupns host busybox true
+    expect_text "the cgroup namespace is always private"
 }
 
 @test "top and wait take several forms" {

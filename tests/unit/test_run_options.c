@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/auto.h"
+#include "cli/run_values.h"
 
 static const struct option no_options[] = { { 0 } };
 
@@ -204,6 +205,32 @@ static void devices_rates_ulimits_and_hosts_are_read(void **state)
     assert_int_equal(settings->restart_max, 3);
 }
 
+static void exposed_ports_are_listed_once_and_whole(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        { "http", "--expose 'http': give PORT[-PORT][/tcp|/udp|/sctp]" },
+        { "0", "--expose '0': give PORT[-PORT][/tcp|/udp|/sctp]" },
+        { "80/icmp", "--expose '80/icmp': give PORT[-PORT][/tcp|/udp|/sctp]" },
+        { "81-80", "--expose '81-80': give PORT[-PORT][/tcp|/udp|/sctp]" },
+        { "80-", "--expose '80-': give PORT[-PORT][/tcp|/udp|/sctp]" },
+        { "1-65535", "--expose '1-65535': more than 1024 ports" },
+    };
+    const char *words[] = { "--expose", "80-81", "--expose", "80/tcp", "--expose", "53/udp", NULL };
+    AUTO(settings) struct settings *settings = parse_good(words);
+    auto_free char *joined = strings_join(&settings->exposed, " ");
+
+    (void)state;
+    assert_string_equal(joined, "80/tcp 81/tcp 53/udp");
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct error err = { 0 };
+
+        assert_true(run_value_exposed(settings, bad[i].text, &err) < 0);
+        assert_string_equal(err.message, bad[i].message);
+    }
+}
+
 static void input_and_output_are_attached_as_docker_does(void **state)
 {
     const char *interactive[] = { "-it", NULL };
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(limits_are_read_in_dockers_units),
         cmocka_unit_test(mounts_are_read_in_all_three_forms),
         cmocka_unit_test(devices_rates_ulimits_and_hosts_are_read),
+        cmocka_unit_test(exposed_ports_are_listed_once_and_whole),
         cmocka_unit_test(input_and_output_are_attached_as_docker_does),
         cmocka_unit_test(an_empty_entrypoint_takes_the_images_away),
         cmocka_unit_test(variables_come_from_files_then_options_then_our_environment),
