@@ -63,7 +63,8 @@ has_ended() { [ "$(field "$1" .State.Status)" = exited ]; }
         wait $cli 2> /dev/null || true
         wait_until 30 is_left_nothing || expect_picture "$before"
     done
-    [ "$(berth run --rm --isolation microvm --warm busybox echo works 2> /dev/null)" = works ]
+    run --separate-stderr berth run --rm --isolation microvm --warm busybox echo works
+    [ "$output" = works ] || { echo "status $status: $output $stderr" >&2 && false; }
     rm -rf "$BERTH_DATA/warm"
 }
 

@@ -115,6 +115,28 @@ expect_other_kernel() { [[ "$1" == [0-9]* ]] && [ "$1" != "$(uname -r)" ]; }
     podman rm -f -t 0 up
 }
 
+@test "podman, microVM: checkpoint, restore, and where it went on" {
+    counts_to() { [ "$(podman logs saved | tail -n 1)" -ge "$1" ]; }
+    podman_run -d --name saved box sh -c 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.2; done'
+    wait_until 30 counts_to 2
+    if [ "$("${OCI%-oci}" info --format '{{.MicroVMBackend}}')" = qemu ]; then
+        # What podman gives is a directory, which an emulated machine cannot be saved with.
+        run -125 podman container checkpoint saved
+        expect_text "cannot be saved with it where it is emulated"
+        wait_until 30 counts_to $(($(podman logs saved | tail -n 1) + 3))
+        podman rm -f -t 0 saved
+        return
+    fi
+    podman container checkpoint saved
+    [ "$(podman inspect --format '{{.State.Status}}' saved)" = exited ]
+    last=$(podman logs saved | tail -n 1)
+    podman container restore saved
+    wait_until 30 counts_to $((last + 3))
+    # Each number once: it went on, and did not begin again.
+    [ "$(podman logs saved | sort -n | uniq -d)" = "" ]
+    podman rm -f -t 0 saved
+}
+
 @test "podman, microVM: -it gives a terminal with the caller's size" {
     run -3 env CONTAINERS_CONF="$PEER/containers.conf" bash -c "$(declare -f on_terminal); on_terminal hello \
         podman --root '$PEER/store' --runroot '$PEER/run' --tmpdir '$PEER/tmp' --storage-driver vfs \
