@@ -126,10 +126,12 @@ static int set_entry(struct kvm_cpu *cpu, const struct kernel_image *image, stru
     return 0;
 }
 
-int kvm_cpu_open(struct kvm_cpu *cpu, struct error *err)
+int kvm_cpu_open(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported,
+                 const struct kernel_image *image, struct error *err)
 {
     const struct kvm_machine *machine = cpu->machine;
     void *run;
+    int r;
 
     cpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, (unsigned long)cpu->index);
     if (cpu->fd < 0)
@@ -138,14 +140,6 @@ int kvm_cpu_open(struct kvm_cpu *cpu, struct error *err)
     if (run == MAP_FAILED)
         return error_errno(err, "map the state of CPU %u", cpu->index);
     cpu->run = run;
-    return 0;
-}
-
-int kvm_cpu_set(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported,
-                const struct kernel_image *image, struct error *err)
-{
-    int r;
-
     /* The features decide which registers there are. */
     r = set_cpuid(cpu, supported, err);
     if (r < 0 || image == NULL)

@@ -132,11 +132,22 @@ static int give_ram(struct kvm_machine *machine, struct error *err)
 
 /* --- the kernel ------------------------------------------------------------------------------- */
 
-/* By reading rather than mapping: that fills huge pages at once. */
+/* A part of the kernel that is loaded at once. */
+struct piece {
+    uint64_t offset; /* in its file */
+    uint64_t size;   /* at most PIECE_BYTES */
+    uint8_t *to;
+};
+
+/* By reading rather than mapping: that fills huge pages at once. A page that is touched here comes
+ * under a lock of its own mapping, and one that the kernel comes upon under that of all, which
+ * keeps out whoever maps something meanwhile (arch/x86/mm/fault.c). */
 static int read_bytes(int fd, uint8_t *to, uint64_t offset, uint64_t size, struct error *err)
 {
     uint64_t done = 0;
 
+    *(volatile uint8_t *)to = 0;
+    *(volatile uint8_t *)(to + size - 1) = 0;
     while (done < size) {
         const ssize_t count = pread(fd, to + done, size - done, (off_t)(offset + done));
 
@@ -151,40 +162,46 @@ static int read_bytes(int fd, uint8_t *to, uint64_t offset, uint64_t size, struc
     return 0;
 }
 
-/* Finds what the file has from @from on, at most up to @end; false: nothing more. A file system
- * that tells of no holes has all of it. */
-static bool find_data(int fd, uint64_t from, uint64_t end, uint64_t *ret_start, uint64_t *ret_end)
-{
-    const off_t start = lseek(fd, (off_t)from, SEEK_DATA);
-    off_t hole;
+/* A stretch of a file without a hole. */
+struct stretch {
+    uint64_t start;
+    uint64_t end;
+};
 
+/* Finds the stretch at or after @from. False: there is none. A file system that tells of no holes
+ * has all of it.
+ *
+ * @known  in: what was found last; some file systems look at each page for the end of one */
+static bool find_data(int fd, uint64_t from, struct stretch *known)
+{
+    off_t start, hole;
+
+    if (from >= known->start && from < known->end)
+        return true;
+    start = lseek(fd, (off_t)from, SEEK_DATA);
     if (start < 0) {
-        *ret_start = from;
-        *ret_end = end;
-        return errno != ENXIO && from < end;
+        *known = (struct stretch){ from, UINT64_MAX };
+        return errno != ENXIO;
     }
     hole = lseek(fd, start, SEEK_HOLE);
-    *ret_start = (uint64_t)start;
-    *ret_end = hole < 0 || (uint64_t)hole > end ? end : (uint64_t)hole;
-    return (uint64_t)start < end;
+    *known = (struct stretch){ (uint64_t)start, hole < 0 ? UINT64_MAX : (uint64_t)hole };
+    return true;
 }
 
-/* The piece of a segment from @offset on. The memory is zero, so holes of the file are left out:
- * what nobody touches takes no memory. */
-static int read_piece(const struct guest_memory *memory, int fd,
-                      const struct kernel_segment *segment, uint64_t offset, struct error *err)
+/* The memory is zero, so holes of the file are left out: what nobody touches takes no memory. */
+static int read_piece(int fd, const struct piece *piece, struct stretch *known, struct error *err)
 {
-    uint8_t *to = guest_memory_writable(memory, segment->address, segment->memory_size);
-    const uint64_t begin = segment->file_offset;
-    const uint64_t left = segment->file_size - offset;
-    const uint64_t piece_end = begin + offset + (left < PIECE_BYTES ? left : PIECE_BYTES);
-    uint64_t start, end;
+    const uint64_t piece_end = piece->offset + piece->size;
     int r = 0;
 
-    assert(to != NULL); /* boot_plan() has looked */
-    for (uint64_t at = begin + offset; r == 0 && find_data(fd, at, piece_end, &start, &end);
-         at = end)
-        r = read_bytes(fd, to + (start - begin), start, end - start, err);
+    for (uint64_t at = piece->offset; r == 0 && at < piece_end && find_data(fd, at, known);
+         at = known->end) {
+        const uint64_t start = at > known->start ? at : known->start;
+        const uint64_t end = known->end < piece_end ? known->end : piece_end;
+
+        if (start < end)
+            r = read_bytes(fd, piece->to + (start - piece->offset), start, end - start, err);
+    }
     return r;
 }
 
@@ -226,16 +243,21 @@ struct loading {
 };
 
 /* Finds piece @number. False: there are fewer. */
-static bool find_piece(const struct kernel_image *image, uint64_t number,
-                       const struct kernel_segment **ret_segment, uint64_t *ret_offset)
+static bool find_piece(const struct loading *loading, uint64_t number, struct piece *ret_piece)
 {
-    for (size_t i = 0; i < image->segment_count; i++) {
-        const struct kernel_segment *segment = &image->segments[i];
+    for (size_t i = 0; i < loading->image->segment_count; i++) {
+        const struct kernel_segment *segment = &loading->image->segments[i];
         const uint64_t pieces = (segment->file_size + PIECE_BYTES - 1) / PIECE_BYTES;
+        const uint64_t offset = number * PIECE_BYTES;
 
         if (number < pieces) {
-            *ret_segment = segment;
-            *ret_offset = number * PIECE_BYTES;
+            const uint64_t left = segment->file_size - offset;
+            uint8_t *to =
+                guest_memory_writable(&loading->memory, segment->address, segment->memory_size);
+
+            assert(to != NULL); /* boot_plan() has looked */
+            *ret_piece = (struct piece){ segment->file_offset + offset,
+                                         left < PIECE_BYTES ? left : PIECE_BYTES, to + offset };
             return true;
         }
         number -= pieces;
@@ -245,13 +267,12 @@ static bool find_piece(const struct kernel_image *image, uint64_t number,
 
 static int load_kernel(struct loading *loading, struct error *err)
 {
-    const struct kernel_segment *segment;
-    uint64_t offset;
+    struct stretch known = { 0 };
+    struct piece piece;
     int r = 0;
 
-    while (r == 0 &&
-           find_piece(loading->image, atomic_fetch_add(&loading->next_piece, 1), &segment, &offset))
-        r = read_piece(&loading->memory, loading->config->kernel_fd, segment, offset, err);
+    while (r == 0 && find_piece(loading, atomic_fetch_add(&loading->next_piece, 1), &piece))
+        r = read_piece(loading->config->kernel_fd, &piece, &known, err);
     return r;
 }
 
@@ -512,33 +533,13 @@ static int open_console(struct kvm_machine *machine, int fd, struct error *err)
     return 0;
 }
 
-/* What loading would hold up for milliseconds: it keeps a processor busy, on which a grace period
- * of KVM's may have to end, and each page that it fills keeps mmap() out. All memory comes before
- * anything else: whatever is put on the bus of a machine's devices, its interrupt controllers too,
- * starts such a period, of which the next slot waits (kernel, virt/kvm/kvm_main.c,
- * kvm_swap_active_memslots). */
-static int prepare_first(struct kvm_machine *machine, const struct machine_config *config,
-                         struct error *err)
-{
-    int r;
-
-    r = map_ram(machine, config->memory_bytes, config->saved_memory_fd, err);
-    if (r == 0)
-        r = open_vm(machine, err);
-    if (r == 0)
-        r = give_ram(machine, err);
-    if (r == 0 && config->root_fd >= 0)
-        r = kvm_devices_map_root(machine, config->root_fd, err);
-    if (r == 0)
-        r = open_chips(machine, err);
-    for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
-        r = kvm_cpu_open(&machine->cpus[i], err);
-    return r;
-}
-
-/* @image  NULL for a saved machine */
-static int prepare_rest(struct kvm_machine *machine, const struct machine_config *config,
-                        const struct kernel_image *image, struct error *err)
+/* All memory comes before anything else: whatever is put on the bus of a machine's devices, its
+ * interrupt controllers too, starts a grace period, for milliseconds of which the next slot waits
+ * (kernel, virt/kvm/kvm_main.c, kvm_swap_active_memslots).
+ *
+ * @image  NULL for a saved machine */
+static int prepare_parts(struct kvm_machine *machine, const struct machine_config *config,
+                         const struct kernel_image *image, struct error *err)
 {
     auto_free struct kvm_cpuid2 *supported = NULL;
     int r;
@@ -546,13 +547,21 @@ static int prepare_rest(struct kvm_machine *machine, const struct machine_config
     machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (machine->end_fd < 0)
         return error_errno(err, "make an eventfd for the machine's end");
-    r = open_console(machine, config->console_fd, err);
+    r = open_vm(machine, err);
+    if (r == 0)
+        r = give_ram(machine, err);
+    if (r == 0 && config->root_fd >= 0)
+        r = kvm_devices_map_root(machine, config->root_fd, err);
+    if (r == 0)
+        r = open_chips(machine, err);
+    if (r == 0)
+        r = open_console(machine, config->console_fd, err);
     if (r == 0)
         r = kvm_devices_open(machine, config, err);
     if (r == 0)
         r = kvm_cpuid_supported(machine->kvm_fd, &supported, err);
     for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
-        r = kvm_cpu_set(&machine->cpus[i], supported, image, err);
+        r = kvm_cpu_open(&machine->cpus[i], supported, image, err);
     return r;
 }
 
@@ -565,11 +574,11 @@ static int prepare_new(struct kvm_machine *machine, const struct machine_config 
 
     r = plan_kernel(config->kernel_fd, &image, err);
     if (r == 0)
-        r = prepare_first(machine, config, err);
+        r = map_ram(machine, config->memory_bytes, -1, err);
     if (r == 0)
         r = loading_begin(&loading, machine, config, &image, err);
     if (r == 0)
-        r = prepare_rest(machine, config, &image, err);
+        r = prepare_parts(machine, config, &image, err);
     if (r == 0)
         r = loading_finish(&loading, err);
     if (r < 0)
@@ -584,9 +593,9 @@ static int prepare_saved(struct kvm_machine *machine, const struct machine_confi
 {
     int r;
 
-    r = prepare_first(machine, config, err);
+    r = map_ram(machine, config->memory_bytes, config->saved_memory_fd, err);
     if (r == 0)
-        r = prepare_rest(machine, config, NULL, err);
+        r = prepare_parts(machine, config, NULL, err);
     if (r == 0)
         r = kvm_state_prepare(machine, err);
     return r < 0 ? r : kvm_state_restore(machine, config->saved_state_fd, err);

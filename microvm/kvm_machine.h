@@ -99,15 +99,13 @@ uint64_t kvm_machine_exits(const struct machine *machine);
 
 /* --- kvm_cpu.c -------------------------------------------------------------------------------- */
 
-/** Makes the CPU. */
-int kvm_cpu_open(struct kvm_cpu *cpu, struct error *err);
 /**
- * Gives it its identity; the first one begins at the kernel's entry.
+ * Makes the CPU, with its identity; the first one begins at the kernel's entry.
  *
  * @image  NULL: the rest of it comes from a saved machine
  */
-int kvm_cpu_set(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported,
-                const struct kernel_image *image, struct error *err);
+int kvm_cpu_open(struct kvm_cpu *cpu, const struct kvm_cpuid2 *supported,
+                 const struct kernel_image *image, struct error *err);
 int kvm_cpu_start_thread(struct kvm_cpu *cpu, struct error *err);
 /** Gets the CPU out of KVM_RUN, now or as soon as it enters. */
 void kvm_cpu_kick(struct kvm_cpu *cpu);
