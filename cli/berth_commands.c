@@ -1039,6 +1039,8 @@ const struct command berth_commands[] = {
         .alias = "system info",
         .usage = "[OPTIONS]",
         .help = "Show what berth finds on this machine",
+        .description = "--format json has what tools of docker's users look at, in docker's words: "
+                       "one runtime, no swarm, containers that run on without a daemon.",
         .examples = "berth info\n"
                     "berth info --format '{{.CgroupLayout}}'\n",
         .options = format_options,

@@ -132,6 +132,20 @@ int command_version(const struct arguments *arguments, void *context)
 
 /* --- info ------------------------------------------------------------------------------------- */
 
+/* Docker's tools ask for it before they choose how to run something. */
+struct swarm {
+    char *node_id, *state;
+    bool is_manager;
+};
+
+static const struct field swarm_fields[] = {
+    FIELD_OF(struct swarm, node_id, "NodeID", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct swarm, state, "LocalNodeState", FIELD_STRING, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct swarm, is_manager, "ControlAvailable", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    { 0 },
+};
+static const struct object swarm_object = { swarm_fields, sizeof(struct swarm), 0 };
+
 struct info {
     uint64_t containers, running, paused, stopped, images, cpus, memory;
     char *version, *driver, *driver_reason, *log_driver, *cgroup_driver, *cgroup_version,
@@ -139,8 +153,12 @@ struct info {
     char *kernel, *system, *os, *architecture, *name, *data_path, *run_path, *isolation;
     char *vm_backend, *vm_reason; /* of microVMs: who runs them, and why not KVM */
     struct strings vm_kernels;
-    struct strings security, warnings;
-    bool is_debug;
+    struct strings labels, security, warnings;
+    char *runtime, *runtimes; /* the latter as JSON */
+    char *index_server;       /* under which credentials for docker.io are kept */
+    struct swarm swarm;
+    bool is_experimental, is_debug;
+    bool keeps_containers; /* that run, when what started them ends */
 };
 
 static const struct field info_fields[] = {
@@ -162,6 +180,13 @@ static const struct field info_fields[] = {
     FIELD_OF(struct info, vm_backend, "MicroVMBackend", FIELD_STRING, 0),
     FIELD_OF(struct info, vm_reason, "MicroVMReason", FIELD_STRING, 0),
     FIELD_OF(struct info, vm_kernels, "MicroVMKernels", FIELD_STRINGS, 0),
+    FIELD_OF(struct info, runtime, "DefaultRuntime", FIELD_STRING, 0),
+    FIELD_OF(struct info, runtimes, "Runtimes", FIELD_JSON, 0),
+    FIELD_OF(struct info, keeps_containers, "LiveRestoreEnabled", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct info, is_experimental, "ExperimentalBuild", FIELD_BOOL, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct info, index_server, "IndexServerAddress", FIELD_STRING, 0),
+    FIELD_OBJECT(struct info, swarm, "Swarm", FIELD_STRUCT, &swarm_object, FIELD_KEEP_EMPTY),
+    FIELD_OF(struct info, labels, "Labels", FIELD_STRINGS, FIELD_KEEP_EMPTY),
     FIELD_OF(struct info, security, "SecurityOptions", FIELD_STRINGS, FIELD_KEEP_EMPTY),
     FIELD_OF(struct info, kernel, "KernelVersion", FIELD_STRING, 0),
     FIELD_OF(struct info, system, "OperatingSystem", FIELD_STRING, 0),
@@ -288,6 +313,20 @@ static void print_microvms(const struct info *info)
     printf("  Kernels: %s\n", info->vm_kernels.count > 0 ? kernels : "none");
 }
 
+/* What tools of docker's users look at, in docker's words: one runtime, no swarm; containers do not
+ * depend on a daemon. */
+static void describe_like_docker(struct info *info)
+{
+    info->runtime = xstrdup("berth"); /* as inspect says */
+    info->runtimes = xstrdup("{\"berth\":{\"path\":\"berth-oci\"}}");
+    info->index_server = xstrdup("https://index.docker.io/v1/");
+    info->swarm.state = xstrdup("inactive");
+    info->keeps_containers = true;
+    strings_add(&info->security, "name=seccomp,profile=builtin");
+    if (rootless_session_is_on())
+        strings_add(&info->security, "name=rootless");
+}
+
 static int info_fill(struct berth *berth, struct info *info, struct error *err)
 {
     struct engine *engine = NULL;
@@ -308,7 +347,7 @@ static int info_fill(struct berth *berth, struct info *info, struct error *err)
     info->data_path = xstrdup(engine_data_path(engine));
     info->run_path = xstrdup(engine_run_path(engine));
     info->is_debug = berth->is_debug;
-    strings_add(&info->security, "name=seccomp,profile=builtin");
+    describe_like_docker(info);
     describe_machine(info);
     describe_cgroups(info);
     describe_microvms(engine, info);
@@ -336,7 +375,8 @@ static void info_print(const struct info *info)
            info->network_reason != NULL ? ", as " : "",
            info->network_reason != NULL ? info->network_reason : "");
     print_microvms(info);
-    fputs(" Security Options:\n  seccomp\n   Profile: builtin\n", stdout);
+    printf(" Security Options:\n  seccomp\n   Profile: builtin\n%s",
+           info->security.count > 1 ? "  rootless\n" : "");
     printf(" Kernel Version: %s\n Operating System: %s\n OSType: %s\n Architecture: %s\n",
            info->kernel, info->system, info->os, info->architecture);
     printf(" CPUs: %llu\n Total Memory: %s\n Name: %s\n", (unsigned long long)info->cpus, memory,

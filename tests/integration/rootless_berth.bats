@@ -85,6 +85,7 @@ namespace_of() { readlink "/proc/$(user inspect --format '{{.State.Pid}}' "$1")/
     [ "$output" = 1000 ]
     run -0 user info --format '{{.Driver}} {{.DockerRootDir}} {{.RunDir}}'
     [[ "$output" == *" $HOME_DIR/.local/share/berth $HOME_DIR/xdg/berth" ]]
+    [ "$(user info --format '{{json .SecurityOptions}}')" = '["name=seccomp,profile=builtin","name=rootless"]' ]
     [ "$(stat -c '%a %U' "$HOME_DIR/.local/share/berth")" = "700 $USER_NAME" ]
 }
 

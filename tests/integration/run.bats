@@ -492,6 +492,14 @@ time.sleep(3)'
     expect_text "the cgroup namespace is always private"
 }
 
+@test "info answers what tools of docker's users ask" {
+    run -0 berth info --format '{{.DefaultRuntime}} {{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.LiveRestoreEnabled}} {{.ExperimentalBuild}} {{.IndexServerAddress}}'
+    [ "$output" = "berth inactive false true false https://index.docker.io/v1/" ]
+    [ "$(berth info --format '{{range $name, $runtime := .Runtimes}}{{$name}} {{end}}')" = "berth " ]
+    [ "$(berth info --format '{{index .SecurityOptions 0}} {{json .Labels}}')" = 'name=seccomp,profile=builtin []' ]
+    [ "$(berth info --format '{{json .}}' | jq -r '.Swarm.LocalNodeState + .Runtimes.berth.path')" = inactiveberth-oci ]
+}
+
 @test "top and wait take several forms" {
     berth run -d --name many busybox sh -c 'sleep 50 & sleep 51' > /dev/null
     wait_until 20 bash -c '[ "$(berth top many | wc -l)" -ge 3 ]'
