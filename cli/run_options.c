@@ -120,8 +120,9 @@ const struct option container_options[] = {
     { "platform", 0, OPTION_TEXT, "OS/ARCH",
       "The image's platform, for which it is pulled; default: this machine's", "none" },
     { "privileged", 0, OPTION_FLAG, NULL, "Give all capabilities and devices", NULL },
-    { "publish", 'p', OPTION_LIST, "[ADDRESS:]HOST:PORT",
-      "Let a port of the machine lead into the container, with /udp for UDP; by slirp4netns",
+    { "publish", 'p', OPTION_LIST, "[[ADDRESS:]HOST:]PORT",
+      "Let a port of the machine (a free one without HOST) lead into the container, with /udp for "
+      "UDP; by slirp4netns",
       "none" },
     { "publish-all", 'P', OPTION_REFUSED, NULL,
       "publishing all ports is not there yet: use --publish", NULL },

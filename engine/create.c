@@ -24,7 +24,7 @@
 #include "engine/image_root.h"
 #include "engine/joined.h"
 #include "engine/record.h"
-#include "engine/published_port.h"
+#include "engine/publish_option.h"
 #include "engine/resolv_conf.h"
 #include "engine/rootless_session.h"
 #include "engine/slirp.h"
@@ -367,15 +367,19 @@ static int resolve_user(struct creation *creation, struct error *err)
 
 static int check_published(struct settings *settings, struct error *err)
 {
-    for (size_t i = 0; i < settings->published.count; i++) {
-        struct published_port port;
-        int r = published_port_parse(settings->published.items[i], &port, err);
+    AUTO_CLEAR(strings) struct strings all = { 0 };
 
+    for (size_t i = 0; i < settings->published.count; i++) {
+        AUTO_CLEAR(publish_option) struct publish_option option = { 0 };
+        int r = publish_option_parse(settings->published.items[i], &option, err);
+
+        if (r == 0)
+            r = publish_option_apply(&option, &all, err);
         if (r < 0)
             return r;
-        free(settings->published.items[i]);
-        settings->published.items[i] = published_port_format(&port);
     }
+    strings_clear(&settings->published);
+    strings_add_all(&settings->published, &all);
     if (settings->published.count > 0 && !text_equal(settings->network, SLIRP_NETWORK))
         return error_set(err, EOPNOTSUPP,
                          "--publish: takes --network slirp4netns; with --network host a container "

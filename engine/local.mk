@@ -19,6 +19,7 @@ libengine_a_SOURCES = \
 	engine/rootless_session.c engine/rootless_session.h engine/slirp.c engine/slirp.h \
 	engine/complaints.c engine/complaints.h engine/fuse_root.c engine/fuse_root.h \
 	engine/device_rule.c engine/device_rule.h \
+	engine/publish_option.c engine/publish_option.h \
 	engine/published_port.c engine/published_port.h \
 	engine/resolv_conf.c engine/resolv_conf.h \
 	engine/restart_policy.c engine/root_driver.c engine/root_driver.h engine/settings_limits.c engine/settings_limits.h \
@@ -69,7 +70,7 @@ check_PROGRAMS += tests/unit/test_bundle tests/unit/test_bundle_limits \
 	tests/unit/test_bundle_security tests/unit/test_detach_keys tests/unit/test_group \
 	tests/unit/test_guest_changes \
 	tests/unit/test_log_line \
-	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy tests/unit/test_rootless_session tests/unit/test_fuse_root tests/unit/test_slirp tests/unit/test_published_port tests/unit/test_resolv_conf \
+	tests/unit/test_monitor_log tests/unit/test_record_fields tests/unit/test_restart_policy tests/unit/test_rootless_session tests/unit/test_fuse_root tests/unit/test_slirp tests/unit/test_published_port tests/unit/test_publish_option tests/unit/test_resolv_conf \
 	tests/unit/test_device_rule \
 	tests/unit/test_query tests/unit/test_settings_limits tests/unit/test_traffic
 tests_unit_test_traffic_SOURCES = tests/unit/test_traffic.c
@@ -102,6 +103,8 @@ tests_unit_test_slirp_SOURCES = tests/unit/test_slirp.c
 tests_unit_test_slirp_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_device_rule_SOURCES = tests/unit/test_device_rule.c
 tests_unit_test_device_rule_LDADD = $(ENGINE_TEST_LIBS)
+tests_unit_test_publish_option_SOURCES = tests/unit/test_publish_option.c
+tests_unit_test_publish_option_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_resolv_conf_SOURCES = tests/unit/test_resolv_conf.c
 tests_unit_test_resolv_conf_LDADD = $(ENGINE_TEST_LIBS)
 tests_unit_test_published_port_SOURCES = tests/unit/test_published_port.c
