@@ -108,7 +108,16 @@ tell_when_asked() {
     } > $job/processes 2>&1
 }
 
+# KVM patches the scheduler when the first of its machines is made and when the last one goes. Where
+# several processors are emulated, one may go on for ever with what it had translated before (QEMU 7.2):
+# the kernel's handler finds no breakpoint any more, and tries again. So one machine stays.
+hold_kvm() {
+    if [ "$(nproc)" = 1 ] || [ ! -e /dev/kvm ]; then return; fi
+    perl -e 'open(my $kvm, "+<", "/dev/kvm"); ioctl($kvm, 0xae01, 0) && sleep' # KVM_CREATE_VM
+}
+
 [ "$systemd" = yes ] || set_up_without_systemd
+hold_kvm < /dev/null > /dev/null 2>&1 &
 tell_when_asked < /dev/null > /dev/null 2>&1 &
 if [ -n "$terminal" ]; then
     read -r TERM rows columns <<< "$terminal"
