@@ -68,17 +68,14 @@ int listing_add(struct listing *listing, const struct string_map *fields,
     return r;
 }
 
-/* {{.Label "key"}} in a table is headed by the key's last part, as docker does it: unknown keys are
- * the field's name instead. */
 static int add_headers(const struct listing *listing, struct text *out, struct error *err)
 {
     AUTO_CLEAR(string_map) struct string_map headers = { 0 };
-    struct string_map labels = { 0 };
     int r;
 
     for (const struct listing_column *column = listing->columns; column->field != NULL; column++)
         string_map_set(&headers, column->field, column->header);
-    r = template_run_fields(listing->template, &headers, &labels, out, err);
+    r = template_run_headers(listing->template, &headers, out, err);
     if (r == 0)
         text_add(out, "\n");
     return r;

@@ -124,8 +124,8 @@ const struct option container_options[] = {
       "Let a port of the machine (a free one without HOST) lead into the container, with /udp for "
       "UDP; by slirp4netns",
       "none" },
-    { "publish-all", 'P', OPTION_REFUSED, NULL,
-      "publishing all ports is not there yet: use --publish", NULL },
+    { "publish-all", 'P', OPTION_FLAG, NULL,
+      "Publish all ports that the image or --expose tells of, each by a free one", NULL },
     { "pull", 0, OPTION_TEXT, "WHEN", "Pull the image: missing (default), always or never",
       "missing|always|never" },
     { "quiet", 'q', OPTION_FLAG, NULL, "Say nothing of a pull", NULL },
@@ -225,6 +225,7 @@ static const struct {
     { "interactive", offsetof(struct settings, opens_stdin) },
     { "oom-kill-disable", offsetof(struct settings, has_oom_kill_disable) },
     { "privileged", offsetof(struct settings, is_privileged) },
+    { "publish-all", offsetof(struct settings, publishes_all) },
     { "warm", offsetof(struct settings, is_warm) },
     { "read-only", offsetof(struct settings, is_readonly) },
     { "rm", offsetof(struct settings, is_removed) },

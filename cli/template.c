@@ -32,6 +32,7 @@ struct run {
     struct variable *variables;
     size_t variable_count;
     const struct string_map *labels;
+    bool labels_are_headers; /* {{.Label "a.key"}} is "key" */
     json_t *document;
     bool sorts_keys;
     bool is_condition; /* missing members are null */
@@ -279,6 +280,14 @@ static int evaluate_function(struct run *run, const struct template_command *com
     return r;
 }
 
+/* What stands behind the last dot. */
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+
+    return dot != NULL ? dot + 1 : key;
+}
+
 /* .Label "key" of a row, the one member of docker's rows that takes an operand. */
 static int evaluate_label(struct run *run, const struct template_command *command, json_t *dot,
                           json_t **ret_value, struct error *err)
@@ -289,9 +298,12 @@ static int evaluate_label(struct run *run, const struct template_command *comman
 
     if (r < 0)
         return r;
-    value = json_is_string(key) ? string_map_get(run->labels, json_string_value(key)) : NULL;
-    json_decref(key);
+    if (json_is_string(key) && run->labels_are_headers)
+        value = last_part(json_string_value(key));
+    else
+        value = json_is_string(key) ? string_map_get(run->labels, json_string_value(key)) : NULL;
     *ret_value = json_string(value != NULL ? value : "");
+    json_decref(key);
     if (*ret_value == NULL)
         *ret_value = json_string("");
     return 0;
@@ -301,8 +313,9 @@ static bool command_is_label(const struct run *run, const struct template_comman
 {
     const struct term *first = &command->terms[0];
 
-    return run->labels != NULL && command->count == 2 && first->kind == TERM_DOT &&
-           first->members.count == 1 && strcmp(first->members.items[0], "Label") == 0;
+    return (run->labels != NULL || run->labels_are_headers) && command->count == 2 &&
+           first->kind == TERM_DOT && first->members.count == 1 &&
+           strcmp(first->members.items[0], "Label") == 0;
 }
 
 static int evaluate_command(struct run *run, const struct template_command *command, json_t *dot,
@@ -549,6 +562,20 @@ int template_run(const struct template *template, const char *json, size_t lengt
     return run_document(template, &run, err);
 }
 
+static json_t *fields_document(const struct string_map *fields)
+{
+    json_t *document = json_object();
+
+    for (size_t i = 0; i < fields->count; i++) {
+        json_t *value = json_string(fields->items[i].value);
+
+        /* Not UTF-8, as an odd command line may be: shown as nothing. */
+        (void)json_object_set_new(document, fields->items[i].key,
+                                  value != NULL ? value : json_string(""));
+    }
+    return document;
+}
+
 int template_run_fields(const struct template *template, const struct string_map *fields,
                         const struct string_map *labels, struct text *out, struct error *err)
 {
@@ -558,14 +585,20 @@ int template_run_fields(const struct template *template, const struct string_map
     assert(fields != NULL);
     assert(out != NULL);
 
-    run.document = json_object();
-    for (size_t i = 0; i < fields->count; i++) {
-        json_t *value = json_string(fields->items[i].value);
+    run.document = fields_document(fields);
+    return run_document(template, &run, err);
+}
 
-        /* Not UTF-8, as an odd command line may be: shown as nothing. */
-        (void)json_object_set_new(run.document, fields->items[i].key,
-                                  value != NULL ? value : json_string(""));
-    }
+int template_run_headers(const struct template *template, const struct string_map *headers,
+                         struct text *out, struct error *err)
+{
+    struct run run = { .out = out, .labels_are_headers = true, .sorts_keys = true };
+
+    assert(template != NULL);
+    assert(headers != NULL);
+    assert(out != NULL);
+
+    run.document = fields_document(headers);
     return run_document(template, &run, err);
 }
 

@@ -38,6 +38,10 @@ int template_run(const struct template *template, const char *json, size_t lengt
 int template_run_fields(const struct template *template, const struct string_map *fields,
                         const struct string_map *labels, struct text *out, struct error *err);
 
+/** The head of a table of such rows: @headers for the fields, a label's by its key's last part. */
+int template_run_headers(const struct template *template, const struct string_map *headers,
+                         struct text *out, struct error *err);
+
 /** Writes any JSON document again, indented by 4 spaces as docker's inspect does. Caller frees.
  * -EINVAL: no JSON. */
 int template_indent_json(const char *json, size_t length, char **ret_text, struct error *err);

@@ -380,11 +380,41 @@ static int check_published(struct settings *settings, struct error *err)
     }
     strings_clear(&settings->published);
     strings_add_all(&settings->published, &all);
-    if (settings->published.count > 0 && !text_equal(settings->network, SLIRP_NETWORK))
+    if ((settings->published.count > 0 || settings->publishes_all) &&
+        !text_equal(settings->network, SLIRP_NETWORK))
         return error_set(err, EOPNOTSUPP,
                          "--publish: takes --network slirp4netns; with --network host a container "
                          "has the machine's ports");
     return 0;
+}
+
+static bool is_published(const struct settings *settings, const struct published_port *port)
+{
+    for (size_t i = 0; i < settings->published.count; i++) {
+        struct published_port other;
+
+        if (published_port_parse(settings->published.items[i], &other, NULL) == 0 &&
+            other.port == port->port && other.is_udp == port->is_udp)
+            return true;
+    }
+    return false;
+}
+
+/* --publish-all: a free port for each that the image or --expose tells of. */
+static int publish_exposed(struct record *record, struct error *err)
+{
+    int r = 0;
+
+    if (!record->settings.publishes_all)
+        return 0;
+    for (size_t i = 0; r == 0 && i < record->exposed_ports.count; i++) {
+        AUTO_CLEAR(publish_option) struct publish_option option = { 0 };
+
+        r = publish_option_parse(record->exposed_ports.items[i], &option, err);
+        if (r == 0 && !is_published(&record->settings, &option.ports[0]))
+            r = publish_option_apply(&option, &record->settings.published, err);
+    }
+    return r;
 }
 
 /* An ordinary user's containers get what he may have, if nothing else was asked for. */
@@ -400,7 +430,7 @@ static int choose_network(struct settings *settings, struct error *err)
         free(settings->network);
         settings->network = engine_default_network(&obstacle);
     }
-    if (settings->published.count > 0 && obstacle != NULL)
+    if ((settings->published.count > 0 || settings->publishes_all) && obstacle != NULL)
         return error_set(err, EOPNOTSUPP, "--publish: %s", obstacle);
     return 0;
 }
@@ -444,6 +474,9 @@ static int resolve(struct creation *creation, const struct settings *settings, s
         return r;
     r = bundle_merge(creation->record, &creation->image->config,
                      owner_hostname != NULL ? owner_hostname : creation->facts.hostname, err);
+    if (r < 0)
+        return r;
+    r = publish_exposed(creation->record, err);
     if (r < 0)
         return r;
     r = volumes_plan(creation->engine, own, err);

@@ -192,6 +192,7 @@ struct settings {
     bool is_privileged;
     char *network;            /* "none", "host", "slirp4netns", "container:ID"; NULL: "none" */
     struct strings published; /* --publish, see published_port.h; with slirp4netns only */
+    bool publishes_all;       /* exposed ports as well */
     char *pid_mode, *ipc_mode, *uts_mode,
         *userns_mode; /* "host", "private", "container:ID"...; NULL: private */
     struct string_map sysctls;

@@ -346,7 +346,7 @@ static json_t *format_host_config(const struct record *record)
         json_integer(settings->has_oom_score_adj ? settings->oom_score_adj : 0));
     set(host, "PidMode", text_or_empty(settings->pid_mode));
     set(host, "Privileged", json_boolean(settings->is_privileged));
-    set(host, "PublishAllPorts", json_false());
+    set(host, "PublishAllPorts", json_boolean(settings->publishes_all));
     set(host, "ReadonlyRootfs", json_boolean(settings->is_readonly));
     set(host, "SecurityOpt", list_or_null(&settings->security_opt));
     if (settings->annotations.count > 0)

@@ -134,6 +134,7 @@ static const struct field settings_fields[] = {
     SETTING(dns_options, "dnsOptions", FIELD_STRINGS),
     SETTING(exposed, "exposed", FIELD_STRINGS),
     SETTING(published, "published", FIELD_STRINGS),
+    SETTING(publishes_all, "publishAll", FIELD_BOOL),
     SETTING(restart, "restart", FIELD_U32),
     SETTING(restart_max, "restartMax", FIELD_U32),
     SETTING(log_driver, "logDriver", FIELD_STRING),

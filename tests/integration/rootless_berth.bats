@@ -238,9 +238,11 @@ read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("1
     run -125 user run --rm --network none -p "$port:80" small true
     expect_text "--publish: takes --network slirp4netns"
     # Without one of the machine's a free one, which it keeps.
-    with_tun "user run -d --name two -p 127.0.0.1::80 small sh -c 'while true; do echo free | nc -l -p 80; done'"
+    with_tun "user run -d --name two -p 127.0.0.1::80 -P --expose 79-80 small sh -c 'while true; do echo free | nc -l -p 80; done'"
     port=$(user port two 80)
     [[ $port == 127.0.0.1:* ]]
+    [[ $(user port two 79) == 0.0.0.0:* ]]
+    [ "$(user port two | wc -l)" = 2 ]
     wait_until 30 eval '[ "$(read_port '"${port#*:}"')" = free ]'
     user rm -f two
 }

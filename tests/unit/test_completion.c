@@ -217,7 +217,7 @@ static void help_leaves_out_what_is_not_there_yet(void **state)
     assert_non_null(strstr(text, "Usage:  berth run [OPTIONS] IMAGE [COMMAND] [ARG...]\n"));
     assert_non_null(strstr(text, "  -m, --memory BYTES "));
     assert_non_null(strstr(text, "Examples:\n  berth run --rm busybox echo hello"));
-    assert_null(strstr(text, "--publish-all"));
+    assert_null(strstr(text, "--health-cmd"));
 }
 
 static void the_manual_page_has_no_line_that_roff_takes_for_a_request(void **state)

@@ -377,13 +377,13 @@ static void annotations_are_pairs_of_which_the_last_counts(void **state)
 
 static void what_is_not_there_yet_is_refused_with_a_reason(void **state)
 {
-    const char *words[] = { "-P", NULL };
+    const char *words[] = { "--health-cmd", "true", NULL };
     struct settings *settings = NULL;
     struct error err = { 0 };
 
     (void)state;
     assert_int_equal(parse_with("create", words, &settings, &err), -EINVAL);
-    assert_non_null(strstr(err.message, "is not there yet"));
+    assert_non_null(strstr(err.message, "are not there yet"));
 }
 
 int main(void)

@@ -258,6 +258,9 @@ static void rows_of_lists_have_labels_and_sorted_json(void **state)
     assert_int_equal(template_run_fields(template, &fields, &labels, &out, NULL), 0);
     assert_string_equal(out.data, "12 c {\"ID\":\"12\",\"Names\":\"web\"}");
     text_clear(&out);
+    assert_int_equal(template_run_headers(template, &fields, &out, NULL), 0);
+    assert_string_equal(out.data, "12 bx {\"ID\":\"12\",\"Names\":\"web\"}");
+    text_clear(&out);
 }
 
 static void json_is_indented_by_four(void **state)
