@@ -82,25 +82,43 @@ static int volume_mode(struct settings_mount *mount, const char *text, const cha
     return 0;
 }
 
+static bool is_host_path(const char *source)
+{
+    return source[0] == '/' || source[0] == '.';
+}
+
+/* "/a/../b", or "./c" below the current directory; caller frees. */
+static int complete_path(const char *option, const char *text, const char *source, char **ret_path,
+                         struct error *err)
+{
+    auto_free char *here = NULL;
+    auto_free char *joined = NULL;
+
+    if (source[0] == '/') {
+        *ret_path = path_clean(source);
+        return 0;
+    }
+    here = getcwd(NULL, 0);
+    if (here == NULL)
+        return error_errno(err, "%s '%s': find the current directory", option, text);
+    joined = path_join(here, source);
+    *ret_path = path_clean(joined);
+    return 0;
+}
+
 /* The source decides: a path is bound, a name is a volume. */
 static int volume_source(struct settings_mount *mount, const char *text, const char *source,
                          struct error *err)
 {
-    if (source[0] == '/') {
-        mount->type = xstrdup("bind");
-        mount->source = path_clean(source);
-    } else if (source[0] == '.') {
-        auto_free char *here = getcwd(NULL, 0);
-        auto_free char *joined = NULL;
+    int r;
 
-        if (here == NULL)
-            return error_errno(err, "--volume '%s': find the current directory", text);
-        joined = path_join(here, source);
+    if (is_host_path(source)) {
         mount->type = xstrdup("bind");
-        mount->source = path_clean(joined);
+        r = complete_path("--volume", text, source, &mount->source, err);
+        if (r < 0)
+            return r;
     } else {
-        int r = text_check_name("volume", source, err);
-
+        r = text_check_name("volume", source, err);
         if (r < 0)
             return error_prefix(err, r, "--volume '%s' (give a host directory as an absolute path)",
                                 text);
@@ -349,11 +367,21 @@ static int set_field(struct settings_mount *mount, const char *text, const char 
     return r;
 }
 
-static int check_source(const struct settings_mount *mount, const char *text, struct error *err)
+/* As docker: what begins with a dot is a path from here. */
+static int complete_bind(struct settings_mount *mount, const char *text, struct error *err)
 {
-    if (strcmp(mount->type, "bind") == 0 && (mount->source == NULL || mount->source[0] != '/'))
+    auto_free char *source = take_ptr(&mount->source);
+
+    if (source == NULL || !is_host_path(source))
         return error_set(err, EINVAL, "--mount '%s': source '%s' is not an absolute path", text,
-                         mount->source != NULL ? mount->source : "");
+                         source != NULL ? source : "");
+    return complete_path("--mount", text, source, &mount->source, err);
+}
+
+static int check_source(struct settings_mount *mount, const char *text, struct error *err)
+{
+    if (strcmp(mount->type, "bind") == 0)
+        return complete_bind(mount, text, err);
     if (strcmp(mount->type, "tmpfs") == 0 && mount->source != NULL)
         return error_set(err, EINVAL, "--mount '%s': a tmpfs has no source", text);
     if (strcmp(mount->type, "volume") == 0 && mount->source != NULL)

@@ -301,6 +301,8 @@ static void mistakes_are_named(void **state)
           "be '/'" },
         { { "--mount", "type=bind,target=/x" },
           "--mount 'type=bind,target=/x': source '' is not an absolute path" },
+        { { "--mount", "type=bind,source=a/b,target=/x", NULL },
+          "--mount 'type=bind,source=a/b,target=/x': source 'a/b' is not an absolute path" },
         { { "--mount", "type=bind,src=/b,dst=/c,volume-label=a" },
           "--mount 'type=bind,src=/b,dst=/c,volume-label=a': 'volume-label' is only for "
           "type=volume" },
