@@ -66,12 +66,22 @@ static int find_sizes(struct berth *berth, struct history *history, struct error
     return 0;
 }
 
+/* A table is for people; a format of the user's gets the image's own bytes, as with docker. */
+static char *show_field(const struct history *history, const char *text)
+{
+    if (history->listing.is_table)
+        return show_printable(text);
+    return xstrdup(text == NULL ? "" : text);
+}
+
 static int add_row(struct history *history, const struct image_history_item *item, bool is_newest,
                    uint64_t size, struct error *err)
 {
     AUTO_CLEAR(string_map) struct string_map fields = { 0 };
     const struct digest *id = &history->image->id;
-    const char *command = item->created_by == NULL ? "" : item->created_by;
+    auto_free char *command = show_field(history, item->created_by);
+    auto_free char *created = show_field(history, item->created);
+    auto_free char *comment = show_field(history, item->comment);
     auto_free char *size_text =
         history->is_human ? text_format_size(size) : xasprintf("%llu", (unsigned long long)size);
     auto_free char *shown =
@@ -87,10 +97,10 @@ static int add_row(struct history *history, const struct image_history_item *ite
     since = show_ago(history->now, seconds);
     string_map_set(&fields, "ID", is_newest ? id_text : "<missing>");
     string_map_set(&fields, "CreatedSince", since);
-    string_map_set(&fields, "CreatedAt", item->created == NULL ? "" : item->created);
+    string_map_set(&fields, "CreatedAt", created);
     string_map_set(&fields, "CreatedBy", shown);
     string_map_set(&fields, "Size", size_text);
-    string_map_set(&fields, "Comment", item->comment == NULL ? "" : item->comment);
+    string_map_set(&fields, "Comment", comment);
     return listing_add(&history->listing, &fields, NULL, err);
 }
 

@@ -24,6 +24,43 @@ char *show_cut(const char *text, size_t width)
     return xasprintf("%.*s…", (int)cut, text);
 }
 
+/* U+0080 to U+009F, of which one alone begins a terminal's sequence, too. */
+static bool is_upper_control(const char *text)
+{
+    return (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 &&
+           (unsigned char)text[1] <= 0x9f;
+}
+
+/* Returns how many bytes it took. */
+static size_t add_visible(struct text *out, const char *text)
+{
+    if (is_upper_control(text)) {
+        text_addf(out, "\\u%04x", (unsigned char)text[1]);
+        return 2;
+    }
+    if ((unsigned char)*text < 0x20 || *text == 0x7f)
+        text_addf(out, "\\x%02x", (unsigned char)*text);
+    else
+        text_add_bytes(out, text, 1);
+    return 1;
+}
+
+char *show_printable(const char *text)
+{
+    struct text out = { 0 };
+
+    text_add(&out, "");
+    while (text != NULL && *text != '\0') {
+        if (*text == '\t' || *text == '\n' || *text == '\r') {
+            text_add(&out, " ");
+            text++;
+        } else {
+            text += add_visible(&out, text);
+        }
+    }
+    return text_take(&out);
+}
+
 char *show_quoted(const char *text)
 {
     static const char letters[] = "\a\b\f\n\r\t\v\\\"";
@@ -31,15 +68,15 @@ char *show_quoted(const char *text)
     struct text out = { 0 };
 
     text_add(&out, "\"");
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
         const char *known = strchr(letters, *text);
 
-        if (known != NULL)
+        if (known != NULL) {
             text_addf(&out, "\\%c", escapes[known - letters]);
-        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            text_addf(&out, "\\x%02x", (unsigned char)*text);
-        else
-            text_add_bytes(&out, text, 1);
+            text++;
+        } else {
+            text += add_visible(&out, text);
+        }
     }
     text_add(&out, "\"");
     return text_take(&out);

@@ -10,6 +10,9 @@
 
 /** At most @width characters; what is longer ends with "…". NULL gives "". */
 char *show_cut(const char *text, size_t width);
+/** Text of others in a column: no byte means anything to a terminal, and it is one line without a
+ * tab. NULL gives "". */
+char *show_printable(const char *text);
 /** In double quotes with escapes, as Go's strconv.Quote. */
 char *show_quoted(const char *text);
 /** "2026-01-02 15:04:05 +0000 UTC" */

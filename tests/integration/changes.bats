@@ -348,6 +348,9 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     [ ${#lines[@]} = 3 ]
     [ "$(berth history -q --no-trunc mine:1)" = "$(id_of mine:1)"$'\n<missing>' ]
     [ "$(berth history -H=false --format '{{.Size}}' mine:1 | head -1)" = 5000 ]
+    berth commit -m $'a\t\e]0;title\a' one mine:2 > /dev/null
+    run -0 berth history mine:2
+    [[ "${lines[1]}" =~ 'a \x1b]0;title\x07'$ ]]
     run -1 berth history nowhere
     expect_text "No such image: nowhere"
 }

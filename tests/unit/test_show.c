@@ -38,6 +38,18 @@ static void commands_are_quoted_as_go_does(void **state)
 {
     (void)state;
     check_text(show_quoted("sh -c \"a\\b\"\n\x01…"), "\"sh -c \\\"a\\\\b\\\"\\n\\x01…\"");
+    check_text(show_quoted("\x1b[2J\xc2\x9b"
+                           "2Jä"),
+               "\"\\x1b[2J\\u009b2Jä\"");
+}
+
+static void a_column_has_no_byte_for_the_terminal(void **state)
+{
+    (void)state;
+    check_text(show_printable("a\tb\r\nc\x1b]0;x\a\x7f\xc2\x9b"
+                              "2Jä"),
+               "a b  c\\x1b]0;x\\x07\\x7f\\u009b2Jä");
+    check_text(show_printable(NULL), "");
 }
 
 static void a_status_tells_since_when(void **state)
@@ -300,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_texts_are_cut_by_characters),
         cmocka_unit_test(commands_are_quoted_as_go_does),
+        cmocka_unit_test(a_column_has_no_byte_for_the_terminal),
         cmocka_unit_test(a_status_tells_since_when),
         cmocka_unit_test(labels_are_sorted),
         cmocka_unit_test(times_may_be_dates_seconds_or_spans),
