@@ -13,6 +13,7 @@
 #include "cli/image_source.h"
 #include "cli/listing.h"
 #include "cli/registry_options.h"
+#include "cli/show.h"
 #include "image/registry.h"
 
 /* berth image copy and berth image referrers: images elsewhere, without a pull. */
@@ -146,23 +147,17 @@ int command_image_copy(const struct arguments *arguments, void *context)
 }
 
 /* What a registry says goes to a terminal. */
-static char *printable(const char *text)
+static char *shown(const char *text)
 {
-    char *copy = xstrdup(text_is_empty(text) ? "-" : text);
-
-    for (char *c = copy; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = '?';
-    }
-    return copy;
+    return show_printable(text_is_empty(text) ? "-" : text);
 }
 
 static int add_row(struct listing *listing, const struct image_descriptor *referrer,
                    struct error *err)
 {
     AUTO_CLEAR(string_map) struct string_map fields = { 0 };
-    auto_free char *artifact_type = printable(referrer->artifact_type);
-    auto_free char *media_type = printable(referrer->media_type);
+    auto_free char *artifact_type = shown(referrer->artifact_type);
+    auto_free char *media_type = shown(referrer->media_type);
     auto_free char *size = text_format_size(referrer->size);
 
     string_map_set(&fields, "ArtifactType", artifact_type);

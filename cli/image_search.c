@@ -8,6 +8,7 @@
 #include "cli/listing.h"
 #include "cli/image_source.h"
 #include "cli/registry_options.h"
+#include "cli/show.h"
 #include "cli/template.h"
 #include "image/registry.h"
 
@@ -23,15 +24,11 @@ static const struct listing_column search_columns[] = {
     { "IsOfficial", "OFFICIAL" }, { "IsAutomated", "AUTOMATED" },   { 0 },
 };
 
-/* One line without control characters; what a registry says goes to a terminal. */
+/* One line; what a registry says goes to a terminal. */
 static char *description_of(const struct registry_found *found, bool is_whole)
 {
-    char *text = xstrdup(found->description != NULL ? found->description : "");
+    char *text = show_printable(found->description);
 
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = ' ';
-    }
     if (!is_whole && strlen(text) > DESCRIPTION_SHOWN) {
         size_t end = DESCRIPTION_SHOWN - 1;
         char *cut;
@@ -50,9 +47,10 @@ static int add_row(struct listing *listing, const struct registry_found *found, 
 {
     AUTO_CLEAR(string_map) struct string_map fields = { 0 };
     auto_free char *description = description_of(found, is_whole);
+    auto_free char *name = show_printable(found->name);
     auto_free char *stars = xasprintf("%llu", (unsigned long long)found->stars);
 
-    string_map_set(&fields, "Name", found->name);
+    string_map_set(&fields, "Name", name);
     string_map_set(&fields, "Description", description);
     string_map_set(&fields, "StarCount", stars);
     string_map_set(&fields, "IsOfficial", found->is_official ? "[OK]" : "");

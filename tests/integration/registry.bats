@@ -854,7 +854,8 @@ END
     serve "[busybox()]"
     run -0 berth search "$SERVER/busy"
     [[ "${lines[0]}" =~ ^NAME\ +DESCRIPTION\ +STARS\ +OFFICIAL$ ]]
-    [[ "${lines[1]}" =~ ^busybox\ +small\ tools\ +7\ +\[OK\]$ ]]
+    # A sequence for the terminal is shown, not sent.
+    [[ "${lines[1]}" =~ ^busybox\ +small\ tools\ \\u009b2J\ +7\ +\[OK\]$ ]]
     put listed/one:1 "[busybox()]"
     run -0 berth search --format '{{.Name}}' "$REGISTRY/listed"
     [ "$output" = listed/one ]

@@ -208,7 +208,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif url.path.startswith("/elsewhere/"):
             self.send_data(BLOBS[parts[2]])
         elif url.path == "/v1/search":
-            results = [{"name": "busybox", "description": "small\ttools", "star_count": 7,
+            results = [{"name": "busybox", "description": "small\ttools \u009b2J", "star_count": 7,
                         "is_official": True, "is_automated": False}]
             self.answer(200, json.dumps({"num_results": 1, "results": results}).encode())
         elif not url.path.startswith("/v2/"):
