@@ -129,6 +129,9 @@ int publish_option_apply(const struct publish_option *option, struct strings *pu
     assert(option != NULL);
     assert(published != NULL);
 
+    if (published->count + option->count > PUBLISHED_MAX)
+        return error_set(err, E2BIG, "--publish: a container publishes at most %d ports",
+                         PUBLISHED_MAX);
     for (size_t i = 0; i < option->count; i++) {
         struct published_port port = option->ports[i];
         auto_free char *text = NULL;

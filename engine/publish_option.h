@@ -8,6 +8,9 @@
 
 /* What --publish takes, which is more than one port. */
 
+/* Of one container: fewer than there are free ones, which an image may ask for, too. */
+#define PUBLISHED_MAX 1024
+
 struct publish_option {
     struct published_port *ports; /* host_port 0: one that is free */
     size_t count;
@@ -28,6 +31,8 @@ int publish_option_parse(const char *text, struct publish_option *ret_option, st
  * Finds ports of the machine that are free now and adds all to @published, as
  * published_port_format() makes them. Another program may take one before the container does, which
  * then says so.
+ *
+ * -E2BIG: they would be more than PUBLISHED_MAX.
  */
 int publish_option_apply(const struct publish_option *option, struct strings *published,
                          struct error *err);

@@ -46,6 +46,22 @@ static void docker_s_forms_are_understood(void **state)
     }
 }
 
+static void no_more_are_published_than_there_may_be(void **state)
+{
+    AUTO_CLEAR(publish_option) struct publish_option option = { 0 };
+    AUTO_CLEAR(publish_option) struct publish_option last = { 0 };
+    AUTO_CLEAR(strings) struct strings published = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(publish_option_parse("1-1024", &option, NULL), 0);
+    assert_int_equal(publish_option_apply(&option, &published, NULL), 0);
+    assert_int_equal(published.count, PUBLISHED_MAX);
+    assert_int_equal(publish_option_parse("2000", &last, NULL), 0);
+    assert_int_equal(publish_option_apply(&last, &published, &err), -E2BIG);
+    assert_string_equal(err.message, "--publish: a container publishes at most 1024 ports");
+}
+
 static void anything_else_is_refused_with_the_form(void **state)
 {
     static const char *const texts[] = {
@@ -91,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(docker_s_forms_are_understood),
+        cmocka_unit_test(no_more_are_published_than_there_may_be),
         cmocka_unit_test(anything_else_is_refused_with_the_form),
     };
 
