@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* Bytes of one write(2) to a terminal that is ready: it takes so many without waiting, or nearly
@@ -24,6 +25,7 @@ struct pump {
     bool is_always_ready; /* a regular file, for one: cannot be watched (epoll_ctl(2), EPERM) */
     bool is_finishing;    /* output: close when all is written */
     struct event_source *source; /* NULL: not watched */
+    size_t left;                 /* input: bytes that are read at most */
     struct text waiting;         /* output: not yet written */
     size_t written;              /* of it */
     pump_flush *flush;
@@ -61,6 +63,8 @@ static int read_some(struct pump *pump)
 
     if (room == 0)
         return 0;
+    if (room > pump->left)
+        room = pump->left;
     length = read(pump->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -68,6 +72,8 @@ static int read_some(struct pump *pump)
     if (length <= 0)
         return -EPIPE;
     channel_stream_send(pump->channel, pump->stream, bytes, (size_t)length);
+    if (pump->left != SIZE_MAX)
+        pump->left -= (size_t)length;
     pump->flush(pump->context);
     return 1;
 }
@@ -189,6 +195,7 @@ int pump_open(struct event_loop *loop, struct channel *channel, uint32_t stream,
     pump->stream = stream;
     pump->fd = fd;
     pump->is_input = is_input;
+    pump->left = SIZE_MAX;
     pump->flush = flush;
     pump->context = context;
     r = watch(pump, err);
@@ -223,6 +230,8 @@ int pump_room(struct pump *pump, struct error *err)
 int pump_drain(struct pump *pump, bool *ret_is_ended, struct error *err)
 {
     assert(pump->is_input);
+    if (pump->fd >= 0 && pump->left == SIZE_MAX)
+        pump->left = fd_capacity(pump->fd);
     while (pump->fd >= 0) {
         struct pollfd ready = { .fd = pump->fd, .events = POLLIN };
         int r;
@@ -231,7 +240,7 @@ int pump_drain(struct pump *pump, bool *ret_is_ended, struct error *err)
             *ret_is_ended = false;
             return watch(pump, err);
         }
-        r = poll(&ready, 1, 0) > 0 ? read_some(pump) : -EPIPE;
+        r = pump->left > 0 && poll(&ready, 1, 0) > 0 ? read_some(pump) : -EPIPE;
         if (r < 0)
             pump_end(pump);
     }

@@ -33,7 +33,8 @@ uint32_t pump_stream(const struct pump *pump);
 /** Input: the stream has room again. */
 int pump_room(struct pump *pump, struct error *err);
 /** Input: reads what is there now, as far as there is room, then ends the stream: whoever wrote it
- * is gone. @ret_is_ended false: more is there than room. */
+ * is gone. Others who go on writing are not followed: it reads no more than was there at the first
+ * call. @ret_is_ended false: more is there than room. */
 int pump_drain(struct pump *pump, bool *ret_is_ended, struct error *err);
 /** Input: ends the stream at once. */
 void pump_end(struct pump *pump);
