@@ -16,11 +16,15 @@
  * without CRIU, and a restore is the ordinary creation of a container that goes on instead of
  * starting.
  *
- * The image's folder is the isolation's, but for one file of ours with its name. That file is
- * removed before anything is written and made last, so what was interrupted is no image. */
+ * The image's folder is the isolation's, but for one file of ours with its name, and one for
+ * engines. They are removed before anything is written and made last, so what was interrupted is no
+ * image. */
 
 #define IMAGE_FILE     "isolation"
 #define IMAGE_FILE_MAX 64
+/* The first of CRIU's files, by which engines know that a checkpoint is there (podman: container
+ * restore). It holds the same here. */
+#define CRIU_FILE "inventory.img"
 
 /* --- options ---------------------------------------------------------------------------------- */
 
@@ -79,10 +83,20 @@ static int open_image(const char *path, int *ret_fd, struct error *err)
 
     if (r < 0)
         return error_prefix(err, r, "--image-path");
-    if (unlinkat(fd, IMAGE_FILE, 0) < 0 && errno != ENOENT)
+    if ((unlinkat(fd, IMAGE_FILE, 0) < 0 && errno != ENOENT) ||
+        (unlinkat(fd, CRIU_FILE, 0) < 0 && errno != ENOENT))
         return error_errno(err, "remove the checkpoint that was in '%s'", path);
     *ret_fd = take_fd(&fd);
     return 0;
+}
+
+static int mark_complete(int image_fd, const char *name, struct error *err)
+{
+    int r = file_replace(image_fd, CRIU_FILE, name, strlen(name), 0600, FILE_SYNC_NONE, err);
+
+    return r < 0
+               ? r
+               : file_replace(image_fd, IMAGE_FILE, name, strlen(name), 0600, FILE_SYNC_NONE, err);
 }
 
 int isolation_checkpoint(struct container *container, const struct isolation *isolation,
@@ -106,8 +120,7 @@ int isolation_checkpoint(struct container *container, const struct isolation *is
                         options->leaves_running, &hold_fd, err);
     if (r < 0)
         return error_prefix(err, r, "a checkpoint of container '%s'", container->state.id);
-    r = file_replace(image_fd, IMAGE_FILE, isolation->name, strlen(isolation->name), 0600,
-                     FILE_SYNC_NONE, err);
+    r = mark_complete(image_fd, isolation->name, err);
     if (r < 0)
         return error_prefix(err, r, "write into '%s'", options->image_path);
     log_debug("checkpoint %s: the image is in '%s'", container->state.id, options->image_path);
