@@ -131,10 +131,32 @@ int engine_restart(struct engine *engine, const char *id, const char *signal, ui
     return engine_start(engine, id, NULL, err);
 }
 
+static int open_paused(struct engine *engine, const char *id, bool is_paused,
+                       struct container **ret_container, struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    enum container_status status;
+    int r;
+
+    r = engine_open_running(engine, id, &container, err);
+    if (r == 0)
+        r = container_status(container, &status, err);
+    if (r < 0)
+        return r;
+    if (status == CONTAINER_STOPPED)
+        return error_set(err, ESRCH, "container %.12s is not running", id);
+    if (is_paused != (status == CONTAINER_PAUSED))
+        return error_set(
+            err, EINVAL,
+            is_paused ? "container %.12s is not paused" : "container %.12s is paused already", id);
+    *ret_container = take_ptr(&container);
+    return 0;
+}
+
 int engine_pause(struct engine *engine, const char *id, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    int r = engine_open_running(engine, id, &container, err);
+    int r = open_paused(engine, id, false, &container, err);
 
     return r < 0 ? r : container_pause(container, err);
 }
@@ -142,7 +164,7 @@ int engine_pause(struct engine *engine, const char *id, struct error *err)
 int engine_unpause(struct engine *engine, const char *id, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
-    int r = engine_open_running(engine, id, &container, err);
+    int r = open_paused(engine, id, true, &container, err);
 
     return r < 0 ? r : container_resume(container, err);
 }

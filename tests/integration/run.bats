@@ -266,6 +266,22 @@ END
     berth unpause "$id"
 }
 
+@test "pause of a paused container and unpause of another say so in a sentence" {
+    id=$(berth run -d busybox sleep 100)
+    run -1 berth unpause "$id"
+    [ "$output" = "berth: container ${id:0:12} is not paused" ]
+    berth pause "$id"
+    run -1 berth pause "$id"
+    [ "$output" = "berth: container ${id:0:12} is paused already" ]
+    berth unpause "$id"
+    berth kill "$id"
+    berth wait "$id"
+    for command in pause unpause; do
+        run -1 berth $command "$id"
+        [ "$output" = "berth: container ${id:0:12} is not running" ]
+    done
+}
+
 @test "start -a prints the output and gives the status" {
     berth create --name again busybox sh -c 'echo once more; exit 4'
     run -4 berth start -a again
