@@ -108,11 +108,14 @@ static int update_locked(struct engine *engine, struct group *group, settings_ch
     AUTO(cgroup) struct cgroup *cgroup = NULL;
     AUTO_CLEAR(limits) struct cgroup_resources old = { 0 };
     AUTO_CLEAR(limits) struct cgroup_resources wanted = { 0 };
+    int64_t old_swap = group->settings.memory_swap;
     int r;
 
     r = settings_limits_plan(engine, &group->settings, &old, NULL, err);
     if (r == 0)
         r = change(&group->settings, context, err);
+    if (r == 0)
+        r = settings_limits_check_swap(&group->settings, old_swap, err);
     if (r == 0)
         r = settings_limits_plan(engine, &group->settings, &wanted, ret_warnings, err);
     if (r == 0)

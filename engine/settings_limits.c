@@ -1,5 +1,9 @@
 #include "engine/settings_limits.h"
 
+#include <errno.h>
+
+#include "base/auto.h"
+#include "base/text.h"
 #include "engine/bundle.h"
 #include "engine/host_facts.h"
 
@@ -59,6 +63,26 @@ int settings_limits_plan(struct engine *engine, const struct settings *settings,
     *ret_limits = resources;
     resources = (struct cgroup_resources){ 0 };
     return 0;
+}
+
+int settings_limits_check_swap(const struct settings *settings, int64_t old_swap, struct error *err)
+{
+    auto_free char *memory = text_format_size_binary(settings->memory);
+    auto_free char *swap = NULL;
+
+    if (old_swap == 0 || settings->memory_swap != old_swap)
+        return 0;
+    if (settings->memory == 0)
+        return error_set(err, EINVAL,
+                         "--memory 0: an earlier --memory-swap needs a limit of memory: give "
+                         "--memory-swap 0 as well");
+    if (old_swap < 0 || settings->memory <= (uint64_t)old_swap)
+        return 0;
+    swap = text_format_size_binary((uint64_t)old_swap);
+    return error_set(err, EINVAL,
+                     "--memory %s is more than memory and swap together may be (%s, by an earlier "
+                     "--memory-swap): give a larger --memory-swap, or -1 for no limit, as well",
+                     memory, swap);
 }
 
 static void release_memory(const struct cgroup_memory *old, bool is_v2,

@@ -21,6 +21,15 @@ int settings_limits_plan(struct engine *engine, const struct settings *settings,
 void limits_clear(struct cgroup_resources *limits);
 
 /**
+ * Says of changed settings that a limit of swap stayed behind (-EINVAL): --memory was raised above
+ * a --memory-swap that was given before, or taken away. Pure.
+ *
+ * @old_swap  memory_swap before the change
+ */
+int settings_limits_check_swap(const struct settings *settings, int64_t old_swap,
+                               struct error *err);
+
+/**
  * Makes of @wanted, all limits of a cgroup, what has to be written into it when it has those of
  * @old: what only @old limits gets no limit. Pure.
  *

@@ -48,11 +48,14 @@ static int plan(struct update *update, settings_change *change, void *context,
 {
     struct settings *settings = &update->record->settings;
     AUTO_CLEAR(limits) struct cgroup_resources old = { 0 };
+    int64_t old_swap = settings->memory_swap;
     int r;
 
     r = settings_limits_plan(update->engine, settings, &old, NULL, err);
     if (r == 0)
         r = change(settings, context, err);
+    if (r == 0)
+        r = settings_limits_check_swap(settings, old_swap, err);
     if (r < 0)
         return r;
     if (settings->is_removed && settings->restart != RESTART_NO)

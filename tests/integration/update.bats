@@ -76,6 +76,18 @@ pids() { held "$1" pids.max pids.max; }
     [ "$(pids "$id")" = 20 ]
 }
 
+@test "update of memory alone says what an earlier --memory-swap has to do with it" {
+    berth create --name one -m 64m --memory-swap 96m busybox sleep 60
+    run -1 berth update -m 128m one
+    expect_text "--memory 128MiB is more than memory and swap together may be (96MiB, by an earlier --memory-swap)"
+    run -1 berth update -m 0 one
+    expect_text "give --memory-swap 0 as well"
+    [ "$(field one .HostConfig.Memory)" = 67108864 ]
+    berth update -m 128m --memory-swap -1 one
+    berth update -m 0 --memory-swap 0 one
+    [ "$(field one .HostConfig.Memory) $(field one .HostConfig.MemorySwap)" = "0 0" ]
+}
+
 @test "update --restart tells the monitor" {
     berth run -d --name one -v "$BATS_TEST_TMPDIR:/host" busybox sh -c 'until [ -e /host/told ]; do sleep 0.05; done; exit 3' > /dev/null
     berth update --restart on-failure:2 one

@@ -92,12 +92,47 @@ static void a_device_that_weighs_nothing_of_its_own_weighs_as_the_others(void **
     assert_int_equal(after[0].released_weight, 500);
 }
 
+static void a_limit_of_swap_that_stayed_behind_is_named_as_an_earlier_one(void **state)
+{
+    const int64_t mb = 1 << 20;
+    const struct {
+        uint64_t memory;
+        int64_t swap, old_swap;
+        const char *message; /* NULL: fine */
+    } rows[] = {
+        { 64u << 20, 0, 0, NULL },
+        { 64u << 20, 64 * mb, 64 * mb, NULL },
+        { 65u << 20, 130 * mb, 64 * mb, NULL },
+        { 65u << 20, -1, -1, NULL },
+        { 0, 0, 64 * mb, NULL },
+        { 65u << 20, 64 * mb, 64 * mb,
+          "--memory 65MiB is more than memory and swap together may be (64MiB, by an earlier "
+          "--memory-swap): give a larger --memory-swap, or -1 for no limit, as well" },
+        { 0, -1, -1,
+          "--memory 0: an earlier --memory-swap needs a limit of memory: give --memory-swap 0 as "
+          "well" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct settings settings = { .memory = rows[i].memory, .memory_swap = rows[i].swap };
+        struct error err = { 0 };
+        int r = settings_limits_check_swap(&settings, rows[i].old_swap, &err);
+
+        if ((r == 0) != (rows[i].message == NULL))
+            fail_msg("row %zu: %d", i, r);
+        if (rows[i].message != NULL)
+            assert_string_equal(err.message, rows[i].message);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_limited_no_more_is_set_free),
         cmocka_unit_test(what_is_limited_still_keeps_its_new_limit),
         cmocka_unit_test(a_device_that_weighs_nothing_of_its_own_weighs_as_the_others),
+        cmocka_unit_test(a_limit_of_swap_that_stayed_behind_is_named_as_an_earlier_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
