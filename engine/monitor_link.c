@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/wire.h"
@@ -97,4 +98,49 @@ int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct 
         if (message.type == MONITOR_EXIT)
             return take_status(&message, ret_status);
     }
+}
+
+/* Who listened on the socket: the monitor. */
+static pid_t monitor_pid(int fd)
+{
+    struct ucred peer = { 0 };
+    socklen_t length = sizeof(peer);
+
+    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length); /* else 0 is shown */
+    return peer.pid;
+}
+
+/* What keeps a monitor from saying that its container has ended. 0: its work after the end. */
+static int check_killed(struct engine *engine, const char *id, int fd, struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    enum container_status status;
+    int r;
+
+    r = engine_open_running(engine, id, &container, err);
+    if (r == 0)
+        r = container_status(container, &status, err);
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
+    if (status == CONTAINER_STOPPED)
+        return error_set(err, ETIMEDOUT,
+                         "container %.12s has ended, but its monitor, process %d, did not notice "
+                         "within %d seconds: `kill -9 %d`, and the next command cleans up",
+                         id, (int)monitor_pid(fd), MONITOR_KILLED_S, (int)monitor_pid(fd));
+    return error_set(err, ETIMEDOUT,
+                     "container %.12s was killed, but its process %d is still there after %d "
+                     "seconds: the kernel holds it, for a disk that does not answer, for example",
+                     id, (int)container_pid(container), MONITOR_KILLED_S);
+}
+
+int monitor_link_wait_killed(struct engine *engine, const char *id, int fd, struct error *err)
+{
+    int r = 0;
+
+    while (r == 0) {
+        r = monitor_link_wait_exit(fd, MONITOR_KILLED_S * 1000, NULL, err);
+        if (r == 0)
+            r = check_killed(engine, id, fd, err);
+    }
+    return r;
 }

@@ -25,5 +25,15 @@ int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, 
  * Returns 1: ended, with its status; 0: the time is over; -EPIPE: the monitor died.
  */
 int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct error *err);
+/**
+ * Waits for EXIT of a container that was sent SIGKILL, as long as the monitor has something to do:
+ * its end may mean removing many files.
+ *
+ * Returns 1: ended; -EPIPE: the monitor died; -ETIMEDOUT: the process is still there, or ended
+ * without its monitor's notice, after MONITOR_KILLED_S seconds; the sentence says which.
+ */
+int monitor_link_wait_killed(struct engine *engine, const char *id, int fd, struct error *err);
+/* Longer than the wait for a cgroup's processes (cgroup_delete()). */
+#define MONITOR_KILLED_S 20
 
 #endif

@@ -104,7 +104,6 @@ int engine_remove_claimed(struct engine *engine, const char *id, bool with_volum
 static int kill_and_wait(struct engine *engine, const char *id, struct error *err)
 {
     auto_close int fd = -1;
-    int status;
     int r;
 
     r = monitor_link_open(engine, id, &fd, err);
@@ -117,7 +116,7 @@ static int kill_and_wait(struct engine *engine, const char *id, struct error *er
         r = engine_kill(engine, id, SIGKILL, err);
         if (r < 0 && r != -ESRCH && r != -ENOENT && r != -EPIPE)
             return r;
-        r = monitor_link_wait_exit(fd, UINT32_MAX, &status, err);
+        r = monitor_link_wait_killed(engine, id, fd, err);
     }
     return r < 0 && r != -EPIPE ? r : 0;
 }

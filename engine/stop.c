@@ -62,7 +62,7 @@ static int end_it(struct engine *engine, const char *id, int fd, int signal, uin
     r = signal_container(engine, id, SIGKILL, err);
     if (r < 0 && r != -ESRCH)
         return r;
-    r = monitor_link_wait_exit(fd, UINT32_MAX, &status, err);
+    r = monitor_link_wait_killed(engine, id, fd, err);
     return r < 0 ? r : 0;
 }
 

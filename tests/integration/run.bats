@@ -307,6 +307,25 @@ END
     [ $took -lt 9000 ] # without -t it is 10 s
 }
 
+@test "stop and rm -f do not wait for ever for a monitor that missed the end" {
+    command -v strace > /dev/null || skip "needs strace"
+    id=$(berth run -d busybox sleep 100)
+    monitor=$(ps -o ppid= -p "$(field "$id" .State.Pid)" | xargs)
+    strace -qq -p "$monitor" -e trace=wait4 -e inject=wait4:error=ECHILD -o /dev/null 3>&- &
+    tracer=$!
+    wait_until 20 grep -q "^TracerPid:.*$tracer$" "/proc/$monitor/status"
+    begin=$(date +%s)
+    run -1 timeout 100 berth stop -t 0 "$id"
+    [ $(($(date +%s) - begin)) -ge 19 ] # it may just take long
+    expect_text "container ${id:0:12} has ended, but its monitor, process $monitor, did not notice within 20 seconds: \`kill -9 $monitor\`, and the next command cleans up"
+    run -1 timeout 100 berth rm -f "$id"
+    expect_text "its monitor, process $monitor, did not notice"
+    kill -9 "$monitor"
+    wait $tracer || true
+    [ "$(berth ps -a --format '{{.State}}' --filter "id=$id")" = exited ]
+    [ "$(field "$id" .State.ExitCode)" = 137 ]
+}
+
 @test "signals to the CLI reach the program" {
     berth run --name proxied busybox sh -c 'trap "exit 21" TERM; echo ready; while :; do sleep 0.1; done' > "$BATS_TEST_TMPDIR/out" &
     pid=$!
