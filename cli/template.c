@@ -98,14 +98,18 @@ static json_t *missing_member(const struct run *run, const json_t *value, const 
 static int find_member(const struct run *run, json_t *value, const char *owner, const char *name,
                        json_t **ret_value, struct error *err)
 {
+    bool is_in_map = owner != NULL && template_member_kind(owner) == TEMPLATE_MAP;
+    const char *key = is_in_map ? NULL : template_member_key(name);
     json_t *member = json_object_get(value, name);
 
+    if (member == NULL && key != NULL)
+        member = json_object_get(value, key);
     member = member != NULL ? json_incref(member) : missing_member(run, value, name);
     if (member != NULL) {
         *ret_value = member;
         return 0;
     }
-    if (owner != NULL && template_member_kind(owner) == TEMPLATE_MAP) {
+    if (is_in_map) {
         *ret_value = json_null();
         return 1;
     }

@@ -86,6 +86,33 @@ const char *template_member_beside(const char *name)
     return i < ARRAY_SIZE(members) ? members[i].beside : NULL;
 }
 
+const char *template_member_key(const char *name)
+{
+    static const struct {
+        const char *name, *key;
+    } fields[] = {
+        { "CPUCfsPeriod", "CpuCfsPeriod" },
+        { "CPUCfsQuota", "CpuCfsQuota" },
+        { "CPUPeriod", "CpuPeriod" },
+        { "CPUQuota", "CpuQuota" },
+        { "CPURealtimePeriod", "CpuRealtimePeriod" },
+        { "CPURealtimeRuntime", "CpuRealtimeRuntime" },
+        { "CPUShares", "CpuShares" },
+        { "HTTPProxy", "HttpProxy" },
+        { "HTTPSProxy", "HttpsProxy" },
+        { "ID", "Id" },
+        { "NanoCPUs", "NanoCpus" },
+        { "Path", "path" },
+    };
+
+    assert(name != NULL);
+
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return fields[i].key;
+    return NULL;
+}
+
 const char *template_null_text(enum template_kind kind)
 {
     static const char *const texts[] = {

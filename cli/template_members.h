@@ -23,6 +23,12 @@ enum template_kind template_member_kind(const char *name);
  */
 const char *template_member_beside(const char *name);
 
+/**
+ * The key in JSON of a field whose name in Go, by which docker's templates know it, is another;
+ * NULL: they are the same. In docker's templates both name it.
+ */
+const char *template_member_key(const char *name);
+
 /** What null prints: "[]", "map[]", "<nil>", "" or, of what is unknown, "<no value>". */
 const char *template_null_text(enum template_kind kind);
 

@@ -532,7 +532,7 @@ time.sleep(3)'
 @test "info answers what tools of docker's users ask" {
     run -0 berth info --format '{{.DefaultRuntime}} {{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.LiveRestoreEnabled}} {{.ExperimentalBuild}} {{.IndexServerAddress}}'
     [ "$output" = "berth inactive false true false https://index.docker.io/v1/" ]
-    [ "$(berth info --format '{{range $name, $runtime := .Runtimes}}{{$name}} {{end}}')" = "berth " ]
+    [ "$(berth info --format '{{range $name, $runtime := .Runtimes}}{{$name}} {{$runtime.Path}}{{end}}')" = "berth berth-oci" ]
     [ "$(berth info --format '{{index .SecurityOptions 0}} {{json .Labels}}')" = 'name=seccomp,profile=builtin []' ]
     [ "$(berth info --format '{{json .}}' | jq -r '.Swarm.LocalNodeState + .Runtimes.berth.path')" = inactiveberth-oci ]
 }

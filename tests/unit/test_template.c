@@ -17,7 +17,8 @@ static const char document[] =
     "\"Empty\":[],\"Nothing\":null},\"Mounts\":[{\"Source\":\"/s\",\"RW\":true},{\"Source\":\"/t\","
     "\"RW\":false}],\"HostConfig\":{\"Binds\":null,\"Init\":null,\"Ports\":{}},"
     "\"Bound\":{\"Destination\":\"/d\"},\"Made\":{\"Entrypoint\":null,\"Labels\":null},"
-    "\"Float\":0.5,\"Zero\":0,\"Text\":\"gr\\u00fcn\"}";
+    "\"Runtimes\":{\"one\":{\"path\":\"/"
+    "one\"}},\"Volumes\":{\"Id\":\"v\"},\"Float\":0.5,\"Zero\":0,\"Text\":\"gr\\u00fcn\"}";
 
 /* Runs @text over the document; the result or the error message is in @out. */
 static int run(const char *text, struct text *out)
@@ -71,6 +72,8 @@ static void members_and_indexes_are_found(void **state)
         { "{{.Float}}", "0.5" },
         { "{{$.State.Pid}}", "12" },
         { "{{$x := .State}}{{$x.Pid}}", "12" },
+        { "{{.ID}} {{.Runtimes.one.Path}} {{.Runtimes.one.path}}", "abc /one /one" },
+        { "{{.Volumes.Id}} {{.Volumes.ID}}", "v <no value>" }, /* a map's keys are their own */
         { "{{\"{{\"}}{{`a\\n`}}{{'a'}}", "{{a\\n97" },
         { "{{slice .Id 1}} {{slice .Id 0 2}}", "bc ab" },
         { "a{{/* nothing */}}b", "ab" },
@@ -134,6 +137,7 @@ static void loops_go_through_lists_and_maps(void **state)
         { "{{range .Mounts}}{{if .RW}}{{continue}}{{end}}{{.Source}}{{end}}", "/t" },
         { "{{range .Mounts}}{{.Source}}{{break}}{{end}}", "/s" },
         { "{{range .Mounts}}{{$.Id}}{{end}}", "abcabc" },
+        { "{{range $name, $r := .Runtimes}}{{$name}} {{$r.Path}}{{end}}", "one /one" },
         { "{{$n := 0}}{{range .Mounts}}{{$n = .Source}}{{end}}{{$n}}", "/t" },
     };
 
