@@ -28,24 +28,79 @@ static void drop_last(struct text *result)
         result->data[result->length] = '\0';
 }
 
+/* What the layer itself has at a path without links. */
+enum own {
+    OWN_NOTHING, /* or a directory without an entry, for which the layers below may have a link */
+    OWN_DIRECTORY,
+    OWN_LINK,
+    OWN_OTHER, /* a file, or a whiteout */
+};
+
+/* Root works here, and the layer's links may say anything: @path is opened beneath its directory,
+ * and none of its components may be a link but the last. */
+static enum own look_at_own(const struct layer_view *view, const struct strings *orphans,
+                            const char *path, int *ret_link_fd)
+{
+    auto_free char *escaped = layer_path_escape(path);
+    auto_close int fd = -1;
+    struct stat st;
+    int r = path_open_beneath(view->own_fd, path, O_PATH | O_NOFOLLOW, 0, &fd, NULL);
+
+    if (r == -ENOENT)
+        return OWN_NOTHING;
+    if (r < 0 || fstat(fd, &st) < 0)
+        return OWN_OTHER;
+    if (S_ISDIR(st.st_mode))
+        return strings_contains(orphans, escaped) ? OWN_NOTHING : OWN_DIRECTORY;
+    if (!S_ISLNK(st.st_mode))
+        return OWN_OTHER;
+    *ret_link_fd = take_fd(&fd);
+    return OWN_LINK;
+}
+
 static bool is_own_directory(const struct layer_view *view, const struct strings *orphans,
                              const char *path)
 {
-    auto_free char *escaped = layer_path_escape(path);
-    struct stat st;
+    auto_close int link_fd = -1;
 
-    return fstatat(view->own_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-           !strings_contains(orphans, escaped);
+    return look_at_own(view, orphans, path, &link_fd) == OWN_DIRECTORY;
+}
+
+/* The target of the link at @path, of the layer or of those below; NULL: no link. */
+static int find_link(const struct layer_view *view, const struct strings *orphans, const char *path,
+                     char **ret_target, struct error *err)
+{
+    char target[LAYER_PATH_MAX];
+    auto_close int link_fd = -1;
+    ssize_t length;
+
+    switch (look_at_own(view, orphans, path, &link_fd)) {
+    case OWN_NOTHING:
+        *ret_target = view_read_link(view, path);
+        return 0;
+    case OWN_DIRECTORY:
+        return 0;
+    case OWN_OTHER:
+        return error_set(err, ENOTDIR, "it leads to '%s', which is not a directory", path);
+    case OWN_LINK:
+        break;
+    }
+    length = readlinkat(link_fd, "", target, sizeof(target));
+    if (length < 0 || (size_t)length == sizeof(target))
+        return error_set(err, EINVAL, "it leads to the link '%s', which cannot be read", path);
+    *ret_target = xstrndup(target, (size_t)length);
+    return 0;
 }
 
 /* One component further: a link's target goes before the rest of the path. */
 static int resolve_component(const struct layer_view *view, const struct strings *orphans,
                              const char *component, struct text *result, char **rest,
-                             unsigned *hops)
+                             unsigned *hops, struct error *err)
 {
     size_t before = result->length;
     auto_free char *target = NULL;
     char *longer;
+    int r;
 
     if (text_equal(component, "."))
         return 0;
@@ -54,13 +109,13 @@ static int resolve_component(const struct layer_view *view, const struct strings
         return 0;
     }
     text_addf(result, "%s%s", before > 0 ? "/" : "", component);
-    if (is_own_directory(view, orphans, result->data))
-        return 0;
-    target = view_read_link(view, result->data);
-    if (target == NULL)
-        return 0;
+    if (result->length >= LAYER_PATH_MAX)
+        return error_set(err, ENAMETOOLONG, "it leads to a path that is too long");
+    r = find_link(view, orphans, result->data, &target, err);
+    if (r < 0 || target == NULL)
+        return r;
     if (++*hops > LINK_HOPS_MAX)
-        return -ELOOP;
+        return error_set(err, ELOOP, "the links below it lead nowhere");
     result->length = target[0] == '/' ? 0 : before;
     result->data[result->length] = '\0';
     longer = xasprintf("%s/%s", target, *rest);
@@ -69,7 +124,7 @@ static int resolve_component(const struct layer_view *view, const struct strings
     return 0;
 }
 
-/* Follows the links of the layers below inside the root. @ret_path: "" is the root. */
+/* Follows links inside the root, as the layers show them. @ret_path: "" is the root. */
 static int resolve(const struct layer_view *view, const struct strings *orphans, const char *path,
                    char **ret_path, struct error *err)
 {
@@ -86,13 +141,11 @@ static int resolve(const struct layer_view *view, const struct strings *orphans,
         free(rest);
         rest = behind;
         if (length > 0)
-            r = resolve_component(view, orphans, component, &result, &rest, &hops);
-        if (r == 0 && result.length >= LAYER_PATH_MAX)
-            r = -ENAMETOOLONG;
+            r = resolve_component(view, orphans, component, &result, &rest, &hops, err);
     }
     if (r < 0) {
         text_clear(&result);
-        return error_set(err, -r, "the links below it lead nowhere");
+        return r;
     }
     *ret_path = text_take(&result);
     return 0;
@@ -100,23 +153,48 @@ static int resolve(const struct layer_view *view, const struct strings *orphans,
 
 /* --- moving ----------------------------------------------------------------------------------- */
 
-/* Opens a directory of the layer, and makes it and its parents as orphans. */
+/* Opens one directory below @parent_fd, and makes it where there is none: 1. */
+static int open_or_make(int parent_fd, const char *name, int *ret_fd, struct error *err)
+{
+    bool is_new = mkdirat(parent_fd, name, 0755) == 0;
+
+    if (!is_new && errno != EEXIST)
+        return error_errno(err, "make '%s'", name);
+    *ret_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_errno(err, "open '%s'", name);
+    if (is_new && fchmod(*ret_fd, 0755) < 0) /* whatever the umask is */
+        return error_errno(err, "set the mode of '%s'", name);
+    return is_new;
+}
+
+/* Opens a directory of the layer, and makes it and its parents as orphans: each below the
+ * descriptor of the one before, so that no link leads out. */
 static int make_orphan(const struct layer_view *view, const char *path, struct strings *orphans,
                        int *ret_fd, struct error *err)
 {
-    for (const char *at = path; *at != '\0';) {
-        auto_free char *prefix = NULL;
+    auto_close int fd = openat(view->own_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-        at += strcspn(at, "/");
-        prefix = xstrndup(path, (size_t)(at - path));
-        at += strspn(at, "/");
-        if (mkdirat(view->own_fd, prefix, 0755) == 0)
+    if (fd < 0)
+        return error_errno(err, "open the layer");
+    for (const char *at = path; *at != '\0';) {
+        size_t length = strcspn(at, "/");
+        auto_free char *name = xstrndup(at, length);
+        auto_close int parent_fd = take_fd(&fd);
+        int r = open_or_make(parent_fd, name, &fd, err);
+
+        if (r < 0)
+            return r;
+        at += length;
+        if (r > 0) {
+            auto_free char *prefix = xstrndup(path, (size_t)(at - path));
+
             strings_take(orphans, layer_path_escape(prefix));
-        else if (errno != EEXIST)
-            return error_errno(err, "make '%s'", prefix);
+        }
+        at += strspn(at, "/");
     }
-    return path_open_beneath(view->own_fd, *path == '\0' ? "." : path, O_RDONLY | O_DIRECTORY, 0,
-                             ret_fd, err);
+    *ret_fd = take_fd(&fd);
+    return 0;
 }
 
 static int merge_directory(int from_fd, int to_fd, struct error *err);
@@ -181,7 +259,7 @@ static int remove_directory(const struct layer_view *view, const char *path, str
     r = path_open_beneath(view->own_fd, parent, O_RDONLY | O_DIRECTORY, 0, &fd, err);
     if (r < 0)
         return r;
-    if (fstat(fd, &st) < 0 || unlinkat(view->own_fd, path, AT_REMOVEDIR) < 0)
+    if (fstat(fd, &st) < 0 || unlinkat(fd, slash == NULL ? path : slash + 1, AT_REMOVEDIR) < 0)
         return error_errno(err, "remove '%s'", path);
     times[0] = st.st_atim;
     times[1] = st.st_mtim;

@@ -80,10 +80,14 @@ run_case() {
     read -r line < "$CASES/$name.expect"
     run berth load -q -i "$CASES/$name.tar"
     if [[ $line == refuse* ]]; then
-        line=${line#refuse}
-        refused "${line# }"
+        refused "${line#* }"
         run berth import "$CASES/$name.layer.tar" "hostile/$name"
-        refused ""
+        if [[ $line == refuse-above* ]]; then
+            expect_status 0
+            berth rmi "hostile/$name" > /dev/null
+        else
+            refused ""
+        fi
     else
         expect_status 0
         sed 1d "$CASES/$name.expect" | while read -r line; do

@@ -8,7 +8,8 @@ For each case:
                            a lower layer, and the layer of the case on top
   OUTDIR/<case>.layer.tar  the layer of the case alone, as plain tar
   OUTDIR/<case>.expect     what has to come of it. The first line is "ok", or "refuse TEXT" with a
-                           part of the message; then lines about the merged root:
+                           part of the message, "refuse-above TEXT" when it is good without the
+                           layers below; then lines about the merged root:
                              absent PATH            not there
                              file PATH CONTENT      a regular file
                              dir PATH MODE UID GID  a directory
@@ -31,7 +32,7 @@ ESCAPE = "berth-hostile-escape"  # a file of this name outside of a layer is a f
 LOWER = [
     directory("etc/", mode=0o711, uid=5, gid=6, mtime=2000), file("etc/old", "old"),
     symlink("etc/abs", "/usr/../data/./sub"), directory("usr/"), directory("usr/lib/"), file("usr/lib/liba", "a"),
-    symlink("lib", "usr/lib"),
+    symlink("lib", "usr/lib"), symlink("escape", f"usr/{ESCAPE}"),
     directory("data/"), file("data/old", "old"), directory("data/sub/"), file("data/sub/f", "f"),
     file("gone", "gone"), file("plain", "lower"),
 ]
@@ -185,6 +186,17 @@ case("entry-over-lower-link", [directory("lib/"), file("lib/libb", "b")], "ok", 
      "list usr/lib liba")
 case("whiteout-below-lower-link", [file("lib/.wh.liba", "")], "ok", "link lib usr/lib",
      "absent usr/lib/liba", "list usr/lib -")
+case("orphan-below-lower-link-to-own-link", [symlink("usr", "/tmp"), file("escape/x", "in")],
+     "ok", f"link escape usr/{ESCAPE}", "link usr /tmp", f"file tmp/{ESCAPE}/x in")
+case("orphan-below-lower-link-to-own-links", [symlink("usr", "u"), symlink("u", "/../etc/../tmp"),
+                                              file("lib/x", "in")], "ok", "link usr u",
+     "file tmp/lib/x in")
+case("orphan-below-lower-link-to-own-loop", [symlink("usr", "usr"), file("lib/x")],
+     "refuse-above lead nowhere")
+case("orphan-below-lower-link-to-own-file", [file("usr"), file("lib/x")],
+     "refuse-above not a directory")
+case("orphan-below-lower-link-to-whiteout", [file(".wh.usr", ""), file("lib/x")],
+     "refuse-above not a directory")
 case("orphan-below-lower-absolute-link", [file("etc/abs/x", "x")], "ok",
      "link etc/abs /usr/../data/./sub", "file data/sub/x x", "file data/sub/f f")
 case("repeated-file", [file("a", "1"), file("a", "2", mode=0o600)], "ok", "file a 2")
@@ -228,7 +240,7 @@ case("path-long", [file("/".join(["a" * 200] * 21))], "refuse longer than")
 case("path-deep", [file("/".join(["a"] * 513))], "refuse deeper than")
 case("sparse-huge", [file("f", "", pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
                                         "GNU.sparse.name": "f",
-                                        "GNU.sparse.realsize": str(1 << 45)})], "refuse ")
+                                        "GNU.sparse.realsize": str(1 << 45)})], "refuse tar archive")
 case("unknown-type", patched([file("f", "")], 0, set_type(b"Z")), "ok", "file f ")
 
 # Ends.
