@@ -458,6 +458,8 @@ static int resolve(struct creation *creation, const struct settings *settings, s
         r = joined_resolve(creation->engine, "--ipc", &own->ipc_mode, err);
     if (r == 0)
         r = joined_resolve(creation->engine, "--network", &own->network, err);
+    if (r == 0)
+        r = joined_check(own, err);
     if (r < 0)
         return r;
     r = find_image(creation, settings, err);
@@ -529,53 +531,42 @@ static int write_text(int dir_fd, const char *name, const char *text, struct err
     return file_create(dir_fd, name, text, strlen(text), 0644, err);
 }
 
-/* Those of whose network it has. A host without one of these files gives an empty one. */
-static int read_outer_files(const struct creation *creation, char **ret_hosts, char **ret_resolv,
-                            struct error *err)
+/* From those of the machine. One without them gives empty ones. */
+static int write_own_files(const struct record *record, int dir_fd, struct error *err)
 {
-    const struct settings *settings = &creation->record->settings;
-    int r;
-
-    if (network_is_joined(settings)) {
-        r = joined_file(creation->engine, settings, "hosts", ret_hosts, err);
-        if (r < 0)
-            return r;
-        return joined_file(creation->engine, settings, "resolv.conf", ret_resolv, err);
-    }
-    if (network_is_host(settings))
-        (void)file_read(AT_FDCWD, "/etc/hosts", HOST_FILE_MAX, ret_hosts, NULL, NULL);
-    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, ret_resolv, NULL, NULL);
-    return 0;
-}
-
-static int write_network_files(const struct creation *creation, int dir_fd, struct error *err)
-{
-    const struct record *record = creation->record;
     auto_free char *hosts = NULL;
-    auto_free char *hostname = NULL;
     auto_free char *host_hosts = NULL;
     auto_free char *resolv = NULL;
     auto_free char *own = NULL;
     auto_free char *planned = NULL;
     int r;
 
-    r = read_outer_files(creation, &host_hosts, &resolv, err);
-    if (r < 0)
-        return r;
+    if (network_is_host(&record->settings))
+        (void)file_read(AT_FDCWD, "/etc/hosts", HOST_FILE_MAX, &host_hosts, NULL, NULL);
+    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, &resolv, NULL, NULL);
     r = bundle_plan_hosts(record, host_hosts, &hosts, err);
     if (r < 0)
         return r;
     r = write_text(dir_fd, "hosts", hosts, err);
     if (r < 0)
         return r;
-    hostname = xasprintf("%s\n", record->hostname);
-    r = write_text(dir_fd, "hostname", hostname, err);
-    if (r < 0)
-        return r;
     if (text_equal(record->settings.network, SLIRP_NETWORK))
         own = slirp_plan_resolv_conf(resolv);
     r = resolv_conf_plan(&record->settings, own != NULL ? own : resolv, &planned, err);
     return r < 0 ? r : write_text(dir_fd, "resolv.conf", planned, err);
+}
+
+static int write_network_files(const struct creation *creation, int dir_fd, struct error *err)
+{
+    const struct record *record = creation->record;
+    auto_free char *hostname = xasprintf("%s\n", record->hostname);
+    int r = write_text(dir_fd, "hostname", hostname, err);
+
+    if (r < 0)
+        return r;
+    return network_is_joined(&record->settings)
+               ? joined_share_files(creation->engine, &record->settings, dir_fd, err)
+               : write_own_files(record, dir_fd, err);
 }
 
 /* The layers are shown with shifted ids, the writable directory is not: it belongs to the

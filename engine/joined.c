@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/auto.h"
-#include "base/file.h"
 #include "engine/bundle.h"
 #include "engine/record.h"
-
-#define FILE_BYTES_MAX (1u << 20)
 
 int joined_resolve(struct engine *engine, const char *option, char **mode, struct error *err)
 {
@@ -64,11 +62,37 @@ int joined_hostname(struct engine *engine, const struct settings *settings, char
     return 0;
 }
 
-int joined_file(struct engine *engine, const struct settings *settings, const char *name,
-                char **ret_text, struct error *err)
+int joined_check(const struct settings *settings, struct error *err)
 {
-    auto_free char *path = xasprintf("containers/%s/%s", joined_id(settings), name);
-    int r = file_read(engine->data_fd, path, FILE_BYTES_MAX, ret_text, NULL, err);
+    const struct {
+        const char *option, *file;
+        const struct strings *values;
+    } rows[] = {
+        { "--add-host", "hosts", &settings->add_hosts },
+        { "--dns", "resolv.conf", &settings->dns },
+        { "--dns-search", "resolv.conf", &settings->dns_search },
+        { "--dns-option", "resolv.conf", &settings->dns_options },
+    };
 
-    return r < 0 ? error_prefix(err, r, "--network") : 0;
+    for (size_t i = 0; joined_id(settings) != NULL && i < ARRAY_SIZE(rows); i++)
+        if (rows[i].values->count > 0)
+            return error_set(err, EINVAL,
+                             "%s: with --network container:NAME a container shares the other's "
+                             "/etc/%s: give it there",
+                             rows[i].option, rows[i].file);
+    return 0;
+}
+
+int joined_share_files(struct engine *engine, const struct settings *settings, int dir_fd,
+                       struct error *err)
+{
+    static const char *const names[] = { "hosts", "resolv.conf" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        auto_free char *path = xasprintf("containers/%s/%s", joined_id(settings), names[i]);
+
+        if (linkat(engine->data_fd, path, dir_fd, names[i], 0) < 0)
+            return error_errno(err, "--network: share '%s/%s'", engine->data_path, path);
+    }
+    return 0;
 }

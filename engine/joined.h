@@ -17,13 +17,16 @@ int joined_resolve(struct engine *engine, const char *option, char **mode, struc
 int joined_hostname(struct engine *engine, const struct settings *settings, char **ret_hostname,
                     struct error *err);
 
+/** The options that would change files of the container whose network is joined: -EINVAL. */
+int joined_check(const struct settings *settings, struct error *err);
+
 /**
- * A file of the container whose network is joined.
+ * Gives a container the hosts and resolv.conf of the one whose network it joins: further names for
+ * the same files, which stay when the other container is removed.
  *
- * @name      "hosts" or "resolv.conf"
- * @ret_text  caller frees
+ * @dir_fd  the container's directory, which has none of them
  */
-int joined_file(struct engine *engine, const struct settings *settings, const char *name,
-                char **ret_text, struct error *err);
+int joined_share_files(struct engine *engine, const struct settings *settings, int dir_fd,
+                       struct error *err);
 
 #endif

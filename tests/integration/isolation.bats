@@ -218,6 +218,28 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     expect_text "--publish"
 }
 
+@test "--network container:NAME shares hosts and resolv.conf, also when the other is gone" {
+    berth run -d --name front busybox sleep 600 > /dev/null
+    berth run -d --name beside --network container:front busybox sleep 600 > /dev/null
+    berth run -d --name third --network container:beside busybox sleep 600 > /dev/null
+    berth exec front sh -c 'echo 10.0.0.9 late >> /etc/hosts'
+    berth exec third sh -c 'echo nameserver 10.0.0.9 > /etc/resolv.conf'
+    for name in front beside third; do
+        berth exec $name grep -q late /etc/hosts
+        [ "$(berth exec $name cat /etc/resolv.conf)" = "nameserver 10.0.0.9" ]
+    done
+    berth stop -t 0 third front > /dev/null
+    berth start front third > /dev/null
+    berth exec third grep -q late /etc/hosts
+    berth rm -f front > /dev/null
+    berth exec third sh -c 'echo 10.0.0.9 later >> /etc/hosts'
+    berth exec beside grep -q later /etc/hosts
+    for option in --add-host=a:10.0.0.9 --dns=10.0.0.9 --dns-search=x --dns-option=y; do
+        run -125 berth run --rm --network container:beside $option busybox true
+        expect_text "${option%%=*}: with --network container:NAME a container shares the other's /etc/"
+    done
+}
+
 @test "--security-opt: a seccomp profile from a file, unmasked paths, and rubbish is refused" {
     cat > "$BATS_TEST_TMPDIR/profile.json" << 'JSON'
 {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
