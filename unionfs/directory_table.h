@@ -14,6 +14,7 @@ struct tree_attribute;
 struct directory {
     ino_t inode;
     char *path;        /* by which it was made; "" for the root */
+    unsigned depth;    /* of directories above it, where it really is; 0 for the root */
     bool has_entry;    /* the tar told its metadata: mode, times and attributes below */
     bool has_whiteout; /* something in it hides a name */
     bool is_orphan;    /* made as a parent only, and may exist in a layer below */

@@ -234,14 +234,34 @@ static int make_room(struct tree *tree, const struct layer_path *path, int *pare
     return parent_open(tree, path->parent, 0, parent_fd, err);
 }
 
+/* Names are not deeper than that, but a link can lead deep down each time, and to another link. */
+static int next_depth(const struct tree *tree, int parent_fd, unsigned *ret_depth,
+                      struct error *err)
+{
+    const struct directory *parent;
+    struct stat st;
+
+    if (fstat(parent_fd, &st) < 0)
+        return error_errno(err, "look at the directory above");
+    parent = directory_table_find(tree->directories, st.st_ino);
+    *ret_depth = parent == NULL ? 1 : parent->depth + 1; /* the root may have no entry */
+    if (*ret_depth > LAYER_DEPTH_MAX)
+        return error_set(err, ENAMETOOLONG, "is deeper than %d directories", LAYER_DEPTH_MAX);
+    return 0;
+}
+
 /* Makes one directory, opens it into the cache and notes it. @path: as in the cache. */
 static int directory_create(struct tree *tree, int parent_fd, const char *base, const char *path,
                             mode_t mode, struct directory **ret_directory, struct error *err)
 {
     auto_close int fd = -1;
+    unsigned depth = 0;
     struct stat st;
     int r;
 
+    r = next_depth(tree, parent_fd, &depth, err);
+    if (r < 0)
+        return r;
     /* Without set-id bits: children would inherit the group. */
     if (mkdirat(parent_fd, base, mode & 01777) < 0)
         return error_errno(err, "make the directory");
@@ -252,6 +272,7 @@ static int directory_create(struct tree *tree, int parent_fd, const char *base, 
     if (r < 0)
         return r;
     *ret_directory = directory_table_add(tree->directories, st.st_ino, path);
+    (*ret_directory)->depth = depth;
     cache_add(tree, path, take_fd(&fd));
     return 0;
 }

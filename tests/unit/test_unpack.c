@@ -357,6 +357,25 @@ static void a_loop_of_links_is_refused(void **state)
     check_refused(scene, "layer entry 'a/f': open 'a': Too many levels of symbolic links");
 }
 
+/* Each link leads twenty directories down, by way of the link before it. */
+static void links_lead_no_deeper_than_names(void **state)
+{
+    struct scene *scene = *state;
+
+    add_symlink(&scene->tar, "a0", "x");
+    for (int i = 1; i < 30; i++) {
+        AUTO_CLEAR(text) struct text target = { 0 };
+        char name[8];
+
+        for (int k = 0; k < 20; k++)
+            text_addf(&target, "%sa%d", k == 0 ? "" : "/", i - 1);
+        (void)snprintf(name, sizeof(name), "a%d", i);
+        add_symlink(&scene->tar, name, target.data);
+    }
+    add_file(&scene->tar, "a29/f", 0644, "f");
+    check_refused(scene, "layer entry 'a29/f': is deeper than 512 directories");
+}
+
 static void the_root_can_only_be_a_directory(void **state)
 {
     struct scene *scene = *state;
@@ -606,6 +625,7 @@ int main(void)
         cmocka_unit_test(names_that_lead_outside_are_refused),
         SCENE_TEST(a_symbolic_link_as_parent_stays_inside),
         SCENE_TEST(a_loop_of_links_is_refused),
+        SCENE_TEST(links_lead_no_deeper_than_names),
         SCENE_TEST(the_root_can_only_be_a_directory),
         SCENE_TEST(nothing_can_be_below_a_file),
         SCENE_TEST(the_last_entry_of_a_name_wins),
