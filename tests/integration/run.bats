@@ -163,7 +163,7 @@ END
 }
 
 @test "port: of a container that publishes none" {
-    id=$(berth run -d busybox sleep 100)
+    id=$(berth run -d busybox sleep 1000)
     [ -z "$(berth port "$id")" ]
     run -1 berth port "$id" 80
     [ "$output" = "berth: container ${id:0:12}: no port of the machine leads to its port 80/tcp" ]
@@ -250,16 +250,15 @@ END
 }
 
 @test "start -a of one that runs attaches to it" {
-    id=$(berth run -d busybox sh -c 'while [ ! -e /go ]; do sleep 0.1; done; echo went; exit 3')
+    id=$(berth run -d busybox sh -c 'while [ ! -e /go ]; do echo waits; sleep 0.1; done; echo went; exit 3')
     berth start -a "$id" > "$BATS_TEST_TMPDIR/attached" 2>&1 &
-    wait_until 20 bash -c "berth top $id > /dev/null"
-    sleep 1
+    wait_until 20 grep -q waits "$BATS_TEST_TMPDIR/attached"
     berth exec "$id" touch /go
     status=0
     wait $! || status=$?
     [ "$status" = 3 ]
-    [ "$(cat "$BATS_TEST_TMPDIR/attached")" = went ]
-    id=$(berth run -d busybox sleep 100)
+    [ "$(uniq "$BATS_TEST_TMPDIR/attached")" = $'waits\nwent' ]
+    id=$(berth run -d busybox sleep 1000)
     berth pause "$id"
     run -1 berth start -a "$id"
     expect_text "cannot attach to a paused container, unpause it first"
@@ -267,7 +266,7 @@ END
 }
 
 @test "pause of a paused container and unpause of another say so in a sentence" {
-    id=$(berth run -d busybox sleep 100)
+    id=$(berth run -d busybox sleep 1000)
     run -1 berth unpause "$id"
     [ "$output" = "berth: container ${id:0:12} is not paused" ]
     berth pause "$id"
@@ -309,7 +308,7 @@ END
 
 @test "stop and rm -f do not wait for ever for a monitor that missed the end" {
     command -v strace > /dev/null || skip "needs strace"
-    id=$(berth run -d busybox sleep 100)
+    id=$(berth run -d busybox sleep 1000)
     monitor=$(ps -o ppid= -p "$(field "$id" .State.Pid)" | xargs)
     strace -qq -p "$monitor" -e trace=wait4 -e inject=wait4:error=ECHILD -o /dev/null 3>&- &
     tracer=$!
@@ -337,7 +336,7 @@ END
 }
 
 @test "pause freezes, unpause thaws" {
-    berth run -d --name frozen busybox sh -c 'i=0; while :; do i=$((i+1)); echo $i > /tmp/i; done' > /dev/null
+    berth run -d --name frozen busybox sh -c 'i=0; while :; do i=$((i+1)); echo $i >> /tmp/i; done' > /dev/null
     wait_until 20 berth exec frozen test -s /tmp/i
     berth pause frozen
     [ "$(field frozen .State.Status)" = paused ]
@@ -353,9 +352,9 @@ END
 }
 
 @test "exec sees the same PID 1, its environment and status" {
-    berth run -d --name host1 -e X=inherited busybox sleep 60 > /dev/null
+    berth run -d --name host1 -e X=inherited busybox sleep 1000 > /dev/null
     run -0 berth exec host1 sh -c 'tr "\0" " " < /proc/1/cmdline; echo; echo $X; readlink /proc/self/ns/pid'
-    [[ "${lines[0]}" == "sleep 60"* ]]
+    [[ "${lines[0]}" == "sleep 1000"* ]]
     [ "${lines[1]}" = inherited ]
     # The guest's kernel has other numbers.
     [ -n "${BERTH_ISOLATION:-}" ] || [ "${lines[2]}" = "$(readlink /proc/"$(field host1 .State.Pid)"/ns/pid)" ]
