@@ -652,7 +652,8 @@ END
 }
 
 @test "a pull that is killed goes on where it was" {
-    serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(20000000))])]" cut=9000000
+    serve "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(20000000))])]" cut=9000000 cuts=2 stall=5000000
+    # Each layer's first request is cut off, the next one stays on the way until it is killed.
     berth pull -q "$SERVER/a:1" > /dev/null 2>&1 3>&- &
     pull=$!
     wait_until 30 grep -q 'bytes=[0-9]*000000-' "$SERVER_LOG"
