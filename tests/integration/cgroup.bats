@@ -48,8 +48,8 @@ make_hierarchy() {
     [[ "$weight" == *300 || "$weight" == "default 2930" ]]
 
     # Beside a group and in it: on v2 processes are in none that has others below it.
-    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 60)
-    clock=$(berth run -d --name clock --cgroup-parent production busybox sleep 60)
+    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 1000)
+    clock=$(berth run -d --name clock --cgroup-parent production busybox sleep 1000)
     has_path shop "production/web/$shop"
     has_path clock "production/$clock"
     [ "$(held "production/web/$shop" memory.limit_in_bytes memory.max)" = 33554432 ]
@@ -77,7 +77,7 @@ make_hierarchy() {
 
 @test "cgroup update changes limits, all or none; 0 takes one away" {
     berth cgroup create production -c 2048 -m 256m --cpus 1.5
-    berth run -d --cgroup-parent production busybox sleep 60 > /dev/null
+    berth run -d --cgroup-parent production busybox sleep 1000 > /dev/null
     run -0 berth cgroup update production -m 128m --pids-limit 50
     [ "$(held production memory.limit_in_bytes memory.max)" = 134217728 ]
     [ "$(held production pids.max pids.max)" = 50 ]
@@ -126,13 +126,13 @@ make_hierarchy() {
 @test "cgroup rm refuses while containers or groups are in it" {
     berth cgroup create production
     berth cgroup create production/web
-    berth create --name shop --cgroup-parent production/web busybox sleep 60 > /dev/null
+    berth create --name shop --cgroup-parent production/web busybox sleep 1000 > /dev/null
     run -1 berth cgroup rm production
     expect_text "cgroup 'production' is used by containers: shop; remove them first, running or not"
     berth rm shop
     run -1 berth cgroup rm production
     expect_text "cgroup 'production' has others below it: production/web; remove these first"
-    sleep 60 &
+    sleep 1000 3>&- &
     echo $! > "$(folder production/web pids)/cgroup.procs"
     run -1 berth cgroup rm production/web
     expect_text "cgroup /berth/production/web has processes, the first is $!"
@@ -147,7 +147,7 @@ make_hierarchy() {
 @test "after a reboot a group is made anew when a container starts in it" {
     berth cgroup create production -m 256m
     berth cgroup create production/web --pids-limit 20
-    berth create --name shop --cgroup-parent production/web busybox sleep 60 > /dev/null
+    berth create --name shop --cgroup-parent production/web busybox sleep 1000 > /dev/null
     # What a reboot does to them.
     groups_in_kernel | xargs rmdir
     [ -z "$(groups_in_kernel)" ]
@@ -203,8 +203,8 @@ tree() { berth cgroup ls --format '{{.Tree}};{{.CPUs}};{{.CPUShares}};{{.SharePe
 
 @test "cgroup ls draws the tree, with limits, use and the containers at their places" {
     make_hierarchy > /dev/null
-    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 60)
-    berth run -d --name clock --cgroup-parent production -c 512 busybox sleep 60 > /dev/null
+    shop=$(berth run -d --name shop --cgroup-parent production/web -m 32m busybox sleep 1000)
+    berth run -d --name clock --cgroup-parent production -c 512 busybox sleep 1000 > /dev/null
     berth create --name later --cgroup-parent production busybox true > /dev/null
     run -0 tree
     expected="dev/;-;512;14.3%;0 / -
@@ -254,7 +254,7 @@ testing/;-;1024;28.6%;0 / -"
 
 @test "cgroup inspect tells limits, usage and pressure" {
     make_hierarchy > /dev/null
-    berth run -d --name clock --cgroup-parent production busybox sleep 60 > /dev/null
+    berth run -d --name clock --cgroup-parent production busybox sleep 1000 > /dev/null
     run -0 berth cgroup inspect production
     [ "$(jq -r '.[0] | .Name, .Path, .Made, .Limits.Memory, .Limits.CpuShares, .Limits.NanoCpus, .Usage.Pids' <<< "$output" | paste -sd' ')" = \
         "production /berth/production true 268435456 2048 1500000000 1" ]

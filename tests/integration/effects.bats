@@ -249,7 +249,7 @@ was_killed() { [ "$(kills)" -ge 1 ]; }
 }
 
 @test "a killed program without want of memory is not OOMKilled" {
-    berth run -d --name killed -m 64m busybox sleep 60 > /dev/null
+    berth run -d --name killed -m 64m busybox sleep 1000 > /dev/null
     berth kill killed
     [ "$(berth wait killed)" = 137 ]
     [ "$(field killed .State.OOMKilled)" = false ]

@@ -8,14 +8,14 @@ teardown() { remove_all; }
 value_of() { GROUP="berth/$1" value "${@:2}"; }
 
 @test "memory limits arrive in the kernel's files" {
-    id=$(berth run -d -m 64m --memory-swap 64m --memory-reservation 32m busybox sleep 60)
+    id=$(berth run -d -m 64m --memory-swap 64m --memory-reservation 32m busybox sleep 1000)
     [ "$(value_of "$id" memory.limit_in_bytes memory.max)" = 67108864 ]
     [ "$(value_of "$id" memory.soft_limit_in_bytes memory.low)" = 33554432 ]
     [ "$(field "$id" .HostConfig.Memory)" = 67108864 ]
 }
 
 @test "cpu shares, cpuset and pids arrive in the kernel's files" {
-    id=$(berth run -d -c 512 --cpuset-cpus 0 --pids-limit 20 busybox sleep 60)
+    id=$(berth run -d -c 512 --cpuset-cpus 0 --pids-limit 20 busybox sleep 1000)
     shares=$(value_of "$id" cpu.shares cpu.weight)
     [ "$shares" = 512 ] || [ "$shares" -lt 100 ]
     [ "$(value_of "$id" cpuset.cpus)" = 0 ]
@@ -24,7 +24,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
 }
 
 @test "--cgroup-parent nests groups" {
-    id=$(berth run -d --cgroup-parent /harbour/pier -m 32m busybox sleep 60)
+    id=$(berth run -d --cgroup-parent /harbour/pier -m 32m busybox sleep 1000)
     found=$(find /sys/fs/cgroup -type d -path "*/harbour/pier/$id" | head -1)
     [ -n "$found" ]
     berth rm -f "$id"
@@ -36,7 +36,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
 @test "exec finds a container that gave controllers to groups of its own" {
     [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "needs pure cgroup v2, which this machine does not have"
     berth run -d --name system --privileged busybox sh -c 'cd /sys/fs/cgroup && mkdir leaf && echo 1 > leaf/cgroup.procs &&
-        echo +memory +pids > cgroup.subtree_control; echo up; sleep 60' > /dev/null
+        echo +memory +pids > cgroup.subtree_control; echo up; sleep 1000' > /dev/null
     wait_until 20 bash -c 'berth logs system | grep -q up'
     run -0 berth exec system cat /proc/self/cgroup
     [ "$output" = 0::/leaf ]
@@ -47,7 +47,7 @@ value_of() { GROUP="berth/$1" value "${@:2}"; }
 @test "a cgroup parent with processes passes no controllers on" {
     [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "needs pure cgroup v2, which this machine does not have"
     mkdir /sys/fs/cgroup/harbour
-    sleep 60 &
+    sleep 1000 3>&- &
     echo $! > /sys/fs/cgroup/harbour/cgroup.procs
     run -0 berth run --rm --cgroup-parent /harbour busybox true
     run -125 berth run --rm --cgroup-parent /harbour -m 64m busybox true
@@ -159,7 +159,7 @@ disk() { lsblk -dno MAJ:MIN "/dev/$(disk_name)" | tr -d ' '; }
 
 @test "block I/O weight and throttles arrive in the kernel's files" {
     path="/dev/$(disk_name)"
-    id=$(berth run -d --blkio-weight 300 --device-read-bps "$path:1mb" --device-write-bps "$path:2mb" busybox sleep 60)
+    id=$(berth run -d --blkio-weight 300 --device-read-bps "$path:1mb" --device-write-bps "$path:2mb" busybox sleep 1000)
     # By the cost model, where the scheduler bfq is not there: 1 + (300 - 10) * 9999 / 990.
     weight=$(value_of "$id" blkio.bfq.weight io.bfq.weight || value_of "$id" io.weight)
     [[ "$weight" == *300* || "$weight" == "default 2930" ]]
@@ -181,10 +181,10 @@ disk() { lsblk -dno MAJ:MIN "/dev/$(disk_name)" | tr -d ' '; }
 }
 
 @test "--memory-swap, --oom-kill-disable and --cpuset-mems are kept or refused with a reason" {
-    id=$(berth run -d --cpuset-mems 0 -m 32m busybox sleep 60)
+    id=$(berth run -d --cpuset-mems 0 -m 32m busybox sleep 1000)
     [ "$(value_of "$id" cpuset.mems)" = 0 ]
     if [ -d /sys/fs/cgroup/memory ]; then
-        id=$(berth run -d -m 32m --oom-kill-disable busybox sleep 60)
+        id=$(berth run -d -m 32m --oom-kill-disable busybox sleep 1000)
         grep -q '^oom_kill_disable 1' "/sys/fs/cgroup/memory/berth/$id/memory.oom_control"
     fi
     run -125 berth run --rm --cpuset-mems 77 busybox true

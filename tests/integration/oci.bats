@@ -26,7 +26,7 @@ oci_status() { oci state "$1" | jq -r .status; }
 }
 
 @test "create, state, start, kill, delete" {
-    configure '.process.args = ["sleep", "100"]'
+    configure '.process.args = ["sleep", "1000"]'
     oci create -b "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" two < /dev/null > /dev/null 2>&1
     run -0 oci state two
     [ "$(echo "$output" | jq -r .status)" = created ]
@@ -43,7 +43,7 @@ oci_status() { oci state "$1" | jq -r .status; }
     run -0 oci exec two sh -c 'echo from-exec'
     [ "$output" = from-exec ]
     run -0 oci ps two
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     oci pause two
     [ "$(oci_status two)" = paused ]
     run -255 oci exec two true

@@ -4,7 +4,7 @@ load helper
 
 setup() {
     make_bundle
-    configure '.process.args = ["sleep", "100"]'
+    configure '.process.args = ["sleep", "1000"]'
 }
 
 teardown() {

@@ -4,7 +4,7 @@ load helper
 
 setup() {
     make_bundle
-    configure '.process.args = ["sleep", "100"]'
+    configure '.process.args = ["sleep", "1000"]'
 }
 
 teardown() {
@@ -43,7 +43,7 @@ processes() { pgrep -f '^sleep 98[0-9]$' | wc -l; }
     [ "$(jq -r .cgroup "$ROOT/managers-life/state.json")" = null ]
     oci exec -d managers-life sleep 981
     run -0 oci ps managers-life
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     expect_text "sleep 981"
     [ "$(oci ps -f json managers-life | jq length)" = 2 ]
     run -1 oci pause managers-life
@@ -103,7 +103,7 @@ writable_cgroup() {
     needs_v2
     writable_cgroup
     runs 'cd /sys/fs/cgroup && mkdir leaf && echo 1 > leaf/cgroup.procs && echo in > /done
-        (echo 5 > cgroup.max.descendants) 2> /dev/null || echo bounded >> /done; sleep 100'
+        (echo 5 > cgroup.max.descendants) 2> /dev/null || echo bounded >> /done; sleep 1000'
     start_detached managers-own
     wait_until 20 grep -q bounded "$BUNDLE/rootfs/done"
     expect_given 100000 managers-own
@@ -114,7 +114,7 @@ writable_cgroup() {
     oci delete -f managers-own
     [ ! -e /sys/fs/cgroup/managers-own ]
 
-    configure '.process.args = ["sleep", "100"] | .process.user.uid = 7'
+    configure '.process.args = ["sleep", "1000"] | .process.user.uid = 7'
     start_detached managers-own
     expect_given 100007 managers-own
 }

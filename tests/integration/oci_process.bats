@@ -4,7 +4,7 @@ load helper
 
 setup() {
     make_bundle
-    configure '.process.args = ["sleep", "100"]'
+    configure '.process.args = ["sleep", "1000"]'
     before=$(things)
 }
 
@@ -53,7 +53,7 @@ PY
 
 @test "a caller that is tied to one CPU does not tie its containers" {
     [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
-    program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
+    program 'grep Cpus_allowed_list /proc/self/status; sleep 1000'
     all=$(grep Cpus_allowed_list /proc/1/status)
     taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-cpu < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
     wait_until 30 grep -qxF "$all" "$BATS_TEST_TMPDIR/out"
@@ -65,7 +65,7 @@ PY
     [ "$(nproc)" -gt 1 ] || skip "this machine has one CPU"
     [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name 'cpuset.cpus*' -print -quit)" ] || skip "no cpuset controller here"
     configure '.linux.resources.cpu.cpus = "1"'
-    program 'grep Cpus_allowed_list /proc/self/status; sleep 100'
+    program 'grep Cpus_allowed_list /proc/self/status; sleep 1000'
     taskset -c 0 berth-oci --root "$ROOT" run -d -b "$BUNDLE" process-set < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
     wait_until 30 grep -q '1$' "$BATS_TEST_TMPDIR/out"
     run -0 oci exec process-set grep Cpus_allowed_list /proc/self/status
@@ -91,7 +91,7 @@ PY
 @test "a memory policy is that of the program and of exec" {
     [ -d /sys/devices/system/node/node0 ] || skip "this kernel has no NUMA"
     configure '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"]}'
-    program 'head -1 /proc/self/numa_maps; sleep 100'
+    program 'head -1 /proc/self/numa_maps; sleep 1000'
     start process-mem
     wait_until 30 grep -q 'bind=static:0' "$BATS_TEST_TMPDIR/out"
     run -0 oci exec process-mem head -1 /proc/self/numa_maps
@@ -110,7 +110,7 @@ PY
 
     rm "$sock"
     receive_pidfd "$sock"
-    oci exec -d --pidfd-socket "$sock" --pid-file "$BATS_TEST_TMPDIR/pid" process-fd sleep 100 < /dev/null > /dev/null 2>&1
+    oci exec -d --pidfd-socket "$sock" --pid-file "$BATS_TEST_TMPDIR/pid" process-fd sleep 1000 < /dev/null > /dev/null 2>&1
     wait "$AGENT"
     [ "$(cat "$BATS_TEST_TMPDIR/receiver.out")" = "setns $(cat "$BATS_TEST_TMPDIR/pid")" ]
 
@@ -166,7 +166,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     answer 2
     notify '["mkdir", "mkdirat"]'
     configure '.annotations.color = "red"'
-    program 'mkdir /tmp/x; echo "$?"; sleep 100'
+    program 'mkdir /tmp/x; echo "$?"; sleep 1000'
     oci create -b "$BUNDLE" process-note < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
     oci start process-note
     wait_until 30 grep -qx 1 "$BATS_TEST_TMPDIR/out"
@@ -209,7 +209,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
     expect_text "Argument list too long"
     # For exec, too, and where there is no profile.
     configure 'del(.linux.seccomp)'
-    program 'sleep 100'
+    program 'sleep 1000'
     oci run -d -b "$BUNDLE" process-annotated < /dev/null > /dev/null 2>&1
     run -1 oci exec process-annotated mkdir /dev/shm/y
     expect_text "Argument list too long"
@@ -422,7 +422,7 @@ agent_said() { grep -q "$1" "$BATS_TEST_TMPDIR/notifier.out"; }
 }
 
 @test "sockets that were passed on are the first descriptors, before those of --preserve-fds" {
-    program 'echo "$LISTEN_FDS $LISTEN_PID $$"; readlink /proc/self/fd/3; cat <&4; ls /proc/self/fd | wc -w; sleep 100'
+    program 'echo "$LISTEN_FDS $LISTEN_PID $$"; readlink /proc/self/fd/3; cat <&4; ls /proc/self/fd | wc -w; sleep 1000'
     echo preserved > "$BATS_TEST_TMPDIR/file"
     cat > "$BATS_TEST_TMPDIR/listen" << 'SH'
 exec 4< "$FILE"
@@ -458,7 +458,7 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
 
 @test "run -d returns when the program has reported that it is ready" {
     notify_host
-    program 'sleep 1; payload notify "MAINPID=1"; payload notify "STATUS=going on"; payload notify "READY=1"; echo "$NOTIFY_SOCKET"; sleep 100'
+    program 'sleep 1; payload notify "MAINPID=1"; payload notify "STATUS=going on"; payload notify "READY=1"; echo "$NOTIFY_SOCKET"; sleep 1000'
     SECONDS=0
     start process-ready
     [ $SECONDS -ge 1 ]
@@ -475,7 +475,7 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
 
 @test "start waits for the report of what create prepared" {
     notify_host
-    program 'payload notify "READY=1" && sleep 100'
+    program 'payload notify "READY=1" && sleep 1000'
     oci create -b "$BUNDLE" process-split < /dev/null > "$BATS_TEST_TMPDIR/out" 2>&1
     run -1 grep . "$BATS_TEST_TMPDIR/host.out"
     oci start process-split
@@ -493,7 +493,7 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
 
 @test "of a program's descriptors the host gets only a barrier's pipe" {
     notify_host
-    program 'payload notify-file /etc/passwd && payload notify "READY=1" && sleep 100'
+    program 'payload notify-file /etc/passwd && payload notify "READY=1" && sleep 1000'
     start process-file
     wait_until 30 host_heard "READY=1 MAINPID=$(oci state process-file | jq .pid)"
     # One barrier: the runtime's own, after READY.
@@ -515,7 +515,7 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     notify_host
     chown -R 100000:100000 "$BUNDLE/rootfs"
     configure '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
-    program 'payload notify "READY=1" && sleep 100'
+    program 'payload notify "READY=1" && sleep 1000'
     start process-user
     wait_until 30 host_heard "READY=1 MAINPID=$(oci state process-user | jq .pid)"
 }

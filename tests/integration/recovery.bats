@@ -13,7 +13,7 @@ is_repaired() {
 @test "SIGKILL of the monitor: the container ends, the next command cleans up and says so" {
     berth run --rm busybox true
     before=$(picture)
-    berth run -d --name lost busybox sleep 100 > /dev/null
+    berth run -d --name lost busybox sleep 1000 > /dev/null
     pid=$(field lost .State.Pid)
     pkill -9 -f "berth-monitor $BERTH_DATA"
     wait_until 20 eval '! pgrep -r S,R,D -f "berth-monitor $BERTH_DATA"'
@@ -30,7 +30,7 @@ is_repaired() {
 @test "SIGKILL of the init: the monitor records 137 and cleans up" {
     berth run --rm busybox true
     before=$(picture)
-    berth run -d --name shot busybox sleep 100 > /dev/null
+    berth run -d --name shot busybox sleep 1000 > /dev/null
     kill -9 "$(field shot .State.Pid)"
     [ "$(berth wait shot)" = 137 ]
     berth rm shot

@@ -104,7 +104,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
 }
 
 @test "the run state is in a folder of the user" {
-    program 'exec sleep 100'
+    program 'exec sleep 1000'
     start one
     [ "$(stat -c '%U %a' "$HOME_DIR/xdg/berth-oci")" = "$USER_NAME 1700" ]
     [ -f "$HOME_DIR/xdg/berth-oci/one/state.json" ]
@@ -178,7 +178,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
 @test "a bundle without a user namespace gets one with the user's ids" {
     rm "$BUNDLE/config.json"
     oci spec -b "$BUNDLE"
-    program 'cat /proc/self/uid_map; exec sleep 100'
+    program 'cat /proc/self/uid_map; exec sleep 1000'
     as_user sh -c "berth-oci run -d -b bundle one < /dev/null > out 2>&1"
     wait_until 30 test -s "$HOME_DIR/out"
     [ "$(tr -s ' ' < "$HOME_DIR/out")" = " 0 $USER_ID 1
@@ -190,7 +190,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
 }
 
 @test "create, start, exec, ps, kill and delete" {
-    program 'exec sleep 100'
+    program 'exec sleep 1000'
     many_ids
     oci create -b "$BUNDLE" two < /dev/null > /dev/null 2>&1
     [ "$(status_of two)" = created ]
@@ -200,7 +200,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     [ "${lines[0]}" = 0 ]
     [ "$(echo "${lines[1]}" | tr -s ' ')" = " 0 2000000 1000" ]
     run -0 oci exec two ps
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     run -0 oci exec -u 1000:1000 -g 7 two id
     [ "$output" = "uid=1000 gid=1000 groups=7" ]
     run -7 oci exec two sh -c 'exit 7'
@@ -208,7 +208,7 @@ many_ids() { configure "$(eval "echo \"$MAPS\"")"; }
     run -0 as_user script -qec "berth-oci exec -t two tty" /dev/null
     expect_text /dev/pts/
     run -0 oci ps two
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     run -1 oci pause two
     expect_text "it has no cgroup"
     oci kill two KILL
@@ -274,7 +274,7 @@ remove_delegated() {
 @test "in a delegated cgroup limits are enforced, and pause works" {
     [ "$(hierarchies)" != /sys/fs/cgroup ] || skip "this is about v1 hierarchies"
     configure '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 20}, devices: [{allow: false, access: "rwm"}]}'
-    program 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /proc/self/cgroup; echo done; exec sleep 100'
+    program 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /proc/self/cgroup; echo done; exec sleep 1000'
     # shellcheck disable=SC2046
     run -0 in_delegated $(hierarchies) -- sh -c 'berth-oci run -d -b bundle one < /dev/null > out 2>&1
         until grep -qx done out; do sleep 0.1; done
@@ -283,7 +283,7 @@ remove_delegated() {
         berth-oci kill --all one KILL'
     expect_text '"status": "paused"'
     expect_text ":memory:/berth-rootless/one"
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     [ "$(sed -n 1,2p "$HOME_DIR/out")" = "33554432
 20" ]
     ! grep -v /berth-rootless/one "$HOME_DIR/out" | grep : || false
@@ -295,7 +295,7 @@ remove_delegated() {
 @test "a cgroup may be delegated in one hierarchy only" {
     [ -f /sys/fs/cgroup/pids/cgroup.procs ] || skip "this is about v1 hierarchies"
     configure '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 20}}'
-    program 'exec sleep 100'
+    program 'exec sleep 1000'
     run -0 in_delegated /sys/fs/cgroup/pids -- sh -c 'berth-oci run -d -b bundle one < /dev/null > out 2>&1; cat out'
     expect_text "not enforced"
     expect_text ": memory.limit"
@@ -320,7 +320,7 @@ remove_delegated() {
     configure '.linux.resources = {memory: {limit: 33554432}, unified: {"cgroup.max.descendants": "5"}}'
     # On pure v2 it is there already.
     configure '.linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}]'
-    program 'cat /sys/fs/cgroup/cgroup.max.descendants /proc/self/cgroup; echo done; exec sleep 100'
+    program 'cat /sys/fs/cgroup/cgroup.max.descendants /proc/self/cgroup; echo done; exec sleep 1000'
     # shellcheck disable=SC2016
     view='mount --make-rprivate /
         [ -f /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 none /sys/fs/cgroup
@@ -408,7 +408,7 @@ remove_delegated() {
     run -0 as_user unshare -Ur berth-oci run -b bundle one
     [[ "${lines[0]}" == *"not enforced"*": pids.limit"* ]]
     [ "$(echo "${lines[1]}" | tr -s ' ')" = " 0 $USER_ID 1" ]
-    program 'exec sleep 100'
+    program 'exec sleep 1000'
     # shellcheck disable=SC2016
     run -0 as_user unshare -Ur sh -c 'berth-oci run -d -b bundle one < /dev/null > /dev/null 2>&1
         berth-oci exec one id -u && berth-oci list -q && berth-oci delete -f one'
@@ -435,11 +435,11 @@ one" ]
     [ "$output" = "$USER_ID" ]
     run -0 podman run --rm --network none --uidmap 0:1:100 --gidmap 0:1:100 small cat /proc/self/uid_map
     [ "$(echo "$output" | tr -s ' ')" = " 0 1 100" ]
-    run -0 podman run -d --name one --network none small sleep 100
+    run -0 podman run -d --name one --network none small sleep 1000
     run -0 podman exec -u 5 one id -u
     [ "$output" = 5 ]
     run -0 podman top one
-    expect_text "sleep 100"
+    expect_text "sleep 1000"
     run -0 podman stop -t 0 one
     run -0 podman start one
     run -0 podman rm -f -t 0 one
@@ -477,7 +477,7 @@ microvm() {
     cp "$BERTH_BUILD"/berth-{vmm,fs,agent} "$HOME_DIR/bin/"
     mkdir -p "$HOME_DIR/data/kernels"
     cp -r "$kernel" "$HOME_DIR/data/kernels/"
-    microvm 'read -r a b c d < /proc/version; echo $c; id; touch /made; exec sleep 100'
+    microvm 'read -r a b c d < /proc/version; echo $c; id; touch /made; exec sleep 1000'
     as_user env BERTH_DATA="$HOME_DIR/data" berth-oci run -d -b "$BUNDLE" one < /dev/null > "$HOME_DIR/out" 2>&1
     # A boot in QEMU takes long; in a test machine the processor that emulates is emulated itself.
     BERTH_TEST_PATIENCE=$((6 * ${BERTH_TEST_PATIENCE:-1})) wait_until 30 test -e "$BUNDLE/rootfs/made"

@@ -67,7 +67,7 @@ session() {
 }
 
 @test "exec -it has a terminal of its own" {
-    berth run -d --name base busybox sleep 60 > /dev/null
+    berth run -d --name base busybox sleep 1000 > /dev/null
     run -3 session "berth exec -it base sh" '
         stty rows 20 columns 70 < $spawn_out(slave,name)
         expect "# "

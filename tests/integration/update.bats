@@ -15,7 +15,7 @@ memory() { held "$1" memory.limit_in_bytes memory.max; }
 pids() { held "$1" pids.max pids.max; }
 
 @test "update changes a running container, and a restart keeps it" {
-    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 busybox sleep 60)
+    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 busybox sleep 1000)
     run -0 berth update -m 128m --pids-limit 40 one
     [ "$output" = one ]
     [ "$(memory "$id") $(pids "$id")" = "134217728 40" ]
@@ -31,7 +31,7 @@ pids() { held "$1" pids.max pids.max; }
 }
 
 @test "0 takes a limit away, also over a restart" {
-    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 -c 512 busybox sleep 60)
+    id=$(berth run -d --name one -m 64m --pids-limit 20 --cpus 1 -c 512 busybox sleep 1000)
     free() {
         [ "$(pids "$id")" = max ]
         if is_v2; then
@@ -49,7 +49,7 @@ pids() { held "$1" pids.max pids.max; }
 }
 
 @test "update of a container that does not run shows when it starts" {
-    id=$(berth create --name one busybox sleep 60)
+    id=$(berth create --name one busybox sleep 1000)
     run -0 berth update -m 64m -c 256 one
     berth start one
     [ "$(memory "$id")" = 67108864 ]
@@ -57,7 +57,7 @@ pids() { held "$1" pids.max pids.max; }
 }
 
 @test "what cannot be leaves all as it was" {
-    id=$(berth run -d --name one -m 64m --pids-limit 20 busybox sleep 60)
+    id=$(berth run -d --name one -m 64m --pids-limit 20 busybox sleep 1000)
     run -1 berth update --pids-limit 30 --cpuset-cpus 4096 one
     expect_text "update container ${id:0:12}: "
     run -1 berth update -m 1k one
@@ -77,7 +77,7 @@ pids() { held "$1" pids.max pids.max; }
 }
 
 @test "update of memory alone says what an earlier --memory-swap has to do with it" {
-    berth create --name one -m 64m --memory-swap 96m busybox sleep 60
+    berth create --name one -m 64m --memory-swap 96m busybox sleep 1000
     run -1 berth update -m 128m one
     expect_text "--memory 128MiB is more than memory and swap together may be (96MiB, by an earlier --memory-swap)"
     run -1 berth update -m 0 one
@@ -95,18 +95,18 @@ pids() { held "$1" pids.max pids.max; }
     [ "$(field one .HostConfig.RestartPolicy.Name)" = on-failure ]
     [ "$(berth wait one)" = 3 ]
     [ "$(field one .RestartCount)" = 2 ]
-    berth run -d --name two --restart always busybox sleep 60 > /dev/null
+    berth run -d --name two --restart always busybox sleep 1000 > /dev/null
     berth update --restart no two
     kill -9 "$(field two .State.Pid)"
     [ "$(berth wait two)" = 137 ]
     [ "$(field two .RestartCount)" = 0 ]
-    berth run -d --name three --rm busybox sleep 60 > /dev/null
+    berth run -d --name three --rm busybox sleep 1000 > /dev/null
     run -1 berth update --restart always three
     expect_text "it was made with --rm"
 }
 
 @test "update and rename at once lose nothing" {
-    berth run -d --name one busybox sleep 60 > /dev/null
+    berth run -d --name one busybox sleep 1000 > /dev/null
     id=$(berth ps -q --no-trunc)
     for n in 1 2 3 4 5 6 7 8; do
         berth update --pids-limit $((100 + n)) "$id" > /dev/null &
