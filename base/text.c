@@ -14,6 +14,8 @@
 
 /* Longer words are not compared by text_nearest(). */
 #define NEAREST_LENGTH_MAX 63
+/* A third of a long image name would be another image of the same registry. */
+#define NEAREST_EDITS_MAX 3
 
 static void reserve(struct text *text, size_t more)
 {
@@ -134,6 +136,7 @@ const char *text_nearest(const char *const *words, const char *typed)
 
     if (length < 2 || length > NEAREST_LENGTH_MAX)
         return NULL;
+    limit = limit > NEAREST_EDITS_MAX ? NEAREST_EDITS_MAX : limit;
     for (size_t i = 0; words[i] != NULL; i++) {
         size_t edits;
 

@@ -93,7 +93,7 @@ int text_parse_bool(const char *text, const char *what, bool *ret_value, struct 
 
 /**
  * The nearest of @words to what was typed, for "did you mean": fewest edits, at most a third of
- * its length, but one for anything longer than a letter.
+ * its length and three, but one for anything longer than a letter.
  *
  * @words  ends with NULL
  *

@@ -68,6 +68,15 @@ static void the_nearest_word_is_found(void **state)
     }
 }
 
+static void other_images_of_a_registry_are_not_near(void **state)
+{
+    static const char *const words[] = { "registry.example.com/team/web:latest", NULL };
+
+    (void)state;
+    assert_null(text_nearest(words, "registry.example.com/team/redis:latest"));
+    assert_string_equal(text_nearest(words, "registry.exmaple.com/taem/web:latest"), words[0]);
+}
+
 static void a_very_long_word_is_near_to_nothing(void **state)
 {
     static const char *const words[] = { "run", NULL };
@@ -130,6 +139,7 @@ int main(void)
         cmocka_unit_test(a_text_without_anything_is_the_empty_string),
         cmocka_unit_test(texts_are_compared),
         cmocka_unit_test(the_nearest_word_is_found),
+        cmocka_unit_test(other_images_of_a_registry_are_not_near),
         cmocka_unit_test(a_very_long_word_is_near_to_nothing),
         cmocka_unit_test(random_digits_differ),
         cmocka_unit_test(names_are_checked),
