@@ -543,3 +543,19 @@ host_heard() { grep -qx "$1" "$BATS_TEST_TMPDIR/host.out"; }
     expect_text "process scheduler can't be used together with AllowedCPUs"
     expect_text "linux.resources.cpu.cpus"
 }
+
+@test "a terminal that others go on using does not hold up the end of exec" {
+    configure '.process.args = ["sleep", "1000"]'
+    start one
+    # The kernel hangs the terminal up when its session's first process ends; who opens it again after
+    # that writes as fast as it is read.
+    # shellcheck disable=SC2016 # the container's shell expands it
+    for command in 'while :; do echo noise > $t; done' 'exec sleep 1000 <> $t'; do
+        status=0
+        timeout -s KILL 20 berth-oci --root "$ROOT" exec -t one sh -c "trap '' HUP; t=\$(tty)
+            (while stty < /dev/tty; do :; done > /dev/null 2>&1; $command) & echo last; exit 5" \
+            < /dev/null > "$BATS_TEST_TMPDIR/out" || status=$?
+        [ $status = 5 ]
+        grep -q last "$BATS_TEST_TMPDIR/out"
+    done
+}
