@@ -111,7 +111,7 @@ static int save(struct engine *engine, struct saving *saving, struct error *err)
         r = container_checkpoint(container, &options, err);
     if (r < 0 || saving->leaves_running)
         return r;
-    r = monitor_link_wait_exit(saving->monitor_fd, UINT32_MAX, NULL, err);
+    r = monitor_link_wait_killed(engine, saving->id, saving->monitor_fd, err);
     return r < 0 ? r : 0;
 }
 
