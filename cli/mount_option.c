@@ -145,6 +145,7 @@ static int volume_parse(struct settings_mount *mount, const char *text, struct e
     }
     if (parts.count == 1) {
         mount->type = xstrdup("volume");
+        mount->spec = xstrdup(text);
     } else {
         r = volume_source(mount, text, parts.items[0], err);
         if (r < 0)
@@ -443,6 +444,7 @@ int mount_option_tmpfs(struct settings *settings, const char *text, struct error
         return r;
     mount.type = xstrdup("tmpfs");
     mount.target = path_clean(target);
+    mount.spec = xstrdup(text);
     if (text[length] == ':' && text[length + 1] != '\0')
         strings_split(&mount.options, text + length + 1, ',');
     add_mount(settings, &mount);

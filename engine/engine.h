@@ -103,7 +103,7 @@ struct settings_mount {
     bool creates_source;      /* bind by -v: a missing host directory is made */
     char *propagation;        /* bind: "rprivate" (default), "rslave", "shared"...; NULL: default */
     struct strings options;   /* tmpfs options ("size=64m"), or bind "nosuid"... */
-    char *spec; /* as the user wrote -v, for inspect's Binds; NULL: by --mount, or anonymous */
+    char *spec; /* as the user wrote -v or --tmpfs, for inspect; NULL: by --mount, or the image's */
     char *volume_path; /* volume: host path once created (filled by engine_create) */
     bool is_anonymous; /* volume: its name was generated (filled by engine_create) */
 };

@@ -102,6 +102,17 @@ static json_t *format_state(const struct life *life, const struct container_cond
     return state;
 }
 
+static bool is_by_tmpfs_option(const struct settings_mount *mount)
+{
+    return mount->spec != NULL && strcmp(mount->type, "tmpfs") == 0;
+}
+
+static bool is_anonymous_by_option(const struct settings_mount *mount)
+{
+    return mount->spec != NULL && mount->is_anonymous;
+}
+
+/* As docker has them: without those by --tmpfs, which are in HostConfig. */
 static json_t *format_mounts(const struct record *record)
 {
     json_t *array = json_array();
@@ -109,8 +120,11 @@ static json_t *format_mounts(const struct record *record)
     for (size_t i = 0; i < record->settings.mounts.count; i++) {
         const struct settings_mount *mount = &record->settings.mounts.items[i];
         bool is_volume = strcmp(mount->type, "volume") == 0;
-        json_t *item = json_object();
+        json_t *item;
 
+        if (is_by_tmpfs_option(mount))
+            continue;
+        item = json_object();
         set(item, "Type", text_or_empty(mount->type));
         if (is_volume)
             set(item, "Name", text_or_empty(mount->source));
@@ -133,9 +147,12 @@ static json_t *format_binds(const struct settings *settings)
 {
     json_t *array = json_array();
 
-    for (size_t i = 0; i < settings->mounts.count; i++)
-        if (settings->mounts.items[i].spec != NULL)
-            (void)json_array_append_new(array, text_or_empty(settings->mounts.items[i].spec));
+    for (size_t i = 0; i < settings->mounts.count; i++) {
+        const struct settings_mount *mount = &settings->mounts.items[i];
+
+        if (mount->spec != NULL && !is_by_tmpfs_option(mount) && !is_anonymous_by_option(mount))
+            (void)json_array_append_new(array, text_or_empty(mount->spec));
+    }
     if (json_array_size(array) > 0)
         return array;
     json_decref(array);
@@ -150,12 +167,29 @@ static json_t *format_tmpfs(const struct settings *settings)
         const struct settings_mount *mount = &settings->mounts.items[i];
         auto_free char *options = NULL;
 
-        if (strcmp(mount->type, "tmpfs") != 0)
+        if (!is_by_tmpfs_option(mount))
             continue;
         options = strings_join(&mount->options, ",");
         set(object, mount->target, text_or_empty(options));
     }
     return object;
+}
+
+/* The image's, and those by -v that have no name. */
+static json_t *format_volumes(const struct record *record)
+{
+    json_t *object = keys(&record->image_volumes);
+
+    for (size_t i = 0; i < record->settings.mounts.count; i++) {
+        const struct settings_mount *mount = &record->settings.mounts.items[i];
+
+        if (is_anonymous_by_option(mount))
+            set(object, mount->target, json_object());
+    }
+    if (json_object_size(object) > 0)
+        return object;
+    json_decref(object);
+    return json_null();
 }
 
 /* {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]} */
@@ -390,8 +424,7 @@ static json_t *format_config(const struct record *record)
     set(config, "Env", list(&record->env));
     set(config, "Cmd", list_or_null(&record->command));
     set(config, "Image", text_or_empty(record->image));
-    set(config, "Volumes",
-        record->image_volumes.count == 0 ? json_null() : keys(&record->image_volumes));
+    set(config, "Volumes", format_volumes(record));
     set(config, "WorkingDir", text_or_empty(record->working_dir));
     set(config, "Entrypoint", list_or_null(&record->entrypoint));
     set(config, "OnBuild", json_null());

@@ -501,10 +501,13 @@ time.sleep(3)'
 
 @test "inspect tells volumes and mounts as docker does, and what is not there as empty" {
     berth create --name full -v made:/data:ro -v /anonymous -v /tmp:/host \
-        --mount type=bind,src=.,dst=/here busybox > /dev/null
+        --mount type=bind,src=.,dst=/here --tmpfs /scratch:size=1m --mount type=tmpfs,dst=/other \
+        --mount type=volume,dst=/unnamed busybox > /dev/null
     [ "$(berth inspect -f '{{json .HostConfig.Binds}}' full)" = '["made:/data:ro","/tmp:/host"]' ]
     run -0 berth inspect -f '{{range .Mounts}}{{.Type}}={{.Name}};{{end}}' full
-    [[ $output =~ ^"volume=made;volume="[0-9a-f]{64}";bind=;bind=;"$ ]]
+    [[ $output =~ ^"volume=made;volume="[0-9a-f]{64}";bind=;bind=;tmpfs=;volume="[0-9a-f]{64}";"$ ]]
+    [ "$(berth inspect -f '{{json .HostConfig.Tmpfs}}' full)" = '{"/scratch":"size=1m"}' ]
+    [ "$(berth inspect -f '{{json .Config.Volumes}}' full)" = '{"/anonymous":{}}' ]
     [ "$(berth inspect -f '{{(index .Mounts 3).Source}}' full)" = "$PWD" ]
     run -0 berth inspect -f '{{.Config.ExposedPorts}} {{.HostConfig.CapAdd}} {{.Config.StopTimeout}}' full
     [ "$output" = "map[] [] <nil>" ]

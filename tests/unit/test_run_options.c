@@ -152,7 +152,7 @@ static void mounts_are_read_in_all_three_forms(void **state)
     assert_string_equal(mounts[1].spec, "cache:/cache:nocopy");
     assert_string_equal(mounts[2].type, "volume");
     assert_null(mounts[2].source);
-    assert_null(mounts[2].spec);
+    assert_string_equal(mounts[2].spec, "/anonymous");
     assert_string_equal(mounts[3].source, "/b");
     assert_true(mounts[3].is_readonly && !mounts[3].creates_source);
     assert_null(mounts[3].spec);
