@@ -95,7 +95,7 @@ int publish_option_parse(const char *text, struct publish_option *ret_option, st
     return 0;
 }
 
-static int find_free(struct published_port *port, struct error *err)
+static int find_free(struct published_port *port, int *ret_fd, struct error *err)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
     socklen_t length = sizeof(address);
@@ -107,6 +107,7 @@ static int find_free(struct published_port *port, struct error *err)
         getsockname(fd, (struct sockaddr *)&address, &length) < 0)
         return error_errno(err, "--publish: find a free port of %s", port->address);
     port->host_port = ntohs(address.sin_port);
+    *ret_fd = take_fd(&fd);
     return 0;
 }
 
@@ -123,6 +124,19 @@ static bool is_taken(const struct strings *published, const struct published_por
     return false;
 }
 
+/* The kernel knows nothing of those that this container has already. What it found is held, so that
+ * each try gets another one, until there is none. */
+static int choose_port(const struct strings *published, struct published_port *port,
+                       struct error *err)
+{
+    auto_close int held = -1;
+    int r = find_free(port, &held, err);
+
+    if (r < 0 || !is_taken(published, port))
+        return r;
+    return choose_port(published, port, err);
+}
+
 int publish_option_apply(const struct publish_option *option, struct strings *published,
                          struct error *err)
 {
@@ -135,15 +149,10 @@ int publish_option_apply(const struct publish_option *option, struct strings *pu
     for (size_t i = 0; i < option->count; i++) {
         struct published_port port = option->ports[i];
         auto_free char *text = NULL;
-        bool is_free = port.host_port != 0;
+        int r = port.host_port == 0 ? choose_port(published, &port, err) : 0;
 
-        while (!is_free) {
-            int r = find_free(&port, err);
-
-            if (r < 0)
-                return r;
-            is_free = !is_taken(published, &port);
-        }
+        if (r < 0)
+            return r;
         text = published_port_format(&port);
         strings_add(published, text);
     }

@@ -281,6 +281,16 @@ END
     done
 }
 
+@test "no more free ports than there are: publish says so instead of looking for ever" {
+    [ -c /dev/net/tun ] || skip "without /dev/net/tun there is no interface for slirp4netns"
+    # shellcheck disable=SC2016 # the inner shell's arguments
+    few() { timeout 60 unshare -n sh -c 'echo 60000 60001 > /proc/sys/net/ipv4/ip_local_port_range; exec "$@"' sh berth create --network slirp4netns "$@"; }
+    few --name two -p 80 -p 81 busybox true
+    [ "$(berth inspect -f '{{json .HostConfig.PortBindings}}' two | jq -r '.[][].HostPort' | sort | xargs)" = "60000 60001" ]
+    run -1 few -p 80 -p 81 -p 82 busybox true
+    expect_text "--publish: find a free port of 0.0.0.0: Address already in use"
+}
+
 @test "start -a prints the output and gives the status" {
     berth create --name again busybox sh -c 'echo once more; exit 4'
     run -4 berth start -a again
