@@ -20,8 +20,9 @@
 /* --- filters ---------------------------------------------------------------------------------- */
 
 /* Nothing in these lists opens a file, makes a process, or maps code. Written by hand rather than
- * by libseccomp, which costs time and memory at the start of a machine. The filter searches by
- * halves: to know which calls it always allows, the kernel runs it for each that there is. */
+ * by libseccomp, which costs time and memory at the start of a machine. A filter is short, as the
+ * kernel translates each of its instructions; and searches by halves, as it is run once for each
+ * call that there is, to know which ones it always allows. */
 
 #define REQUESTS_MAX 17
 #define RULES_MAX    64
@@ -142,85 +143,6 @@ static const struct {
     [VMM_THREAD_SAVABLE] = { savable_rules, main_rules },
 };
 
-struct filter {
-    struct sock_filter *instructions;
-    size_t count;
-};
-
-static void add(struct filter *filter, struct sock_filter instruction)
-{
-    assert(filter->count < VMM_SANDBOX_FILTER_MAX);
-    filter->instructions[filter->count++] = instruction;
-}
-
-static void add_load(struct filter *filter, size_t offset)
-{
-    add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
-}
-
-static void add_result(struct filter *filter, uint32_t result)
-{
-    add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, result));
-}
-
-/* The low halves are enough: the kernel takes requests and protections as 32 bits. */
-static size_t low_half(unsigned argument)
-{
-    return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
-}
-
-static void add_requests(struct filter *filter, const uint32_t requests[REQUESTS_MAX])
-{
-    add_load(filter, low_half(1));
-    for (size_t i = 0; i < REQUESTS_MAX && requests[i] != 0; i++) {
-        add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, requests[i], 0, 1));
-        add_result(filter, SECCOMP_RET_ALLOW);
-    }
-    add_result(filter, SECCOMP_RET_KILL_PROCESS);
-}
-
-static void add_without_code(struct filter *filter)
-{
-    add_load(filter, low_half(2));
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
-    add_result(filter, SECCOMP_RET_KILL_PROCESS);
-    add_result(filter, SECCOMP_RET_ALLOW);
-}
-
-/* What is decided where no other rule is left. */
-static void add_rule(struct filter *filter, const struct rule *rule)
-{
-    add(filter,
-        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rule->number, 1, 0));
-    add_result(filter, SECCOMP_RET_KILL_PROCESS);
-    if (rule->requests[0] != 0)
-        add_requests(filter, rule->requests);
-    else if (rule->is_without_code)
-        add_without_code(filter);
-    else
-        add_result(filter, SECCOMP_RET_ALLOW);
-}
-
-/* @rules  in the order of their numbers, at least one */
-static void add_search(struct filter *filter, const struct rule *const *rules, size_t count)
-{
-    const size_t half = count / 2;
-    size_t jump, skipped;
-
-    if (count == 1) {
-        add_rule(filter, rules[0]);
-        return;
-    }
-    jump = filter->count;
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K,
-                                             (uint32_t)rules[half]->number, 0, 0));
-    add_search(filter, rules, half);
-    skipped = filter->count - jump - 1;
-    assert(skipped <= UINT8_MAX);
-    filter->instructions[jump].jt = (uint8_t)skipped;
-    add_search(filter, rules + half, count - half);
-}
-
 /* --- the rules of a thread ----------------------------------------------------------------------
  */
 
@@ -255,27 +177,168 @@ static void list_rules(struct rule_list *list, const struct rule *rules)
     }
 }
 
+/* Where a filter goes on. */
+enum {
+    NEXT, /* the instruction that follows */
+    ALLOW,
+    KILL,
+    ARGUMENTS, /* and above: of that rule, by its place in the list */
+    PLACES_MAX = ARGUMENTS + RULES_MAX,
+};
+
+/* Calls of which the same becomes: from this number to that of the next span. */
+struct span {
+    uint32_t start;
+    unsigned place;
+};
+
+struct span_list {
+    struct span spans[2 * RULES_MAX + 1];
+    size_t count;
+};
+
+static void add_span(struct span_list *list, int start, unsigned place)
+{
+    if (list->count == 0 || list->spans[list->count - 1].place != place)
+        list->spans[list->count++] = (struct span){ (uint32_t)start, place };
+}
+
+static void list_spans(const struct rule_list *rules, struct span_list *ret_spans)
+{
+    int next = 0;
+
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct rule *rule = rules->rules[i];
+        const bool is_plain = rule->requests[0] == 0 && !rule->is_without_code;
+
+        if (rule->number > next)
+            add_span(ret_spans, next, KILL);
+        add_span(ret_spans, rule->number, is_plain ? ALLOW : ARGUMENTS + (unsigned)i);
+        next = rule->number + 1;
+    }
+    /* The calls of the x32 ABI, too: they have higher numbers. */
+    add_span(ret_spans, next, KILL);
+}
+
+/* --- the instructions ------------------------------------------------------------------------- */
+
+struct filter {
+    struct sock_filter *instructions;
+    size_t count;
+    /* Where each one jumps to, until all places are known. */
+    uint8_t if_true[VMM_SANDBOX_FILTER_MAX];
+    uint8_t if_false[VMM_SANDBOX_FILTER_MAX];
+    size_t places[PLACES_MAX];
+};
+
+static void add(struct filter *filter, struct sock_filter instruction)
+{
+    assert(filter->count < VMM_SANDBOX_FILTER_MAX);
+    filter->instructions[filter->count++] = instruction;
+}
+
+static void add_load(struct filter *filter, size_t offset)
+{
+    add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void add_jump(struct filter *filter, uint16_t test, uint32_t value, unsigned if_true,
+                     unsigned if_false)
+{
+    filter->if_true[filter->count] = (uint8_t)if_true;
+    filter->if_false[filter->count] = (uint8_t)if_false;
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, 0, 0));
+}
+
+static void add_result(struct filter *filter, unsigned place, uint32_t result)
+{
+    filter->places[place] = filter->count;
+    add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, result));
+}
+
+/* The low halves are enough: the kernel takes requests and protections as 32 bits. */
+static size_t low_half(unsigned argument)
+{
+    return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
+}
+
+static void add_arguments(struct filter *filter, const struct rule *rule, unsigned place)
+{
+    filter->places[place] = filter->count;
+    if (rule->is_without_code) {
+        add_load(filter, low_half(2));
+        add_jump(filter, BPF_JSET, PROT_EXEC, KILL, ALLOW);
+        return;
+    }
+    add_load(filter, low_half(1));
+    for (size_t i = 0; rule->requests[i] != 0; i++)
+        add_jump(filter, BPF_JEQ, rule->requests[i], ALLOW,
+                 rule->requests[i + 1] != 0 ? NEXT : KILL);
+}
+
+/* @spans  at least two */
+static void add_search(struct filter *filter, const struct span *spans, size_t count)
+{
+    const size_t half = count / 2;
+    const size_t jump = filter->count;
+
+    add_jump(filter, BPF_JGE, spans[half].start, count - half == 1 ? spans[half].place : NEXT,
+             half == 1 ? spans[0].place : NEXT);
+    if (half > 1)
+        add_search(filter, spans, half);
+    if (count - half > 1) {
+        filter->instructions[jump].jt = (uint8_t)(filter->count - jump - 1);
+        add_search(filter, spans + half, count - half);
+    }
+}
+
+/* All places lie behind what jumps to them. */
+static uint8_t distance(const struct filter *filter, size_t from, unsigned place)
+{
+    const size_t skipped = filter->places[place] - from - 1;
+
+    assert(skipped <= UINT8_MAX);
+    return (uint8_t)skipped;
+}
+
+static void set_jumps(struct filter *filter)
+{
+    for (size_t i = 0; i < filter->count; i++) {
+        if (filter->if_true[i] != NEXT)
+            filter->instructions[i].jt = distance(filter, i, filter->if_true[i]);
+        if (filter->if_false[i] != NEXT)
+            filter->instructions[i].jf = distance(filter, i, filter->if_false[i]);
+    }
+}
+
 void vmm_sandbox_filter_plan(enum vmm_thread thread,
                              struct sock_filter ret_filter[VMM_SANDBOX_FILTER_MAX],
                              size_t *ret_count)
 {
-    struct filter filter = { ret_filter, 0 };
-    struct rule_list list = { .count = 0 };
+    struct filter filter = { .instructions = ret_filter };
+    struct rule_list rules = { .count = 0 };
+    struct span_list spans = { .count = 0 };
 
     assert(thread < VMM_THREADS);
     assert(ret_filter != NULL);
     assert(ret_count != NULL);
 
     if (rules_of[thread].first != NULL)
-        list_rules(&list, rules_of[thread].first);
-    list_rules(&list, rules_of[thread].second);
-    list_rules(&list, common_rules);
+        list_rules(&rules, rules_of[thread].first);
+    list_rules(&rules, rules_of[thread].second);
+    list_rules(&rules, common_rules);
+    list_spans(&rules, &spans);
     add_load(&filter, offsetof(struct seccomp_data, arch));
-    add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
-    add_result(&filter, SECCOMP_RET_KILL_PROCESS);
+    add_jump(&filter, BPF_JEQ, AUDIT_ARCH_X86_64, NEXT, KILL);
     add_load(&filter, offsetof(struct seccomp_data, nr));
-    /* The calls of the x32 ABI have other numbers, which no rule has. */
-    add_search(&filter, list.rules, list.count);
+    add_search(&filter, spans.spans, spans.count);
+    for (size_t i = 0; i < spans.count; i++)
+        if (spans.spans[i].place >= ARGUMENTS)
+            add_arguments(&filter, rules.rules[spans.spans[i].place - ARGUMENTS],
+                          spans.spans[i].place);
+    add_result(&filter, ALLOW, SECCOMP_RET_ALLOW);
+    add_result(&filter, KILL, SECCOMP_RET_KILL_PROCESS);
+    set_jumps(&filter);
     *ret_count = filter.count;
 }
 

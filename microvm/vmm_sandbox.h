@@ -33,7 +33,7 @@ int vmm_sandbox_filter(enum vmm_thread thread, struct error *err);
  *
  * @ret_count  at most VMM_SANDBOX_FILTER_MAX
  */
-#define VMM_SANDBOX_FILTER_MAX 512
+#define VMM_SANDBOX_FILTER_MAX 256
 void vmm_sandbox_filter_plan(enum vmm_thread thread,
                              struct sock_filter ret_filter[VMM_SANDBOX_FILTER_MAX],
                              size_t *ret_count);
