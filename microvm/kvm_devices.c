@@ -112,10 +112,15 @@ static int stop_loop(struct event_source *source, uint32_t events, void *context
 
 /* --- the devices ------------------------------------------------------------------------------ */
 
-/* A write to the register that notifies of a queue wakes the devices' thread without an exit. */
-static int connect_queues(struct kvm_machine *machine, const struct virtio_mmio *mmio,
-                          uint64_t address, struct error *err)
+/* A write to the register that notifies of a queue wakes the devices' thread without an exit. Each
+ * connection costs a grace period's work: of a machine that is restored, the queues that its
+ * drivers use. One that they take later is notified of by an exit. */
+static int connect_queues(struct kvm_machine *machine, size_t device, bool is_restored,
+                          struct error *err)
 {
+    const struct virtio_mmio *mmio = machine->devices.mmio[device];
+    const uint64_t address = machine->devices.acpi[device].address;
+
     for (unsigned i = 0; i < virtio_mmio_queue_count(mmio); i++) {
         const struct kvm_ioeventfd notify = {
             .datamatch = i,
@@ -125,6 +130,8 @@ static int connect_queues(struct kvm_machine *machine, const struct virtio_mmio 
             .flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
         };
 
+        if (is_restored && !virtio_mmio_queue_is_ready(mmio, i))
+            continue;
         if (ioctl(machine->vm_fd, KVM_IOEVENTFD, &notify) < 0)
             return error_errno(err, "connect queue %u of a device", i);
     }
@@ -152,11 +159,8 @@ static int add_device(struct kvm_machine *machine, struct virtio_device *device,
         virtio_device_free(device);
         return r;
     }
-    r = virtio_mmio_open(device, &machine->memory, devices->loop, devices->irq_fds[index],
-                         &devices->mmio[index], err);
-    if (r < 0)
-        return r;
-    return connect_queues(machine, devices->mmio[index], devices->acpi[index].address, err);
+    return virtio_mmio_open(device, &machine->memory, devices->loop, devices->irq_fds[index],
+                            &devices->mmio[index], err);
 }
 
 /* Returns a copy of the caller's descriptor that lives as long as the devices. */
@@ -269,7 +273,11 @@ int kvm_devices_open(struct kvm_machine *machine, const struct machine_config *c
     if (r == 0)
         r = event_loop_add(devices->loop, devices->stop_fd, EPOLLIN, stop_loop, devices->loop,
                            &source, err);
-    return r < 0 ? r : add_devices(machine, config, err);
+    if (r == 0)
+        r = add_devices(machine, config, err);
+    for (size_t i = 0; r == 0 && config->saved_state_fd < 0 && i < devices->count; i++)
+        r = connect_queues(machine, i, false, err);
+    return r;
 }
 
 /* --- their thread ----------------------------------------------------------------------------- */
@@ -358,8 +366,9 @@ int kvm_devices_save(struct kvm_devices *devices, struct state_writer *writer, s
     return r;
 }
 
-int kvm_devices_restore(struct kvm_devices *devices, struct state_reader *reader, struct error *err)
+int kvm_devices_restore(struct kvm_machine *machine, struct state_reader *reader, struct error *err)
 {
+    struct kvm_devices *devices = &machine->devices;
     uint32_t count;
     int r;
 
@@ -373,6 +382,8 @@ int kvm_devices_restore(struct kvm_devices *devices, struct state_reader *reader
                          devices->count);
     for (size_t i = 0; i < devices->count && r == 0; i++)
         r = virtio_mmio_restore(devices->mmio[i], reader, err);
+    for (size_t i = 0; i < devices->count && r == 0; i++)
+        r = connect_queues(machine, i, true, err);
     return r;
 }
 

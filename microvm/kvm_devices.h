@@ -40,8 +40,8 @@ struct kvm_devices {
 
 /** Maps the root's image behind all memory of the guest. */
 int kvm_devices_map_root(struct kvm_machine *machine, int fd, struct error *err);
-/** Makes the devices that the config asks for, and connects their registers and interrupts; a root
- * has to be mapped. */
+/** Makes the devices that the config asks for, and connects their interrupts and, unless they are
+ * to be restored, their queues; a root has to be mapped. */
 int kvm_devices_open(struct kvm_machine *machine, const struct machine_config *config,
                      struct error *err);
 int kvm_devices_start_thread(struct kvm_machine *machine, struct error *err);
@@ -53,9 +53,10 @@ void kvm_devices_close(struct kvm_devices *devices);
 /** Nothing happens in any device between the two. */
 void kvm_devices_lock(struct kvm_devices *devices);
 void kvm_devices_unlock(struct kvm_devices *devices);
-/** Puts all devices, which are locked; or takes them into devices that were just opened. */
+/** Puts all devices, which are locked; or takes them into devices that were just opened, and
+ * connects the queues that are in use. */
 int kvm_devices_save(struct kvm_devices *devices, struct state_writer *writer, struct error *err);
-int kvm_devices_restore(struct kvm_devices *devices, struct state_reader *reader,
+int kvm_devices_restore(struct kvm_machine *machine, struct state_reader *reader,
                         struct error *err);
 /** After a restore, of the interrupt controllers too: nothing that waits is forgotten. */
 void kvm_devices_resume(struct kvm_devices *devices);

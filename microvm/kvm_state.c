@@ -464,7 +464,7 @@ int kvm_state_restore(struct kvm_machine *machine, int fd, struct error *err)
     if (r == 0)
         r = platform_restore(&machine->platform, &reader, err);
     if (r == 0)
-        r = kvm_devices_restore(&machine->devices, &reader, err);
+        r = kvm_devices_restore(machine, &reader, err);
     for (uint32_t i = 0; i < machine->cpu_count && r == 0; i++)
         r = restore_cpu(&machine->cpus[i], &reader, err);
     if (r == 0)

@@ -206,6 +206,13 @@ unsigned virtio_mmio_queue_count(const struct virtio_mmio *mmio)
     return mmio->device->queue_count;
 }
 
+bool virtio_mmio_queue_is_ready(const struct virtio_mmio *mmio, unsigned queue)
+{
+    assert(queue < mmio->device->queue_count);
+
+    return mmio->queues[queue].is_ready;
+}
+
 int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, unsigned queue)
 {
     assert(queue < mmio->device->queue_count);

@@ -1,6 +1,7 @@
 #ifndef MICROVM_VIRTIO_MMIO_H
 #define MICROVM_VIRTIO_MMIO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,8 @@ void virtio_mmio_free(struct virtio_mmio *mmio);
 DEFINE_AUTO(virtio_mmio)
 
 unsigned virtio_mmio_queue_count(const struct virtio_mmio *mmio);
+/** Whether the driver has set it up. While no CPU runs. */
+bool virtio_mmio_queue_is_ready(const struct virtio_mmio *mmio, unsigned queue);
 /** An eventfd (borrowed) that does what a write of @queue to VIRTIO_MMIO_QUEUE_NOTIFY does. */
 int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, unsigned queue);
 
