@@ -294,7 +294,7 @@ int oci_spec(const struct arguments *arguments, void *context)
     const char *bundle = arguments_text(arguments, "bundle");
     const char *file =
         arguments_has(arguments, "file") ? arguments_text(arguments, "file") : "config.json";
-    auto_free char *json = spec_encode(spec);
+    auto_free char *json = spec_encode(spec, ENCODE_INDENTED);
     auto_close int directory_fd = -1, fd = -1;
     struct error err = { 0 };
 

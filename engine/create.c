@@ -598,7 +598,7 @@ static int place_copy(const struct creation *creation, int dir_fd, struct error 
 
 static int fill_directory(const struct creation *creation, int dir_fd, struct error *err)
 {
-    auto_free char *spec = spec_encode(creation->spec);
+    auto_free char *spec = spec_encode(creation->spec, ENCODE_COMPACT);
     int r;
 
     r = record_write(dir_fd, creation->record, true, err);

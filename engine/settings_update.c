@@ -98,7 +98,7 @@ static int update_bundle(struct update *update, struct error *err)
     if (spec->linux_.resources == NULL)
         spec->linux_.resources = xcalloc(1, sizeof(*spec->linux_.resources));
     cgroup_resources_merge(spec->linux_.resources, &update->limits);
-    text = spec_encode(spec);
+    text = spec_encode(spec, ENCODE_COMPACT);
     bundle_fd = openat(update->dir_fd, "bundle", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (bundle_fd < 0)
         return error_errno(err, "open the bundle of container %.12s", update->record->id);

@@ -199,7 +199,7 @@ static int write_bundle(const char *json, bool *ret_has_terminal, struct error *
     free(spec->root->path);
     spec->root->path = xstrdup(AGENT_ROOT);
     *ret_has_terminal = spec->process->terminal;
-    text = spec_encode(spec);
+    text = spec_encode(spec, ENCODE_COMPACT);
     return file_replace(AT_FDCWD, AGENT_BUNDLE "/config.json", text, strlen(text), 0600,
                         FILE_SYNC_NONE, err);
 }

@@ -896,7 +896,7 @@ static void fill_config(struct split *split)
 
 static int copy_spec(const struct spec *spec, struct spec **ret_copy, struct error *err)
 {
-    auto_free char *json = spec_encode(spec);
+    auto_free char *json = spec_encode(spec, ENCODE_COMPACT);
 
     return spec_decode(json, strlen(json), ret_copy, err);
 }
@@ -918,7 +918,7 @@ static int make_halves(struct split *split, struct error *err)
         return r;
     add_devices(split);
     limit_memory(split);
-    split->config->guest = spec_encode(split->guest);
+    split->config->guest = spec_encode(split->guest, ENCODE_COMPACT);
     return 0;
 }
 

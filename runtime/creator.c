@@ -593,7 +593,7 @@ int creation_read_bundle(struct creation *creation, struct error *err)
             return r;
         if (rootless_complete_spec(container->runtime, container->own_spec)) {
             free(creation->config_json);
-            creation->config_json = spec_encode(container->own_spec);
+            creation->config_json = spec_encode(container->own_spec, ENCODE_COMPACT);
         }
     }
     container->spec = options->spec != NULL ? (struct spec *)options->spec : container->own_spec;

@@ -108,7 +108,7 @@ int creation_isolate(struct creation *creation, struct error *err)
                        container->spec->annotations.items[i].value);
     /* Later commands find the jail's spec, not the bundle's. */
     free(creation->config_json);
-    creation->config_json = spec_encode(container->spec);
+    creation->config_json = spec_encode(container->spec, ENCODE_COMPACT);
     return 0;
 }
 

@@ -81,11 +81,11 @@ int spec_read_mounts(const char *path, struct spec **ret_spec, struct error *err
     return 0;
 }
 
-char *spec_encode(const struct spec *spec)
+char *spec_encode(const struct spec *spec, enum encode_style style)
 {
     assert(spec != NULL);
 
-    return encode_text(&spec_object, spec, ENCODE_INDENTED);
+    return encode_text(&spec_object, spec, style);
 }
 
 void spec_free(struct spec *spec)

@@ -119,7 +119,7 @@ static int update_spec(struct container *container, const struct cgroup_resource
     r = container_spec(container, &spec, err);
     if (r < 0)
         return r;
-    old_json = spec_encode(spec);
+    old_json = spec_encode(spec, ENCODE_COMPACT);
     r = spec_decode(old_json, strlen(old_json), &new_spec, err);
     if (r == 0)
         r = copy_resources(given, &copy, err);
@@ -128,7 +128,7 @@ static int update_spec(struct container *container, const struct cgroup_resource
     if (new_spec->linux_.resources == NULL)
         new_spec->linux_.resources = xcalloc(1, sizeof(struct cgroup_resources));
     resources_merge_change(new_spec->linux_.resources, &copy, &change);
-    json = spec_encode(new_spec);
+    json = spec_encode(new_spec, ENCODE_COMPACT);
     r = save_spec(container, json, err);
     if (r < 0)
         return r;

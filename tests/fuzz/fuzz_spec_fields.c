@@ -22,9 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(err.message[0] != '\0');
         return 0;
     }
-    first = spec_encode(spec);
+    first = spec_encode(spec, ENCODE_COMPACT);
     assert(spec_decode(first, strlen(first), &again, &err) == 0);
-    second = spec_encode(again);
+    second = spec_encode(again, ENCODE_COMPACT);
     assert(strcmp(first, second) == 0);
     if (spec->linux_.seccomp != NULL) {
         struct seccomp_program stub = { 0 };

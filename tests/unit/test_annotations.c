@@ -21,12 +21,12 @@ static struct spec *decode(const char *annotations, const char *linux_)
 /* What is written for later commands must mean the same when it is read. */
 static void assert_comes_back(const struct spec *spec)
 {
-    auto_free char *first = spec_encode(spec);
+    auto_free char *first = spec_encode(spec, ENCODE_COMPACT);
     auto_free char *second = NULL;
     AUTO(spec) struct spec *again = NULL;
 
     assert_int_equal(spec_decode(first, strlen(first), &again, NULL), 0);
-    second = spec_encode(again);
+    second = spec_encode(again, ENCODE_COMPACT);
     assert_string_equal(second, first);
 }
 

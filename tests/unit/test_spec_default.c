@@ -69,13 +69,13 @@ static char *in_our_order(const char *json)
 
     if (spec_decode(json, strlen(json), &spec, &err) < 0)
         fail_msg("%s", err.message);
-    return spec_encode(spec);
+    return spec_encode(spec, ENCODE_INDENTED);
 }
 
 static void the_default_is_the_one_of_runc(void **state)
 {
     AUTO(spec) struct spec *spec = spec_default(false, false);
-    auto_free char *ours = spec_encode(spec);
+    auto_free char *ours = spec_encode(spec, ENCODE_INDENTED);
     auto_free char *theirs = in_our_order(runc_document);
 
     (void)state;
@@ -97,7 +97,7 @@ static void on_cgroup_v2_the_default_has_a_cgroup_namespace(void **state)
 static void the_rootless_default_is_the_one_of_runc(void **state)
 {
     AUTO(spec) struct spec *spec = spec_default(true, false);
-    auto_free char *ours = spec_encode(spec);
+    auto_free char *ours = spec_encode(spec, ENCODE_INDENTED);
     auto_free char *json = xasprintf(runc_rootless_document, geteuid(), getegid());
     auto_free char *theirs = in_our_order(json);
 
