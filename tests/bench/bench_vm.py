@@ -141,10 +141,11 @@ def run(command, marker, ending=None):
     return None
 
 
-def times(command, program, marker, ending=None):
-    """Instructions from exec of PROGRAM to the marker, and to its end; None when it does not run."""
-    for event in ("sched_process_exec", "sched_process_exit"):
-        trace_write(f"events/sched/{event}/enable", "1")
+def times(command, program, marker, ending=None, events=("sched/sched_process_exec", "sched/sched_process_exit")):
+    """Instructions from exec of PROGRAM to the marker, to its end, and to the first of kvm/kvm_entry if that is among
+    EVENTS, before the difference between runs in percent; None when it does not run."""
+    for event in events:
+        trace_write(f"events/{event}/enable", "1")
     rows = []
     for _ in range(RUNS):
         trace_write("trace", "")
@@ -152,13 +153,14 @@ def times(command, program, marker, ending=None):
         if result is None:
             return None
         trace = open(f"{TRACING}/trace").read()
-        execs = re.findall(r" (\d+\.\d+): sched_process_exec: filename=\S*%s pid=(\d+)" % re.escape(program), trace)
-        begin, pid = execs[-1]
-        end = re.findall(r" (\d+\.\d+): sched_process_exit: comm=.* pid=%s " % pid, trace)[-1]
-        begin, end = float(begin), float(end)
-        rows.append((result[0] / 1e9 - begin, end - begin))
-    for event in ("sched_process_exec", "sched_process_exit"):
-        trace_write(f"events/sched/{event}/enable", "0")
+        execs = re.finditer(r" (\d+\.\d+): sched_process_exec: filename=\S*%s pid=(\d+)" % re.escape(program), trace)
+        last = list(execs)[-1]
+        end = re.findall(r" (\d+\.\d+): sched_process_exit: comm=.* pid=%s " % last[2], trace)[-1]
+        entry = re.compile(r" (\d+\.\d+): kvm_entry:").search(trace, last.end())
+        moments = [result[0] / 1e9, float(end)] + ([float(entry[1])] if entry else [])
+        rows.append([moment - float(last[1]) for moment in moments])
+    for event in events:
+        trace_write(f"events/{event}/enable", "0")
     spread = (max(row[1] for row in rows) - min(row[1] for row in rows)) / rows[0][1] * 100
     return [statistics.median(column) for column in zip(*rows)] + [spread]
 
@@ -219,13 +221,16 @@ def memory(command):
     return result
 
 
+RESTORE_EVENTS = ("sched/sched_process_exec", "sched/sched_process_exit", "kvm/kvm_entry")
+
+
 def restored_machine():
     """What times() says of a machine whose guest is a few pages that count, from where it was saved."""
     saved, bare = f"{WORK}/saved", [f"{WORK}/machine_run", f"{WORK}/guest", "--memory", str(MEMORY_MIB), "--stop"]
     os.makedirs(saved)
     if run(bare + ["--save", saved, "count 0x40", "count"], "count 0x40") is None:
         return None
-    return times(bare + ["--restore", saved, "-"], "machine_run", "first words")
+    return times(bare + ["--restore", saved, "-"], "machine_run", "first words", events=RESTORE_EVENTS)
 
 
 def restored_container():
@@ -245,7 +250,7 @@ def restored_container():
     subprocess.run(oci + ["checkpoint", "--image-path", image, "vm"], check=True)
     first.wait()
     result = times(oci + ["restore", "-b", bundle, "--image-path", image, "vm"], "berth-vmm", "spoken",
-                   oci + ["delete", "-f", "vm"])
+                   oci + ["delete", "-f", "vm"], RESTORE_EVENTS)
     subprocess.run([f"{WORK}/berth", "rm", "-f", container], stdout=subprocess.DEVNULL, check=True)
     return result
 
@@ -305,10 +310,11 @@ def main():
         print("exits by reason, pmem: " + ", ".join(
             f"{REASONS.get(reason, hex(reason))} {count}" for reason, count in counts[0].most_common()))
 
-    bare, container = restored_machine() or [None], restored_container() or [None]
-    print("restore: exec of the VMM to the guest's next words")
-    compare("a guest without a kernel", bare[0], None, giga)
-    compare("a container", container[0], None, giga)
+    bare, container = restored_machine() or [None] * 3, restored_container() or [None] * 3
+    print("restore: exec of the VMM to the guest's next instruction, and until its next words are read")
+    for title, figures in (("a guest without a kernel", bare), ("a container", container)):
+        compare(title, figures[2], None, giga)
+        compare("", figures[0], None, giga)
 
     print("berth run --rm --isolation microvm busybox sh -c 'echo up'")
     berth = [f"{WORK}/berth", "run", "--rm", "--isolation", "microvm", "--vm-memory", f"{MEMORY_MIB}m", "busybox", "sh", "-c", "echo up"]
