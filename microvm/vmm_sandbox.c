@@ -24,7 +24,7 @@
  * kernel translates each of its instructions; and searches by halves, as it is run once for each
  * call that there is, to know which ones it always allows. */
 
-#define REQUESTS_MAX 17
+#define REQUESTS_MAX 18 /* with the 0 that ends them */
 #define RULES_MAX    64
 
 struct rule {
