@@ -35,6 +35,9 @@ static void send_message(struct fetcher *fetcher, uint32_t type, const char *pay
 {
     size_t length = strlen(payload);
 
+    /* What comes from a registry is cut, or left out, before: an answer that is not sent would be
+     * waited for without end. */
+    assert(length <= WIRE_PAYLOAD_MAX);
     while (wire_send(fetcher->fd, type, payload, length, NULL, 0, NULL) == -EAGAIN) {
         struct pollfd wait = { .fd = fetcher->fd, .events = POLLOUT };
 

@@ -96,6 +96,7 @@ struct job {
     struct curl_slist *headers;
     char curl_text[CURL_ERROR_SIZE];
     struct job_answer answer;
+    size_t head_bytes;    /* of the present attempt's answers */
     struct text text;     /* the body where it is not passed on */
     struct error failure; /* what a callback found; no retry */
     bool used_basic;
@@ -133,6 +134,8 @@ void job_retry(struct job *job, int r, const struct error *failure);
 /** Goes on at another URL, which may be another host's: that one gets no credentials. */
 int job_move(struct job *job, const char *from, const char *to, struct error *err);
 void job_free(struct job *job);
+/** Whom it asks, as errors say: the registry, or the token server. */
+const char *job_address(const struct job *job);
 /** "HOST answers 404: MANIFEST_UNKNOWN: manifest unknown". */
 int job_refusal(struct job *job, struct error *err);
 bool job_is_finished(const struct job *job);

@@ -73,12 +73,15 @@ static int check_end(struct job *job, size_t length, struct error *err)
                      (unsigned long long)max);
 }
 
-/* What is no blob: an error's explanation, a token. The rest of a longer one is let go. */
+/* What is no blob: an error's explanation, a token. One without an end is not waited for. */
 static size_t keep_text(struct job *job, const char *bytes, size_t length)
 {
-    size_t room = FETCHER_TEXT_MAX - job->text.length;
-
-    text_add_bytes(&job->text, bytes, length < room ? length : room);
+    if (length > FETCHER_TEXT_MAX - job->text.length) {
+        (void)error_set(&job->failure, EFBIG, "%s answers %ld with more than %u bytes",
+                        job_address(job), job->answer.status, FETCHER_TEXT_MAX);
+        return CURL_WRITEFUNC_ERROR;
+    }
+    text_add_bytes(&job->text, bytes, length);
     return length;
 }
 

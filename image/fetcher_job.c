@@ -23,6 +23,7 @@
 #define IDLE_S            30
 #define IDLE_UPLOAD_S     180 /* a registry may move a large blob about before it answers */
 #define RECEIVE_BYTES     (256l << 10)
+#define HEAD_BYTES_MAX    (256u << 10) /* with the heads that only say that it goes on */
 
 static void answer_clear(struct job_answer *answer)
 {
@@ -63,6 +64,11 @@ void job_free(struct job *job)
     free(job);
 }
 
+const char *job_address(const struct job *job)
+{
+    return job->step == JOB_TOKEN ? job->token->realm : job->host->endpoint.host;
+}
+
 /* --- an attempt ------------------------------------------------------------------------------- */
 
 struct header {
@@ -101,6 +107,16 @@ static void take_header(struct job_answer *answer, const char *name, const char 
     }
 }
 
+/* A field's value has none (RFC 9110, "Field Values"), and in JSON each would be six bytes. */
+static bool has_controls(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 static size_t header_line(char *bytes, size_t size, size_t count, void *context)
 {
     struct job *job = context;
@@ -108,6 +124,12 @@ static size_t header_line(char *bytes, size_t size, size_t count, void *context)
     auto_free char *line = xstrndup(bytes, length);
     char *value;
 
+    job->head_bytes += length;
+    if (job->head_bytes > HEAD_BYTES_MAX) {
+        (void)error_set(&job->failure, EBADMSG, "%s answers with a head of more than %u bytes",
+                        job_address(job), HEAD_BYTES_MAX);
+        return 0;
+    }
     line[strcspn(line, "\r\n")] = '\0';
     if (strncmp(line, "HTTP/", 5) == 0) { /* of the last of several heads: 100, then 200 */
         answer_clear(&job->answer);
@@ -115,7 +137,7 @@ static size_t header_line(char *bytes, size_t size, size_t count, void *context)
         return length;
     }
     value = strchr(line, ':');
-    if (value == NULL || strlen(line) > FETCH_TEXT_MAX + 64)
+    if (value == NULL || strlen(line) > FETCH_TEXT_MAX + 64 || has_controls(line))
         return length;
     *value++ = '\0';
     value += strspn(value, " \t");
@@ -239,6 +261,7 @@ void job_begin(struct job *job)
     job_stop(job);
     answer_clear(&job->answer);
     text_clear(&job->text);
+    job->head_bytes = 0;
     job->curl_text[0] = '\0';
     job->wait_until_ms = 0;
     job->easy = curl_easy_init();
@@ -359,11 +382,6 @@ void job_finish(struct job *job, int r, const struct error *failure)
 
 /* --- what to do with an answer ---------------------------------------------------------------- */
 
-static const char *address(const struct job *job)
-{
-    return job->step == JOB_TOKEN ? job->token->realm : job->host->endpoint.host;
-}
-
 int job_refusal(struct job *job, struct error *err)
 {
     auto_free char *reason =
@@ -381,7 +399,7 @@ int job_refusal(struct job *job, struct error *err)
         code = EBUSY;
     if (reason != NULL && strlen(reason) > 300)
         reason[300] = '\0';
-    return error_set(err, code, "%s answers %ld%s%s", address(job), status,
+    return error_set(err, code, "%s answers %ld%s%s", job_address(job), status,
                      reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }
 
@@ -490,11 +508,11 @@ static int distrust(const struct job *job, const char *text, struct error *err)
                          "authorities (%s); install the package ca-certificates, put the "
                          "registry's authority into /etc/docker/certs.d/%s/ca.crt, or allow it "
                          "with --tls-verify=false",
-                         address(job), bundle != NULL ? bundle : text, host);
+                         job_address(job), bundle != NULL ? bundle : text, host);
     return error_set(err, EACCES,
                      "the certificate of %s is not trusted (%s); put its authority into "
                      "/etc/docker/certs.d/%s/ca.crt, or allow it with --tls-verify=false",
-                     address(job), text, host);
+                     job_address(job), text, host);
 }
 
 static void transport_failed(struct job *job, CURLcode code)
@@ -511,7 +529,7 @@ static void transport_failed(struct job *job, CURLcode code)
     if (code == CURLE_PEER_FAILED_VERIFICATION)
         r = distrust(job, text, &failure);
     else
-        r = error_set(&failure, EIO, "%s: %s", address(job), text);
+        r = error_set(&failure, EIO, "%s: %s", job_address(job), text);
     if (is_passing(job, code))
         job_retry(job, r, &failure);
     else
@@ -550,11 +568,21 @@ int job_move(struct job *job, const char *from, const char *to, struct error *er
     if (!is_same_host(from, to, &is_downgrade))
         job->is_elsewhere = true; /* and stays so: what comes later was not asked of us */
     if (is_downgrade)
-        return error_set(err, EACCES, "%s redirects to a host without TLS", address(job));
+        return error_set(err, EACCES, "%s redirects to a host without TLS", job_address(job));
     url = xstrdup(to);
     free(job->url);
     job->url = url;
     return 0;
+}
+
+/* Authorization is left out for another host, but this token is in the body. */
+static int check_token_move(const struct job *job, struct error *err)
+{
+    if (job->step != JOB_TOKEN || !job->is_elsewhere || job->host->endpoint.identity_token == NULL)
+        return 0;
+    return error_set(err, EACCES,
+                     "%s redirects to another host, which is not given the login's token",
+                     job_address(job));
 }
 
 static void follow(struct job *job)
@@ -569,10 +597,12 @@ static void follow(struct job *job)
     if (from == NULL || to == NULL)
         r = job_refusal(job, &failure);
     else if (++job->redirects > REDIRECTS_MAX)
-        r = error_set(&failure, ELOOP, "%s redirects more than %d times", address(job),
+        r = error_set(&failure, ELOOP, "%s redirects more than %d times", job_address(job),
                       REDIRECTS_MAX);
     else
         r = job_move(job, from, to, &failure);
+    if (r == 0)
+        r = check_token_move(job, &failure);
     if (r < 0)
         job_finish(job, r, &failure);
     else

@@ -742,6 +742,31 @@ END
     expect_text "names a token server without TLS: 'ftp://localhost/token'"
 }
 
+@test "a token server that redirects to another host: that one is not given the login's token" {
+    serve "[busybox()]" auth=token identity=1
+    other=$SERVER other_log=$SERVER_LOG
+    start_server main server$SERVERS auth=token tokenredirect="127.0.0.1:${other#localhost:}"
+    log_in "$SERVER" '{"auth": "'"$(printf 'alice:' | base64)"'", "identitytoken": "refresh"}'
+    run -1 berth pull -q "$SERVER/a:1"
+    expect_text "http://$SERVER/token redirects to another host, which is not given the login's token"
+    grep -q '^POST /token' "$SERVER_LOG"
+    [ ! -s "$other_log" ]
+}
+
+@test "an answer without end is not waited for" {
+    for kind in body head continue; do
+        serve "[busybox()]" endless=$kind
+        run -1 timeout 60 berth pull -q "$SERVER/a:1"
+        [ $kind = body ] || expect_text "$SERVER answers with a head of more than 262144 bytes"
+        [ $kind != body ] || expect_text "$SERVER answers 404 with more than 262144 bytes"
+    done
+}
+
+@test "fields of control characters are none, however many there are" {
+    serve "[busybox()]" controls=1
+    run -0 timeout 60 berth pull -q "$SERVER/a:1"
+}
+
 # --- push ---
 
 # An image in the store: here NAME LAYERS

@@ -27,6 +27,11 @@ first word, Host. Behaviours:
     move=FILE           once there is such a file, the tag "1" stands for what the tag "2" does
     hide=REPOSITORY     HEAD finds no layer there
     referrers=1         the referrers API, in pages of one
+    endless=body|head|continue  what is asked for of layers has an answer without end
+    controls=1          the head of manifests has long fields of control characters
+    tokenredirect=HOST:PORT  the token server is there
+    tokenuses=TIMES     a token is good for so many requests
+    keepnothing=1       a PATCH is taken, and nothing of it
 """
 
 import base64
@@ -120,11 +125,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = f"repository:{name}:{actions}" if name else ""
         if len(words) == 2 and words[0] == "Bearer":
             granted = SCOPES.get(words[1], [])
+            if "tokenuses" in OPTIONS and count(words[1]) > int(OPTIONS["tokenuses"]):
+                granted = []
             if not wanted or any(
                     scope.rsplit(":", 1)[0] == wanted.rsplit(":", 1)[0] and
                     set(actions.split(",")) <= set(scope.rsplit(":", 1)[1].split(","))
                     for scope in granted):
                 return True
+        if self.command in ("PATCH", "PUT"):
+            self.body()
         realm = OPTIONS.get("realm", f"http://{self.headers.get('Host')}/token")
         self.refuse(401, "UNAUTHORIZED",
                     WWW_Authenticate=f'Bearer realm="{realm}",service="tests"' +
@@ -147,9 +156,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # --- what is there ---
 
+    def endless(self, kind):
+        """Until the other side has enough of it."""
+        more = {"body": b"10000\r\n" + b"x" * 65536 + b"\r\n", "head": b"X-More: " + b"x" * 1000 + b"\r\n",
+                "continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000}
+        self.close_connection = True
+        if kind != "continue":
+            self.wfile.write(b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n")
+        if kind == "body":
+            self.wfile.write(b"\r\n")
+        try:
+            while True:
+                self.wfile.write(more[kind])
+        except OSError:
+            pass
+
     def layer(self, name, data):
         if self.command == "HEAD":
             self.answer(200, data)
+            return
+        if "endless" in OPTIONS:
+            self.endless(OPTIONS["endless"])
             return
         if "redirect" in OPTIONS:
             self.answer(307, Location=f"http://{OPTIONS['redirect']}/elsewhere/{name}?signature=x")
@@ -239,7 +266,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             data = BLOBS[name]
             kind = kind or json.loads(data).get("mediaType", "application/octet-stream")
-            self.answer(200, data, Content_Type=kind, Docker_Content_Digest=name)
+            headers = {}
+            if OPTIONS.get("controls"):
+                headers = {"Link": "<" + "\1" * 2050 + '>; rel="next"', "OCI_Subject": "\2" * 2080}
+            self.answer(200, data, Content_Type=kind,
+                        Docker_Content_Digest="\1" * 2080 if headers else name, **headers)
         elif self.command == "HEAD" and parts[2] == OPTIONS.get("hide") and parts[-2] == "blobs":
             self.refuse(404, "BLOB_UNKNOWN")
         elif parts[-2] == "blobs" and parts[-1] in BLOBS:
@@ -287,6 +318,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.note()
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
+        if url.path == "/token" and "tokenredirect" in OPTIONS:
+            self.body()
+            self.answer(307, Location=f"http://{OPTIONS['tokenredirect']}/token")
+            return
         if url.path == "/token":
             self.give_token(urllib.parse.parse_qs(self.body().decode()))
             return
@@ -320,8 +355,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         with LOCK, open(LOG, "a", encoding="utf-8") as file:
             print("piece", len(data), file=file)
-        UPLOADS[name] += data
-        self.answer(202, Location=self.path, Range=f"0-{len(UPLOADS[name]) - 1}")
+        if not OPTIONS.get("keepnothing"):
+            UPLOADS[name] += data
+        self.answer(202, Location=self.path, Range=f"0-{max(0, len(UPLOADS[name]) - 1)}")
 
     def do_PUT(self):
         self.note()
