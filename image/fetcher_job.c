@@ -409,7 +409,7 @@ void job_retry(struct job *job, int r, const struct error *failure)
     uint64_t seconds;
 
     if (job->passed > job->mark || job->sent > job->mark)
-        job->failures = 0; /* it went on meanwhile */
+        job->failures = job->denials = 0; /* it went on meanwhile */
     job->mark = job->passed > job->sent ? job->passed : job->sent;
     if (++job->failures >= FAILURES_MAX) {
         job_finish(job, r, failure);

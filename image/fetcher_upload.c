@@ -198,6 +198,7 @@ static void next_step(struct job *job)
         job->step = JOB_UPLOAD_FINISH;
     else
         job->step = JOB_UPLOAD_PIECE;
+    job->denials = 0; /* a token may expire again before a long one ends */
     job_begin(job);
 }
 
@@ -226,6 +227,9 @@ static int take_range(struct job *job, struct error *err)
         r = error_set(err, EBADMSG, "%s says it has %llu bytes of %llu, after %llu were sent",
                       job->host->endpoint.host, (unsigned long long)bytes,
                       (unsigned long long)job->source_size, (unsigned long long)job->sent);
+    if (r == 0 && job->step == JOB_UPLOAD_PIECE && bytes == job->sent)
+        r = error_set(err, EBADMSG, "%s takes a piece of a blob and keeps nothing of it",
+                      job->host->endpoint.host);
     if (r < 0)
         return r;
     job->sent = bytes;

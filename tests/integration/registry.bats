@@ -815,6 +815,22 @@ here() {
     run -0 skopeo copy -q --insecure-policy --src-tls-verify=false "docker://$REGISTRY/large:1" dir:copied
 }
 
+@test "a large layer outlasts any number of tokens" {
+    serve "[busybox()]" auth=token tokenuses=2
+    log_in "$SERVER"
+    here large:1 "[tar([file('noise', __import__('random').Random(1).randbytes(100000000))])]"
+    run -0 berth push -q large:1 "$SERVER/large:1"
+    [ "$(grep -c '^piece ' "$SERVER_LOG")" = 6 ]
+    [ "$(grep -c 'GET /token' "$SERVER_LOG")" -gt 4 ]
+}
+
+@test "a registry that keeps nothing of a large layer is not sent it without end" {
+    serve "[busybox()]" keepnothing=1
+    here large:1 "[busybox(), tar([file('noise', __import__('random').Random(1).randbytes(20000000))])]"
+    run -1 timeout 60 berth push -q large:1 "$SERVER/large:1"
+    expect_text "layer 2 of 2: $SERVER takes a piece of a blob and keeps nothing of it"
+}
+
 @test "a push asks for the right to push, and a mount that is refused becomes an upload" {
     serve "[busybox()]" auth=token nomount=1 hide=copy
     log_in "$SERVER"
