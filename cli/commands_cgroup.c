@@ -98,6 +98,7 @@ int command_cgroup_ls(const struct arguments *arguments, void *context)
 
     style.is_whole = arguments_flag(arguments, "no-trunc");
     r = listing_open(is_quiet ? "{{.Name}}" : format, GROUP_TABLE, group_columns, &listing, &err);
+    listing.has_own_colors = true; /* names of cgroups are checked when they are made */
     if (r == 0)
         r = berth_engine(context, &engine, &err);
     if (r == 0)

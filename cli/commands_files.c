@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/auto.h"
+#include "cli/show.h"
 
 /* diff. What reads or writes file contents (commit, export, cp) is the program berth-image. */
 
@@ -43,6 +45,15 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(char *const *)a + 2, *(char *const *)b + 2);
 }
 
+/* The names are the container's: as with ls(1) a terminal gets none of their control characters,
+ * and a program that reads the lines gets them as they are. */
+static void print_line(const char *line, bool is_terminal)
+{
+    auto_free char *shown = is_terminal ? show_printable(line) : xstrdup(line);
+
+    puts(shown);
+}
+
 int command_diff(const struct arguments *arguments, void *context)
 {
     AUTO_CLEAR(diff_lines) struct diff_lines lines = { 0 };
@@ -56,6 +67,6 @@ int command_diff(const struct arguments *arguments, void *context)
     if (lines.count > 1)
         qsort(lines.items, lines.count, sizeof(*lines.items), compare_paths);
     for (size_t i = 0; i < lines.count; i++)
-        puts(lines.items[i]);
+        print_line(lines.items[i], isatty(STDOUT_FILENO));
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/show.h"
 #include "cli/table.h"
 
 /* "\t" and "\n" typed in a format are what they mean, as docker's lists have it. Caller frees. */
@@ -58,11 +59,31 @@ void listing_clear(struct listing *listing)
     *listing = (struct listing){ 0 };
 }
 
+/* A table is for people: what an image or a container named must not reach the terminal as more
+ * than text. A format of the user's gets the bytes themselves, as with docker. */
+static void make_printable(const struct string_map *from, struct string_map *to)
+{
+    for (size_t i = 0; from != NULL && i < from->count; i++) {
+        auto_free char *value = show_printable(from->items[i].value);
+
+        string_map_set(to, from->items[i].key, value);
+    }
+}
+
 int listing_add(struct listing *listing, const struct string_map *fields,
                 const struct string_map *labels, struct error *err)
 {
-    int r = template_run_fields(listing->template, fields, labels, &listing->rows, err);
+    AUTO_CLEAR(string_map) struct string_map shown = { 0 };
+    AUTO_CLEAR(string_map) struct string_map shown_labels = { 0 };
+    bool is_shown = listing->is_table && !listing->has_own_colors;
+    int r;
 
+    if (is_shown) {
+        make_printable(fields, &shown);
+        make_printable(labels, &shown_labels);
+    }
+    r = template_run_fields(listing->template, is_shown ? &shown : fields,
+                            is_shown ? &shown_labels : labels, &listing->rows, err);
     if (r == 0)
         text_add(&listing->rows, "\n");
     return r;

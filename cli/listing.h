@@ -19,6 +19,7 @@ struct listing_column {
 struct listing {
     struct template *template;
     bool is_table;
+    bool has_own_colors; /* the values are berth's own, with sequences for the terminal */
     const struct listing_column *columns;
     struct text rows;
 };

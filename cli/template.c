@@ -613,7 +613,7 @@ int template_indent_json(const char *json, size_t length, char **ret_text, struc
 
     if (document == NULL)
         return error_set(err, EINVAL, "read the document to print: %s", error.text);
-    *ret_text = json_dumps(document, JSON_ENCODE_ANY | JSON_INDENT(4));
+    *ret_text = template_escape_controls(json_dumps(document, JSON_ENCODE_ANY | JSON_INDENT(4)));
     json_decref(document);
     return 0;
 }

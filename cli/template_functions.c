@@ -93,13 +93,32 @@ char *template_value_text(json_t *value)
     return text_take(&out);
 }
 
+char *template_escape_controls(char *json)
+{
+    struct text out = { 0 };
+
+    text_add(&out, "");
+    for (const unsigned char *at = (const unsigned char *)json; *at != '\0'; at++) {
+        if (*at == 0x7f) {
+            text_add(&out, "\\u007F");
+        } else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) {
+            text_addf(&out, "\\u%04X", at[1]);
+            at++;
+        } else {
+            text_add_bytes(&out, at, 1);
+        }
+    }
+    free(json);
+    return text_take(&out);
+}
+
 char *template_value_json(json_t *value, bool sorts_keys)
 {
     size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | (sorts_keys ? JSON_SORT_KEYS : 0);
     char *text = json_dumps(value, flags);
 
     assert(text != NULL);
-    return text;
+    return template_escape_controls(text);
 }
 
 bool template_is_true(json_t *value)

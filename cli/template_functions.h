@@ -21,6 +21,9 @@ char *template_value_text(json_t *value);
 char *template_printf(const char *format, json_t *const *values, size_t count);
 /* Bytes of the first @characters characters of a UTF-8 text. */
 size_t template_prefix_length(const char *text, size_t characters);
+/* Takes JSON and gives it back with U+007F to U+009F escaped: a terminal obeys them as it does the
+ * control characters that JSON never has. Caller frees. */
+char *template_escape_controls(char *json);
 /* Compact JSON. */
 char *template_value_json(json_t *value, bool sorts_keys);
 /* Go's truth: not false, 0, "", null or an empty list. */

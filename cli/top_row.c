@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "cli/show.h"
 
 int top_process_parse(const char *stat, struct top_process *ret_process, struct error *err)
 {
@@ -70,8 +71,9 @@ char *top_format_row(const struct top_process *process, const struct top_clock *
     int64_t age = clock->now > start ? clock->now - start : 1;
     auto_free char *terminal = top_format_terminal(process->terminal);
     auto_free char *began = format_start(start, clock->now);
-    auto_free char *command =
+    auto_free char *text =
         text_is_empty(arguments) ? xasprintf("[%s]", process->command) : xstrdup(arguments);
+    auto_free char *command = show_printable(text); /* both are the container's choice */
 
     return xasprintf("%s\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu64 "\t%s\t%s\t%02" PRIu64 ":%02" PRIu64
                      ":%02" PRIu64 "\t%s\n",

@@ -38,6 +38,15 @@ id_of() { berth image inspect --format '{{.Id}}' "$1"; }
 
 # --- diff ---
 
+@test "diff gives a terminal no control characters of names, and a program the names" {
+    changed cc busybox 'touch "$(printf "/a\033]0;x\007\302\233b")"'
+    run -0 script -qec "berth diff cc" /dev/null
+    expect_text 'A /a\x1b]0;x\x07\u009bb'
+    [[ "$output" != *$'\033'* ]]
+    run -0 berth diff cc
+    expect_text $'A /a\033]0;x\007\302\233b'
+}
+
 @test "diff tells what was added, changed and deleted, and nothing of the runtime's own" {
     changed cc busybox 'echo x > /new; mkdir -p /d/e; rm /bin/cat; chmod 600 /etc/passwd
         rm -r /usr/bin; mkdir /usr/bin; ln -s x /usr/bin/y; touch /usr-x'

@@ -5,12 +5,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/auto.h"
+#include "cli/listing.h"
 #include "cli/ps_filter.h"
 #include "cli/stats_row.h"
 #include "cli/time_option.h"
@@ -50,6 +52,39 @@ static void a_column_has_no_byte_for_the_terminal(void **state)
                               "2Jä"),
                "a b  c\\x1b]0;x\\x07\\x7f\\u009b2Jä");
     check_text(show_printable(NULL), "");
+}
+
+/* A label of an image's, and a list that has it: as a table, and by a format of the user's. */
+static void a_table_has_no_byte_for_the_terminal(void **state)
+{
+    static const struct {
+        const char *format, *shown;
+    } rows[] = {
+        { "table {{.Labels}}", "LABELS\na=\\x1b]0;x\\x07\\u009b2J\n" },
+        { "table {{.Label \"a\"}}", "a\n\\x1b]0;x\\x07\\u009b2J\n" },
+        { "{{.Labels}}", "a=\x1b]0;x\a\xc2\x9b"
+                         "2J\n" },
+    };
+    const struct listing_column columns[] = { { "Labels", "LABELS" }, { 0 } };
+    AUTO_CLEAR(string_map) struct string_map fields = { 0 };
+    AUTO_CLEAR(string_map) struct string_map labels = { 0 };
+
+    (void)state;
+    string_map_set(&labels, "a",
+                   "\x1b]0;x\a\xc2\x9b"
+                   "2J");
+    string_map_set(&fields, "Labels",
+                   "a=\x1b]0;x\a\xc2\x9b"
+                   "2J");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO_CLEAR(listing) struct listing listing = { 0 };
+        char *text = NULL;
+
+        assert_int_equal(listing_open(rows[i].format, "", columns, &listing, NULL), 0);
+        assert_int_equal(listing_add(&listing, &fields, &labels, NULL), 0);
+        assert_int_equal(listing_format(&listing, &text, NULL), 0);
+        check_text(text, rows[i].shown);
+    }
 }
 
 static void a_status_tells_since_when(void **state)
@@ -150,6 +185,9 @@ static void a_process_may_be_called_anything(void **state)
                "root\t42\t7\t3\t00:15\tpts/1\t00:00:03\t[a) (b]\n");
     check_text(top_format_row(&process, &clock, "root", "sleep 5"),
                "root\t42\t7\t3\t00:15\tpts/1\t00:00:03\tsleep 5\n");
+    (void)snprintf(process.command, sizeof(process.command), "\x1b]0;x\n\xc2\x9b");
+    check_text(top_format_row(&process, &clock, "root", ""),
+               "root\t42\t7\t3\t00:15\tpts/1\t00:00:03\t[\\x1b]0;x \\u009b]\n");
 }
 
 static void a_cut_process_is_refused(void **state)
@@ -313,6 +351,7 @@ int main(void)
         cmocka_unit_test(long_texts_are_cut_by_characters),
         cmocka_unit_test(commands_are_quoted_as_go_does),
         cmocka_unit_test(a_column_has_no_byte_for_the_terminal),
+        cmocka_unit_test(a_table_has_no_byte_for_the_terminal),
         cmocka_unit_test(a_status_tells_since_when),
         cmocka_unit_test(labels_are_sorted),
         cmocka_unit_test(times_may_be_dates_seconds_or_spans),

@@ -267,6 +267,24 @@ static void rows_of_lists_have_labels_and_sorted_json(void **state)
     text_clear(&out);
 }
 
+/* U+009B begins a sequence of a terminal's, U+00E4 and U+00A0 do not. */
+static void json_has_no_byte_for_the_terminal(void **state)
+{
+    const char *json = "\"\\u001b\x7f\xc2\x9b"
+                       "2J\xc3\xa4\xc2\xa0\"";
+    const char *escaped = "\"\\u001B\\u007F\\u009B2J\xc3\xa4\xc2\xa0\"";
+    AUTO_CLEAR(text) struct text out = { 0 };
+    AUTO(template) struct template *template = NULL;
+    auto_free char *indented = NULL;
+
+    (void)state;
+    assert_int_equal(template_indent_json(json, strlen(json), &indented, NULL), 0);
+    assert_string_equal(indented, escaped);
+    assert_int_equal(template_parse("{{json .}}", &template, NULL), 0);
+    assert_int_equal(template_run(template, json, strlen(json), &out, NULL), 0);
+    assert_string_equal(out.data, escaped);
+}
+
 static void json_is_indented_by_four(void **state)
 {
     auto_free char *text = NULL;
@@ -291,6 +309,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(rows_of_lists_have_labels_and_sorted_json),
         cmocka_unit_test(json_is_indented_by_four),
+        cmocka_unit_test(json_has_no_byte_for_the_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
