@@ -64,6 +64,8 @@ static int look_at_file(const char *path, struct kernel_bytes *bytes, void *cont
         take_bytes(bytes, &import->image);
         return 0;
     }
+    if (modules->count == KERNEL_MODULES_MAX)
+        return error_set(err, EFBIG, "has more than %d modules", KERNEL_MODULES_MAX);
     r = kernel_module_depends(bytes->data, bytes->length, &module.depends, err);
     if (r < 0) {
         strings_clear(&module.depends);

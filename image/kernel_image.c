@@ -72,6 +72,9 @@ int kernel_image_release(const void *bytes, size_t length, char **ret_release, s
     for (size_t i = 0; i < end; i++) {
         if (text[i] == ' ')
             end = i;
+        else if (text[i] <= ' ' || text[i] > '~' || text[i] == '/')
+            return error_set(err, EINVAL, "is a bzImage whose release has the byte 0x%02x",
+                             (unsigned char)text[i]);
     }
     if (end == 0 || end == RELEASE_MAX)
         return error_set(err, EINVAL, "is a bzImage that does not tell its release");

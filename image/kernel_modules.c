@@ -84,8 +84,9 @@ static bool section_is_modinfo(const char *bytes, const Elf64_Shdr *section,
            memcmp(bytes + names->sh_offset + section->sh_name, name, sizeof(name)) == 0;
 }
 
-/* Texts "key=value", each with its zero byte. */
-static void find_depends(const char *info, size_t length, struct strings *ret_names)
+/* Texts "key=value", each with its zero byte. The first counts, as for the kernel. */
+static int find_depends(const char *info, size_t length, struct strings *ret_names,
+                        struct error *err)
 {
     static const char key[] = "depends=";
 
@@ -93,12 +94,20 @@ static void find_depends(const char *info, size_t length, struct strings *ret_na
         size_t end = strnlen(info + at, length - at);
 
         if (end > strlen(key) && strncmp(info + at, key, strlen(key)) == 0) {
-            auto_free char *list = xstrndup(info + at + strlen(key), end - strlen(key));
+            auto_free char *list = NULL;
 
+            if (end - strlen(key) > KERNEL_DEPENDS_MAX)
+                return error_set(err, EINVAL,
+                                 "needs other modules whose names have more than %d "
+                                 "bytes",
+                                 KERNEL_DEPENDS_MAX);
+            list = xstrndup(info + at + strlen(key), end - strlen(key));
             strings_split(ret_names, list, ',');
+            return 0;
         }
         at += end + 1;
     }
+    return 0;
 }
 
 int kernel_module_depends(const void *bytes, size_t length, struct strings *ret_names,
@@ -119,10 +128,8 @@ int kernel_module_depends(const void *bytes, size_t length, struct strings *ret_
     for (unsigned i = 0; i < header.e_shnum; i++) {
         if (!read_section(text, length, &header, i, &section))
             return error_set(err, EINVAL, "is a damaged module");
-        if (section_is_modinfo(text, &section, &names)) {
-            find_depends(text + section.sh_offset, section.sh_size, ret_names);
-            return 0;
-        }
+        if (section_is_modinfo(text, &section, &names))
+            return find_depends(text + section.sh_offset, section.sh_size, ret_names, err);
     }
     return 0;
 }

@@ -11,6 +11,11 @@
 #define KERNEL_IMAGE_MAX  (256u << 20) /* bytes of a bzImage, and of what is in it */
 #define KERNEL_MODULE_MAX (64u << 20)
 
+/* Of a package or folder; a distribution's kernel with all its drivers has some 7000. */
+#define KERNEL_MODULES_MAX 16384
+/* Bytes of the names that one module needs. */
+#define KERNEL_DEPENDS_MAX 4096
+
 struct kernel_bytes {
     char *data;
     size_t length;
@@ -37,7 +42,7 @@ int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_by
  * behind it that tell its size. */
 int kernel_image_payload(const void *bytes, size_t length, size_t *ret_offset, size_t *ret_length,
                          struct error *err);
-/** "6.1.0-56-cloud-amd64" */
+/** "6.1.0-56-cloud-amd64"; it becomes a part of a path. */
 int kernel_image_release(const void *bytes, size_t length, char **ret_release, struct error *err);
 /** Whether it is an ELF executable of x86-64. */
 int kernel_image_check_elf(const void *bytes, size_t length, struct error *err);

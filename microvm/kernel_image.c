@@ -30,7 +30,9 @@
 
 #define INITRD_MAX_DEFAULT 0x7fffffff
 /* A kernel is loaded at least here: below are its arguments and the reserved range. */
-#define LOAD_MIN              LAYOUT_HIGH_START
+#define LOAD_MIN LAYOUT_HIGH_START
+/* Linux has five. Without end the same notes could be read again for each of 65535. */
+#define PROGRAM_HEADERS_MAX   64
 #define NOTE_XEN_PHYS32_ENTRY 18
 
 static uint32_t read_number(const uint8_t *bytes, size_t size)
@@ -164,6 +166,9 @@ static int plan_elf(const uint8_t *bytes, size_t length, struct kernel_image *im
     if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
         header.e_machine != EM_X86_64)
         return error_set(err, EINVAL, "the kernel is none for x86-64");
+    if (header.e_phnum > PROGRAM_HEADERS_MAX)
+        return error_set(err, EINVAL, "the kernel has more than %d program headers",
+                         PROGRAM_HEADERS_MAX);
     if (header.e_phentsize != sizeof(Elf64_Phdr) ||
         !is_in_file(header.e_phoff, (uint64_t)header.e_phnum * sizeof(Elf64_Phdr), length))
         return error_set(err, EINVAL, "the kernel's file is cut off");

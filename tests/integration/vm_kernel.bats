@@ -33,6 +33,25 @@ import() { berth vm kernel import --modules "$BATS_TEST_TMPDIR/modules" "$@" "$K
     [ -z "$(berth vm kernel ls --format '{{.Name}}')" ]
 }
 
+@test "vm kernel: a package with more modules than any kernel has is refused" {
+    cd "$BATS_TEST_TMPDIR"
+    # An ELF file of one section, in which nothing is said.
+    python3 - << 'END' | xz -0 > data.tar.xz
+import io, struct, sys, tarfile
+module = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64, 0, 64, 0, 0, 64, 1, 0)
+module += bytes(64)
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+    for number in range(16385):
+        info = tarfile.TarInfo(f"./lib/modules/x/m{number}.ko")
+        info.size = len(module)
+        tar.addfile(info, io.BytesIO(module))
+END
+    echo 2.0 > debian-binary
+    ar qc many.deb debian-binary data.tar.xz
+    run -1 berth vm kernel import many.deb
+    expect_text "'many.deb': has more than 16384 modules"
+}
+
 @test "vm kernel: the zeros of an unpacked kernel take no room, and are there" {
     import --name sparse > /dev/null
     file=$BERTH_DATA/kernels/sparse/vmlinux

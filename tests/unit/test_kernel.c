@@ -81,6 +81,28 @@ static void a_damaged_module_is_refused(void **state)
     }
 }
 
+/* One list of names, of a length that modules have: what is asked for is kept for each module. */
+static void a_module_needs_no_more_than_modules_do(void **state)
+{
+    struct module_file file = make_module();
+    const size_t size = sizeof(file) + 2 * KERNEL_DEPENDS_MAX;
+    auto_free char *bytes = xcalloc(1, size);
+    AUTO_CLEAR(strings) struct strings names = { 0 };
+    struct error err = { 0 };
+
+    (void)state;
+    memcpy(file.info, "depends=a\0depends=b", 20);
+    assert_int_equal(kernel_module_depends(&file, sizeof(file), &names, NULL), 0);
+    assert_int_equal(names.count, 1);
+    file.sections[2].sh_offset = sizeof(file);
+    file.sections[2].sh_size = size - sizeof(file);
+    memset(bytes + sizeof(file), ',', size - sizeof(file) - 1);
+    memcpy(bytes, &file, sizeof(file));
+    memcpy(bytes + sizeof(file), "depends=", 8);
+    assert_int_equal(kernel_module_depends(bytes, size, &names, &err), -EINVAL);
+    assert_string_equal(err.message, "needs other modules whose names have more than 4096 bytes");
+}
+
 static void a_signature_is_cut_off(void **state)
 {
     static const char magic[] = "~Module signature appended~\n";
@@ -162,6 +184,35 @@ static void an_image_tells_its_release_and_its_payload(void **state)
     assert_string_equal(release, "6.1.0-9-cloud-amd64");
 }
 
+/* It names a folder below /lib/modules, and is shown in a list. */
+static void a_release_is_a_name(void **state)
+{
+    static const struct {
+        const char *release, *sentence;
+    } rows[] = {
+        { "../x", "is a bzImage whose release has the byte 0x2f" },
+        { "6\x1b]0;", "is a bzImage whose release has the byte 0x1b" },
+        { "6\xc2\x9b", "is a bzImage whose release has the byte 0xc2" },
+        { "6\n", "is a bzImage whose release has the byte 0x0a" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char image[1024] = { 0 };
+        char *release = NULL;
+        struct error err = { 0 };
+
+        memcpy(image + 0x202, "HdrS", 4);
+        image[0x206] = 15;
+        image[0x207] = 2;
+        image[0x20f] = 1; /* at 0x300 */
+        memcpy(image + 0x300, rows[i].release, strlen(rows[i].release));
+        assert_int_equal(kernel_image_release(image, sizeof(image), &release, &err), -EINVAL);
+        assert_string_equal(err.message, rows[i].sentence);
+        assert_null(release);
+    }
+}
+
 static void what_is_no_image_is_refused(void **state)
 {
     static const struct {
@@ -198,6 +249,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_module_tells_what_it_needs),
+        cmocka_unit_test(a_module_needs_no_more_than_modules_do),
+        cmocka_unit_test(a_release_is_a_name),
         cmocka_unit_test(a_damaged_module_is_refused),
         cmocka_unit_test(a_signature_is_cut_off),
         cmocka_unit_test(names_are_those_that_modules_use_for_each_other),

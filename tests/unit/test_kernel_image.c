@@ -99,11 +99,12 @@ static void another_kernel_is_entered_as_its_note_says(void **state)
 
 static void a_wrong_elf_file_is_refused_with_the_reason(void **state)
 {
-    enum { CLASS, MACHINE, PHDRS, OFFSET, LOW, HIGH, WRAP, LARGER, ENTRY };
+    enum { CLASS, MACHINE, PHDRS, MANY, OFFSET, LOW, HIGH, WRAP, LARGER, ENTRY };
     static const char *const messages[] = {
         [CLASS] = "the kernel is none for x86-64",
         [MACHINE] = "the kernel is none for x86-64",
         [PHDRS] = "the kernel's file is cut off",
+        [MANY] = "the kernel has more than 64 program headers",
         [OFFSET] = "the kernel's file is cut off",
         [LOW] = "the kernel wants to be loaded at 0x7000",
         [HIGH] = "the kernel wants to be loaded at 0xbfffffff",
@@ -127,6 +128,10 @@ static void a_wrong_elf_file_is_refused_with_the_reason(void **state)
             break;
         case PHDRS:
             file.header.e_phoff = UINT64_MAX - 8;
+            break;
+        case MANY:
+            file.header.e_phoff = 0;
+            file.header.e_phnum = 65;
             break;
         case OFFSET:
             file.segments[0].p_offset = UINT64_MAX;
