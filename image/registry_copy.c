@@ -12,6 +12,10 @@
  * go out of it; no image and no name is made of them. */
 
 #define PAGES_MAX 100
+/* Of one image, and of all that are copied with it; what refers to a signature may be referred to,
+ * too, but not without end. */
+#define REFERRERS_MAX       2000
+#define REFERRERS_DEPTH_MAX 8
 
 /* --- referrers -------------------------------------------------------------------------------- */
 
@@ -22,13 +26,22 @@ static char *fallback_tag(const struct digest *subject)
     return xasprintf("%s-%.64s", digest_algorithm(subject), digest_hex(subject));
 }
 
-static void add_referrer(struct image_descriptors *list, const struct image_descriptor *referrer)
+static int too_many(struct error *err)
+{
+    return error_set(err, E2BIG, "more than %d documents refer to it", REFERRERS_MAX);
+}
+
+static int add_referrer(struct image_descriptors *list, const struct image_descriptor *referrer,
+                        struct error *err)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (digest_equal(&list->items[i].digest, &referrer->digest))
-            return;
+            return 0;
     }
+    if (list->count == REFERRERS_MAX)
+        return too_many(err);
     image_descriptor_copy(image_descriptors_add(list), referrer);
+    return 0;
 }
 
 static int add_entries(const char *json, size_t length, struct image_descriptors *list,
@@ -39,9 +52,9 @@ static int add_entries(const char *json, size_t length, struct image_descriptors
 
     if (r < 0)
         return error_prefix(err, r, "list of referrers");
-    for (size_t i = 0; i < document.manifests.count; i++)
-        add_referrer(list, &document.manifests.items[i]);
-    return 0;
+    for (size_t i = 0; i < document.manifests.count && r == 0; i++)
+        r = add_referrer(list, &document.manifests.items[i], err);
+    return r;
 }
 
 /* -ENOENT: the registry has no such API. */
@@ -116,7 +129,9 @@ static int ask_cosign(struct registry_session *session, const struct digest *sub
         descriptor.digest_text = xstrdup(manifest.digest.text);
         descriptor.size = manifest.length;
         descriptor.artifact_type = xasprintf("cosign %s", ends[i]);
-        add_referrer(list, &descriptor);
+        r = add_referrer(list, &descriptor, err);
+        if (r < 0)
+            return r;
         string_map_set(tags, manifest.digest.text, tag);
     }
     return 0;
@@ -157,8 +172,10 @@ int registry_add_referrers(struct image_store *store, struct registry_session *s
     r = ask_fallback(session, subject, &list, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < referrers->count; i++)
-        add_referrer(&list, &referrers->items[i]);
+    for (size_t i = 0; i < referrers->count && r == 0; i++)
+        r = add_referrer(&list, &referrers->items[i], err);
+    if (r < 0)
+        return r;
     json = index_encode(&list);
     r = blob_write(store, json, strlen(json), &digest, err);
     if (r == 0)
@@ -237,6 +254,10 @@ static int collect_document(struct copying *copying, const struct image_descript
 /* Referrers may be referred to as well: the list of documents grows meanwhile. */
 static int collect_referrers(struct copying *copying, struct error *err)
 {
+    const size_t first_count = copying->tree.documents.count;
+    size_t level_end = first_count;
+    unsigned depth = 0;
+
     for (size_t i = 0; i < copying->tree.documents.count; i++) {
         const struct digest digest = copying->tree.documents.items[i].digest;
         struct subject *subject;
@@ -250,6 +271,14 @@ static int collect_referrers(struct copying *copying, struct error *err)
                                     err);
         for (size_t j = 0; r == 0 && j < subject->referrers.count; j++)
             r = collect_document(copying, &subject->referrers.items[j], err);
+        if (r == 0 && copying->tree.documents.count - first_count > REFERRERS_MAX)
+            r = too_many(err);
+        if (r == 0 && i + 1 == level_end && copying->tree.documents.count > level_end) {
+            level_end = copying->tree.documents.count;
+            if (++depth > REFERRERS_DEPTH_MAX)
+                r = error_set(err, E2BIG, "documents refer to others more than %d deep",
+                              REFERRERS_DEPTH_MAX);
+        }
         if (r < 0)
             return error_prefix(err, r, "what refers to %s", digest.text);
     }
@@ -284,12 +313,14 @@ static int add_referrers(struct copying *copying, struct error *err)
     for (size_t i = 0; i < copying->subject_count; i++) {
         const struct subject *subject = &copying->subjects[i];
         AUTO_CLEAR(image_descriptors) struct image_descriptors untagged = { 0 };
-        int r;
+        int r = 0;
 
-        for (size_t j = 0; j < subject->referrers.count; j++) {
+        for (size_t j = 0; j < subject->referrers.count && r == 0; j++) {
             if (string_map_get(&copying->tags, subject->referrers.items[j].digest.text) == NULL)
-                add_referrer(&untagged, &subject->referrers.items[j]);
+                r = add_referrer(&untagged, &subject->referrers.items[j], err);
         }
+        if (r < 0)
+            return r;
         if (untagged.count == 0)
             continue;
         r = registry_add_referrers(copying->store, &copying->to, &subject->digest, &untagged, err);

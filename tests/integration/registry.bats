@@ -370,6 +370,16 @@ cosign att $(cat att.digest)" ]
     run -1 berth image inspect "docker://$REGISTRY/elsewhere:$tag"
 }
 
+@test "image copy: what refers to an image without end is not copied" {
+    serve "[busybox()]" referrers=many
+    run -1 timeout 60 berth image referrers "$SERVER/a:1"
+    expect_text "more than 2000 documents refer to it"
+    serve "[busybox()]" referrers=deep
+    run -1 timeout 60 berth image copy "$SERVER/a:1" "$REGISTRY/deep:1"
+    expect_text "documents refer to others more than 8 deep"
+    berth image prune -f > /dev/null # the documents that came: no image has them
+}
+
 @test "image copy: from and to layouts and archives, as skopeo has them" {
     index=$(make_index)
     # All platforms go to a registry and come back as they were.

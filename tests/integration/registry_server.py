@@ -27,6 +27,7 @@ first word, Host. Behaviours:
     move=FILE           once there is such a file, the tag "1" stands for what the tag "2" does
     hide=REPOSITORY     HEAD finds no layer there
     referrers=1         the referrers API, in pages of one
+    referrers=many|deep  pages of 1000 without end; to each document another one that refers to it
     endless=body|head|continue  what is asked for of layers has an answer without end
     controls=1          the head of manifests has long fields of control characters
     tokenredirect=HOST:PORT  the token server is there
@@ -284,6 +285,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.refuse(404, "BLOB_UNKNOWN")
 
+    def made_up(self, subject, number=0):
+        """A document that refers to another one."""
+        empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(b"{}"), "size": 2}
+        BLOBS[digest(b"{}")] = b"{}"
+        data = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                           "artifactType": f"application/made.up.{number}", "config": empty, "layers": [empty],
+                           "subject": {"mediaType": "application/vnd.oci.image.manifest.v1+json",
+                                       "digest": subject, "size": len(BLOBS.get(subject, b""))}}).encode()
+        BLOBS[digest(data)] = data
+        return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest(data),
+                "size": len(data)}
+
     def referrers(self, subject, query):
         entries = []
         for name, data in sorted(BLOBS.items()):
@@ -293,10 +306,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                 "artifactType": document.get("artifactType", "")})
         page = int(query.get("page", ["0"])[0])
         headers = {}
-        if page + 1 < len(entries):
+        if OPTIONS["referrers"] == "many":
+            entries = [self.made_up(subject, number) for number in range(1000 * page, 1000 * page + 1000)]
+            headers["Link"] = f'<{self.path.split("?")[0]}?page={page + 1}>; rel="next"'
+        elif OPTIONS["referrers"] == "deep":
+            entries = [self.made_up(subject)]
+        elif page + 1 < len(entries):
             headers["Link"] = f'<{self.path.split("?")[0]}?page={page + 1}>; rel="next"'
         index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-                 "manifests": entries[page:page + 1]}
+                 "manifests": entries[page:page + 1] if OPTIONS["referrers"] == "1" else entries}
         self.answer(200, json.dumps(index).encode(),
                     Content_Type="application/vnd.oci.image.index.v1+json", **headers)
 
