@@ -126,6 +126,7 @@ struct reader {
     void *links; /* of struct linked; tsearch(3) */
     char *attribute_names;
     char *attribute_value;
+    size_t attribute_bytes; /* of all that were kept */
 };
 
 static void founds_clear(struct founds *founds)
@@ -221,6 +222,15 @@ static int compare_attributes(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
+static int count_attribute(struct reader *reader, const char *key, size_t size, struct error *err)
+{
+    reader->attribute_bytes += sizeof(struct erofs_attribute) + strlen(key) + 1 + size;
+    if (reader->attribute_bytes <= EROFS_ATTRIBUTES_MAX)
+        return 0;
+    return error_set(err, E2BIG, "the image's files have more than %u MiB of extended attributes",
+                     EROFS_ATTRIBUTES_MAX >> 20);
+}
+
 static int read_attributes(struct reader *reader, int dir_fd, const char *name,
                            struct erofs_node *node, struct error *err)
 {
@@ -235,12 +245,16 @@ static int read_attributes(struct reader *reader, int dir_fd, const char *name,
     for (ssize_t at = 0; at < length; at += (ssize_t)strlen(reader->attribute_names + at) + 1) {
         const char *key = reader->attribute_names + at;
         ssize_t size;
+        int r;
 
         if (!unpack_keeps_attribute(key))
             continue;
         size = lgetxattr(path, key, reader->attribute_value, XATTR_SIZE_MAX);
         if (size < 0)
             return error_errno(err, "read the attribute '%s' of '%s'", key, name);
+        r = count_attribute(reader, key, (size_t)size, err);
+        if (r < 0)
+            return r;
         node->attributes =
             xrealloc(node->attributes, node->attribute_count + 1, sizeof(*node->attributes));
         node->attributes[node->attribute_count++] = (struct erofs_attribute){

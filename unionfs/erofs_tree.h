@@ -14,6 +14,8 @@
 /* A tree in memory that becomes one EROFS file: everything of it but the contents of files. */
 
 #define EROFS_NODES_MAX 4000000u
+/* Bytes of all extended attributes, which are all in memory until the file is written. */
+#define EROFS_ATTRIBUTES_MAX (64u << 20)
 
 struct erofs_attribute {
     char *name; /* "user.comment" */

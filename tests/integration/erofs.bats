@@ -141,6 +141,15 @@ l = Layout(); l.image('random:$seed', [busybox()] + [layer() for _ in range(r.ra
     done
 }
 
+@test "attributes of files beyond any use are not all taken into memory" {
+    oci "l = Layout(); many = tar([file('f%d' % i, '', pax={'SCHILY.xattr.user.k': 'v' * 3900}) for i in range(17500)])
+l.image('heavy:1', [busybox(), many], form='gzip'); l.write('heavy.tar')"
+    berth load -qi heavy.tar > /dev/null
+    berth create --name heavy heavy:1 > /dev/null
+    run -1 flatten heavy
+    expect_text "the image's files have more than 64 MiB of extended attributes"
+}
+
 @test "a file with holes takes no more than it has" {
     needs_erofs
     oci "l = Layout(); l.image('holes:1', [busybox()]); l.write('holes.tar')"
