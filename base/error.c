@@ -7,32 +7,40 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_control(const unsigned char *byte)
+#include "base/text.h"
+
+/* Bytes of the character; 0: it is not to be shown. The controls U+0080 to U+009F are escape
+ * sequences in one character, and so are their bytes where a terminal does not take UTF-8. */
+static size_t visible_length(const char *text)
 {
-    /* The controls U+0080 to U+009F are escape sequences in one character, too. */
-    if (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] <= 0x9f)
-        return true;
-    return byte[0] < 0x20 || byte[0] == 0x7f;
+    const unsigned char *byte = (const unsigned char *)text;
+    bool is_control = byte[0] < 0x20 || byte[0] == 0x7f ||
+                      (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] <= 0x9f);
+
+    return is_control ? 0 : text_utf8_length(text);
 }
 
-/* Appends @text at @message[*length] and writes control bytes as \xNN; cuts what does not fit. */
+/* Appends @text at @message[*length] and writes other bytes as \xNN; cuts what does not fit. */
 static void add_printable(char *message, size_t *length, const char *text)
 {
     static const char digits[] = "0123456789abcdef";
-    const unsigned char *byte = (const unsigned char *)text;
 
-    for (; *byte != '\0'; byte++) {
-        bool is_hidden = is_control(byte);
+    while (*text != '\0') {
+        const unsigned char byte = (unsigned char)*text;
+        const size_t visible = visible_length(text);
 
-        if (*length + (is_hidden ? 4 : 1) >= ERROR_MESSAGE_MAX)
+        if (*length + (visible == 0 ? 4 : visible) >= ERROR_MESSAGE_MAX)
             break;
-        if (is_hidden) {
+        if (visible == 0) {
             message[(*length)++] = '\\';
             message[(*length)++] = 'x';
-            message[(*length)++] = digits[*byte >> 4];
-            message[(*length)++] = digits[*byte & 15];
+            message[(*length)++] = digits[byte >> 4];
+            message[(*length)++] = digits[byte & 15];
+            text++;
         } else {
-            message[(*length)++] = (char)*byte;
+            memcpy(message + *length, text, visible);
+            *length += visible;
+            text += visible;
         }
     }
     message[*length] = '\0';

@@ -33,6 +33,7 @@ libbase_a_SOURCES = \
 	base/text.c base/text.h \
 	base/text_format.c \
 	base/text_parse.c \
+	base/text_utf8.c \
 	base/wire.c base/wire.h
 
 if HAVE_CMOCKA

@@ -46,13 +46,18 @@ bool log_is_debug(void)
 /* One event is one line, and no byte of it means anything to a terminal. */
 static void add_plain(struct text *line, const char *message)
 {
-    for (const unsigned char *byte = (const unsigned char *)message; *byte != '\0'; byte++) {
+    while (*message != '\0') {
+        const unsigned char *byte = (const unsigned char *)message;
         bool is_c1 = byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] <= 0x9f;
+        size_t length = text_utf8_length(message);
 
-        if (*byte < 0x20 || *byte == 0x7f || is_c1)
+        if (*byte < 0x20 || *byte == 0x7f || is_c1 || length == 0) {
             text_addf(line, "\\x%02x", *byte);
-        else
-            text_add_bytes(line, byte, 1);
+            length = 1;
+        } else {
+            text_add_bytes(line, message, length);
+        }
+        message += length;
     }
 }
 

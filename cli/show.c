@@ -34,15 +34,19 @@ static bool is_upper_control(const char *text)
 /* Returns how many bytes it took. */
 static size_t add_visible(struct text *out, const char *text)
 {
+    size_t length;
+
     if (is_upper_control(text)) {
         text_addf(out, "\\u%04x", (unsigned char)text[1]);
         return 2;
     }
-    if ((unsigned char)*text < 0x20 || *text == 0x7f)
+    length = text_utf8_length(text);
+    if ((unsigned char)*text < 0x20 || *text == 0x7f || length == 0) {
         text_addf(out, "\\x%02x", (unsigned char)*text);
-    else
-        text_add_bytes(out, text, 1);
-    return 1;
+        return 1;
+    }
+    text_add_bytes(out, text, length);
+    return length;
 }
 
 char *show_printable(const char *text)

@@ -54,7 +54,12 @@ static void bytes_that_a_terminal_obeys_are_written_out(void **state)
 
     (void)state;
     error_set(&err, EINVAL, "a\x1b[2Jb\nc\x7f \xc3\xa4\xc2\x9b");
-    assert_string_equal(err.message, "a\\x1b[2Jb\\x0ac\\x7f \xc3\xa4\\xc2\x9b");
+    assert_string_equal(err.message, "a\\x1b[2Jb\\x0ac\\x7f \xc3\xa4\\xc2\\x9b");
+    /* What is not UTF-8 at all; cut off at the end, too. */
+    error_set(&err, EINVAL,
+              "\x9b"
+              "2J \xff \xe2\x82\xac \xe2\x82");
+    assert_string_equal(err.message, "\\x9b2J \\xff \xe2\x82\xac \\xe2\\x82");
 }
 
 static void a_long_sentence_is_cut(void **state)

@@ -51,6 +51,9 @@ static void a_column_has_no_byte_for_the_terminal(void **state)
     check_text(show_printable("a\tb\r\nc\x1b]0;x\a\x7f\xc2\x9b"
                               "2Jä"),
                "a b  c\\x1b]0;x\\x07\\x7f\\u009b2Jä");
+    check_text(show_printable("\x9b"
+                              "2J \xe2\x82\xac \xe2\x82"),
+               "\\x9b2J \xe2\x82\xac \\xe2\\x82");
     check_text(show_printable(NULL), "");
 }
 
