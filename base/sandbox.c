@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sys/prctl.h>
@@ -11,6 +12,8 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+
+#define NOBODY 65534
 
 #ifdef __SANITIZE_ADDRESS__
 /* The search for leaks at the end reads /proc, which is out of reach by then. The unit tests of the
@@ -29,6 +32,15 @@ int sandbox_begin(struct error *err)
         return error_errno(err, "set no_new_privs");
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* only hides it better */
     return 0;
+}
+
+void sandbox_become_nobody(void)
+{
+    if (geteuid() != 0)
+        return;
+    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+        setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        log_debug("no way to become nobody here: the sandbox goes on without capabilities");
 }
 
 int sandbox_limit(__rlimit_resource_t resource, const char *name, rlim_t value, struct error *err)

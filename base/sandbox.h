@@ -1,6 +1,7 @@
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -20,6 +21,11 @@
 /** no_new_privs, and neither dumpable nor to be traced by its own user: prctl(2). A change of user
  * makes it dumpable again: call it after that. */
 int sandbox_begin(struct error *err);
+
+/** Root becomes nobody, without groups; others stay who they are. Where that is not permitted (a
+ * user namespace without that id) the process goes on, with a word to the debug log: what counts is
+ * that it loses its capabilities. Takes PR_SET_PDEATHSIG away (prctl(2)): set that afterwards. */
+void sandbox_become_nobody(void);
 
 /** Sets soft and hard limit, at most to the hard limit that there is. */
 int sandbox_limit(__rlimit_resource_t resource, const char *name, rlim_t value, struct error *err);

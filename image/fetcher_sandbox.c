@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,11 +17,10 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 
-#define NOBODY           65534
 #define MEMORY_BYTES_MAX (2ull << 30)
 #define OPEN_FILES_MAX   512
 
-/* --- limits, user, capabilities --------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 /* A file of no byte: it has only sockets and pipes to write into. */
 static int limits_set(struct error *err)
@@ -36,16 +34,6 @@ static int limits_set(struct error *err)
     if (r == 0 && !SANDBOX_HAS_SANITIZERS)
         r = sandbox_limit(RLIMIT_AS, "as", MEMORY_BYTES_MAX, err);
     return r;
-}
-
-static void become_nobody(void)
-{
-    if (geteuid() != 0)
-        return;
-    /* In a user namespace that lacks this id, or the right, the capabilities are what counts. */
-    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-        setresuid(NOBODY, NOBODY, NOBODY) < 0)
-        log_debug("berth-fetch cannot become nobody here: it goes on without capabilities");
 }
 
 /* --- paths ------------------------------------------------------------------------------------ */
@@ -221,7 +209,7 @@ int fetcher_sandbox_enter(struct error *err)
     r = limits_set(err);
     if (r < 0)
         return error_prefix(err, r, "sandbox");
-    become_nobody();
+    sandbox_become_nobody();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user takes it away */
     r = sandbox_begin(err);
     if (r == 0)
