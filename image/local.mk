@@ -3,6 +3,11 @@
 noinst_LIBRARIES += libimage.a
 libimage_a_SOURCES = \
 	image/archive.c image/archive_private.h image/image.h \
+	image/archive_child.c image/archive_child.h \
+	image/archive_decode.c image/archive_decode.h \
+	image/archive_name.c image/archive_name.h \
+	image/archive_send.c \
+	image/archive_stream.c image/archive_stream.h \
 	image/blob_write.c \
 	image/blobs.c image/store_private.h \
 	image/copy_archive.c \
@@ -69,6 +74,12 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
+# Parses image archives, which anyone may have written: a program of its own, in a sandbox.
+pkglibexec_PROGRAMS += berth-archive
+berth_archive_SOURCES = image/archive_main.c \
+	image/archive_sandbox.c image/archive_sandbox.h
+berth_archive_LDADD = libimage.a libbase.a -larchive -lseccomp
+
 # Speaks to registries: reads what anyone may send, so a program of its own, in a sandbox. The only
 # one that links libcurl.
 pkglibexec_PROGRAMS += berth-fetch
@@ -92,6 +103,12 @@ check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_kernel tests/unit/test_registries
 tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c
 tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson -lcmocka
+check_PROGRAMS += tests/unit/test_archive_sandbox tests/unit/test_archive_stream
+tests_unit_test_archive_sandbox_SOURCES = tests/unit/test_archive_sandbox.c \
+	image/archive_sandbox.c tests/unit/base_test.h
+tests_unit_test_archive_sandbox_LDADD = libbase.a -lseccomp -lcmocka
+tests_unit_test_archive_stream_SOURCES = tests/unit/test_archive_stream.c tests/unit/base_test.h
+tests_unit_test_archive_stream_LDADD = libimage.a libbase.a -lcmocka
 check_PROGRAMS += tests/unit/test_image_place tests/unit/test_image_platform
 tests_unit_test_image_place_SOURCES = tests/unit/test_image_place.c
 tests_unit_test_image_place_LDADD = libimage.a libbase.a -ljansson -lcmocka

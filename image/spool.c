@@ -1,7 +1,5 @@
 #include "image/spool.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,15 +11,19 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/path.h"
+#include "image/archive_child.h"
+#include "image/archive_name.h"
+#include "image/archive_stream.h"
 #include "image/store_private.h"
 
-/* libarchive only parses here: tar, behind gzip or zstd, and nothing else of what it knows. */
+/* An archive is parsed by berth-archive, in a sandbox; here comes what it says (archive_stream.h).
+ */
 
-#define SPOOL_ENTRIES_MAX 100000u
+#define SPOOL_MEMBERS_MAX 100000u
 #define SPOOL_LINKS_MAX   16
 #define SPOOL_RATIO_MAX   1000u         /* uncompressed to compressed ... */
 #define SPOOL_RATIO_FROM  (64ull << 20) /* ... after so many bytes */
-#define SPOOL_BLOCK       (256u << 10)
+#define SPOOL_DRAIN_BLOCK (256u << 10)
 #define SPOOL_DRAIN_MAX   (1u << 20)
 
 struct member {
@@ -61,47 +63,11 @@ void spool_free(struct spool *spool)
 
 struct reading {
     struct spool *spool;
-    struct archive *archive;
-    uint64_t bytes;    /* of content, uncompressed */
-    uint64_t reported; /* of input */
+    struct archive_stream *stream;
+    uint64_t input_max; /* bytes that there are to be read; UINT64_MAX: who knows */
+    uint64_t bytes;     /* of content, uncompressed */
+    uint64_t reported;  /* of input */
 };
-
-static int archive_failed(struct archive *archive, struct error *err)
-{
-    const char *text = archive_error_string(archive);
-
-    return error_set(err, EINVAL, "read the archive: %s", text != NULL ? text : "unknown error");
-}
-
-/* "./a//b" and "/a/b" are "a/b": ".." stays inside, lexically, which is all that a key needs. */
-static char *clean_name(const char *directory, size_t directory_length, const char *name)
-{
-    auto_free char *absolute = xasprintf("/%.*s/%s", (int)directory_length, directory, name);
-    auto_free char *clean = path_clean(absolute);
-
-    return xstrdup(clean + strspn(clean, "/"));
-}
-
-/* Files that an image archive can refer to, in the forms in which docker, podman, skopeo, umoci,
- * crane, kaniko and bazel write them. Everything else (a root file system given by mistake) is not
- * worth being written to the disk. */
-static bool may_matter(const char *name)
-{
-    static const char *const suffixes[] = { ".json", ".tar", ".tar.gz", ".tgz", ".tar.zst", NULL };
-    static const char *const names[] = { "oci-layout", "repositories", "version", NULL };
-
-    if (text_starts(name, "blobs/") || text_starts(name, "sha256:"))
-        return true;
-    for (size_t i = 0; names[i] != NULL; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    }
-    for (size_t i = 0; suffixes[i] != NULL; i++) {
-        if (text_ends(name, suffixes[i]))
-            return true;
-    }
-    return strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64;
-}
 
 /* The digest that a name promises: "blobs/sha256/<hex>". */
 static bool promised_digest(const char *name, struct digest *ret_digest)
@@ -119,10 +85,10 @@ static bool promised_digest(const char *name, struct digest *ret_digest)
     return digest_parse(text, ret_digest, NULL) == 0;
 }
 
-static int check_ratio(struct reading *reading, struct error *err)
+/* @told  how much of the archive was read, by berth-archive's word: not more than there is */
+static int check_ratio(struct reading *reading, uint64_t told, struct error *err)
 {
-    int64_t input = archive_filter_bytes(reading->archive, -1);
-    uint64_t taken = input > 0 ? (uint64_t)input : 0;
+    uint64_t taken = told < reading->input_max ? told : reading->input_max;
 
     if (taken > reading->reported) {
         image_store_report(reading->spool->store, taken - reading->reported);
@@ -134,41 +100,45 @@ static int check_ratio(struct reading *reading, struct error *err)
     return 0;
 }
 
-/* Hashes a file's content, and writes it to @fd unless that is -1. */
-static int spool_content(struct reading *reading, int fd, uint64_t size, struct hash *hash,
-                         struct error *err)
+/* The next event, looked at by its numbers. */
+static int next_event(struct reading *reading, struct archive_event *ret_event, struct error *err)
 {
-    uint64_t done = 0;
+    int r = archive_stream_next(reading->stream, ret_event, err);
 
-    for (;;) {
-        const void *block;
-        size_t length;
-        la_int64_t offset;
-        int r = archive_read_data_block(reading->archive, &block, &length, &offset);
+    if (r < 0)
+        return r;
+    reading->bytes += ret_event->length;
+    return check_ratio(reading, ret_event->taken, err);
+}
 
-        if (r == ARCHIVE_EOF)
-            break;
-        if (r == ARCHIVE_RETRY)
+/* Hashes a file's content, and writes it to @fd unless that is -1. */
+static int spool_content(struct reading *reading, const struct member *member, int fd,
+                         struct hash *hash, struct error *err)
+{
+    for (uint64_t done = 0; done < member->size;) {
+        struct archive_event event;
+        int r = next_event(reading, &event, err);
+
+        if (r < 0)
+            return r;
+        if (event.frame != ARCHIVE_FRAME_DATA) /* progress: nothing else comes within a file */
             continue;
-        if (r != ARCHIVE_OK)
-            return archive_failed(reading->archive, err);
-        if (offset < 0 || (uint64_t)offset != done)
-            return error_set(err, EINVAL, "is a sparse file");
-        if (length > size - done)
-            return error_set(err, EINVAL, "is longer than its header says");
-        hash_add(hash, block, length);
-        r = fd >= 0 ? fd_write_all(fd, block, length, "the spooled archive", err) : 0;
+        hash_add(hash, event.bytes, event.length);
+        r = fd >= 0 ? fd_write_all(fd, event.bytes, event.length, "the spooled archive", err) : 0;
         if (r < 0)
-            return r;
-        done += length;
-        reading->bytes += length;
-        r = check_ratio(reading, err);
-        if (r < 0)
-            return r;
+            return error_prefix(err, r, "'%s' in the archive", member->name);
+        done += event.length;
     }
-    if (done != size)
-        return error_set(err, EINVAL, "ends early");
     return 0;
+}
+
+static int create_file(struct spool *spool, struct member *member, int *ret_fd, struct error *err)
+{
+    member->file = xasprintf("member-%zu", spool->count);
+    *ret_fd = openat(spool->store->staging->fd, member->file,
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *ret_fd < 0 ? error_errno(err, "create a file in the image store's staging directory")
+                       : 0;
 }
 
 static int spool_file(struct reading *reading, struct member *member, struct error *err)
@@ -178,119 +148,68 @@ static int spool_file(struct reading *reading, struct member *member, struct err
     bool is_promised = promised_digest(member->name, &promised);
     AUTO(hash) struct hash *hash = NULL;
     auto_close int fd = -1;
-    int r;
+    int r = 0;
 
     hash = hash_open(is_promised ? digest_algorithm(&promised) : "sha256");
-    if (!is_promised || !blob_is_there(store, &promised, member->size)) {
-        member->file = xasprintf("member-%zu", reading->spool->count);
-        fd = openat(store->staging->fd, member->file,
-                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-            return error_errno(err, "create a file in the image store's staging directory");
-    }
-    r = spool_content(reading, fd, member->size, hash, err);
+    if (!is_promised || !blob_is_there(store, &promised, member->size))
+        r = create_file(reading->spool, member, &fd, err);
+    if (r == 0)
+        r = spool_content(reading, member, fd, hash, err);
     if (r < 0)
         return r;
     hash_finish(hash, &member->digest);
     if (is_promised && !digest_equal(&member->digest, &promised))
-        return error_set(err, EBADMSG, "has the content of %s", member->digest.text);
+        return error_set(err, EBADMSG, "'%s' in the archive: has the content of %s", member->name,
+                         member->digest.text);
     return 0;
 }
 
-/* What the entry is, without its content; a name of NULL: nothing that matters. */
-static int describe_entry(struct archive_entry *entry, struct member *ret_member, struct error *err)
-{
-    const char *name = archive_entry_pathname(entry);
-    const char *hard_link = archive_entry_hardlink(entry);
-    const char *symbolic_link = archive_entry_symlink(entry);
-    auto_free char *clean = NULL;
-
-    if (name == NULL) /* in no character set that we know; no document's name is such */
-        return 0;
-    clean = clean_name("", 0, name);
-    if (!may_matter(clean))
-        return 0;
-    if (hard_link != NULL) {
-        ret_member->link = clean_name("", 0, hard_link);
-    } else if (symbolic_link != NULL) {
-        const char *slash = strrchr(clean, '/');
-
-        ret_member->link =
-            clean_name(clean, slash != NULL ? (size_t)(slash - clean) : 0, symbolic_link);
-    } else if (archive_entry_filetype(entry) != AE_IFREG) {
-        return 0;
-    } else {
-        la_int64_t size = archive_entry_size(entry);
-
-        if (size < 0 || !archive_entry_size_is_set(entry))
-            return error_set(err, EINVAL, "'%s' in the archive has no valid size", clean);
-        ret_member->size = (uint64_t)size;
-    }
-    ret_member->name = take_ptr(&clean);
-    return 0;
-}
-
-static int spool_entry(struct reading *reading, struct archive_entry *entry, struct error *err)
+static int spool_member(struct reading *reading, const struct archive_event *event,
+                        struct error *err)
 {
     struct spool *spool = reading->spool;
-    struct member member = { 0 };
-    int r;
+    struct member member = { .name = xstrdup(event->name), .size = event->size };
+    int r = 0;
 
-    r = describe_entry(entry, &member, err);
-    if (r < 0 || member.name == NULL)
-        return r;
-    if (member.link == NULL)
+    if (event->frame == ARCHIVE_FRAME_LINK)
+        member.link = xstrdup(event->link);
+    else
         r = spool_file(reading, &member, err);
-    if (r < 0)
-        r = error_prefix(err, r, "'%s' in the archive", member.name);
     /* Also a failed one goes into the table, which owns its texts and its file. */
     spool->members = xrealloc(spool->members, spool->count + 1, sizeof(*spool->members));
     spool->members[spool->count++] = member;
     return r;
 }
 
-static int spool_entries(struct reading *reading, struct error *err)
+static int spool_members(struct reading *reading, struct error *err)
 {
-    struct archive_entry *entry;
+    for (;;) {
+        struct archive_event event;
+        int r = next_event(reading, &event, err);
 
-    for (size_t count = 0;; count++) {
-        int r = archive_read_next_header(reading->archive, &entry);
-
-        if (r == ARCHIVE_EOF)
-            return 0;
-        if (r == ARCHIVE_RETRY)
-            continue;
-        /* A warning is about the name's character set; the entry is good. */
-        if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
-            return archive_failed(reading->archive, err);
-        if (count == SPOOL_ENTRIES_MAX)
-            return error_set(err, EFBIG, "the archive has more than %u entries", SPOOL_ENTRIES_MAX);
-        r = spool_entry(reading, entry, err);
-        if (r < 0)
+        if (r < 0 || event.frame == ARCHIVE_FRAME_END)
             return r;
-        r = check_ratio(reading, err);
+        if (event.frame == ARCHIVE_FRAME_PROGRESS)
+            continue;
+        if (reading->spool->count == SPOOL_MEMBERS_MAX)
+            return error_set(err, EFBIG, "the archive has more than %u entries", SPOOL_MEMBERS_MAX);
+        r = spool_member(reading, &event, err);
         if (r < 0)
             return r;
     }
-}
-
-static void archive_close(struct archive **archive)
-{
-    if (*archive != NULL)
-        (void)archive_read_free(*archive); /* the descriptor stays the caller's */
 }
 
 /* The writer at the other end of a pipe may still have padding to write, and dies of SIGPIPE when
  * nobody reads it. */
 static void drain(int fd)
 {
-    auto_free char *buffer = xcalloc(1, SPOOL_BLOCK);
+    auto_free char *buffer = xcalloc(1, SPOOL_DRAIN_BLOCK);
     struct stat status;
 
     if (fstat(fd, &status) < 0 || S_ISREG(status.st_mode))
         return;
     for (size_t done = 0; done < SPOOL_DRAIN_MAX;) {
-        ssize_t n = read(fd, buffer, SPOOL_BLOCK);
+        ssize_t n = read(fd, buffer, SPOOL_DRAIN_BLOCK);
 
         if (n <= 0)
             return;
@@ -298,11 +217,36 @@ static void drain(int fd)
     }
 }
 
+static int read_child(struct reading *reading, struct archive_child *child, struct error *err)
+{
+    AUTO(archive_stream) struct archive_stream *stream = archive_stream_open(child->fd);
+    int r;
+
+    reading->stream = stream;
+    r = spool_members(reading, err);
+    if (r == -EPIPE)
+        return error_set(err, EPIPE, "read the archive: berth-archive ended early, with status %d",
+                         archive_child_end(child));
+    return r;
+}
+
+/* How much is in a file from where it stands; of a pipe nobody knows. */
+static uint64_t input_size(int fd)
+{
+    struct stat status;
+    off_t at;
+
+    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return UINT64_MAX;
+    at = lseek(fd, 0, SEEK_CUR);
+    return at < 0 || at > status.st_size ? 0 : (uint64_t)(status.st_size - at);
+}
+
 int spool_read_archive(struct image_store *store, int fd, struct spool **ret_spool,
                        struct error *err)
 {
     AUTO(spool) struct spool *spool = NULL;
-    struct archive *archive __attribute__((cleanup(archive_close))) = NULL;
+    AUTO_CLEAR(archive_child) struct archive_child child = ARCHIVE_CHILD_NONE;
     struct reading reading = { 0 };
     int r;
 
@@ -315,17 +259,11 @@ int spool_read_archive(struct image_store *store, int fd, struct spool **ret_spo
     spool = xcalloc(1, sizeof(*spool));
     spool->store = store;
     spool->dir_fd = -1;
-    archive = archive_read_new();
-    if (archive == NULL)
-        return error_set(err, ENOMEM, "read the archive: no memory");
-    if (archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
-        archive_read_support_format_tar(archive) != ARCHIVE_OK ||
-        archive_read_open_fd(archive, fd, SPOOL_BLOCK) != ARCHIVE_OK)
-        return archive_failed(archive, err);
     reading.spool = spool;
-    reading.archive = archive;
-    r = spool_entries(&reading, err);
+    reading.input_max = input_size(fd);
+    r = archive_child_start(fd, &child, err);
+    if (r == 0)
+        r = read_child(&reading, &child, err);
     if (r < 0)
         return r;
     drain(fd);
@@ -380,7 +318,7 @@ static int open_in_directory(struct spool *spool, const char *name, int *ret_fd,
 
 static struct member *find_member(struct spool *spool, const char *name)
 {
-    auto_free char *clean = clean_name("", 0, name);
+    auto_free char *clean = archive_name_clean("", 0, name);
 
     for (int hops = 0; hops < SPOOL_LINKS_MAX; hops++) {
         struct member *found = NULL;

@@ -12,8 +12,8 @@
 
 struct spool;
 
-/** Reads a whole tar, plain or compressed with gzip or zstd. -EBADMSG: a blob is not what its name
- * says. */
+/** Reads a whole tar, plain or compressed with gzip or zstd, by way of berth-archive. -EBADMSG: a
+ * blob is not what its name says, or berth-archive is not what it should be. */
 int spool_read_archive(struct image_store *store, int fd, struct spool **ret_spool,
                        struct error *err);
 /** @dir_fd  borrowed until spool_free(); files are read when they are asked for */

@@ -1,5 +1,6 @@
-/* Any bytes as an image archive, read into a store in a temporary directory. What was taken can be
- * opened and published; nothing appears outside of the store's folders. */
+/* Any bytes as an image archive, read into a store in a temporary directory; what berth-archive
+ * does is done here, in the same process. What was taken can be opened and published; nothing
+ * appears outside of the store's folders. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,9 +12,37 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "image/archive_child.h"
+#include "image/archive_decode.h"
 #include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int __wrap_archive_child_start(int fd, struct archive_child *ret_child, struct error *err);
+int __wrap_archive_child_end(struct archive_child *child);
+
+int __wrap_archive_child_start(int fd, struct archive_child *ret_child, struct error *err)
+{
+    struct archive_sender sender = { .fd = memfd_create("stream", MFD_CLOEXEC) };
+    AUTO_CLEAR(archive_input) struct archive_input input = { 0 };
+    struct error failure = { 0 };
+
+    (void)err;
+    assert(sender.fd >= 0);
+    assert(archive_input_open(fd, &input, NULL) == 0);
+    if (archive_decode(&input, &sender, &failure) < 0)
+        archive_send_failure(&sender, &failure);
+    assert(lseek(sender.fd, 0, SEEK_SET) == 0);
+    ret_child->fd = sender.fd;
+    return 0;
+}
+
+/* Only for a stream without an end, which has no reason here. */
+int __wrap_archive_child_end(struct archive_child *child)
+{
+    (void)child;
+    abort();
+}
 
 static void read_archive(int data_fd, int fd)
 {

@@ -18,10 +18,13 @@
 # into the corpus, with the fix and under a name that says what it shows.
 
 fuzz_runtime_libs = libruntime.a libnetwork.a libcgroups.a libbase.a -lseccomp -lcap -ljansson
+# The targets are the child that these would start.
+fuzz_archive_wraps = -Wl,--wrap=archive_child_start,--wrap=archive_child_end
 fuzz_engine_libs = libengine.a libimage.a libunionfs.a $(fuzz_runtime_libs)
 
 check_PROGRAMS += \
 	tests/fuzz/replay_archive \
+	tests/fuzz/replay_archive_stream \
 	tests/fuzz/replay_cgroup \
 	tests/fuzz/replay_criu_message \
 	tests/fuzz/replay_decode \
@@ -43,6 +46,11 @@ check_PROGRAMS += \
 
 tests_fuzz_replay_archive_SOURCES = tests/fuzz/fuzz_archive.c tests/fuzz/replay_main.c
 tests_fuzz_replay_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson
+tests_fuzz_replay_archive_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps)
+
+tests_fuzz_replay_archive_stream_SOURCES = tests/fuzz/fuzz_archive_stream.c tests/fuzz/replay_main.c
+tests_fuzz_replay_archive_stream_LDADD = libimage.a libbase.a -lcrypto -ljansson
+tests_fuzz_replay_archive_stream_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps)
 
 tests_fuzz_replay_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c tests/fuzz/replay_main.c
 tests_fuzz_replay_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
@@ -101,6 +109,7 @@ tests_fuzz_replay_user_LDADD = $(fuzz_runtime_libs)
 if FUZZ
 noinst_PROGRAMS += \
 	tests/fuzz/fuzz_archive \
+	tests/fuzz/fuzz_archive_stream \
 	tests/fuzz/fuzz_cgroup \
 	tests/fuzz/fuzz_decode \
 	tests/fuzz/fuzz_documents_fields \
@@ -121,7 +130,11 @@ noinst_PROGRAMS += \
 
 tests_fuzz_fuzz_archive_SOURCES = tests/fuzz/fuzz_archive.c
 tests_fuzz_fuzz_archive_LDADD = libimage.a libbase.a -larchive -lzstd -lcrypto -ljansson
-tests_fuzz_fuzz_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_archive_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_archive_stream_SOURCES = tests/fuzz/fuzz_archive_stream.c
+tests_fuzz_fuzz_archive_stream_LDADD = libimage.a libbase.a -lcrypto -ljansson
+tests_fuzz_fuzz_archive_stream_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c
 tests_fuzz_fuzz_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson

@@ -10,6 +10,7 @@ setup_file() {
 setup() { cd "$BATS_TEST_TMPDIR" || return; }
 
 teardown() {
+    [ -z "${writer:-}" ] || kill "$writer" 2> /dev/null || true
     remove_all
     remove_images
     ! mountpoint -q small || umount small
@@ -548,6 +549,78 @@ case('index-null', index(b'null'))
     run -1 --separate-stderr berth load -i bomb.gz
     [ "${#stderr_lines[@]}" = 1 ]
     [ -z "$(store)" ]
+}
+
+# loading: begins a load of an archive whose end does not come, and waits until some of it was read.
+# Sets $load, its $child and the $writer; what the load says is in the file said.
+loading() {
+    rm -f pipe
+    mkfifo pipe
+    berth load < pipe > said 2>&1 3>&- &
+    load=$!
+    (head -c 2000000 slow.tar; exec sleep 1000) > pipe 3>&- &
+    writer=$!
+    wait_until 30 pgrep -P $load -f "^$BERTH_BUILD/berth-archive"
+    child=$(pgrep -P $load -f "^$BERTH_BUILD/berth-archive")
+    wait_until 30 eval '[ -n "$(find "$BERTH_DATA/staging" -type f -size +100k)" ]'
+}
+
+slow_archive() { oci_image slow.tar slow:1 "[tar([file('noise', 'n' * 9000000)])]"; }
+
+@test "berth-archive, which parses archives, has no rights: nobody's, without files, in a filter" {
+    [ "$(id -u)" = 0 ] || skip "only root has rights to give up"
+    slow_archive
+    loading 5< slow.tar
+    # With the sanitizers there is no filter, and no limit of memory.
+    seccomp=2
+    ! grep -q __asan_init "$BERTH_BUILD/berth-archive" || seccomp=0
+    run -0 sh -c "grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$child/status | tr -s '\t ' ' ' | sed 's/ \$//'"
+    [ "$output" = "Uid: 65534 65534 65534 65534
+Gid: 65534 65534 65534 65534
+Groups:
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+NoNewPrivs: 1
+Seccomp: $seccomp" ]
+    # Two pipes and /dev/null, nothing that its callers had open (of the shell's, 5); no variable.
+    [ "$(ls "/proc/$child/fd" | tr "\n" " ")" = "0 1 2 " ]
+    [[ "$(readlink "/proc/$child/fd/0") $(readlink "/proc/$child/fd/1")" == */pipe" pipe:"* ]]
+    [ "$(tr -d '\0' < "/proc/$child/environ" | wc -c)" = 0 ]
+    kill $writer
+    ! wait $load || false
+    [ "$(wc -l < said)" = 1 ]
+    [ ! -d "/proc/$child" ]
+}
+
+@test "berth-archive reads all of the archive, berth-image none of it, and opens nothing" {
+    oci_image traced.tar traced:1 "[tar([file('noise', 'n' * 3000000)])]"
+    for archive in traced.tar traced.tar.gz; do
+        [ -e $archive ] || gzip -k traced.tar
+        run -0 strace -ff -yy -qq -o trace -s 0 -e trace=read,readv,pread64,mmap,sendfile,splice,copy_file_range,openat,openat2,open,execve berth load -q -i $archive
+        child=$(grep -l 'execve.*/berth-archive"' trace.*)
+        [ "$(grep -l "^read([0-9]*<.*/$archive>" trace.*)" = "$child" ]
+        ! grep "$archive>" $(ls trace.* | grep -vxF "$child") | grep -v 'openat(' || false
+        # Its libraries and its locale come before the first byte of the archive.
+        ! sed -n "/^read.*$archive>/,\$ p" "$child" | grep '^open.* = [0-9]' || false
+        rm trace.*
+        berth rmi traced:1 > /dev/null
+    done
+}
+
+@test "SIGKILL of berth-archive, or of load above it: nothing stays of either" {
+    slow_archive
+    for victim in child load; do
+        loading
+        kill -9 "${!victim}"
+        wait $load || true
+        wait_until 30 eval '! pgrep -r S,R,D -f "^$BERTH_BUILD/berth-archive"'
+        [ $victim != child ] || [ "$(cat said)" = "berth: load: standard input: read the archive: berth-archive ended early, with status 137" ]
+        kill $writer
+        wait $writer 2> /dev/null || true
+        berth load -q -i slow.tar > /dev/null
+        berth rmi slow:1 > /dev/null
+        [ -z "$(ls "$BERTH_DATA/staging")" ]
+    done
 }
 
 @test "damaged docker archives are refused and leave nothing" {

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <errno.h>
+#include <limits.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -472,6 +473,83 @@ static void what_is_no_image_archive_is_explained(void **state)
     (void)fclose(file);
 }
 
+/* --- what berth-archive finds wrong ----------------------------------------------------------- */
+
+static void a_cut_archive_is_refused_in_its_words(void **state)
+{
+    static const int filters[] = { ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_ZSTD };
+    struct fixture *fixture = *state;
+    auto_free char *content = xcalloc(1, 100001);
+
+    memset(content, 'x', 100000);
+    for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+        const struct file files[] = { { "a.json", content, NULL }, { 0 } };
+        int fd = make_archive(files, filters[i]);
+        struct image_archive archive = { 0 };
+        struct error err = { 0 };
+        off_t length = lseek(fd, 0, SEEK_END);
+
+        assert_int_equal(ftruncate(fd, filters[i] == ARCHIVE_FILTER_NONE ? 50000 : length - 20), 0);
+        assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+        if (image_archive_read(fixture->store, fd, false, false, &archive, &err) != -EINVAL ||
+            strstr(err.message, "read the archive: ") == NULL)
+            fail_msg("%zu: '%s'", i, err.message);
+        (void)close(fd);
+    }
+}
+
+static void bytes_before_the_archive_are_the_callers(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_CLEAR(layout_files) struct layout_files layout = { 0 };
+    AUTO_CLEAR(image_archive) struct image_archive archive = { 0 };
+    struct error err = { 0 };
+    char block[512];
+    int fd, with_more;
+    ssize_t length;
+
+    make_layout("m", "", &layout);
+    const struct file files[] = { { "index.json", layout.index, NULL },
+                                  { layout.manifest_name, layout.manifest, NULL },
+                                  { layout.config_name, layout.config, NULL },
+                                  { layout.layer_name, LAYER, NULL },
+                                  { 0 } };
+    fd = make_archive(files, ARCHIVE_FILTER_NONE);
+    with_more = openat(fixture->data_fd, "more", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(with_more, "before", 6), 6);
+    while ((length = read(fd, block, sizeof(block))) > 0)
+        assert_int_equal(write(with_more, block, (size_t)length), length);
+    assert_int_equal(lseek(with_more, 6, SEEK_SET), 6);
+    if (image_archive_read(fixture->store, with_more, false, false, &archive, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(archive.count, 1);
+    (void)close(fd);
+    (void)close(with_more);
+}
+
+static void a_missing_program_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free char *programs = xstrdup(getenv("BERTH_LIBEXEC"));
+
+    assert_int_equal(setenv("BERTH_LIBEXEC", "/nowhere", 1), 0);
+    assert_refused(fixture, (const struct file[]){ { "index.json", "{}", NULL }, { 0 } },
+                   "the program berth-archive is neither in '/nowhere'");
+    assert_int_equal(setenv("BERTH_LIBEXEC", programs, 1), 0);
+}
+
+/* berth-archive is in the build directory, two above this program's. */
+static int find_programs(void **state)
+{
+    char path[PATH_MAX] = "";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    (void)state;
+    for (int i = 0; length > 0 && i < 3; i++)
+        *strrchr(path, '/') = '\0';
+    return setenv("BERTH_LIBEXEC", path, 1);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -490,7 +568,10 @@ int main(void)
         STORE_TEST(a_docker_archive_is_read_with_links_between_layers),
         STORE_TEST(bad_docker_archives_are_refused_with_a_reason),
         STORE_TEST(what_is_no_image_archive_is_explained),
+        STORE_TEST(a_cut_archive_is_refused_in_its_words),
+        STORE_TEST(bytes_before_the_archive_are_the_callers),
+        STORE_TEST(a_missing_program_is_named),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, find_programs, NULL);
 }

@@ -1,0 +1,77 @@
+/* berth-archive <ARCHIVE >STREAM
+ *
+ * Parses an image archive, which anyone may have written, and tells of its files in the form of
+ * archive_stream.h. Started by image/archive_child.c; a program of its own so that libarchive has
+ * no right but to read that archive and to write into that pipe. */
+
+#include <errno.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "image/archive_decode.h"
+#include "image/archive_sandbox.h"
+
+static int check_output(struct error *err)
+{
+    struct stat status;
+
+    if (fstat(STDOUT_FILENO, &status) < 0 || !S_ISFIFO(status.st_mode))
+        return error_set(err, EINVAL, "it is started by berth, not by hand");
+    return 0;
+}
+
+/* A parent that died before the sandbox asked for a signal at its death has left a pipe that nobody
+ * reads. */
+static int check_reader(struct error *err)
+{
+    struct pollfd reader = { .fd = STDOUT_FILENO };
+
+    return poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0
+               ? error_set(err, EPIPE, "berth-image has ended")
+               : 0;
+}
+
+/* Whatever looks at a descriptor otherwise than by reading comes before the sandbox; no byte is
+ * read there. */
+static int run(struct archive_input *input, struct archive_sender *sender, struct error *err)
+{
+    int r;
+
+    r = archive_input_open(STDIN_FILENO, input, err);
+    if (r == 0)
+        r = archive_sandbox_enter(err);
+    if (r == 0)
+        r = check_reader(err);
+    return r == 0 ? archive_decode(input, sender, err) : r;
+}
+
+int main(void)
+{
+    struct archive_sender sender = { .fd = STDOUT_FILENO };
+    struct archive_input input = { 0 };
+    struct error err = { 0 };
+    int r;
+
+    log_configure("berth-archive", -1, LOG_PLAIN, false);
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for names in PAX headers, which are UTF-8 */
+    r = fd_open_standard(&err);
+    if (r == 0)
+        r = check_output(&err);
+    /* What berth's own caller had open and gave on is not for the eyes of a parser. */
+    if (r == 0)
+        r = fd_close_all_but(NULL, 0, STDERR_FILENO + 1, &err);
+    if (r < 0) {
+        log_error("%s", err.message);
+        return EXIT_FAILURE;
+    }
+    r = run(&input, &sender, &err);
+    if (r < 0)
+        archive_send_failure(&sender, &err);
+    archive_input_clear(&input);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
