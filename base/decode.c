@@ -171,14 +171,16 @@ static int decode_strings(const json_t *json, struct strings *slot, const struct
 {
     if (!json_is_array(json))
         return fail_at(place, err, "must be a list of strings");
+    if (json_array_size(json) == 0)
+        return 0;
+    slot->items = xcalloc(json_array_size(json) + 1, sizeof(slot->items[0]));
     for (size_t i = 0; i < json_array_size(json); i++) {
         struct place element = element_of(place, i);
-        char *text = NULL;
-        int r = decode_string(NULL, json_array_get(json, i), &text, &element, err);
+        int r = decode_string(NULL, json_array_get(json, i), &slot->items[i], &element, err);
 
         if (r < 0)
             return r;
-        strings_take(slot, text);
+        slot->count++;
     }
     return 0;
 }

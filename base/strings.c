@@ -33,8 +33,12 @@ void strings_addf(struct strings *list, const char *format, ...)
 
 void strings_add_all(struct strings *list, const struct strings *more)
 {
+    if (more->count == 0)
+        return;
+    list->items = xrealloc(list->items, list->count + more->count + 1, sizeof(char *));
     for (size_t i = 0; i < more->count; i++)
-        strings_add(list, more->items[i]);
+        list->items[list->count++] = xstrdup(more->items[i]);
+    list->items[list->count] = NULL;
 }
 
 bool strings_contains(const struct strings *list, const char *text)

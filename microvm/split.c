@@ -894,13 +894,6 @@ static void fill_config(struct split *split)
     fill_cmdline(split);
 }
 
-static int copy_spec(const struct spec *spec, struct spec **ret_copy, struct error *err)
-{
-    auto_free char *json = spec_encode(spec, ENCODE_COMPACT);
-
-    return spec_decode(json, strlen(json), ret_copy, err);
-}
-
 static int make_halves(struct split *split, struct error *err)
 {
     int r;
@@ -937,11 +930,9 @@ int vm_split(const struct spec *spec, const struct vm_host *host, struct spec **
     r = check_members(spec, host, err);
     if (r == 0)
         r = vm_options_parse(spec, &split.options, err);
-    if (r == 0)
-        r = copy_spec(spec, &guest, err);
     if (r < 0)
         return r;
-    split.guest = guest;
+    split.guest = guest = spec_copy(spec);
     split.jail = jail = xcalloc(1, sizeof(*jail));
     split.config = config = xcalloc(1, sizeof(*config));
     r = make_halves(&split, err);

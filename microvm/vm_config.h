@@ -9,7 +9,8 @@
 #include "base/error.h"
 
 /* /vm/config.json in a VM's jail: what berth-vmm is to run. Root writes it beside the container's
- * state, nothing of it comes from an image. Paths are those of the jail. */
+ * state, nothing of it comes from an image. Paths are those of the jail. It is two lines, each a
+ * JSON document: the machine, and the guest's spec, which berth-vmm passes on unread. */
 
 #define VM_DISK_PATH  "/vm/disk.img"
 #define VM_WARM_PATH  "/vm/warm"
@@ -63,14 +64,15 @@ struct vm_config {
     bool has_terminal; /* the guest spec's process.terminal; standard input is a terminal too */
     bool is_warm;     /* starts from a machine that was saved in VM_WARM_PATH, or saves one there */
     bool is_restored; /* goes on as the one that was saved in VM_SAVED_PATH (saved_session.h) */
-    char *guest;      /* JSON: the spec that the agent applies */
+    char *guest;      /* the second line: the spec that the agent applies */
     struct vm_files files;
 };
 
-/** Decodes the file; what berth-vmm would stumble over is refused by name. */
-int vm_config_decode(const char *json, size_t length, struct vm_config **ret_config,
+/** Decodes the file; what berth-vmm would stumble over is refused by name. The spec is not looked
+ * at. */
+int vm_config_decode(const char *text, size_t length, struct vm_config **ret_config,
                      struct error *err);
-char *vm_config_encode(const struct vm_config *config); /* caller frees */
+char *vm_config_encode(const struct vm_config *config); /* all members set; caller frees */
 void vm_config_free(struct vm_config *config);
 DEFINE_AUTO(vm_config)
 

@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/decode.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "microvm/vm_config_objects.h"
+
+#define VM_CONFIG_NAME "config.json of the VM"
 
 static const char *const root_types[] = { "erofs", "share", NULL };
 static const char *const upper_types[] = { "tmpfs", "disk", NULL };
@@ -56,7 +59,6 @@ static const struct field config_fields[] = {
     FIELD_OF(struct vm_config, has_terminal, "terminal", FIELD_BOOL, 0),
     FIELD_OF(struct vm_config, is_warm, "warm", FIELD_BOOL, 0),
     FIELD_OF(struct vm_config, is_restored, "restored", FIELD_BOOL, 0),
-    FIELD_OF(struct vm_config, guest, "guest", FIELD_JSON, FIELD_REQUIRED),
     FIELD_OBJECT(struct vm_config, files, "files", FIELD_STRUCT, &vm_file_object, FIELD_ARRAY),
     { 0 },
 };
@@ -104,30 +106,37 @@ static int check(const struct vm_config *config, struct error *err)
     return check_root(config, err);
 }
 
-int vm_config_decode(const char *json, size_t length, struct vm_config **ret_config,
+int vm_config_decode(const char *text, size_t length, struct vm_config **ret_config,
                      struct error *err)
 {
     AUTO(vm_config) struct vm_config *config = xcalloc(1, sizeof(*config));
+    const char *end = memchr(text, '\n', length);
     int r;
 
-    r = decode_text(&config_object, json, length, config, "config.json of the VM", err);
+    if (end == NULL)
+        return error_set(err, EINVAL, VM_CONFIG_NAME ": has no second line, the guest's spec");
+    r = decode_text(&config_object, text, (size_t)(end - text), config, VM_CONFIG_NAME, err);
     if (r == 0)
         r = check(config, err);
     if (r < 0)
         return r;
+    config->guest = xstrndup(end + 1, length - (size_t)(end + 1 - text));
     *ret_config = take_ptr(&config);
     return 0;
 }
 
 char *vm_config_encode(const struct vm_config *config)
 {
-    return encode_text(&config_object, config, ENCODE_COMPACT);
+    auto_free char *machine = encode_text(&config_object, config, ENCODE_COMPACT);
+
+    return xasprintf("%s\n%s", machine, config->guest);
 }
 
 void vm_config_free(struct vm_config *config)
 {
     if (config == NULL)
         return;
+    free(config->guest);
     object_clear(&config_object, config);
     free(config);
 }

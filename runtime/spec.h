@@ -276,6 +276,7 @@ int spec_read_text(int dir_fd, const char *name, struct spec **ret_spec, char **
  * @path  relative to the caller's directory
  */
 int spec_read_mounts(const char *path, struct spec **ret_spec, struct error *err);
+struct spec *spec_copy(const struct spec *spec); /* caller frees */
 /** JSON text of a spec: compact for programs, which read it three times as fast. Caller frees. */
 char *spec_encode(const struct spec *spec, enum encode_style style);
 /** Frees a spec and all it holds; NULL is fine. */

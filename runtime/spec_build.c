@@ -81,6 +81,14 @@ int spec_read_mounts(const char *path, struct spec **ret_spec, struct error *err
     return 0;
 }
 
+struct spec *spec_copy(const struct spec *spec)
+{
+    struct spec *copy = xcalloc(1, sizeof(*copy));
+
+    object_copy(&spec_object, spec, copy);
+    return copy;
+}
+
 char *spec_encode(const struct spec *spec, enum encode_style style)
 {
     assert(spec != NULL);

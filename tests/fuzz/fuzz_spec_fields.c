@@ -1,5 +1,5 @@
-/* Any bytes as config.json: decoded, checked, and what was accepted is written and read again, to
- * the same text. A seccomp profile that was accepted is looked at once more, as the filter does. */
+/* Any bytes as config.json: decoded, checked, and what was accepted is written, read again and copied,
+ * to the same text. A seccomp profile that was accepted is looked at once more, as the filter does. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO(spec) struct spec *spec = NULL;
     AUTO(spec) struct spec *again = NULL;
+    AUTO(spec) struct spec *copy = NULL;
     auto_free char *first = NULL;
     auto_free char *second = NULL;
     struct error err = { 0 };
@@ -24,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     first = spec_encode(spec, ENCODE_COMPACT);
     assert(spec_decode(first, strlen(first), &again, &err) == 0);
-    second = spec_encode(again, ENCODE_COMPACT);
+    copy = spec_copy(again);
+    second = spec_encode(copy, ENCODE_COMPACT);
     assert(strcmp(first, second) == 0);
     if (spec->linux_.seccomp != NULL) {
         struct seccomp_program stub = { 0 };

@@ -94,22 +94,45 @@ static void what_is_to_be_kept_is_written_empty(void **state)
                               "\"labels\":{},\"inner\":{},\"pointer\":null,\"raw\":null}");
 }
 
+static const char everything[] =
+    "{\"name\":\"a\\\"b\\\\c\\n\\u001b\xc3\xa4\",\"mode\":0,\"flag\":true,"
+    "\"large\":18446744073709551615,\"small\":-9223372036854775808,\"ratio\":0.1,"
+    "\"args\":[\"x\",\"\"],\"ports\":{\"80/tcp\":{}},\"labels\":{\"b\":\"1\",\"a\":\"2\"},"
+    "\"inner\":{\"number\":1},\"pointer\":{},\"map\":{\"k\":{\"number\":2},\"j\":{}},"
+    "\"ids\":[0,4294967295],\"raw\":{\"x\":[1]}}";
+
 static void everything_comes_back_as_it_was(void **state)
 {
-    static const char json[] =
-        "{\"name\":\"a\\\"b\\\\c\\n\\u001b\xc3\xa4\",\"mode\":0,\"flag\":true,"
-        "\"large\":18446744073709551615,\"small\":-9223372036854775808,\"ratio\":0.1,"
-        "\"args\":[\"x\",\"\"],\"ports\":{\"80/tcp\":{}},\"labels\":{\"b\":\"1\",\"a\":\"2\"},"
-        "\"inner\":{\"number\":1},\"pointer\":{},\"map\":{\"k\":{\"number\":2},\"j\":{}},"
-        "\"ids\":[0,4294967295],\"raw\":{\"x\":[1]}}";
     struct sample sample = { 0 };
     auto_free char *again = NULL;
 
     (void)state;
-    assert_int_equal(decode_text(&sparse_object, json, strlen(json), &sample, NULL, NULL), 0);
+    assert_int_equal(
+        decode_text(&sparse_object, everything, strlen(everything), &sample, NULL, NULL), 0);
     again = encode_text(&sparse_object, &sample, ENCODE_COMPACT);
-    assert_string_equal(again, json);
+    assert_string_equal(again, everything);
     object_clear(&sparse_object, &sample);
+}
+
+/* The original is gone before the copy is looked at. */
+static void a_copy_is_whole_and_its_own(void **state)
+{
+    static const char *const texts[] = { everything, "{}" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct sample sample = { 0 };
+        struct sample copy;
+        auto_free char *again = NULL;
+
+        assert_int_equal(
+            decode_text(&sparse_object, texts[i], strlen(texts[i]), &sample, NULL, NULL), 0);
+        object_copy(&sparse_object, &sample, &copy);
+        object_clear(&sparse_object, &sample);
+        again = encode_text(&sparse_object, &copy, ENCODE_COMPACT);
+        assert_string_equal(again, texts[i]);
+        object_clear(&sparse_object, &copy);
+    }
 }
 
 static void indentation_is_four_spaces(void **state)
@@ -178,6 +201,7 @@ int main(void)
         cmocka_unit_test(what_is_empty_is_left_out),
         cmocka_unit_test(what_is_to_be_kept_is_written_empty),
         cmocka_unit_test(everything_comes_back_as_it_was),
+        cmocka_unit_test(a_copy_is_whole_and_its_own),
         cmocka_unit_test(indentation_is_four_spaces),
         cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
         cmocka_unit_test(numbers_that_json_does_not_have_become_zero),

@@ -12,12 +12,16 @@
 
 #define BEGIN                                                                                      \
     "{\"memory_bytes\":268435456,\"cpus\":2,\"backend\":\"kvm\",\"kernel\":\"/vm/vmlinux\","       \
-    "\"modules\":\"/vm/modules.cpio\",\"agent\":\"/vm/berth-agent\",\"guest\":{\"a\":[1]},"
+    "\"modules\":\"/vm/modules.cpio\",\"agent\":\"/vm/berth-agent\","
 #define IMAGE "\"root\":{\"type\":\"erofs\",\"path\":\"/vm/root.erofs\"}"
+
+#define GUEST "\n{\"a\":[1]}"
 
 static int decode(const char *json, struct vm_config **ret_config, struct error *err)
 {
-    return vm_config_decode(json, strlen(json), ret_config, err);
+    auto_free char *text = xasprintf("%s" GUEST, json);
+
+    return vm_config_decode(text, strlen(text), ret_config, err);
 }
 
 static void a_config_comes_out_as_it_went_in(void **state)
@@ -33,7 +37,7 @@ static void a_config_comes_out_as_it_went_in(void **state)
     (void)state;
     assert_int_equal(decode(json, &config, NULL), 0);
     text = vm_config_encode(config);
-    assert_int_equal(decode(text, &again, NULL), 0);
+    assert_int_equal(vm_config_decode(text, strlen(text), &again, NULL), 0);
     assert_int_equal(again->memory_bytes, 256 << 20);
     assert_int_equal(again->cpus, 2);
     assert_string_equal(again->root.path, "/vm/root.erofs");
@@ -76,11 +80,24 @@ static void what_berth_vmm_would_stumble_over_is_refused(void **state)
     }
 }
 
+static void a_config_without_a_spec_is_refused(void **state)
+{
+    static const char machine[] = BEGIN IMAGE "}";
+    struct vm_config *config = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    assert_int_equal(vm_config_decode(machine, strlen(machine), &config, &err), -EINVAL);
+    assert_null(config);
+    assert_string_equal(err.message, "config.json of the VM: has no second line, the guest's spec");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_config_comes_out_as_it_went_in),
         cmocka_unit_test(what_berth_vmm_would_stumble_over_is_refused),
+        cmocka_unit_test(a_config_without_a_spec_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
