@@ -1,5 +1,6 @@
-/* Any bytes as config.json: decoded, checked, and what was accepted is written, read again and copied,
- * to the same text. A seccomp profile that was accepted is looked at once more, as the filter does. */
+/* Any bytes as config.json: decoded, checked, and what was accepted is written, read again and
+ * copied, to the same text. A seccomp profile that was accepted is looked at once more, as the
+ * filter does. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
