@@ -66,6 +66,9 @@ int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_
 /** As process_spawn(), with these variables and no others. NULL: the caller's. */
 int process_spawn_environment(const struct strings *arguments, const struct strings *environment,
                               const int fds[3], pid_t *ret_pid, struct error *err);
+/** As process_spawn(), with a descriptor that becomes 3, too; fds is not NULL here. */
+int process_spawn_with_four(const struct strings *arguments, const int fds[4], pid_t *ret_pid,
+                            struct error *err);
 
 /**
  * Calls a function in a child, and waits for it: for work in namespaces or a root that the caller

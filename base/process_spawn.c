@@ -12,14 +12,16 @@
 
 #include "base/auto.h"
 
-/* A descriptor below 3 may be overwritten before its turn comes: it is copied out of the way. */
-static int move_aside(const int fds[3], int ret_moved[3], int ret_copies[3], struct error *err)
+#define PROCESS_FDS_MAX 4
+
+/* One below @count may be overwritten before its turn comes: it is copied out of the way. */
+static int move_aside(const int *fds, int count, int *ret_moved, int *ret_copies, struct error *err)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         ret_moved[i] = fds[i];
-        if (fds[i] < 0 || fds[i] > 2 || fds[i] == i)
+        if (fds[i] < 0 || fds[i] >= count || fds[i] == i)
             continue;
-        ret_copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        ret_copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, count);
         if (ret_copies[i] < 0)
             return error_errno(err, "copy descriptor %d", fds[i]);
         ret_moved[i] = ret_copies[i];
@@ -27,9 +29,9 @@ static int move_aside(const int fds[3], int ret_moved[3], int ret_copies[3], str
     return 0;
 }
 
-static int add_descriptors(posix_spawn_file_actions_t *actions, const int fds[3])
+static int add_descriptors(posix_spawn_file_actions_t *actions, const int *fds, int count)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         int code;
 
         /* dup2 of a descriptor onto itself clears its close-on-exec here (posix_spawn(3)). */
@@ -46,7 +48,7 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const int fds[3]
 /* Returns an errno value. The child begins with no signal blocked: our callers block what they
  * read from a signalfd, and many programs never unblock. */
 static int spawn(const struct strings *arguments, const struct strings *environment, const int *fds,
-                 pid_t *ret_pid)
+                 int count, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -72,8 +74,7 @@ static int spawn(const struct strings *arguments, const struct strings *environm
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (environment != NULL)
         variables = environment->count > 0 ? environment->items : nothing;
-    if (fds != NULL)
-        code = add_descriptors(&actions, fds);
+    code = add_descriptors(&actions, fds, count);
     if (code == 0)
         code = posix_spawnp(ret_pid, arguments->items[0], &actions, &attributes, arguments->items,
                             variables);
@@ -82,23 +83,23 @@ static int spawn(const struct strings *arguments, const struct strings *environm
     return code;
 }
 
-int process_spawn_environment(const struct strings *arguments, const struct strings *environment,
-                              const int fds[3], pid_t *ret_pid, struct error *err)
+static int spawn_with(const struct strings *arguments, const struct strings *environment,
+                      const int *fds, int count, pid_t *ret_pid, struct error *err)
 {
-    int moved[3];
-    int copies[3] = { -1, -1, -1 };
+    int moved[PROCESS_FDS_MAX] = { -1, -1, -1, -1 };
+    int copies[PROCESS_FDS_MAX] = { -1, -1, -1, -1 };
     pid_t pid;
     int code = 0;
-    int r = 0;
+    int r;
 
     assert(arguments->count > 0);
+    assert(count <= PROCESS_FDS_MAX);
     assert(ret_pid != NULL);
 
-    if (fds != NULL)
-        r = move_aside(fds, moved, copies, err);
+    r = move_aside(fds, count, moved, copies, err);
     if (r == 0)
-        code = spawn(arguments, environment, fds != NULL ? moved : NULL, &pid);
-    for (int i = 0; i < 3; i++)
+        code = spawn(arguments, environment, moved, count, &pid);
+    for (int i = 0; i < count; i++)
         auto_close_cleanup(&copies[i]);
     if (r < 0)
         return r;
@@ -113,7 +114,21 @@ int process_spawn_environment(const struct strings *arguments, const struct stri
 int process_spawn(const struct strings *arguments, const int fds[3], pid_t *ret_pid,
                   struct error *err)
 {
-    return process_spawn_environment(arguments, NULL, fds, ret_pid, err);
+    return spawn_with(arguments, NULL, fds, fds == NULL ? 0 : 3, ret_pid, err);
+}
+
+int process_spawn_environment(const struct strings *arguments, const struct strings *environment,
+                              const int fds[3], pid_t *ret_pid, struct error *err)
+{
+    return spawn_with(arguments, environment, fds, fds == NULL ? 0 : 3, ret_pid, err);
+}
+
+int process_spawn_with_four(const struct strings *arguments, const int fds[4], pid_t *ret_pid,
+                            struct error *err)
+{
+    assert(fds != NULL);
+
+    return spawn_with(arguments, NULL, fds, 4, ret_pid, err);
 }
 
 int process_run(const struct strings *arguments, const int fds[3], int *ret_status,

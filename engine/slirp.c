@@ -38,10 +38,12 @@ char *engine_default_network(char **ret_reason)
 
 void slirp_plan(const char *program, pid_t pid, const char *api_path, struct strings *ret_command)
 {
-    static const char *const options[] = { "--configure",      "--mtu=65520",
-                                           "--enable-sandbox", "--disable-host-loopback",
-                                           "--exit-fd=0",      "--ready-fd=1",
-                                           "--netns-type=path" };
+    static const char *const options[] = {
+        "--configure",       "--mtu=65520",
+        "--enable-sandbox",  "--enable-seccomp", /* of which it warns on standard output */
+        "--exit-fd=0",       "--ready-fd=3",
+        "--netns-type=path", "--disable-host-loopback",
+    };
 
     strings_add(ret_command, program);
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
@@ -107,8 +109,8 @@ static int start(const char *program, pid_t pid, const char *api_path, struct sl
     if (r < 0)
         return r;
     slirp_plan(program, pid, api_path, &command);
-    r = process_spawn(&command, (int[3]){ exit_inner, ready_inner, complaints_fd }, &slirp->pid,
-                      err);
+    r = process_spawn_with_four(&command, (int[4]){ exit_inner, -1, complaints_fd, ready_inner },
+                                &slirp->pid, err);
     if (r < 0)
         return r;
     slirp->fd = take_fd(&exit_fd);

@@ -19,8 +19,8 @@
 char *slirp_find_obstacle(void);
 
 /**
- * The words of its command line for a process's network namespace; pure. It says on standard output
- * that it is ready, and ends when its standard input does.
+ * The words of its command line for a process's network namespace; pure. It says on descriptor
+ * 3 that it is ready, and ends when its standard input does.
  *
  * @api_path  where it takes requests; NULL: nowhere
  */

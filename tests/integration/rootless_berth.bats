@@ -211,6 +211,10 @@ with_tun() {
     with_tun "user run -d --name one small sleep 100"
     [ "$(user inspect --format '{{.HostConfig.NetworkMode}}' one)" = slirp4netns ]
     wait_until 20 pgrep -r S -u "$USER_NAME" slirp4netns
+    pid=$(pgrep -r S -u "$USER_NAME" slirp4netns)
+    # Its sandbox: a root without the user's files, and a seccomp filter.
+    grep -q '^Seccomp:.2$' "/proc/$pid/status"
+    [ ! -e "/proc/$pid/root$HOME_DIR" ]
     user kill one
     wait_until 30 no_process_of "$USER_NAME"
 }

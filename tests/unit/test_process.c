@@ -168,6 +168,35 @@ static void descriptors_become_those_of_the_program(void **state)
     close(fds[1]);
 }
 
+static void a_fourth_descriptor_is_number_three_of_the_program(void **state)
+{
+    AUTO_CLEAR(strings) struct strings arguments = { 0 };
+    struct error err = { 0 };
+    char text[16] = "";
+    int first[2];
+    int second[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe2(first, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(second, O_CLOEXEC), 0);
+    strings_add(&arguments, "sh");
+    strings_add(&arguments, "-c");
+    strings_add(&arguments, "echo out; echo three >&3");
+    assert_int_equal(process_spawn_with_four(
+                         &arguments, (const int[]){ -1, first[1], 2, second[1] }, &pid, &err),
+                     0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(read(first[0], text, sizeof(text) - 1), 4);
+    assert_string_equal(text, "out\n");
+    assert_int_equal(read(second[0], text, sizeof(text) - 1), 6);
+    assert_string_equal(text, "three\n");
+    for (int i = 0; i < 2; i++) {
+        close(first[i]);
+        close(second[i]);
+    }
+}
+
 static void descriptors_that_cross_each_other_arrive(void **state)
 {
     int saved[3];
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(the_status_of_a_program_is_that_of_a_shell),
         cmocka_unit_test(a_program_that_cannot_run_is_an_error),
         cmocka_unit_test(descriptors_become_those_of_the_program),
+        cmocka_unit_test(a_fourth_descriptor_is_number_three_of_the_program),
         cmocka_unit_test(descriptors_that_cross_each_other_arrive),
         cmocka_unit_test(blocked_signals_are_not_inherited),
         IN_DIRECTORY(a_helper_is_found_where_the_variable_says),

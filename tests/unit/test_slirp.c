@@ -19,9 +19,10 @@ static void the_program_is_told_the_namespace_and_hides_the_hosts_loopback(void 
     (void)state;
     slirp_plan("/usr/bin/slirp4netns", 42, "/run/x/slirp", &command);
     line = strings_join(&command, " ");
-    assert_string_equal(line, "/usr/bin/slirp4netns --configure --mtu=65520 --enable-sandbox "
-                              "--disable-host-loopback --exit-fd=0 --ready-fd=1 "
-                              "--netns-type=path --api-socket=/run/x/slirp /proc/42/ns/net tap0");
+    assert_string_equal(line,
+                        "/usr/bin/slirp4netns --configure --mtu=65520 --enable-sandbox "
+                        "--enable-seccomp --exit-fd=0 --ready-fd=3 --netns-type=path "
+                        "--disable-host-loopback --api-socket=/run/x/slirp /proc/42/ns/net tap0");
 }
 
 static void a_port_is_asked_for_by_one_request(void **state)
