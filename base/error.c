@@ -2,12 +2,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
+
+/* Two paths of the longest kind, and what is said of them. */
+#define SENTENCE_MAX (2 * PATH_MAX + ERROR_MESSAGE_MAX)
+#define GAP          "..."
 
 /* Bytes of the character; 0: it is not to be shown. The controls U+0080 to U+009F are escape
  * sequences in one character, and so are their bytes where a terminal does not take UTF-8. */
@@ -20,36 +25,75 @@ static size_t visible_length(const char *text)
     return is_control ? 0 : text_utf8_length(text);
 }
 
-/* Appends @text at @message[*length] and writes other bytes as \xNN; cuts what does not fit. */
-static void add_printable(char *message, size_t *length, const char *text)
+/* The next character, or byte that is to be written as \xNN: its bytes, and those that it takes. */
+static size_t next_length(const char *text, size_t *ret_shown)
+{
+    const size_t visible = visible_length(text);
+
+    *ret_shown = visible == 0 ? 4 : visible;
+    return visible == 0 ? 1 : visible;
+}
+
+static size_t shown_length(const char *text)
+{
+    size_t length = 0;
+    size_t shown;
+
+    for (; *text != '\0'; length += shown)
+        text += next_length(text, &shown);
+    return length;
+}
+
+/* Appends what @room bytes at @message[*length] can take of @text. Returns the rest. */
+static const char *add_printable(char *message, size_t *length, const char *text, size_t room)
 {
     static const char digits[] = "0123456789abcdef";
+    size_t shown;
 
-    while (*text != '\0') {
+    for (; *text != '\0'; room -= shown) {
         const unsigned char byte = (unsigned char)*text;
-        const size_t visible = visible_length(text);
+        const size_t count = next_length(text, &shown);
 
-        if (*length + (visible == 0 ? 4 : visible) >= ERROR_MESSAGE_MAX)
+        if (shown > room)
             break;
-        if (visible == 0) {
+        if (shown > count) {
             message[(*length)++] = '\\';
             message[(*length)++] = 'x';
             message[(*length)++] = digits[byte >> 4];
             message[(*length)++] = digits[byte & 15];
-            text++;
         } else {
-            memcpy(message + *length, text, visible);
-            *length += visible;
-            text += visible;
+            memcpy(message + *length, text, count);
+            *length += count;
         }
+        text += count;
     }
     message[*length] = '\0';
+    return text;
+}
+
+/* What is too long loses its middle: the beginning says what was attempted, the end why it failed,
+ * and in between are long names. */
+static void keep_sentence(struct error *err, const char *sentence)
+{
+    const size_t room = ERROR_MESSAGE_MAX - 1;
+    const size_t half = (room - strlen(GAP)) / 2;
+    const char *rest = sentence;
+    size_t length = 0;
+    size_t left = shown_length(sentence);
+    size_t shown;
+
+    if (left > room) {
+        rest = add_printable(err->message, &length, sentence, half);
+        (void)add_printable(err->message, &length, GAP, strlen(GAP));
+        for (left -= length - strlen(GAP); left > half; left -= shown)
+            rest += next_length(rest, &shown);
+    }
+    (void)add_printable(err->message, &length, rest, left);
 }
 
 int error_set(struct error *err, int code, const char *format, ...)
 {
-    char sentence[ERROR_MESSAGE_MAX];
-    size_t length = 0;
+    char sentence[SENTENCE_MAX];
     va_list arguments;
 
     assert(code > 0);
@@ -57,19 +101,30 @@ int error_set(struct error *err, int code, const char *format, ...)
     if (err == NULL)
         return -code;
     va_start(arguments, format);
-    (void)vsnprintf(sentence, sizeof(sentence), format, arguments); /* cut when too long */
+    (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
     err->code = code;
-    add_printable(err->message, &length, sentence);
+    keep_sentence(err, sentence);
     return -code;
+}
+
+/* Adds ": " and @text to what stands in @sentence, and cuts that if it has to. */
+static void add_reason(char *sentence, const char *text)
+{
+    size_t length = strlen(sentence);
+    size_t length_max = SENTENCE_MAX - 1 - strlen(": ") - strlen(text);
+
+    if (length > length_max)
+        length = length_max;
+    (void)snprintf(sentence + length, SENTENCE_MAX - length, ": %s", text);
 }
 
 int error_errno(struct error *err, const char *format, ...)
 {
     int code = errno > 0 ? errno : EIO;
     const char *description = strerrordesc_np(code);
-    char sentence[ERROR_MESSAGE_MAX];
-    size_t length = 0;
+    char sentence[SENTENCE_MAX];
+    char number[sizeof("error -2147483648")];
     va_list arguments;
 
     if (err == NULL)
@@ -77,38 +132,28 @@ int error_errno(struct error *err, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
+    (void)snprintf(number, sizeof(number), "error %d", code);
     err->code = code;
-    add_printable(err->message, &length, sentence);
-    add_printable(err->message, &length, ": ");
-    if (description != NULL) {
-        add_printable(err->message, &length, description);
-    } else {
-        (void)snprintf(sentence, sizeof(sentence), "error %d", code);
-        add_printable(err->message, &length, sentence);
-    }
+    add_reason(sentence, description != NULL ? description : number);
+    keep_sentence(err, sentence);
     return -code;
 }
 
 int error_prefix(struct error *err, int r, const char *format, ...)
 {
-    char prefix[ERROR_MESSAGE_MAX];
-    char message[ERROR_MESSAGE_MAX];
-    size_t length = 0;
+    char sentence[SENTENCE_MAX];
     va_list arguments;
 
     if (err == NULL)
         return r;
     va_start(arguments, format);
-    (void)vsnprintf(prefix, sizeof(prefix), format, arguments);
+    (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
-    memcpy(message, err->message, sizeof(message));
-    message[sizeof(message) - 1] = '\0';
+    err->message[sizeof(err->message) - 1] = '\0'; /* it may have come from another process */
     if (err->code == 0)
         err->code = r < 0 ? -r : EIO;
-    add_printable(err->message, &length, prefix);
-    if (message[0] != '\0') {
-        add_printable(err->message, &length, ": ");
-        add_printable(err->message, &length, message);
-    }
+    if (err->message[0] != '\0')
+        add_reason(sentence, err->message);
+    keep_sentence(err, sentence);
     return r;
 }

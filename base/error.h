@@ -22,6 +22,8 @@ struct error {
  *
  * Control bytes and the byte 127 in the sentence are written as \xNN, so that
  * nothing from an image or a user reaches the terminal as an escape sequence.
+ * A sentence that is too long, as its paths are, loses its middle: "..." stands
+ * there, and the reason at its end is kept.
  *
  * @err   may be NULL
  * @code  a positive errno value

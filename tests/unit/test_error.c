@@ -62,6 +62,77 @@ static void bytes_that_a_terminal_obeys_are_written_out(void **state)
     assert_string_equal(err.message, "\\x9b2J \\xff \xe2\x82\xac \\xe2\\x82");
 }
 
+static void path_of(char *path, size_t size)
+{
+    memset(path, 'x', size);
+    memcpy(path, "/first", 6);
+    memcpy(path + size - 6, "/last", 6);
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    struct error err = { 0 };
+    char path[4096];
+
+    (void)state;
+    path_of(path, sizeof(path));
+    errno = ENOTDIR;
+    assert_int_equal(error_errno(&err, "open '%s'", path), -ENOTDIR);
+    assert_memory_equal(err.message, "open '/firstxxx", 15);
+    assert_non_null(strstr(err.message, "xxx...xxx"));
+    assert_string_equal(err.message + strlen(err.message) - 25, "xx/last': Not a directory");
+    assert_in_range(strlen(err.message), ERROR_MESSAGE_MAX - 4, ERROR_MESSAGE_MAX - 1);
+
+    /* Who adds the same path again does not push the reason out. */
+    error_prefix(&err, -ENOTDIR, "copy '%s' to '%s'", path, path);
+    assert_memory_equal(err.message, "copy '/firstxxx", 15);
+    assert_string_equal(err.message + strlen(err.message) - 25, "xx/last': Not a directory");
+
+    error_set(&err, EINVAL, "'%s' is in '%s': give another one", path, path);
+    assert_string_equal(err.message + strlen(err.message) - 24, "/last': give another one");
+}
+
+static void text_of_any_length_leaves_room_for_the_reason(void **state)
+{
+    struct error err = { 0 };
+    static char text[100000];
+
+    (void)state;
+    memset(text, '\n', sizeof(text) - 1);
+    errno = E2BIG;
+    error_errno(&err, "run '%s'", text);
+    assert_memory_equal(err.message, "run '\\x0a", 9);
+    assert_string_equal(err.message + strlen(err.message) - 28, "\\x0a: Argument list too long");
+    error_prefix(&err, -E2BIG, "%s", text);
+    assert_string_equal(err.message + strlen(err.message) - 28, "\\x0a: Argument list too long");
+}
+
+static void a_long_sentence_is_not_cut_within_a_character(void **state)
+{
+    static const char *const characters[] = { "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x90\xb3" };
+    char sentence[4 * ERROR_MESSAGE_MAX + 8];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(characters); i++) {
+        size_t size = strlen(characters[i]);
+
+        for (size_t shift = 0; shift < 4; shift++) {
+            struct error err = { 0 };
+            const char *gap;
+
+            memset(sentence, 0, sizeof(sentence));
+            memset(sentence, '-', shift);
+            for (size_t at = shift; at + size < sizeof(sentence) - 4; at += size)
+                memcpy(sentence + at, characters[i], size);
+            error_set(&err, EINVAL, "%s", sentence);
+            gap = strstr(err.message, "...");
+            assert_non_null(gap);
+            assert_memory_equal(gap - size, characters[i], size);
+            assert_memory_equal(gap + 3, characters[i], size);
+        }
+    }
+}
+
 static void a_long_sentence_is_cut(void **state)
 {
     struct error err = { 0 };
@@ -84,6 +155,9 @@ int main(void)
         cmocka_unit_test(a_missing_error_is_fine),
         cmocka_unit_test(a_prefix_comes_first_and_the_result_stays),
         cmocka_unit_test(bytes_that_a_terminal_obeys_are_written_out),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
+        cmocka_unit_test(text_of_any_length_leaves_room_for_the_reason),
+        cmocka_unit_test(a_long_sentence_is_not_cut_within_a_character),
         cmocka_unit_test(a_long_sentence_is_cut),
     };
 
