@@ -172,6 +172,21 @@ int engine_open_running(struct engine *engine, const char *id, struct container 
     return r == -ENOENT ? error_set(err, ESRCH, "container %.12s is not running", id) : r;
 }
 
+int engine_open_with_status(struct engine *engine, const char *id, struct container **ret_container,
+                            enum container_status *ret_status, struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    int r;
+
+    r = engine_open_running(engine, id, &container, err);
+    if (r == 0)
+        r = container_status(container, ret_status, err);
+    if (r < 0)
+        return r;
+    *ret_container = take_ptr(&container);
+    return 0;
+}
+
 int engine_look_at_isolation(struct engine *engine, const char *kernel,
                              struct isolation_view *ret_view, struct error *err)
 {

@@ -40,6 +40,9 @@ int engine_need_runtime(struct engine *engine, struct error *err);
 /** The runtime's view of a container. Caller frees. -ESRCH: it does not run. */
 int engine_open_running(struct engine *engine, const char *id, struct container **ret_container,
                         struct error *err);
+/** The same with its status, which is CONTAINER_STOPPED when it has just ended. */
+int engine_open_with_status(struct engine *engine, const char *id, struct container **ret_container,
+                            enum container_status *ret_status, struct error *err);
 
 /**
  * Keeps the claim on a container that was just made, for engine_start() in the same process. Dies

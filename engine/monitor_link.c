@@ -117,9 +117,7 @@ static int check_killed(struct engine *engine, const char *id, int fd, struct er
     enum container_status status;
     int r;
 
-    r = engine_open_running(engine, id, &container, err);
-    if (r == 0)
-        r = container_status(container, &status, err);
+    r = engine_open_with_status(engine, id, &container, &status, err);
     if (r < 0)
         return r == -ESRCH ? 0 : r;
     if (status == CONTAINER_STOPPED)

@@ -13,8 +13,12 @@ struct engine;
 
 /** Connects; -ESRCH: no monitor, the container does not run. */
 int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct error *err);
-/** Sends a message and waits for OK. Returns 0; 1: the container ended, its status in @ret_status
- * (may be NULL). */
+/**
+ * Sends a message and waits for OK, as long as the monitor has something to do.
+ *
+ * Returns 0; 1: the container ended, its status in @ret_status (may be NULL); -EPIPE: the monitor
+ * died; -ETIMEDOUT: it is stopped (SIGSTOP) after MONITOR_KILLED_S seconds.
+ */
 int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
                      struct error *err);
 /**
@@ -29,8 +33,9 @@ int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct 
  * Waits for EXIT of a container that was sent SIGKILL, as long as the monitor has something to do:
  * its end may mean removing many files.
  *
- * Returns 1: ended; -EPIPE: the monitor died; -ETIMEDOUT: the process is still there, or ended
- * without its monitor's notice, after MONITOR_KILLED_S seconds; the sentence says which.
+ * Returns 1: ended; -EPIPE: the monitor died; -ETIMEDOUT: after MONITOR_KILLED_S seconds the
+ * process is still there, or ended without its monitor's notice, or the monitor is stopped; the
+ * sentence says which.
  */
 int monitor_link_wait_killed(struct engine *engine, const char *id, int fd, struct error *err);
 /* Longer than the wait for a cgroup's processes (cgroup_delete()). */

@@ -138,9 +138,7 @@ static int open_paused(struct engine *engine, const char *id, bool is_paused,
     enum container_status status;
     int r;
 
-    r = engine_open_running(engine, id, &container, err);
-    if (r == 0)
-        r = container_status(container, &status, err);
+    r = engine_open_with_status(engine, id, &container, &status, err);
     if (r < 0)
         return r;
     if (status == CONTAINER_STOPPED)
