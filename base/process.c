@@ -93,6 +93,16 @@ bool process_is_kernel_thread(pid_t pid)
            (flags & FLAG_KERNEL_THREAD) != 0;
 }
 
+bool process_is_stopped(pid_t pid)
+{
+    char stat[STAT_BYTES];
+    uint64_t ticks;
+    char state;
+
+    return read_stat(pid, stat, NULL) == 0 && parse_stat(stat, pid, &state, &ticks, NULL) == 0 &&
+           (state == 'T' || state == 't');
+}
+
 int process_start_time(pid_t pid, uint64_t *ret_ticks, struct error *err)
 {
     char stat[STAT_BYTES];

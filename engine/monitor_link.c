@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/process.h"
 #include "base/wire.h"
 #include "engine/engine_private.h"
 #include "engine/monitor_wire.h"
@@ -28,29 +29,6 @@ static int take_status(const struct wire_message *message, int *ret_status)
     if (ret_status != NULL)
         *ret_status = status;
     return 1;
-}
-
-int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
-                     struct error *err)
-{
-    struct wire_message message;
-    int r;
-
-    r = wire_send(fd, type, payload, length, NULL, 0, err);
-    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-        return r;
-    for (;;) {
-        r = wire_receive(fd, &message, err);
-        if (r < 0 && r != -ECONNRESET)
-            return r;
-        if (r <= 0)
-            return error_set(err, EPIPE, "the container's monitor ended");
-        wire_message_close(&message);
-        if (message.type == MONITOR_OK)
-            return 0;
-        if (message.type == MONITOR_EXIT)
-            return take_status(&message, ret_status);
-    }
 }
 
 static uint64_t now_ms(void)
@@ -79,6 +57,67 @@ static int wait_readable(int fd, uint64_t deadline_ms, struct error *err)
     }
 }
 
+/* Who listened on the socket: the monitor. */
+static pid_t monitor_pid(int fd)
+{
+    struct ucred peer = { 0 };
+    socklen_t length = sizeof(peer);
+
+    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length); /* else 0 is shown */
+    return peer.pid;
+}
+
+/* A monitor may have many files to remove before it answers; a stopped one never answers. */
+static int check_goes_on(int fd, struct error *err)
+{
+    pid_t pid = monitor_pid(fd);
+
+    if (!process_is_stopped(pid))
+        return 0;
+    return error_set(err, ETIMEDOUT,
+                     "the container's monitor, process %d, is stopped by a signal or a debugger, "
+                     "and did not go on within %d seconds: `kill -CONT %d` lets it, or `kill -9 "
+                     "%d`, and the next command cleans up",
+                     (int)pid, MONITOR_KILLED_S, (int)pid, (int)pid);
+}
+
+static int wait_answer(int fd, struct error *err)
+{
+    int r = 0;
+
+    while (r == 0) {
+        r = wait_readable(fd, now_ms() + MONITOR_KILLED_S * 1000, err);
+        if (r == 0)
+            r = check_goes_on(fd, err);
+    }
+    return r;
+}
+
+int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
+                     struct error *err)
+{
+    struct wire_message message;
+    int r;
+
+    r = wire_send(fd, type, payload, length, NULL, 0, err);
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+        return r;
+    for (;;) {
+        r = wait_answer(fd, err);
+        if (r > 0)
+            r = wire_receive(fd, &message, err);
+        if (r < 0 && r != -ECONNRESET)
+            return r;
+        if (r <= 0)
+            return error_set(err, EPIPE, "the container's monitor ended");
+        wire_message_close(&message);
+        if (message.type == MONITOR_OK)
+            return 0;
+        if (message.type == MONITOR_EXIT)
+            return take_status(&message, ret_status);
+    }
+}
+
 int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct error *err)
 {
     uint64_t deadline = timeout_ms == UINT32_MAX ? UINT64_MAX : now_ms() + timeout_ms;
@@ -98,16 +137,6 @@ int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct 
         if (message.type == MONITOR_EXIT)
             return take_status(&message, ret_status);
     }
-}
-
-/* Who listened on the socket: the monitor. */
-static pid_t monitor_pid(int fd)
-{
-    struct ucred peer = { 0 };
-    socklen_t length = sizeof(peer);
-
-    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length); /* else 0 is shown */
-    return peer.pid;
 }
 
 /* What keeps a monitor from saying that its container has ended. 0: its work after the end. */
@@ -137,6 +166,8 @@ int monitor_link_wait_killed(struct engine *engine, const char *id, int fd, stru
 
     while (r == 0) {
         r = monitor_link_wait_exit(fd, MONITOR_KILLED_S * 1000, NULL, err);
+        if (r == 0)
+            r = check_goes_on(fd, err);
         if (r == 0)
             r = check_killed(engine, id, fd, err);
     }

@@ -335,6 +335,30 @@ END
     [ "$(field "$id" .State.ExitCode)" = 137 ]
 }
 
+@test "stop, kill and rm -f do not wait for ever for a monitor that is stopped" {
+    id=$(berth run -d busybox sleep 1000)
+    monitor=$(ps -o ppid= -p "$(field "$id" .State.Pid)" | xargs)
+    kill -STOP "$monitor"
+    for command in "stop -t 0" kill "rm -f"; do
+        # shellcheck disable=SC2086
+        timeout 100 berth $command "$id" 2> "$BATS_TEST_TMPDIR/${command%% *}" 3>&- &
+        waiting+=($!)
+    done
+    for pid in "${waiting[@]}"; do
+        ended=0
+        wait "$pid" || ended=$?
+        [ "$ended" = 1 ]
+    done
+    for command in stop kill rm; do
+        run -0 cat "$BATS_TEST_TMPDIR/$command"
+        expect_text "monitor, process $monitor, is stopped by a signal or a debugger, and did not go on within 20 seconds: \`kill -CONT $monitor\` lets it"
+    done
+    # Nothing happened to the container, and with the monitor all works again.
+    [ "$(field "$id" .State.Status)" = running ]
+    kill -CONT "$monitor"
+    run -0 berth rm -f "$id"
+}
+
 @test "signals to the CLI reach the program" {
     berth run --name proxied busybox sh -c 'trap "exit 21" TERM; echo ready; while :; do sleep 0.1; done' > "$BATS_TEST_TMPDIR/out" &
     pid=$!

@@ -119,6 +119,24 @@ static void a_zombie_has_ended(void **state)
     assert_int_equal(process_start_time(child, &start, &err), -ESRCH);
 }
 
+static void a_stopped_process_is_told_from_others(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        (void)raise(SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(process_is_stopped(child));
+    assert_int_equal(kill(child, SIGCONT), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_false(process_is_stopped(child));
+    assert_false(process_is_stopped(getpid()));
+}
+
 static int run(const char *script, const int fds[3])
 {
     AUTO_CLEAR(strings) struct strings arguments = { 0 };
@@ -268,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_process_is_known_by_pid_and_start_time),
         cmocka_unit_test(threads_of_the_kernel_are_told_from_processes),
         cmocka_unit_test(a_zombie_has_ended),
+        cmocka_unit_test(a_stopped_process_is_told_from_others),
         cmocka_unit_test(the_status_of_a_program_is_that_of_a_shell),
         cmocka_unit_test(a_program_that_cannot_run_is_an_error),
         cmocka_unit_test(descriptors_become_those_of_the_program),
