@@ -111,6 +111,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_archive \
 	tests/fuzz/fuzz_archive_stream \
 	tests/fuzz/fuzz_cgroup \
+	tests/fuzz/fuzz_criu_message \
 	tests/fuzz/fuzz_decode \
 	tests/fuzz/fuzz_documents_fields \
 	tests/fuzz/fuzz_guest_changes \
@@ -139,6 +140,10 @@ tests_fuzz_fuzz_archive_stream_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps) -fs
 tests_fuzz_fuzz_cgroup_SOURCES = tests/fuzz/fuzz_cgroup.c
 tests_fuzz_fuzz_cgroup_LDADD = libnetwork.a libcgroups.a libbase.a -ljansson
 tests_fuzz_fuzz_cgroup_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_criu_message_SOURCES = tests/fuzz/fuzz_criu_message.c
+tests_fuzz_fuzz_criu_message_LDADD = $(fuzz_runtime_libs)
+tests_fuzz_fuzz_criu_message_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_decode_SOURCES = tests/fuzz/fuzz_decode.c
 tests_fuzz_fuzz_decode_LDADD = libbase.a -ljansson
