@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/path.h"
+#include "unionfs/directory_table.h"
 #include "unionfs/layer_path.h"
 
 #define LINK_HOPS_MAX 40
@@ -36,12 +37,39 @@ enum own {
     OWN_OTHER, /* a file, or a whiteout */
 };
 
+/* Orphans are known by their inode numbers, which follow them when they are moved. */
+static int note_orphan(struct directory_table *orphans, int fd, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_errno(err, "look at a directory");
+    if (directory_table_find(orphans, st.st_ino) == NULL)
+        (void)directory_table_add(orphans, st.st_ino, "");
+    return 0;
+}
+
+static int note_orphans(const struct layer_view *view, const struct strings *names,
+                        struct directory_table *orphans, struct error *err)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        auto_free char *path = layer_path_unescape(names->items[i]);
+        auto_close int fd = -1;
+        int r =
+            path_open_beneath(view->own_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &fd, NULL);
+
+        r = r < 0 ? 0 : note_orphan(orphans, fd, err); /* whoever wants it gets the error */
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* Root works here, and the layer's links may say anything: @path is opened beneath its directory,
  * and none of its components may be a link but the last. */
-static enum own look_at_own(const struct layer_view *view, const struct strings *orphans,
+static enum own look_at_own(const struct layer_view *view, const struct directory_table *orphans,
                             const char *path, int *ret_link_fd)
 {
-    auto_free char *escaped = layer_path_escape(path);
     auto_close int fd = -1;
     struct stat st;
     int r = path_open_beneath(view->own_fd, path, O_PATH | O_NOFOLLOW, 0, &fd, NULL);
@@ -51,14 +79,14 @@ static enum own look_at_own(const struct layer_view *view, const struct strings 
     if (r < 0 || fstat(fd, &st) < 0)
         return OWN_OTHER;
     if (S_ISDIR(st.st_mode))
-        return strings_contains(orphans, escaped) ? OWN_NOTHING : OWN_DIRECTORY;
+        return directory_table_find(orphans, st.st_ino) != NULL ? OWN_NOTHING : OWN_DIRECTORY;
     if (!S_ISLNK(st.st_mode))
         return OWN_OTHER;
     *ret_link_fd = take_fd(&fd);
     return OWN_LINK;
 }
 
-static bool is_own_directory(const struct layer_view *view, const struct strings *orphans,
+static bool is_own_directory(const struct layer_view *view, const struct directory_table *orphans,
                              const char *path)
 {
     auto_close int link_fd = -1;
@@ -67,8 +95,8 @@ static bool is_own_directory(const struct layer_view *view, const struct strings
 }
 
 /* The target of the link at @path, of the layer or of those below; NULL: no link. */
-static int find_link(const struct layer_view *view, const struct strings *orphans, const char *path,
-                     char **ret_target, struct error *err)
+static int find_link(const struct layer_view *view, const struct directory_table *orphans,
+                     const char *path, char **ret_target, struct error *err)
 {
     char target[LAYER_PATH_MAX];
     auto_close int link_fd = -1;
@@ -93,7 +121,7 @@ static int find_link(const struct layer_view *view, const struct strings *orphan
 }
 
 /* One component further: a link's target goes before the rest of the path. */
-static int resolve_component(const struct layer_view *view, const struct strings *orphans,
+static int resolve_component(const struct layer_view *view, const struct directory_table *orphans,
                              const char *component, struct text *result, char **rest,
                              unsigned *hops, struct error *err)
 {
@@ -125,8 +153,8 @@ static int resolve_component(const struct layer_view *view, const struct strings
 }
 
 /* Follows links inside the root, as the layers show them. @ret_path: "" is the root. */
-static int resolve(const struct layer_view *view, const struct strings *orphans, const char *path,
-                   char **ret_path, struct error *err)
+static int resolve(const struct layer_view *view, const struct directory_table *orphans,
+                   const char *path, char **ret_path, struct error *err)
 {
     auto_free char *rest = xstrdup(path);
     struct text result = { 0 };
@@ -170,8 +198,8 @@ static int open_or_make(int parent_fd, const char *name, int *ret_fd, struct err
 
 /* Opens a directory of the layer, and makes it and its parents as orphans: each below the
  * descriptor of the one before, so that no link leads out. */
-static int make_orphan(const struct layer_view *view, const char *path, struct strings *orphans,
-                       int *ret_fd, struct error *err)
+static int make_orphan(const struct layer_view *view, const char *path, struct strings *names,
+                       struct directory_table *orphans, int *ret_fd, struct error *err)
 {
     auto_close int fd = openat(view->own_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -189,7 +217,10 @@ static int make_orphan(const struct layer_view *view, const char *path, struct s
         if (r > 0) {
             auto_free char *prefix = xstrndup(path, (size_t)(at - path));
 
-            strings_take(orphans, layer_path_escape(prefix));
+            strings_take(names, layer_path_escape(prefix));
+            r = note_orphan(orphans, fd, err);
+            if (r < 0)
+                return r;
         }
         at += strspn(at, "/");
     }
@@ -268,9 +299,9 @@ static int remove_directory(const struct layer_view *view, const char *path, str
     return 0;
 }
 
-/* Names at or below @from begin with @to from now on. The list is sorted, so they are close. One
- * that the layer has under its new name too, with an entry, becomes "". */
-static void rename_below(const struct layer_view *view, const struct strings *orphans,
+/* Names at or below @from begin with @to from now on. The list is sorted, so they are close. When
+ * @orphans is not NULL, one that the layer has there too, with an entry, becomes "". */
+static void rename_below(const struct layer_view *view, const struct directory_table *orphans,
                          struct strings *names, size_t first, const char *from, const char *to)
 {
     auto_free char *old = layer_path_escape(from);
@@ -284,7 +315,7 @@ static void rename_below(const struct layer_view *view, const struct strings *or
         if (*rest != '/' && *rest != '\0')
             continue;
         name = xasprintf("%s%s", new, *new == '\0' && *rest == '/' ? rest + 1 : rest);
-        if (names == orphans) {
+        if (orphans != NULL) {
             auto_free char *path = layer_path_unescape(name);
 
             if (is_own_directory(view, orphans, path))
@@ -307,7 +338,7 @@ static size_t find_first(const struct strings *names, const char *path)
 
 /* One orphan: moved when the layers below have a link in its place. */
 static int follow(const struct layer_view *view, struct unpack_report *report, size_t index,
-                  struct error *err)
+                  struct directory_table *orphans, struct error *err)
 {
     auto_free char *path = layer_path_unescape(report->orphans.items[index]);
     auto_free char *link = view_read_link(view, path);
@@ -315,46 +346,64 @@ static int follow(const struct layer_view *view, struct unpack_report *report, s
     auto_close int from_fd = -1;
     auto_close int to_fd = -1;
     size_t length = strlen(path);
-    int r;
+    int r = 0;
 
     if (link == NULL)
         return 0;
-    r = resolve(view, &report->orphans, path, &target, err);
+    if (directory_table_count(orphans) == 0) /* the first link, mostly there is none */
+        r = note_orphans(view, &report->orphans, orphans, err);
+    if (r == 0)
+        r = resolve(view, orphans, path, &target, err);
     if (r < 0)
         return r;
     if (strncmp(target, path, length) == 0 && (target[length] == '/' || target[length] == '\0'))
         return 0; /* into itself: the directory replaces the link */
     r = path_open_beneath(view->own_fd, path, O_RDONLY | O_DIRECTORY, 0, &from_fd, err);
     if (r == 0)
-        r = make_orphan(view, target, &report->orphans, &to_fd, err);
+        r = make_orphan(view, target, &report->orphans, orphans, &to_fd, err);
     if (r < 0)
         return r;
-    rename_below(view, &report->orphans, &report->whiteouts, find_first(&report->whiteouts, path),
-                 path, target);
-    rename_below(view, &report->orphans, &report->orphans, index, path, target);
+    rename_below(view, NULL, &report->whiteouts, find_first(&report->whiteouts, path), path,
+                 target);
+    rename_below(view, orphans, &report->orphans, index, path, target);
     r = merge_directory(from_fd, to_fd, err);
     if (r == 0)
         r = remove_directory(view, path, err);
     return r;
 }
 
+/* Drops the names that became "". */
+static void drop_empty(struct strings *names)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        if (names->items[i][0] == '\0')
+            free(names->items[i]);
+        else
+            names->items[kept++] = names->items[i];
+    }
+    if (names->count > 0)
+        names->items[kept] = NULL;
+    names->count = kept;
+}
+
 int layer_follow(const struct layer_view *view, struct unpack_report *report, struct error *err)
 {
+    AUTO(directory_table) struct directory_table *orphans = directory_table_open();
+
     assert(view != NULL);
     assert(report != NULL);
 
     /* The list grows behind, by directories that no link of the layers below stands for. */
     for (size_t i = 0; i < report->orphans.count; i++) {
         auto_free char *name = xstrdup(report->orphans.items[i]);
-        int r = *name == '\0' ? 0 : follow(view, report, i, err);
+        int r = *name == '\0' ? 0 : follow(view, report, i, orphans, err);
 
         if (r < 0)
             return error_prefix(err, r, "follow the link '%s' of a layer below", name);
     }
-    for (size_t i = report->orphans.count; i > 0; i--) {
-        if (report->orphans.items[i - 1][0] == '\0')
-            strings_remove(&report->orphans, i - 1);
-    }
+    drop_empty(&report->orphans);
     strings_sort(&report->orphans);
     return 0;
 }
