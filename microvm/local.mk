@@ -155,8 +155,10 @@ libmicrovm_a_SOURCES += \
 	microvm/split.c microvm/split.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_emulator_qmp tests/unit/test_saved_session tests/unit/test_split \
-	tests/unit/test_warm
+check_PROGRAMS += tests/unit/test_emulator_qmp tests/unit/test_saved_disk tests/unit/test_saved_session \
+	tests/unit/test_split tests/unit/test_warm
+tests_unit_test_saved_disk_SOURCES = tests/unit/test_saved_disk.c tests/unit/base_test.h
+tests_unit_test_saved_disk_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_saved_session_SOURCES = tests/unit/test_saved_session.c
 tests_unit_test_saved_session_LDADD = $(MICROVM_TEST_LIBS)
 tests_unit_test_emulator_qmp_SOURCES = tests/unit/test_emulator_qmp.c

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -47,13 +48,29 @@ int saved_disk_copy(int from_fd, int to_fd, struct error *err)
     return r == 0 && errno != ENXIO ? error_errno(err, "read the disk") : r;
 }
 
+/* O_NONBLOCK: a FIFO in its place must not hold us. */
+static int open_saved(const char *path, int *ret_fd, struct error *err)
+{
+    auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_errno(err, "open the saved disk '%s'", path);
+    if (!S_ISREG(status.st_mode))
+        return error_set(err, EINVAL, "the saved disk '%s' is not a regular file", path);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
 int saved_disk_restore(const char *from_path, const char *to_path, struct error *err)
 {
-    auto_close int from_fd = open(from_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    auto_close int from_fd = -1;
     auto_close int to_fd = -1;
+    int r;
 
-    if (from_fd < 0)
-        return error_errno(err, "open the saved disk '%s'", from_path);
+    r = open_saved(from_path, &from_fd, err);
+    if (r < 0)
+        return r;
     to_fd = open(to_path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (to_fd < 0)
         return error_errno(err, "open the container's disk '%s'", to_path);
