@@ -15,7 +15,6 @@ teardown() {
 
 saved() { find "$BERTH_DATA/warm" -name "$1" -size +0 | grep .; }
 is_begun() { find "$BERTH_DATA/warm" -name 'state.*' | grep .; }
-milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 @test "--warm starts from a saved microVM, and nothing of the one before is in the next" {
     rm -rf "$BERTH_DATA/warm"
@@ -29,26 +28,25 @@ milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
     run ! saved 'whole.*'
 
     # shellcheck disable=SC2016
-    program='cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | od -An -tx1; hostname; date +%s'
+    program='cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | od -An -tx1; hostname; date +%s; dmesg | grep " as init process"'
     for turn in 1 2 3; do
-        start=$(milliseconds)
-        berth run --rm --isolation microvm --warm busybox sh -c "$program" \
+        start=$(date +%s)
+        berth run --rm --isolation microvm --warm --cap-add SYSLOG busybox sh -c "$program" \
             > "$BATS_TEST_TMPDIR/$turn" 2> "$BATS_TEST_TMPDIR/$turn.warnings"
-        echo "run $turn: $(($(milliseconds) - start)) ms"
-        took[turn]=$(($(milliseconds) - start))
         run ! grep booting "$BATS_TEST_TMPDIR/$turn.warnings"
         saved 'whole.*'
         # The time goes on while a machine is saved; seconds may pass until this line.
         now=$(date +%s)
         then=$(sed -n 4p "$BATS_TEST_TMPDIR/$turn")
         [ "$then" -le $((now + 1)) ]
-        [ "$then" -ge $((start / 1000 - 1)) ]
+        [ "$then" -ge $((start - 1)) ]
     done
     for line in 1 2 3; do
         [ "$(sed -sn ${line}p "$BATS_TEST_TMPDIR"/[123] | sort -u | wc -l)" = 3 ]
     done
-    [ "${took[2]}" -lt "${took[1]}" ]
-    [ "${took[3]}" -lt "${took[1]}" ]
+    # It booted once: the kernel's own time of that, in microseconds, is in all three.
+    grep -q '^\[ *[0-9]*\.[0-9]*\] Run .* as init process$' "$BATS_TEST_TMPDIR/1"
+    [ "$(sed -sn 5p "$BATS_TEST_TMPDIR"/[123] | sort -u | wc -l)" = 1 ]
     # Of an emulator that was taken over nothing reaches the snapshot.
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm/*)" = "700 nobody" ]
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm)" = "700 root" ]
