@@ -19,7 +19,7 @@ teardown() {
     # shellcheck disable=SC2046
     berth rmi -f $(berth images --no-trunc --format '{{.ID}} {{.Repository}}' | grep -v ' busybox$' | cut -d' ' -f1) \
         > /dev/null 2>&1 || true
-    wait_until 60 trash_is_empty # large images are deleted behind rmi
+    wait_trash # large images are deleted behind rmi
     expect_picture "$before"
 }
 

@@ -16,7 +16,7 @@ teardown() {
         ! mountpoint -q $folder || umount -l $folder
     done
     remove_all
-    wait_until 30 trash_is_empty
+    wait_trash
     berth image prune -af > /dev/null
     left=$(cd "$BERTH_DATA" && find erofs layers staging trash locks -mindepth 1 -maxdepth 1 ! -path layers/.unsynced \
         ! -path locks/layers ! -path locks/images 2> /dev/null)
@@ -254,6 +254,6 @@ l = Layout(); l.image('half:1', [busybox(), tar([file('noise', random.Random(3).
     [ -s "$(flatten half)" ]
     berth rm half > /dev/null
     berth rmi half:1 > /dev/null
-    wait_until 30 trash_is_empty
+    wait_trash
     umount disk
 }

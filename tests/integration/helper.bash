@@ -79,6 +79,9 @@ lend_kernels() {
 
 # Also nobody is emptying it any more.
 trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$BERTH_DATA/staging/trash.lock" ]; }
+# Deleting is of low priority: on a busy machine it takes as long as it takes. A test's own time ends
+# what never ends.
+wait_trash() { wait_until 250 trash_is_empty; }
 
 # A port on which nobody listens, and that the kernel gives to no connection of its own accord.
 free_port() {

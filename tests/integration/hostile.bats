@@ -18,7 +18,7 @@ teardown() {
     ids=$(berth images -q | sort -u)
     # shellcheck disable=SC2086
     [ -z "$ids" ] || berth rmi -f $ids > /dev/null
-    wait_until 60 trash_is_empty
+    wait_trash
 }
 
 store() {

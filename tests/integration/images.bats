@@ -26,7 +26,7 @@ remove_images() {
     ids=$(berth images -q | sort -u)
     # shellcheck disable=SC2086
     [ -z "$ids" ] || berth rmi -f $ids > /dev/null
-    wait_until 60 trash_is_empty # large images are deleted behind rmi
+    wait_trash # large images are deleted behind rmi
 }
 
 # What the store holds, but its locks.

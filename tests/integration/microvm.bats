@@ -67,7 +67,7 @@ resident() {
     berth stop -t 60 guest
     [ "$(field guest .State.ExitCode)" = 7 ]
     berth rm guest
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }
 
@@ -138,7 +138,7 @@ resident() {
     berth rm -f guest > /dev/null
     berth rmi -f made > /dev/null
     berth image prune -f > /dev/null
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }
 

@@ -48,7 +48,7 @@ remove_images() {
     ids=$(berth images -q | sort -u)
     # shellcheck disable=SC2086
     [ -z "$ids" ] || berth rmi -f $ids > /dev/null
-    wait_until 60 trash_is_empty # large images are deleted behind rmi
+    wait_trash # large images are deleted behind rmi
 }
 
 # What the store holds, but its locks.
@@ -108,7 +108,7 @@ $REGISTRY/first:1" ]
     [ "$output" = "$REGISTRY/first@$digest" ]
     run -0 berth rmi "$REGISTRY/first:1"
     expect_text "Untagged: $REGISTRY/first@$digest"
-    wait_until 60 trash_is_empty
+    wait_trash
     [ -z "$(store)" ]
 }
 
@@ -327,7 +327,7 @@ $index" ]
     [ "$output" = "$third" ]
     run -0 berth images -q
     [ -z "$output" ]
-    wait_until 20 trash_is_empty
+    wait_trash
     [ -z "$(store)" ]
     # Within a registry nothing is fetched but documents; the tag is merged, not replaced.
     run -0 berth image copy -q "$REGISTRY/copied:3" "$REGISTRY/copied:4"
@@ -398,7 +398,7 @@ cosign att $(cat att.digest)" ]
     run -0 berth image copy docker-archive:docker.tar "$REGISTRY/from-docker:1"
     run -0 berth images -q
     [ -z "$output" ]
-    wait_until 20 trash_is_empty
+    wait_trash
     [ -z "$(store)" ]
     run -0 berth load -q -i docker.tar
     [ "$(berth run --rm team/app:7 cat /who)" = mine ]
@@ -462,7 +462,7 @@ l.write_directory('two')"
     ln -sf /etc/passwd two/index.json
     run -1 berth image copy oci:two:1 oci:new
     [ -z "$(ls -d new* 2> /dev/null)" ]
-    wait_until 20 trash_is_empty
+    wait_trash
 }
 
 @test "image copy: what it cannot do is said" {

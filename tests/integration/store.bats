@@ -191,7 +191,7 @@ l.write('some.tar')"
     [ "$(sed "1,/^$command .*exit_group/d" trace | grep -c unlinkat)" -gt 0 ]
     [ "$(grep -c unlinkat trace)" -gt 3000 ]
     [ -z "$(ls "$BERTH_DATA/layers")" ]
-    wait_until 60 trash_is_empty
+    wait_trash
 }
 
 # --- system check ---

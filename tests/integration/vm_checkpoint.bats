@@ -109,7 +109,7 @@ restore() { oci restore -d -b "$BUNDLE" --image-path "$IMAGE" "$1" < /dev/null >
     wait_until 30 counts_beyond "$BATS_TEST_TMPDIR/fourth.out" "$at"
     oci delete -f fourth
     berth ps -aq | xargs berth rm -f
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }
 
@@ -150,7 +150,7 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
     run -1 berth checkpoint web
     expect_text "is not running"
     berth rm web
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }
 
@@ -257,6 +257,6 @@ make_shared() {
     berth restore web
     wait_until 30 counts_beyond "$BUNDLE/volume/web" "$((at + 1))"
     berth rm -f web
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }

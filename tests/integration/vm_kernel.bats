@@ -91,7 +91,7 @@ expect_whole() {
     # The next import removes what they left.
     import --name new > /dev/null
     expect_whole new
-    wait_until 20 trash_is_empty
+    wait_trash
     [ -z "$(ls "$BERTH_DATA/staging")" ]
     [ "$(ls "$BERTH_DATA/kernels")" = $'kept\nnew' ]
 }

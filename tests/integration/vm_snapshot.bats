@@ -50,7 +50,7 @@ is_begun() { find "$BERTH_DATA/warm" -name 'state.*' | grep .; }
     # Of an emulator that was taken over nothing reaches the snapshot.
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm/*)" = "700 nobody" ]
     [ "$(stat -c '%a %U' "$BERTH_DATA"/warm)" = "700 root" ]
-    wait_until 20 trash_is_empty
+    wait_trash
     expect_picture "$before"
 }
 
