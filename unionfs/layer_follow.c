@@ -346,6 +346,7 @@ static int follow(const struct layer_view *view, struct unpack_report *report, s
     auto_close int from_fd = -1;
     auto_close int to_fd = -1;
     size_t length = strlen(path);
+    struct error reason = { 0 };
     int r = 0;
 
     if (link == NULL)
@@ -358,9 +359,13 @@ static int follow(const struct layer_view *view, struct unpack_report *report, s
         return r;
     if (strncmp(target, path, length) == 0 && (target[length] == '/' || target[length] == '\0'))
         return 0; /* into itself: the directory replaces the link */
-    r = path_open_beneath(view->own_fd, path, O_RDONLY | O_DIRECTORY, 0, &from_fd, err);
-    if (r == 0)
-        r = make_orphan(view, target, &report->orphans, orphans, &to_fd, err);
+    r = path_open_beneath(view->own_fd, path, O_RDONLY | O_DIRECTORY, 0, &from_fd, &reason);
+    /* Another name came to lead here by a link: all that is below was moved with that. */
+    if (r == -ENOENT)
+        rename_below(view, orphans, &report->orphans, index, path, target);
+    if (r < 0)
+        return r == -ENOENT ? 0 : error_set(err, -r, "%s", reason.message);
+    r = make_orphan(view, target, &report->orphans, orphans, &to_fd, err);
     if (r < 0)
         return r;
     rename_below(view, NULL, &report->whiteouts, find_first(&report->whiteouts, path), path,
@@ -372,13 +377,15 @@ static int follow(const struct layer_view *view, struct unpack_report *report, s
     return r;
 }
 
-/* Drops the names that became "". */
-static void drop_empty(struct strings *names)
+/* Sorts the names, and drops those that became "" or the same as others. */
+static void tidy(struct strings *names)
 {
     size_t kept = 0;
 
+    strings_sort(names);
     for (size_t i = 0; i < names->count; i++) {
-        if (names->items[i][0] == '\0')
+        if (names->items[i][0] == '\0' ||
+            (kept > 0 && text_equal(names->items[i], names->items[kept - 1])))
             free(names->items[i]);
         else
             names->items[kept++] = names->items[i];
@@ -403,7 +410,6 @@ int layer_follow(const struct layer_view *view, struct unpack_report *report, st
         if (r < 0)
             return error_prefix(err, r, "follow the link '%s' of a layer below", name);
     }
-    drop_empty(&report->orphans);
-    strings_sort(&report->orphans);
+    tidy(&report->orphans);
     return 0;
 }

@@ -35,6 +35,7 @@ LOWER = [
     symlink("lib", "usr/lib"), symlink("escape", f"usr/{ESCAPE}"),
     directory("data/"), file("data/old", "old"), directory("data/sub/"), file("data/sub/f", "f"),
     file("gone", "gone"), file("plain", "lower"),
+    directory("var/"), symlink("var/q", "/data/sub"), symlink("v", "var"),
 ]
 
 
@@ -199,6 +200,10 @@ case("orphan-below-lower-link-to-whiteout", [file(".wh.usr", ""), file("lib/x")]
      "refuse-above not a directory")
 case("orphan-below-lower-absolute-link", [file("etc/abs/x", "x")], "ok",
      "link etc/abs /usr/../data/./sub", "file data/sub/x x", "file data/sub/f f")
+case("orphan-below-lower-links-twice", [file("v/q/s/x", "x"), file("v/q/x", "x"),
+                                         file("var/q/s/y", "y"), file("var/q/y", "y")],
+     "ok", "link v var", "link var/q /data/sub", "list var q", "list data/sub f s x y",
+     "list data/sub/s x y")
 case("repeated-file", [file("a", "1"), file("a", "2", mode=0o600)], "ok", "file a 2")
 case("repeated-directory", [directory("d/", mode=0o700), file("d/x", "x"),
                             directory("d/", mode=0o1777, mtime=5)], "ok", "dir d 1777 0 0",
