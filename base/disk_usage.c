@@ -11,72 +11,18 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/inode_table.h"
 #include "base/path.h"
 #include "base/text.h"
 
 #define BLOCK_BYTES 512 /* of st_blocks, whatever the file system's are (stat(3type)) */
 
-/* Files with several names that were counted: a hash table that is at most half full. */
-struct inodes {
-    struct inode {
-        dev_t device;
-        ino_t number; /* 0: free, which no file system gives to a file */
-    } * items;
-    size_t count, capacity;
-};
-
-static void inodes_clear(struct inodes *inodes)
-{
-    free(inodes->items);
-    *inodes = (struct inodes){ 0 };
-}
-
-static struct inode *inodes_place(const struct inodes *inodes, dev_t device, ino_t number)
-{
-    size_t i = (size_t)((uint64_t)number * 0x9e3779b97f4a7c15u >> 32) & (inodes->capacity - 1);
-
-    while (inodes->items[i].number != 0 &&
-           (inodes->items[i].number != number || inodes->items[i].device != device))
-        i = (i + 1) & (inodes->capacity - 1);
-    return &inodes->items[i];
-}
-
-static void inodes_grow(struct inodes *inodes)
-{
-    struct inodes larger = { .capacity = inodes->capacity == 0 ? 64 : inodes->capacity * 2 };
-
-    larger.items = xcalloc(larger.capacity, sizeof(*larger.items));
-    for (size_t i = 0; i < inodes->capacity; i++) {
-        if (inodes->items[i].number != 0)
-            *inodes_place(&larger, inodes->items[i].device, inodes->items[i].number) =
-                inodes->items[i];
-    }
-    larger.count = inodes->count;
-    free(inodes->items);
-    *inodes = larger;
-}
-
-/* Whether it is seen for the first time. */
-static bool inodes_add(struct inodes *inodes, const struct stat *status)
-{
-    struct inode *place;
-
-    if ((inodes->count + 1) * 2 > inodes->capacity)
-        inodes_grow(inodes);
-    place = inodes_place(inodes, status->st_dev, status->st_ino);
-    if (place->number != 0)
-        return false;
-    *place = (struct inode){ status->st_dev, status->st_ino };
-    inodes->count++;
-    return true;
-}
-
-static void count(const struct stat *status, struct inodes *inodes, struct disk_usage *usage)
+static void count(const struct stat *status, struct inode_table *counted, struct disk_usage *usage)
 {
     usage->entries++;
     usage->whiteouts += S_ISCHR(status->st_mode) && status->st_rdev == 0;
     usage->links += S_ISREG(status->st_mode) && status->st_nlink > 1;
-    if (!S_ISDIR(status->st_mode) && status->st_nlink > 1 && !inodes_add(inodes, status))
+    if (!S_ISDIR(status->st_mode) && status->st_nlink > 1 && !inode_table_add(counted, status, 0))
         return;
     usage->bytes += (uint64_t)status->st_blocks * BLOCK_BYTES;
     if (S_ISREG(status->st_mode))
@@ -85,7 +31,7 @@ static void count(const struct stat *status, struct inodes *inodes, struct disk_
 
 /* Counts what is in a directory; its directories are added to @waiting. */
 static void add_entries(DIR *directory, const char *path, struct strings *waiting,
-                        struct inodes *inodes, struct disk_usage *usage)
+                        struct inode_table *counted, struct disk_usage *usage)
 {
     for (const struct dirent *entry = readdir(directory); entry != NULL;
          entry = readdir(directory)) {
@@ -94,7 +40,7 @@ static void add_entries(DIR *directory, const char *path, struct strings *waitin
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        count(&status, inodes, usage);
+        count(&status, counted, usage);
         if (S_ISDIR(status.st_mode))
             strings_take(waiting, path_join(path, entry->d_name));
     }
@@ -102,7 +48,7 @@ static void add_entries(DIR *directory, const char *path, struct strings *waitin
 
 /* One directory is open at a time, however deep the tree is. */
 static int add_directory(int dir_fd, const char *path, struct strings *waiting,
-                         struct inodes *inodes, struct disk_usage *usage, struct error *err)
+                         struct inode_table *counted, struct disk_usage *usage, struct error *err)
 {
     struct error why = { 0 };
     DIR *directory;
@@ -120,7 +66,7 @@ static int add_directory(int dir_fd, const char *path, struct strings *waiting,
         (void)close(fd); /* only read */
         return r;
     }
-    add_entries(directory, path, waiting, inodes, usage);
+    add_entries(directory, path, waiting, counted, usage);
     (void)closedir(directory); /* only read */
     return 0;
 }
@@ -128,7 +74,7 @@ static int add_directory(int dir_fd, const char *path, struct strings *waiting,
 int disk_usage_add(int dir_fd, const char *name, struct disk_usage *usage, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings waiting = { 0 };
-    AUTO_CLEAR(inodes) struct inodes inodes = { 0 };
+    AUTO_CLEAR(inode_table) struct inode_table counted = { 0 };
     struct stat status;
     int r = 0;
 
@@ -137,14 +83,14 @@ int disk_usage_add(int dir_fd, const char *name, struct disk_usage *usage, struc
 
     if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : error_errno(err, "count the size of '%s'", name);
-    count(&status, &inodes, usage);
+    count(&status, &counted, usage);
     if (S_ISDIR(status.st_mode))
         strings_add(&waiting, name);
     while (r == 0 && waiting.count > 0) {
         auto_free char *path = waiting.items[--waiting.count];
 
         waiting.items[waiting.count] = NULL;
-        r = add_directory(dir_fd, path, &waiting, &inodes, usage, err);
+        r = add_directory(dir_fd, path, &waiting, &counted, usage, err);
     }
     return r;
 }

@@ -14,6 +14,7 @@ libbase_a_SOURCES = \
 	base/fd.c base/fd.h \
 	base/file.c base/file.h \
 	base/hash.c base/hash.h \
+	base/inode_table.c base/inode_table.h \
 	base/log.c base/log.h \
 	base/path.c base/path.h \
 	base/path_remove.c \
@@ -50,6 +51,7 @@ check_PROGRAMS += \
 	tests/unit/test_fd \
 	tests/unit/test_file \
 	tests/unit/test_hash \
+	tests/unit/test_inode_table \
 	tests/unit/test_log \
 	tests/unit/test_path \
 	tests/unit/test_process \
@@ -97,6 +99,9 @@ tests_unit_test_file_LDADD = $(base_test_libs)
 
 tests_unit_test_hash_SOURCES = tests/unit/test_hash.c tests/unit/base_test.h
 tests_unit_test_hash_LDADD = $(base_test_libs) -lcrypto
+
+tests_unit_test_inode_table_SOURCES = tests/unit/test_inode_table.c tests/unit/base_test.h
+tests_unit_test_inode_table_LDADD = $(base_test_libs)
 
 tests_unit_test_log_SOURCES = tests/unit/test_log.c tests/unit/base_test.h
 tests_unit_test_log_LDADD = $(base_test_libs)

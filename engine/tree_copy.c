@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
+#include "base/inode_table.h"
 #include "base/text.h"
 #include "unionfs/unionfs.h"
 
@@ -22,16 +22,10 @@
 #define XATTR_NAMES_MAX 65536
 #define XATTR_VALUE_MAX 65536
 
-/* A file with several names, by the first of them that was met. */
-struct linked {
-    dev_t device;
-    ino_t inode;
-    char *path; /* from the top of the copy */
-};
-
 struct copying {
-    int top_fd;  /* of the copy */
-    void *links; /* of struct linked; tsearch(3) */
+    int top_fd;                  /* of the copy */
+    struct inode_table linked;   /* files with several names: where in paths they are */
+    struct strings linked_paths; /* the first of each, from the top of the copy */
 };
 
 /* One directory of both trees. */
@@ -42,51 +36,26 @@ struct folder {
     unsigned depth;
 };
 
-static int compare_linked(const void *a, const void *b)
-{
-    const struct linked *left = a, *right = b;
-
-    if (left->device != right->device)
-        return left->device < right->device ? -1 : 1;
-    return left->inode == right->inode ? 0 : left->inode < right->inode ? -1 : 1;
-}
-
-static void linked_free(void *data)
-{
-    struct linked *linked = data;
-
-    free(linked->path);
-    free(linked);
-}
-
 /* Whether the file became another name of one that was copied already. */
 static bool link_copied(const struct folder *folder, const char *name, const struct stat *status)
 {
-    struct linked wanted = { .device = status->st_dev, .inode = status->st_ino };
-    struct linked *const *found;
+    const struct copying *copying = folder->copying;
+    size_t place;
 
-    if (status->st_nlink < 2)
+    if (status->st_nlink < 2 || !inode_table_find(&copying->linked, status, &place))
         return false;
-    found = tfind(&wanted, &folder->copying->links, compare_linked);
     /* Where it cannot be a link (too many, too long a path) it becomes a file of its own. */
-    return found != NULL &&
-           linkat(folder->copying->top_fd, (*found)->path, folder->to_fd, name, 0) == 0;
+    return linkat(copying->top_fd, copying->linked_paths.items[place], folder->to_fd, name, 0) == 0;
 }
 
 static void remember_linked(const struct folder *folder, const char *name,
                             const struct stat *status)
 {
-    struct linked *linked;
+    struct copying *copying = folder->copying;
 
-    if (status->st_nlink < 2)
-        return;
-    linked = xcalloc(1, sizeof(*linked));
-    *linked = (struct linked){ .device = status->st_dev,
-                               .inode = status->st_ino,
-                               .path = xasprintf("%s%s", folder->path, name) };
-    if (tfind(linked, &folder->copying->links, compare_linked) != NULL ||
-        tsearch(linked, &folder->copying->links, compare_linked) == NULL)
-        linked_free(linked);
+    if (status->st_nlink > 1 &&
+        inode_table_add(&copying->linked, status, copying->linked_paths.count))
+        strings_addf(&copying->linked_paths, "%s%s", folder->path, name);
 }
 
 static int copy_bytes(int from_fd, int to_fd, const char *name, struct error *err)
@@ -268,6 +237,7 @@ int tree_copy(int from_fd, int to_fd, struct error *err)
     int r;
 
     r = copy_folder(&top, err);
-    tdestroy(copying.links, linked_free);
+    inode_table_clear(&copying.linked);
+    strings_clear(&copying.linked_paths);
     return r;
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <search.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
+#include "base/inode_table.h"
 #include "unionfs/layer_mark.h"
 #include "unionfs/layer_path.h"
 #include "unionfs/snapshot_root.h"
@@ -109,13 +109,6 @@ struct founds {
     size_t count, capacity;
 };
 
-/* A file with several names. */
-struct linked {
-    dev_t device;
-    ino_t inode;
-    uint32_t node;
-};
-
 struct reader {
     const int *layer_fds;
     struct erofs_tree *tree;
@@ -123,7 +116,7 @@ struct reader {
     size_t merged_capacity;
     uint32_t *layers; /* what struct merged speaks of */
     size_t layer_count, layer_capacity;
-    void *links; /* of struct linked; tsearch(3) */
+    struct inode_table linked; /* files with several names: their nodes */
     char *attribute_names;
     char *attribute_value;
     size_t attribute_bytes; /* of all that were kept */
@@ -152,41 +145,11 @@ static void folders_clear(struct folders *folders)
 
 static void reader_clear(struct reader *reader)
 {
-    tdestroy(reader->links, free);
+    inode_table_clear(&reader->linked);
     free(reader->merged);
     free(reader->layers);
     free(reader->attribute_names);
     free(reader->attribute_value);
-}
-
-static int compare_linked(const void *a, const void *b)
-{
-    const struct linked *left = a, *right = b;
-
-    if (left->device != right->device)
-        return left->device < right->device ? -1 : 1;
-    return left->inode == right->inode ? 0 : left->inode < right->inode ? -1 : 1;
-}
-
-/* The node of a file that was found by another name already; NULL: it was not. */
-static const struct linked *find_linked(const struct reader *reader, const struct stat *status)
-{
-    struct linked wanted = { .device = status->st_dev, .inode = status->st_ino };
-    struct linked *const *found = tfind(&wanted, &reader->links, compare_linked);
-
-    return found == NULL ? NULL : *found;
-}
-
-static int keep_linked(struct reader *reader, const struct stat *status, uint32_t node,
-                       struct error *err)
-{
-    struct linked *linked = xcalloc(1, sizeof(*linked));
-
-    *linked = (struct linked){ .device = status->st_dev, .inode = status->st_ino, .node = node };
-    if (tsearch(linked, &reader->links, compare_linked) != NULL)
-        return 0;
-    free(linked);
-    return error_set(err, ENOMEM, "remember a file with several names");
 }
 
 static void add_merged_layer(struct reader *reader, uint32_t layer)
@@ -410,8 +373,8 @@ static int add_name(struct reader *reader, uint32_t parent, const struct folders
                     struct found *found, size_t count, struct error *err)
 {
     int dir_fd = folders->fds[found->rank];
-    const struct linked *linked;
     struct stat status;
+    size_t linked;
     uint32_t node = 0;
     int r = 0;
 
@@ -419,16 +382,16 @@ static int add_name(struct reader *reader, uint32_t parent, const struct folders
         return error_errno(err, "look at '%s'", found->name);
     if (layer_mark_is_whiteout(dir_fd, found->name, &status))
         return 0;
-    linked = S_ISDIR(status.st_mode) || status.st_nlink < 2 ? NULL : find_linked(reader, &status);
-    if (linked != NULL) {
-        erofs_tree_add_entry(reader->tree, parent, take_ptr(&found->name), linked->node);
+    if (!S_ISDIR(status.st_mode) && status.st_nlink > 1 &&
+        inode_table_find(&reader->linked, &status, &linked)) {
+        erofs_tree_add_entry(reader->tree, parent, take_ptr(&found->name), (uint32_t)linked);
         return 0;
     }
     r = add_node(reader, parent, dir_fd, found, &status, &node, err);
     if (r == 0 && S_ISDIR(status.st_mode))
         r = merge_directory(reader, parent, folders, found, count, node, err);
     else if (r == 0 && status.st_nlink > 1)
-        r = keep_linked(reader, &status, node, err);
+        (void)inode_table_add(&reader->linked, &status, node);
     if (r == 0)
         erofs_tree_add_entry(reader->tree, parent, take_ptr(&found->name), node);
     return r;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -12,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/inode_table.h"
 #include "base/path.h"
 #include "base/tar_writer.h"
 #include "unionfs/extract_input.h"
@@ -34,14 +34,8 @@ struct pack {
     size_t used;
     char *attribute_names;
     struct text header;
-    void *links; /* of struct linked; tsearch(3) */
-};
-
-/* A file with several names, by the first of them. */
-struct linked {
-    dev_t device;
-    ino_t inode;
-    char *name;
+    struct inode_table linked;   /* files with several names: where in names they are */
+    struct strings linked_names; /* the first of each */
 };
 
 /* Extended attributes of one file. */
@@ -164,40 +158,17 @@ static int add_content(struct pack *pack, int fd, const char *name, uint64_t siz
 
 /* --- hard links ------------------------------------------------------------------------------- */
 
-static int compare_linked(const void *a, const void *b)
-{
-    const struct linked *left = a, *right = b;
-
-    if (left->device != right->device)
-        return left->device < right->device ? -1 : 1;
-    return left->inode == right->inode ? 0 : left->inode < right->inode ? -1 : 1;
-}
-
-static void linked_free(void *data)
-{
-    struct linked *linked = data;
-
-    free(linked->name);
-    free(linked);
-}
-
 /* The name under which the file is in the tar already; NULL: it is not, and has this one now. */
 static const char *link_name(struct pack *pack, const struct stat *status, const char *name)
 {
-    struct linked wanted = { .device = status->st_dev, .inode = status->st_ino };
-    struct linked *const *found;
-    struct linked *linked;
+    size_t place;
 
     if (status->st_nlink < 2)
         return NULL;
-    found = tfind(&wanted, &pack->links, compare_linked);
-    if (found != NULL)
-        return (*found)->name;
-    linked = xcalloc(1, sizeof(*linked));
-    *linked = wanted;
-    linked->name = xstrdup(name);
-    if (tsearch(linked, &pack->links, compare_linked) == NULL)
-        linked_free(linked); /* no memory for it: the next name is a file of its own */
+    if (inode_table_find(&pack->linked, status, &place))
+        return pack->linked_names.items[place];
+    (void)inode_table_add(&pack->linked, status, pack->linked_names.count);
+    strings_add(&pack->linked_names, name);
     return NULL;
 }
 
@@ -462,7 +433,8 @@ static int pack_close(struct pack *pack, int r, struct error *err)
         r = add_bytes(pack, NULL, TAR_END_BYTES, err);
     if (r == 0)
         r = flush(pack, err);
-    tdestroy(pack->links, linked_free);
+    inode_table_clear(&pack->linked);
+    strings_clear(&pack->linked_names);
     text_clear(&pack->header);
     free(pack->attribute_names);
     free(pack->buffer);
