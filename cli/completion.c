@@ -234,6 +234,26 @@ static const char bash_main[] =
     "}\n"
     "complete -F _%1$s %2$s\n";
 
+/* For a case of the shell: the second words of each first word, between @begin and @end. */
+static void print_groups(const struct program *program, const char *begin, const char *end,
+                         FILE *file)
+{
+    struct strings words = { 0 };
+
+    collect_first_words(program, &words);
+    for (size_t i = 0; i < words.count; i++) {
+        struct strings seconds = { 0 };
+        auto_free char *joined = NULL;
+
+        collect_second_words(program, words.items[i], &seconds);
+        joined = strings_join(&seconds, " ");
+        if (seconds.count > 0)
+            fprintf(file, "    %s) %s%s%s ;;\n", words.items[i], begin, joined, end);
+        strings_clear(&seconds);
+    }
+    strings_clear(&words);
+}
+
 static void bash_print(const struct program *program, const char *function, FILE *file)
 {
     struct strings words = { 0 };
@@ -244,17 +264,8 @@ static void bash_print(const struct program *program, const char *function, FILE
     for (size_t i = 0; i < words.count; i++)
         fprintf(file, "%s%s", i > 0 ? " " : "", words.items[i]);
     fprintf(file, "'; }\n_%s_group() {\n    case \"$1\" in\n", function);
-    for (size_t i = 0; i < words.count; i++) {
-        struct strings seconds = { 0 };
-        auto_free char *joined = NULL;
-
-        collect_second_words(program, words.items[i], &seconds);
-        joined = strings_join(&seconds, " ");
-        if (seconds.count > 0)
-            fprintf(file, "    %s) echo '%s' ;;\n", words.items[i], joined);
-        strings_clear(&seconds);
-    }
     strings_clear(&words);
+    print_groups(program, "echo '", "'", file);
     fprintf(file, "    esac\n}\n_%s_options() {\n    case \"$1\" in\n    '') echo \"--help",
             function);
     bash_option_names(program->global_options, file);
@@ -372,24 +383,6 @@ static void zsh_describe(const struct program *program, const struct command *co
     fputs("'\n", file);
 }
 
-static void zsh_groups(const struct program *program, FILE *file)
-{
-    struct strings words = { 0 };
-
-    collect_first_words(program, &words);
-    for (size_t i = 0; i < words.count; i++) {
-        struct strings seconds = { 0 };
-        auto_free char *joined = NULL;
-
-        collect_second_words(program, words.items[i], &seconds);
-        joined = strings_join(&seconds, " ");
-        if (seconds.count > 0)
-            fprintf(file, "    %s) seconds=(%s) ;;\n", words.items[i], joined);
-        strings_clear(&seconds);
-    }
-    strings_clear(&words);
-}
-
 static void zsh_print(const struct program *program, const char *function, FILE *file)
 {
     fprintf(file, "#compdef %s\n# zsh completion for %s, generated from its tables\n",
@@ -409,7 +402,7 @@ static void zsh_print(const struct program *program, const char *function, FILE 
     zsh_options(function, program->global_options, file);
     fprintf(file, " \\\n            '1: :->command' '*:: :->rest' && return\n"
                   "    command=$line[1]\n    case $command in\n");
-    zsh_groups(program, file);
+    print_groups(program, "seconds=(", ")", file);
     fprintf(file,
             "    esac\n"
             "    if [[ $state == command ]]; then\n"
