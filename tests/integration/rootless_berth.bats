@@ -29,7 +29,7 @@ setup_file() {
     give_subordinate_ids
     mkdir -m 700 "$HOME_DIR/xdg"
     mkdir "$HOME_DIR/bin"
-    cp "$BERTH_BUILD"/berth{,-monitor,-init,-image,-unpack,-fetch} "$HOME_DIR/bin/"
+    cp "$BERTH_BUILD"/berth{,-monitor,-init,-image,-archive,-unpack,-fetch} "$HOME_DIR/bin/"
     make_layout "$HOME_DIR/layout" one > /dev/null
     rm "$HOME_DIR/layout.root/bin/true"
     for name in cat echo grep id ip ls mkdir nc ping rm sleep stat touch true; do
@@ -210,8 +210,8 @@ with_tun() {
     [ "${#lines[@]}" = 1 ]
     with_tun "user run -d --name one small sleep 100"
     [ "$(user inspect --format '{{.HostConfig.NetworkMode}}' one)" = slirp4netns ]
-    wait_until 20 pgrep -r S -u "$USER_NAME" slirp4netns
-    pid=$(pgrep -r S -u "$USER_NAME" slirp4netns)
+    wait_until 20 pgrep -r S,R,D -u "$USER_NAME" slirp4netns
+    pid=$(pgrep -r S,R,D -u "$USER_NAME" slirp4netns)
     # Its sandbox: a root without the user's files, and a seccomp filter.
     grep -q '^Seccomp:.2$' "/proc/$pid/status"
     [ ! -e "/proc/$pid/root$HOME_DIR" ]
