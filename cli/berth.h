@@ -30,10 +30,10 @@ struct berth {
  * context's. */
 int berth_engine(struct berth *berth, struct engine **ret_engine, struct error *err);
 
-/** engine_find() with docker's words: -ENOENT says "No such container: x; did you mean 'y'?". */
+/** engine_find(), after berth_engine(). */
 int berth_find(struct berth *berth, const char *text, char **ret_id, struct error *err);
 
-/** image_find() in the same way: "No such image: x". */
+/** image_find() in the same way. */
 int berth_find_image(struct berth *berth, const char *text, struct image **ret_image,
                      struct error *err);
 

@@ -1,9 +1,7 @@
 #include "cli/berth.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -30,43 +28,21 @@ int berth_engine(struct berth *berth, struct engine **ret_engine, struct error *
     return 0;
 }
 
-/* Scripts look for docker's words, "No such container: x". What was near stays: "; did you mean".
- */
-static int not_found(const struct error *why, int r, const char *kind, const char *text,
-                     struct error *err)
-{
-    const char *hint = strstr(why->message, "; did you mean ");
-
-    if (r != -ENOENT)
-        return error_set(err, -r, "%s", why->message);
-    return error_set(err, ENOENT, "No such %s: %s%s", kind, text, hint != NULL ? hint : "");
-}
-
 int berth_find(struct berth *berth, const char *text, char **ret_id, struct error *err)
 {
     struct engine *engine = NULL;
-    struct error why = { 0 };
-    int r;
+    int r = berth_engine(berth, &engine, err);
 
-    r = berth_engine(berth, &engine, err);
-    if (r < 0)
-        return r;
-    r = engine_find(engine, text, ret_id, &why);
-    return r < 0 ? not_found(&why, r, "container", text, err) : 0;
+    return r < 0 ? r : engine_find(engine, text, ret_id, err);
 }
 
 int berth_find_image(struct berth *berth, const char *text, struct image **ret_image,
                      struct error *err)
 {
     struct engine *engine = NULL;
-    struct error why = { 0 };
-    int r;
+    int r = berth_engine(berth, &engine, err);
 
-    r = berth_engine(berth, &engine, err);
-    if (r < 0)
-        return r;
-    r = image_find(engine_images(engine), text, ret_image, &why);
-    return r < 0 ? not_found(&why, r, "image", text, err) : 0;
+    return r < 0 ? r : image_find(engine_images(engine), text, ret_image, err);
 }
 
 int berth_failed(const struct error *err, int status)

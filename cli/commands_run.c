@@ -76,20 +76,6 @@ static int open_cidfile(struct run *run, struct error *err)
     return 0;
 }
 
-/* Scripts know a missing image by docker's words; what else is missing is named already. */
-static int explain_missing(struct run *run, int r, struct error *err)
-{
-    AUTO(image) struct image *image = NULL;
-    struct error why = { 0 };
-
-    if (berth_find_image(run->berth, run->settings->image, &image, &why) != -ENOENT)
-        return r;
-    return error_set(err, ENOENT, "%s%s", why.message,
-                     strstr(why.message, "did you mean") == NULL
-                         ? "; `berth images` lists those that are here"
-                         : "");
-}
-
 /* Pulls the image and goes on with the name that it has here now. */
 static int pull(struct run *run, const struct arguments *arguments, struct error *err)
 {
@@ -141,7 +127,7 @@ static int create(struct run *run, const struct arguments *arguments, struct str
         return r;
     if (policy != PULL_MISSING ||
         berth_find_image(run->berth, run->settings->image, &image, NULL) != -ENOENT)
-        return explain_missing(run, r, err);
+        return r;
     if (!arguments_flag(arguments, "quiet"))
         (void)fprintf(stderr, "Unable to find image '%s' locally\n", run->settings->image);
     *err = (struct error){ 0 }; /* the one error is why it cannot be pulled */

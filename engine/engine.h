@@ -232,7 +232,7 @@ DEFINE_AUTO(settings)
 int engine_create(struct engine *engine, const struct settings *settings, char **ret_id,
                   struct strings *ret_warnings, struct error *err);
 
-/** Resolves a name, id or unambiguous id prefix; -ENOENT: "no such container: 'x'", with the
+/** Resolves a name, id or unambiguous id prefix; -ENOENT: "No such container: x", with the
  * nearest name. */
 int engine_find(struct engine *engine, const char *text, char **ret_id, struct error *err);
 

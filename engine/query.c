@@ -294,6 +294,8 @@ void container_views_clear(struct container_views *views)
 /* --- finding -----------------------------------------------------------------------------------
  */
 
+/* In docker's words, as scripts look for them. A container that came since the search is no other.
+ */
 static int not_found(struct engine *engine, const char *text, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings names = { 0 };
@@ -303,15 +305,15 @@ static int not_found(struct engine *engine, const char *text, struct error *err)
 
     if (dir != NULL) {
         for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
-            if (entry->d_name[0] != '.')
+            if (entry->d_name[0] != '.' && strcmp(entry->d_name, text) != 0)
                 strings_add(&names, entry->d_name);
         closedir(dir);
     }
     if (names.count > 0)
         near = text_nearest((const char *const *)names.items, text);
     if (near != NULL)
-        return error_set(err, ENOENT, "no such container: '%s'; did you mean '%s'?", text, near);
-    return error_set(err, ENOENT, "no such container: '%s'", text);
+        return error_set(err, ENOENT, "No such container: %s; did you mean '%s'?", text, near);
+    return error_set(err, ENOENT, "No such container: %s", text);
 }
 
 static int find_prefix(struct engine *engine, const char *text, char **ret_id, struct error *err)

@@ -117,7 +117,7 @@ void image_store_end_write(struct image_store *store);
  * Finds an image by what a user typed: reference, id or an unambiguous prefix of an id (with or
  * without "sha256:").
  *
- * -ENOENT: "no image 'debain'; did you mean 'debian'? `berth images` lists them".
+ * -ENOENT: "No such image: debain; did you mean 'debian'? `berth images` lists them".
  * -EBADMSG: its files are missing or damaged; image_remove() can still remove it.
  */
 int image_find(struct image_store *store, const char *text, struct image **ret_image,

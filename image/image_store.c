@@ -325,8 +325,11 @@ static char *nearest_name(struct image_store *store, const char *text)
 
         if (name->reference->digest != NULL)
             continue;
-        if (reference != NULL && reference_is_same_repository(name->reference, reference))
+        if (reference != NULL && reference_is_same_repository(name->reference, reference)) {
+            if (reference->digest == NULL && strcmp(name->reference->tag, reference->tag) == 0)
+                return NULL; /* it came since the search: no other one was meant */
             return xstrdup(name->familiar);
+        }
         if (strchr(text, ':') == NULL && text_ends(name->familiar, ":latest"))
             name->familiar[strlen(name->familiar) - strlen(":latest")] = '\0';
         strings_add(&words, name->familiar);
@@ -347,14 +350,17 @@ static char *nearest_name(struct image_store *store, const char *text)
     return xstrdup(nearest);
 }
 
+/* In docker's words, as scripts look for them. */
 static int no_such_image(struct image_store *store, const char *text, struct error *err)
 {
     auto_free char *nearest = nearest_name(store, text);
 
     if (nearest != NULL)
-        return error_set(err, ENOENT, "no image '%s'; did you mean '%s'? `berth images` lists them",
-                         text, nearest);
-    return error_set(err, ENOENT, "no image '%s'; `berth images` lists those that are here", text);
+        return error_set(err, ENOENT,
+                         "No such image: %s; did you mean '%s'? `berth images` lists them", text,
+                         nearest);
+    return error_set(err, ENOENT, "No such image: %s; `berth images` lists those that are here",
+                     text);
 }
 
 /* What a user typed may be a name or an id. A name wins, as with docker. */

@@ -333,7 +333,7 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     berth run --name one busybox sh -c 'echo x > /f'
     berth commit one mine:1 > /dev/null
     run -1 berth save nowhere
-    expect_text "save: no image 'nowhere'"
+    expect_text "save: No such image: nowhere"
     run -1 berth save --format tar mine:1
     expect_text "save: --format 'tar': give docker or oci"
     blob=$(berth save mine:1 | tar -xO manifest.json | jq -r '.[0].Layers[1]')

@@ -211,7 +211,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     [ "$(berth exec beside wget -qO- localhost/hostname)" = harbour ]
 
     run -125 berth run --rm --network container:nowhere busybox true
-    expect_text "--network: no such container: 'nowhere'"
+    expect_text "--network: No such container: nowhere"
     run -125 berth run --rm --network container:back --userns auto busybox true
     expect_text "the network belongs to another user namespace"
     run -125 berth run --rm --network container:back -p 8080:80 busybox true

@@ -807,7 +807,7 @@ here() {
     run -0 berth push -q -a "$REGISTRY/sent"
     [ "$(sort <<< "$output" | tr '\n' ' ')" = "$REGISTRY/sent:1 $REGISTRY/sent:2 " ]
     run -1 berth push "$REGISTRY/nothing:1"
-    expect_text "no image '$REGISTRY/nothing:1'"
+    expect_text "No such image: $REGISTRY/nothing:1"
 }
 
 @test "a large layer goes in pieces, and goes on where it was cut off" {

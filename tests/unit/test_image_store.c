@@ -90,18 +90,21 @@ static void a_miss_suggests_the_nearest_name(void **state)
     struct digest digest;
 
     assert_int_equal(image_find(fixture->store, "debian", &image, &err), -ENOENT);
-    assert_string_equal(err.message, "no image 'debian'; `berth images` lists those that are here");
+    assert_string_equal(err.message,
+                        "No such image: debian; `berth images` lists those that are here");
     add_image(fixture, "d", "debian:bookworm", &digest);
     assert_int_equal(image_find(fixture->store, "debian", &image, &err), -ENOENT);
-    assert_string_equal(err.message, "no image 'debian'; did you mean 'debian:bookworm'? `berth "
-                                     "images` lists them");
+    assert_string_equal(err.message,
+                        "No such image: debian; did you mean 'debian:bookworm'? `berth "
+                        "images` lists them");
     assert_int_equal(image_find(fixture->store, "debain", &image, &err), -ENOENT);
-    assert_string_equal(err.message, "no image 'debain'; did you mean 'debian:bookworm'? `berth "
-                                     "images` lists them");
+    assert_string_equal(err.message,
+                        "No such image: debain; did you mean 'debian:bookworm'? `berth "
+                        "images` lists them");
     add_image(fixture, "e", "debian", &digest);
     assert_int_equal(image_find(fixture->store, "debain", &image, &err), -ENOENT);
     assert_string_equal(err.message,
-                        "no image 'debain'; did you mean 'debian'? `berth images` lists them");
+                        "No such image: debain; did you mean 'debian'? `berth images` lists them");
 }
 
 static void a_name_moves_and_the_old_image_stays(void **state)
