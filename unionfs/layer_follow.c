@@ -299,8 +299,8 @@ static int remove_directory(const struct layer_view *view, const char *path, str
     return 0;
 }
 
-/* Names at or below @from begin with @to from now on. The list is sorted, so they are close. When
- * @orphans is not NULL, one that the layer has there too, with an entry, becomes "". */
+/* Orphans at or below @from begin with @to from now on. The list is sorted, so they are close. One
+ * that the layer has there too, with an entry, becomes "". */
 static void rename_below(const struct layer_view *view, const struct directory_table *orphans,
                          struct strings *names, size_t first, const char *from, const char *to)
 {
@@ -310,30 +310,18 @@ static void rename_below(const struct layer_view *view, const struct directory_t
 
     for (size_t i = first; i < names->count && text_starts(names->items[i], old); i++) {
         const char *rest = names->items[i] + length;
+        auto_free char *path = NULL;
         char *name;
 
         if (*rest != '/' && *rest != '\0')
             continue;
         name = xasprintf("%s%s", new, *new == '\0' && *rest == '/' ? rest + 1 : rest);
-        if (orphans != NULL) {
-            auto_free char *path = layer_path_unescape(name);
-
-            if (is_own_directory(view, orphans, path))
-                name[0] = '\0';
-        }
+        path = layer_path_unescape(name);
+        if (is_own_directory(view, orphans, path))
+            name[0] = '\0';
         free(names->items[i]);
         names->items[i] = name;
     }
-}
-
-static size_t find_first(const struct strings *names, const char *path)
-{
-    auto_free char *escaped = layer_path_escape(path);
-    size_t i = 0;
-
-    while (i < names->count && !text_starts(names->items[i], escaped))
-        i++;
-    return i;
 }
 
 /* One orphan: moved when the layers below have a link in its place. */
@@ -368,8 +356,6 @@ static int follow(const struct layer_view *view, struct unpack_report *report, s
     r = make_orphan(view, target, &report->orphans, orphans, &to_fd, err);
     if (r < 0)
         return r;
-    rename_below(view, NULL, &report->whiteouts, find_first(&report->whiteouts, path), path,
-                 target);
     rename_below(view, orphans, &report->orphans, index, path, target);
     r = merge_directory(from_fd, to_fd, err);
     if (r == 0)
@@ -395,6 +381,26 @@ static void tidy(struct strings *names)
     names->count = kept;
 }
 
+/* Where the directories with whiteouts are, now that no orphan stands in the place of a link. */
+static int find_whiteouts(const struct layer_view *view, struct strings *whiteouts,
+                          struct error *err)
+{
+    AUTO(directory_table) struct directory_table *none = directory_table_open();
+
+    for (size_t i = 0; i < whiteouts->count; i++) {
+        auto_free char *path = layer_path_unescape(whiteouts->items[i]);
+        auto_free char *target = NULL;
+        int r = resolve(view, none, path, &target, err);
+
+        if (r < 0)
+            return error_prefix(err, r, "whiteouts in '%s'", path);
+        free(whiteouts->items[i]);
+        whiteouts->items[i] = layer_path_escape(target);
+    }
+    tidy(whiteouts);
+    return 0;
+}
+
 int layer_follow(const struct layer_view *view, struct unpack_report *report, struct error *err)
 {
     AUTO(directory_table) struct directory_table *orphans = directory_table_open();
@@ -411,5 +417,7 @@ int layer_follow(const struct layer_view *view, struct unpack_report *report, st
             return error_prefix(err, r, "follow the link '%s' of a layer below", name);
     }
     tidy(&report->orphans);
-    return 0;
+    if (directory_table_count(orphans) == 0)
+        return 0;
+    return find_whiteouts(view, &report->whiteouts, err);
 }

@@ -204,6 +204,9 @@ case("orphan-below-lower-links-twice", [file("v/q/s/x", "x"), file("v/q/x", "x")
                                          file("var/q/s/y", "y"), file("var/q/y", "y")],
      "ok", "link v var", "link var/q /data/sub", "list var q", "list data/sub f s x y",
      "list data/sub/s x y")
+case("whiteouts-below-lower-links-twice", [file("v/q/.wh.f", ""), file("v0/.wh.z", ""),
+                                           file("var/q/.wh.none", ""), file("var/q/y", "y")],
+     "ok", "link v var", "link var/q /data/sub", "list var q", "list data/sub y")
 case("repeated-file", [file("a", "1"), file("a", "2", mode=0o600)], "ok", "file a 2")
 case("repeated-directory", [directory("d/", mode=0o700), file("d/x", "x"),
                             directory("d/", mode=0o1777, mtime=5)], "ok", "dir d 1777 0 0",
