@@ -93,6 +93,19 @@ static int wait_answer(int fd, struct error *err)
     return r;
 }
 
+/* What the monitor says next, without descriptors. -EPIPE: it ended. */
+static int receive(int fd, struct wire_message *ret_message, struct error *err)
+{
+    int r = wire_receive(fd, ret_message, err);
+
+    if (r < 0 && r != -ECONNRESET)
+        return r;
+    if (r <= 0)
+        return error_set(err, EPIPE, "the container's monitor ended");
+    wire_message_close(ret_message);
+    return 0;
+}
+
 int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
                      struct error *err)
 {
@@ -105,12 +118,9 @@ int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, 
     for (;;) {
         r = wait_answer(fd, err);
         if (r > 0)
-            r = wire_receive(fd, &message, err);
-        if (r < 0 && r != -ECONNRESET)
+            r = receive(fd, &message, err);
+        if (r < 0)
             return r;
-        if (r <= 0)
-            return error_set(err, EPIPE, "the container's monitor ended");
-        wire_message_close(&message);
         if (message.type == MONITOR_OK)
             return 0;
         if (message.type == MONITOR_EXIT)
@@ -128,12 +138,9 @@ int monitor_link_wait_exit(int fd, uint32_t timeout_ms, int *ret_status, struct 
         r = wait_readable(fd, deadline, err);
         if (r <= 0)
             return r;
-        r = wire_receive(fd, &message, err);
-        if (r < 0 && r != -ECONNRESET)
+        r = receive(fd, &message, err);
+        if (r < 0)
             return r;
-        if (r <= 0)
-            return error_set(err, EPIPE, "the container's monitor ended");
-        wire_message_close(&message);
         if (message.type == MONITOR_EXIT)
             return take_status(&message, ret_status);
     }
