@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "runtime/isolation.h"
-#include "engine/slirp.h"
 
 /* What a microVM's bundle has that a container's has not: annotations that ask for the isolation,
  * and a root that the guest's kernel mounts. The rest of the bundle is the same; the isolation
@@ -34,9 +33,6 @@ static int check_not_shared(const struct settings *settings, struct error *err)
                              "has a kernel of its own",
                              modes[i].option, modes[i].text);
     }
-    if (text_equal(settings->network, SLIRP_NETWORK))
-        return error_set(err, EOPNOTSUPP,
-                         "--network " SLIRP_NETWORK " is not there yet for a microVM");
     if (bundle_has_user_namespace(settings))
         return error_set(err, EOPNOTSUPP,
                          "--userns %s is of no use to a microVM, which has a kernel of its own",

@@ -155,11 +155,14 @@ int engine_checkpoint(struct engine *engine, const char *id, bool leaves_running
 /* --- restore ---------------------------------------------------------------------------------- */
 
 int checkpoints_restore(struct engine *engine, const struct container_options *options,
+                        int (*prepare)(void *context, pid_t pid, struct error *err), void *context,
                         struct container **ret_container, struct error *err)
 {
     auto_free char *path = path_of(engine, options->id, WHOLE);
-    const struct checkpoint_options checkpoint = options_of(path);
+    struct checkpoint_options checkpoint = options_of(path);
 
+    checkpoint.prepare = prepare;
+    checkpoint.prepare_context = context;
     return container_restore(engine->runtime, options, &checkpoint, ret_container, err);
 }
 

@@ -13,8 +13,10 @@
 /** Whether the container has a whole one. */
 bool checkpoints_has_one(const struct engine *engine, const char *id);
 
-/** Makes a container that goes on from its checkpoint, in its monitor; as container_restore(). */
+/** Makes a container that goes on from its checkpoint, in its monitor; as container_restore().
+ * @prepare  as in checkpoint_options; @context is passed to it */
 int checkpoints_restore(struct engine *engine, const struct container_options *options,
+                        int (*prepare)(void *context, pid_t pid, struct error *err), void *context,
                         struct container **ret_container, struct error *err);
 
 #endif

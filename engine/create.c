@@ -426,7 +426,7 @@ static int choose_network(struct settings *settings, struct error *err)
         obstacle = slirp_find_obstacle();
         return obstacle != NULL ? error_set(err, EOPNOTSUPP, "--network: %s", obstacle) : 0;
     }
-    if (text_is_empty(settings->network) && rootless_session_is_on() && !bundle_is_vm(settings)) {
+    if (text_is_empty(settings->network) && rootless_session_is_on()) {
         free(settings->network);
         settings->network = engine_default_network(&obstacle);
     }

@@ -132,14 +132,17 @@ static void drop_profile(struct spec *spec)
     spec->linux_.seccomp = NULL;
 }
 
-static int start_network(struct monitor *monitor, struct error *err)
+/* Once, as soon as the first process has its namespaces: a restored microVM looks for its
+ * interfaces earlier than others. */
+static int start_network(void *context, pid_t pid, struct error *err)
 {
+    struct monitor *monitor = context;
     const struct settings *settings = &monitor->record->settings;
     auto_free char *api_path = xasprintf("%s/%s/slirp", monitor->engine->run_path, monitor->id);
 
-    if (!text_equal(settings->network, SLIRP_NETWORK))
+    if (!text_equal(settings->network, SLIRP_NETWORK) || monitor->slirp.pid != 0)
         return 0;
-    return slirp_start(monitor->pid, &settings->published, api_path, &monitor->slirp, err);
+    return slirp_start(pid, &settings->published, api_path, &monitor->slirp, err);
 }
 
 /* For a container whose root is fuse-overlayfs's. */
@@ -179,7 +182,8 @@ static int create(struct monitor *monitor, bool is_restored, const struct inner_
     };
 
     if (is_restored)
-        return checkpoints_restore(monitor->engine, &options, &monitor->container, err);
+        return checkpoints_restore(monitor->engine, &options, start_network, monitor,
+                                   &monitor->container, err);
     return container_create(monitor->engine->runtime, &options, &monitor->container, err);
 }
 
@@ -200,7 +204,7 @@ static int create_and_start(struct monitor *monitor, bool is_restored, struct in
         if (r < 0)
             return r;
     }
-    r = start_network(monitor, err);
+    r = start_network(monitor, monitor->pid, err);
     if (r < 0)
         return r;
     /* The starter's first messages may be the terminal's size: the program should begin with it. */

@@ -184,7 +184,10 @@ int isolation_restore(struct runtime *runtime, const struct container_options *o
         r = container_create(runtime, &own, &container, err);
     if (r < 0)
         return r;
-    r = container_start(container, err);
+    if (checkpoint->prepare != NULL)
+        r = checkpoint->prepare(checkpoint->prepare_context, container_first_pid(container), err);
+    if (r == 0)
+        r = container_start(container, err);
     if (r == 0)
         r = runtime->isolation->wait_restored(container->dir_fd, container->pidfd, err);
     if (r < 0) {

@@ -306,6 +306,10 @@ struct checkpoint_options {
      * goes on. NULL: nothing is called. */
     int (*keep)(void *context, struct error *err);
     void *keep_context;
+    /* Restore of a container with an isolation: called when its first process has its namespaces
+     * and nothing runs in them; fails it. NULL: nothing is called. */
+    int (*prepare)(void *context, pid_t pid, struct error *err);
+    void *prepare_context;
     bool leaves_container; /* checkpoint: what ended is removed by who watches it */
 };
 

@@ -83,6 +83,9 @@ trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$B
 # what never ends.
 wait_trash() { wait_until 250 trash_is_empty; }
 
+# What a server on a port of this machine sends: read_port PORT
+read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(99).decode(), end="")' "$1"; }
+
 # A port on which nobody listens, and that the kernel gives to no connection of its own accord.
 free_port() {
     python3 -c '

@@ -219,7 +219,20 @@ with_tun() {
     wait_until 30 no_process_of "$USER_NAME"
 }
 
-read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(99).decode(), end="")' "$1"; }
+@test "slirp4netns is the network of an ordinary user's microVM too" {
+    # Another one than this machine's, which may be among them.
+    kernel=$(find "$BERTH_TEST_DATA/data/kernels" -mindepth 1 -maxdepth 1 ! -name "$(uname -r)" 2> /dev/null | head -1)
+    [ -n "$kernel" ] || skip "no kernel for microVMs was imported"
+    [ -x /usr/bin/qemu-system-x86_64 ] || skip "without QEMU it takes a KVM that he may use"
+    cp "$BERTH_BUILD"/berth-{vmm,fs,agent} "$HOME_DIR/bin/"
+    data=$(user info --format '{{.DockerRootDir}}')
+    mkdir -p "$data/kernels"
+    cp -r "$kernel" "$data/kernels/"
+    chown -R "$USER_NAME:" "$data/kernels"
+    run -0 with_tun "user run --rm --isolation microvm small sh -c 'ip -o -4 addr; ping -c 1 10.0.2.2'"
+    expect_text "tap0    inet 10.0.2.100/24"
+    expect_text " 0% packet loss"
+}
 
 @test "a published port leads into the container" {
     local port

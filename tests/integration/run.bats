@@ -281,6 +281,27 @@ END
     done
 }
 
+@test "--network slirp4netns leads out, and a published port in, over a restart" {
+    local port
+    [ -c /dev/net/tun ] || skip "without /dev/net/tun there is no interface for slirp4netns"
+    port=$(free_port)
+    berth run -d --name served --network slirp4netns -p "127.0.0.1:$port:80" busybox \
+        sh -c 'while true; do echo served | nc -l -p 80; done' > /dev/null
+    wait_until 90 eval '[ "$(read_port '"$port"')" = served ]'
+    run -0 berth exec served sh -c 'ip -o -4 addr show dev tap0; ip route; cat /etc/resolv.conf; ping -c 1 10.0.2.2'
+    expect_text "inet 10.0.2.100/24"
+    expect_text "default via 10.0.2.2 dev tap0"
+    expect_text "nameserver 10.0.2.3"
+    expect_text " 0% packet loss"
+    [ "$(berth port served)" = "80/tcp -> 127.0.0.1:$port" ]
+    berth restart -t 0 served
+    wait_until 90 eval '[ "$(read_port '"$port"')" = served ]'
+    berth kill served
+    # With the container its network goes, and the port is free for another.
+    wait_until 20 eval '! read_port '"$port"
+    run -1 pgrep -f "slirp4netns.*$BERTH_RUN/"
+}
+
 @test "no more free ports than there are: publish says so instead of looking for ever" {
     [ -c /dev/net/tun ] || skip "without /dev/net/tun there is no interface for slirp4netns"
     # shellcheck disable=SC2016 # the inner shell's arguments

@@ -168,6 +168,25 @@ logs_beyond() { [ "$(logged "$1")" -gt "$2" ]; }
     done
 }
 
+@test "a microVM that is restored has slirp4netns and its port again" {
+    local port turn
+    [ -n "${BERTH_ISOLATION:-}" ] || skip "takes half a minute: scripts/check --microvm runs it"
+    [ -c /dev/net/tun ] || skip "without /dev/net/tun there is no interface for slirp4netns"
+    port=$(free_port)
+    berth run -d --name web --isolation microvm --network slirp4netns -p "127.0.0.1:$port:80" busybox \
+        sh -c 'n=0; while true; do n=$((n + 1)); echo served $n | nc -l -p 80; done' > /dev/null
+    for turn in 1 2; do
+        wait_until 90 eval '[[ "$(read_port '"$port"')" == served* ]]'
+        berth checkpoint web
+        wait_until 20 eval '! read_port '"$port"
+        berth restore web
+    done
+    wait_until 90 eval '[[ "$(read_port '"$port"')" == served\ [3-9]* ]]'
+    run -0 berth exec web ping -c 1 10.0.2.2
+    expect_text " 0% packet loss"
+    berth rm -f web
+}
+
 # A bundle with its own root, a volume and a single file, all of this machine. The program has a file of
 # each open, and another one locked, and counts until there is a file "go": make_shared
 make_shared() {
