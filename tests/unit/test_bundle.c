@@ -422,7 +422,7 @@ static void what_a_microvm_cannot_have_is_refused_by_the_options_name(void **sta
         { NULL, NULL, NULL, NULL, "k",
           "--kernel, --vm-memory, --vm-cpus, --vm-console and --warm are for" },
         { "microvm", "host", NULL, NULL, NULL, "--network host cannot be used together" },
-        { "microvm", "slirp4netns", NULL, NULL, NULL, "is not there yet for a microVM" },
+        { "microvm", "container:x", NULL, NULL, NULL, "--network container:x cannot be used" },
         { "microvm", NULL, "container:x", NULL, NULL, "--pid container:x cannot be used" },
         { "microvm", NULL, NULL, "auto", NULL, "--userns auto is of no use" },
     };
