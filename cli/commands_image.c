@@ -125,6 +125,7 @@ static int tag(struct berth *berth, const char *source, const char *target, stru
 {
     AUTO(reference) struct reference *reference = NULL;
     AUTO(image) struct image *image = NULL;
+    struct engine *engine = NULL;
     int r;
 
     r = reference_parse(target, &reference, err);
@@ -132,10 +133,18 @@ static int tag(struct berth *berth, const char *source, const char *target, stru
         return r;
     if (reference->digest != NULL)
         return error_set(err, EINVAL, "'%s': a tag cannot be a digest", target);
-    r = berth_find_image(berth, source, &image, err);
+    r = berth_engine(berth, &engine, err);
     if (r < 0)
         return r;
-    return image_tag(engine_images(berth->engine), &image->manifest_digest, reference, err);
+    /* What was found is not removed before it has the name. */
+    r = image_store_begin_change(engine_images(engine), err);
+    if (r < 0)
+        return r;
+    r = image_find(engine_images(engine), source, &image, err);
+    if (r == 0)
+        r = image_tag(engine_images(engine), &image->manifest_digest, reference, err);
+    image_store_end_change(engine_images(engine));
+    return r;
 }
 
 int command_tag(const struct arguments *arguments, void *context)

@@ -172,6 +172,13 @@ static void add_shared(struct usage_image *image, const struct strings *needed,
     }
 }
 
+static bool is_removed(struct engine *engine, const struct digest *id)
+{
+    AUTO(image) struct image *image = NULL;
+
+    return image_find(engine_images(engine), id->text, &image, NULL) == -ENOENT;
+}
+
 static int add_images(struct engine *engine, const struct pieces *pieces, struct store_usage *usage,
                       struct error *err)
 {
@@ -186,11 +193,18 @@ static int add_images(struct engine *engine, const struct pieces *pieces, struct
     usage->image_items = xcalloc(listing.count + 1, sizeof(*usage->image_items));
     needed = xcalloc(listing.count + 1, sizeof(*needed));
     for (size_t i = 0; i < listing.count; i++) {
+        struct strings *names = &needed[usage->image_count];
+        struct error why = { 0 };
+
+        r = list_needed(engine, &listing.items[i], names, &why);
+        if (r < 0 && is_removed(engine, &listing.items[i].id)) /* since it was listed */
+            continue;
         /* What is damaged is shown without a size: `system check` says more. */
-        (void)list_needed(engine, &listing.items[i], &needed[i], &usage->damage);
-        add_image(&listing.items[i], &needed[i], pieces, usage);
+        if (r < 0)
+            usage->damage = why;
+        add_image(&listing.items[i], names, pieces, usage);
     }
-    for (size_t i = 0; i < listing.count; i++) {
+    for (size_t i = 0; i < usage->image_count; i++) {
         add_shared(&usage->image_items[i], &needed[i], pieces);
         usage->images.active += usage->image_items[i].containers > 0;
         strings_clear(&needed[i]);

@@ -82,7 +82,7 @@ int image_store_lock(struct image_store *store, bool is_exclusive, int *ret_fd, 
     return r < 0 ? error_prefix(err, r, "lock the image store") : 0;
 }
 
-int image_store_begin_change(struct image_store *store, struct error *err)
+static int lock_names(struct image_store *store, bool is_exclusive, struct error *err)
 {
     int r;
 
@@ -91,13 +91,23 @@ int image_store_begin_change(struct image_store *store, struct error *err)
     if (store->change_depth == 0) {
         r = store_make_directory(store->data_fd, "locks", err);
         if (r == 0)
-            r = file_lock(store->data_fd, "locks/images", true, LOCK_WAIT_MS, &store->change_fd,
-                          err);
+            r = file_lock(store->data_fd, "locks/images", is_exclusive, LOCK_WAIT_MS,
+                          &store->change_fd, err);
         if (r < 0)
             return error_prefix(err, r, "lock the names of images");
     }
     store->change_depth++;
     return 0;
+}
+
+int image_store_begin_change(struct image_store *store, struct error *err)
+{
+    return lock_names(store, true, err);
+}
+
+int image_store_begin_look(struct image_store *store, struct error *err)
+{
+    return lock_names(store, false, err);
 }
 
 void image_store_end_change(struct image_store *store)

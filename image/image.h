@@ -222,6 +222,9 @@ int image_partial_usage(struct image_store *store, struct image_partial_usage *r
  * others. Short: neither downloads nor unpacks. Nests.
  */
 int image_store_begin_change(struct image_store *store, struct error *err);
+/** The same for who only looks, beside others who do: nothing may be changed until
+ * image_store_end_change(). */
+int image_store_begin_look(struct image_store *store, struct error *err);
 void image_store_end_change(struct image_store *store);
 
 /** The image's document as `docker image inspect` prints one item, indented by 4. Caller frees. */

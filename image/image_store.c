@@ -397,17 +397,13 @@ static int find_digest(struct image_store *store, const char *text, bool *ret_is
     return no_such_image(store, text, err);
 }
 
-int image_find(struct image_store *store, const char *text, struct image **ret_image,
-               struct error *err)
+static int find(struct image_store *store, const char *text, struct image **ret_image,
+                struct error *err)
 {
     struct error damage = { 0 };
     struct digest digest;
     bool is_id;
     int r;
-
-    assert(store != NULL);
-    assert(text != NULL);
-    assert(ret_image != NULL);
 
     r = find_digest(store, text, &is_id, &digest, err);
     if (r < 0)
@@ -419,6 +415,27 @@ int image_find(struct image_store *store, const char *text, struct image **ret_i
             "image '%s' is damaged: %s; pull or load it again, or remove it with `berth rmi`", text,
             damage.message);
     return 0;
+}
+
+int image_find(struct image_store *store, const char *text, struct image **ret_image,
+               struct error *err)
+{
+    int r;
+
+    assert(store != NULL);
+    assert(text != NULL);
+    assert(ret_image != NULL);
+
+    r = find(store, text, ret_image, err);
+    if (r != -ENOENT && r != -EBADMSG)
+        return r;
+    /* It may come or go just now. While no name does, its files are all there, or it is not. */
+    r = image_store_begin_look(store, err);
+    if (r < 0)
+        return r;
+    r = find(store, text, ret_image, err);
+    image_store_end_change(store);
+    return r;
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
@@ -469,6 +486,22 @@ static void add_names(struct image_listing_item *item, const struct names *names
     }
 }
 
+/* At one moment: else an image whose name comes or goes just now had none, or was left out. */
+static int list_all(struct image_store *store, struct records *records, struct names *names,
+                    struct error *damage, struct error *err)
+{
+    int r;
+
+    r = image_store_begin_look(store, err);
+    if (r < 0)
+        return r;
+    r = records_list(store, records, damage, err);
+    if (r == 0)
+        r = names_list(store, names, err);
+    image_store_end_change(store);
+    return r;
+}
+
 int image_list(struct image_store *store, struct image_listing *ret_listing, struct error *err)
 {
     AUTO_CLEAR(records) struct records records = { 0 };
@@ -479,10 +512,7 @@ int image_list(struct image_store *store, struct image_listing *ret_listing, str
     assert(store != NULL);
     assert(ret_listing != NULL);
 
-    r = records_list(store, &records, &listing.damage, err);
-    if (r < 0)
-        return r;
-    r = names_list(store, &names, err);
+    r = list_all(store, &records, &names, &listing.damage, err);
     if (r < 0)
         return r;
     listing.items = xcalloc(records.count + 1, sizeof(*listing.items));
@@ -508,6 +538,16 @@ void image_listing_clear(struct image_listing *listing)
     *listing = (struct image_listing){ 0 };
 }
 
+static bool has_record(struct image_store *store, const struct digest *manifest_digest)
+{
+    struct record record;
+    int r = image_record_read(store, manifest_digest->text, &record, NULL);
+
+    if (r == 0)
+        image_record_clear(&record.fields);
+    return r != -ENOENT;
+}
+
 int image_chains(struct image_store *store, struct strings *ret_chains, struct error *err)
 {
     AUTO_CLEAR(records) struct records records = { 0 };
@@ -524,6 +564,8 @@ int image_chains(struct image_store *store, struct strings *ret_chains, struct e
 
         /* An unreadable image is an error, not "no layers": they would be taken for garbage. */
         r = image_open(store, &records.items[i].manifest_digest, &image, err);
+        if (r < 0 && !has_record(store, &records.items[i].manifest_digest))
+            continue; /* removed meanwhile */
         if (r < 0)
             return error_prefix(err, r, "image %.12s", digest_hex(&records.items[i].id));
         strings_take(ret_chains, strings_join(&image->config.diff_ids, " "));

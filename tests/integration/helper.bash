@@ -101,6 +101,25 @@ while True:
     break'
 }
 
+# Holds a lock as a command that is at work does, until release_lock: hold_lock FILE
+hold_lock() {
+    python3 -c '
+import fcntl, os, signal, struct, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))
+open(sys.argv[2], "w").close()
+signal.pause()' "$1" "$BATS_TEST_TMPDIR/lock-is-held" 3>&- &
+    lock_holder=$!
+    wait_until 20 test -e "$BATS_TEST_TMPDIR/lock-is-held"
+}
+release_lock() {
+    rm "$BATS_TEST_TMPDIR/lock-is-held"
+    kill "$lock_holder"
+    wait "$lock_holder" || true
+}
+# Whether a process has a file open, as who waits for a lock: has_open PID FILE
+has_open() { find "/proc/$1/fd" -lname "$2" | grep -q .; }
+
 is_running() { [ "$(berth inspect --format '{{.State.Running}}' "$1")" = true ]; }
 is_gone() { ! berth inspect "$1" > /dev/null 2>&1; }
 field() { berth inspect --format "{{$2}}" "$1"; }

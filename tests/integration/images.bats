@@ -853,6 +853,55 @@ l = Layout(); l.image('twice:1', [busybox(), tar([file('noise', noise)])], form=
     [ "$(berth run --rm race:1 cat /r)" = r ]
 }
 
+# Starts a command that waits for who holds the names of images: waiting OUTPUT COMMAND...
+waiting() {
+    local file=$1
+    shift
+    "$@" > "$file" 2>&1 3>&- &
+    waiter=$!
+    wait_until 20 has_open $waiter "$BERTH_DATA/locks/images"
+}
+
+@test "an image that comes or goes just now is there as a whole, or it is not there" {
+    oci_image late.tar late:1 "[busybox()]"
+    berth load -q -i late.tar
+    name=$BERTH_DATA/names/docker.io+library+late:1
+    manifest=$BERTH_DATA/blobs/sha256/$(cut -d : -f 2 "$name")
+
+    # As load between an image's record and its name.
+    hold_lock "$BERTH_DATA/locks/images"
+    mv "$name" name
+    waiting listed berth images --format '{{.Repository}}:{{.Tag}}'
+    lister=$waiter
+    waiting found berth image inspect --format '{{.RepoTags}}' late:1
+    mv name "$name"
+    release_lock
+    wait $lister
+    wait $waiter
+    [ "$(cat listed)" = late:1 ]
+    [ "$(cat found)" = "[late:1]" ]
+
+    # As rmi, whose sweep may be faster than who has read the name.
+    hold_lock "$BERTH_DATA/locks/images"
+    mv "$manifest" manifest
+    waiting gone berth image inspect late:1
+    mv "$name" name
+    release_lock
+    wait $waiter && false
+    [ "$(tail -1 gone)" = "berth: No such image: late:1; \`berth images\` lists those that are here" ]
+    mv name "$name"
+    mv manifest "$manifest"
+
+    # What is to have a further name goes before that.
+    hold_lock "$BERTH_DATA/locks/images"
+    waiting tagged berth tag late:1 late:2
+    rm "$name" "$BERTH_DATA/images/"*
+    release_lock
+    wait $waiter && false
+    [ "$(cat tagged)" = "berth: No such image: late:1; \`berth images\` lists those that are here" ]
+    berth load -q -i late.tar # whose removal sweeps
+}
+
 @test "SIGKILL of load at random moments: the image is whole or absent, the next load works" {
     oci "
 import random
