@@ -13,8 +13,14 @@ struct archive_child {
 
 #define ARCHIVE_CHILD_NONE ((struct archive_child){ .fd = -1 })
 
+/* What it is to read, as it is named on its command line. */
+#define ARCHIVE_IMAGE          "image"
+#define ARCHIVE_KERNEL_PACKAGE "kernel-package"
+#define ARCHIVE_KERNEL_STREAMS "kernel-streams" /* kernel_decode.h */
+
 /** Starts it on an archive. @fd  borrowed; it is read from where it stands */
-int archive_child_start(int fd, struct archive_child *ret_child, struct error *err);
+int archive_child_start(const char *form, int fd, struct archive_child *ret_child,
+                        struct error *err);
 
 /** Ends it, unless it has ended. Returns its exit status as process_exit_status(). */
 int archive_child_end(struct archive_child *child);

@@ -1,5 +1,4 @@
 /* berth-archive's end of the stream. */
-#include <assert.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -57,10 +56,13 @@ int archive_send_file(struct archive_sender *sender, const char *name, uint64_t 
 int archive_send_data(struct archive_sender *sender, const void *bytes, size_t length,
                       struct error *err)
 {
-    assert(length > 0);
-    assert(length <= ARCHIVE_FRAME_DATA_MAX);
+    int r = 0;
 
-    return send_frame(sender, ARCHIVE_FRAME_DATA, bytes, length, err);
+    for (size_t sent = 0, part; r == 0 && sent < length; sent += part) {
+        part = length - sent < ARCHIVE_FRAME_DATA_MAX ? length - sent : ARCHIVE_FRAME_DATA_MAX;
+        r = send_frame(sender, ARCHIVE_FRAME_DATA, (const char *)bytes + sent, part, err);
+    }
+    return r;
 }
 
 int archive_send_link(struct archive_sender *sender, const char *name, const char *target,

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 struct archive_stream {
     int fd;
+    bool (*matters)(const char *name);
     char *buffer;
     size_t start, end;  /* of what was read and not yet taken */
     uint64_t file_left; /* bytes of the file that did not come yet */
@@ -24,11 +24,14 @@ struct archive_stream {
     char payload[PAYLOAD_MAX + 1]; /* ends with a zero byte that is not its own */
 };
 
-struct archive_stream *archive_stream_open(int fd)
+struct archive_stream *archive_stream_open(int fd, bool (*matters)(const char *name))
 {
     struct archive_stream *stream = xcalloc(1, sizeof(*stream));
 
+    assert(matters != NULL);
+
     stream->fd = fd;
+    stream->matters = matters;
     stream->buffer = xcalloc(1, BUFFER_BYTES);
     return stream;
 }
@@ -103,11 +106,11 @@ static int check_name(const char *name, struct error *err)
     return 0;
 }
 
-static int check_member(const char *name, struct error *err)
+static int check_member(const struct archive_stream *stream, const char *name, struct error *err)
 {
     int r = check_name(name, err);
 
-    return r == 0 && !archive_name_matters(name) ? refuse("a file that does not matter", err) : r;
+    return r == 0 && !stream->matters(name) ? refuse("a file that does not matter", err) : r;
 }
 
 static int take_file(struct archive_stream *stream, size_t length, struct archive_event *event,
@@ -123,7 +126,7 @@ static int take_file(struct archive_stream *stream, size_t length, struct archiv
         return refuse("a name with a zero byte", err);
     if (event->size > INT64_MAX)
         return refuse("a size that no file has", err);
-    r = check_member(event->name, err);
+    r = check_member(stream, event->name, err);
     if (r == 0)
         stream->file_left = event->size;
     return r;
@@ -141,7 +144,7 @@ static int take_link(struct archive_stream *stream, size_t length, struct archiv
     event->link = stream->payload + name_length + 1;
     if (strlen(event->link) != length - name_length - 1)
         return refuse("a name with a zero byte", err);
-    r = check_member(event->name, err);
+    r = check_member(stream, event->name, err);
     /* A link to "/" has an empty name, which is no file's. */
     return r == 0 && *event->link != '\0' ? check_name(event->link, err) : r;
 }

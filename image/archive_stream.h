@@ -1,15 +1,16 @@
 #ifndef IMAGE_ARCHIVE_STREAM_H
 #define IMAGE_ARCHIVE_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/auto.h"
 #include "base/error.h"
 
-/* What berth-archive tells berth-image of an image archive, through a pipe: frames, each of a
- * header and a payload of known length. berth-archive parses what anyone may have written, so
- * whatever comes is checked as if somebody had taken it over.
+/* What berth-archive tells berth-image of an archive, through a pipe: frames, each of a header and
+ * a payload of known length. berth-archive parses what anyone may have written, so whatever comes
+ * is checked as if somebody had taken it over.
  *
  *     FILE      its size (8 bytes), its name
  *     DATA      the next bytes of that file
@@ -19,7 +20,8 @@
  *     FAILED    an errno value (4 bytes), a sentence
  *
  * A file's DATA follow it, with PROGRESS at most between them, and are as many as its size says.
- * Names are clean and matter (archive_name.h). END or FAILED is the last frame. */
+ * Names are clean (archive_name.h), and such as the reader asks for. END or FAILED is the last
+ * frame. */
 
 enum archive_frame {
     ARCHIVE_FRAME_FILE = 1,
@@ -49,7 +51,7 @@ struct archive_sender {
 
 int archive_send_file(struct archive_sender *sender, const char *name, uint64_t size,
                       struct error *err);
-/** @length  1 to ARCHIVE_FRAME_DATA_MAX */
+/** In as many frames as it takes. */
 int archive_send_data(struct archive_sender *sender, const void *bytes, size_t length,
                       struct error *err);
 int archive_send_link(struct archive_sender *sender, const char *name, const char *target,
@@ -74,8 +76,8 @@ struct archive_event {
 
 struct archive_stream;
 
-/** @fd  borrowed */
-struct archive_stream *archive_stream_open(int fd);
+/** @fd borrowed; @matters whether a file of this clean name is one to be told of */
+struct archive_stream *archive_stream_open(int fd, bool (*matters)(const char *name));
 void archive_stream_free(struct archive_stream *stream);
 DEFINE_AUTO(archive_stream)
 

@@ -64,8 +64,6 @@ static int look_at_file(const char *path, struct kernel_bytes *bytes, void *cont
         take_bytes(bytes, &import->image);
         return 0;
     }
-    if (modules->count == KERNEL_MODULES_MAX)
-        return error_set(err, EFBIG, "has more than %d modules", KERNEL_MODULES_MAX);
     r = kernel_module_depends(bytes->data, bytes->length, &module.depends, err);
     if (r < 0) {
         strings_clear(&module.depends);
@@ -94,10 +92,12 @@ static int keep_file(const char *path, struct kernel_bytes *bytes, void *context
     return 0;
 }
 
-static int visit_all(struct import *import, kernel_visitor *visit, struct error *err)
+/* @wanted  where the caller knows which modules he wants; only folders can pass over others */
+static int visit_all(struct import *import, const struct strings *wanted, kernel_visitor *visit,
+                     struct error *err)
 {
     if (import->modules_dir != NULL)
-        return kernel_visit_modules(import->modules_dir, visit, import, err);
+        return kernel_visit_modules(import->modules_dir, wanted, visit, import, err);
     return kernel_visit_package(import->fd, visit, import, err);
 }
 
@@ -140,13 +140,14 @@ static int write_with_holes(int dir_fd, const char *name, const struct kernel_by
 
 static int write_image(int dir_fd, const struct kernel_bytes *image, struct error *err)
 {
-    struct kernel_bytes vmlinux = { 0 };
-    size_t offset = 0, length = 0;
+    struct kernel_bytes vmlinux = { 0 }, payload = { 0 };
+    size_t offset = 0;
     int r;
 
-    r = kernel_image_payload(image->data, image->length, &offset, &length, err);
+    r = kernel_image_payload(image->data, image->length, &offset, &payload.length, err);
+    payload.data = image->data + offset;
     if (r == 0)
-        r = kernel_unpack(image->data + offset, length, KERNEL_IMAGE_MAX, &vmlinux, err);
+        r = kernel_unpack(&payload, KERNEL_IMAGE_MAX, &vmlinux, err);
     if (r == 0)
         r = kernel_image_check_elf(vmlinux.data, vmlinux.length, err);
     if (r == 0)
@@ -163,7 +164,7 @@ static int write_modules(int dir_fd, struct import *import, struct error *err)
     auto_close int fd = -1;
     int r;
 
-    r = visit_all(import, keep_file, err);
+    r = visit_all(import, &import->wanted, keep_file, err);
     if (r < 0)
         return r;
     fd = openat(dir_fd, "modules.cpio", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -315,7 +316,7 @@ static int import_file(int data_fd, struct import *import, const char *name, con
         if (r < 0)
             return r;
     }
-    r = visit_all(import, look_at_file, err);
+    r = visit_all(import, NULL, look_at_file, err);
     if (r == 0 && import->image.data == NULL)
         r = error_set(err, EINVAL, "is a package without a kernel, /boot/vmlinuz-*");
     if (r == 0 && import->modules.count == 0)

@@ -1,204 +1,248 @@
 #include "image/kernel_private.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/file.h"
+#include "image/archive_child.h"
+#include "image/archive_stream.h"
+#include "image/kernel_decode.h"
 
-#define BLOCK_BYTES 65536
+/* A kernel may come from anybody: packages and compressed bytes are parsed by berth-archive, which
+ * has no rights. What it says is checked here as if somebody had taken it over: a name is a key,
+ * and no more bytes are kept than a file may have. */
 
-static void archive_close(struct archive **archive)
+#define PIPE_BYTES (1 << 20) /* what an ordinary user may ask for */
+
+static int refuse(const char *what, struct error *err)
 {
-    if (*archive != NULL)
-        (void)archive_read_free(*archive); /* was only read */
+    return error_set(err, EBADMSG, "read the package: berth-archive sends %s", what);
 }
 
-static int archive_failed(struct archive *archive, const char *what, struct error *err)
+/* The bytes of a file that the stream has just told of. */
+static int read_content(struct archive_stream *stream, const char *what, uint64_t size, size_t max,
+                        struct kernel_bytes *ret_bytes, struct error *err)
 {
-    const char *reason = archive_error_string(archive);
+    AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
+    int r;
 
-    return error_set(err, EINVAL, "read %s: %s", what, reason != NULL ? reason : "unknown reason");
-}
+    if (size > max)
+        return error_set(err, EFBIG, "%s has more than %zu bytes", what, max);
+    bytes.data = xrealloc(NULL, 1, size + 1);
+    while (bytes.length < size) {
+        struct archive_event event;
 
-/* Those of kernels, modules and packages. "All" of libarchive's would also start programs. */
-static bool support_filters(struct archive *archive)
-{
-    return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_lzma(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_lz4(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_zstd(archive) == ARCHIVE_OK;
-}
-
-/* The data of the entry at hand. */
-static int read_entry(struct archive *archive, const char *what, size_t max,
-                      struct kernel_bytes *ret_bytes, struct error *err)
-{
-    struct text text = { 0 };
-    auto_free char *block = xcalloc(1, BLOCK_BYTES);
-    la_ssize_t length;
-
-    while ((length = archive_read_data(archive, block, BLOCK_BYTES)) > 0) {
-        if ((size_t)length > max - text.length) {
-            text_clear(&text);
-            return error_set(err, EFBIG, "%s has more than %zu bytes", what, max);
-        }
-        text_add_bytes(&text, block, (size_t)length);
+        r = archive_stream_next(stream, &event, err);
+        if (r < 0)
+            return r;
+        if (event.frame != ARCHIVE_FRAME_DATA) /* progress: nothing else comes within a file */
+            continue;
+        memcpy(bytes.data + bytes.length, event.bytes, event.length);
+        bytes.length += event.length;
     }
-    if (length < 0) {
-        text_clear(&text);
-        return archive_failed(archive, what, err);
-    }
-    ret_bytes->length = text.length;
-    ret_bytes->data = text_take(&text);
+    ret_bytes->length = bytes.length;
+    ret_bytes->data = take_ptr(&bytes.data);
     return 0;
 }
 
-int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_bytes *ret_bytes,
-                  struct error *err)
-{
-    __attribute__((cleanup(archive_close))) struct archive *archive = archive_read_new();
-    struct archive_entry *entry;
+/* --- what is visited -------------------------------------------------------------------------- */
 
-    if (archive == NULL)
-        return error_set(err, ENOMEM, "unpack: no memory");
-    if (archive_read_support_format_raw(archive) != ARCHIVE_OK || !support_filters(archive) ||
-        archive_read_open_memory(archive, bytes, length) != ARCHIVE_OK ||
-        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
-        return archive_failed(archive, "compressed bytes", err);
-    return read_entry(archive, "compressed bytes", max, ret_bytes, err);
-}
-
-static void kernel_bytes_clear(struct kernel_bytes *bytes)
-{
-    free(bytes->data);
-    *bytes = (struct kernel_bytes){ 0 };
-}
-
-static bool is_module(const char *path)
-{
-    return text_ends(path, ".ko") || text_ends(path, ".ko.xz") || text_ends(path, ".ko.zst");
-}
-
-static int visit_bytes(const char *path, struct kernel_bytes *bytes, kernel_visitor *visit,
-                       void *context, struct error *err)
-{
-    AUTO_CLEAR(kernel_bytes) struct kernel_bytes unpacked = { 0 };
-    const char *dot = strstr(path, ".ko.");
-    auto_free char *name = dot != NULL ? xstrndup(path, (size_t)(dot - path) + 3) : xstrdup(path);
-    int r;
-
-    if (dot == NULL)
-        return visit(name, bytes, context, err);
-    r = kernel_unpack(bytes->data, bytes->length, KERNEL_MODULE_MAX, &unpacked, err);
-    if (r < 0)
-        return error_prefix(err, r, "module %s", path);
-    return visit(name, &unpacked, context, err);
-}
-
-/* --- a package -----------------------------------------------------------------------------------
- */
-
-/* data.tar of a package (deb(5)), read through the archive in which it lies. */
-struct inner {
-    struct archive *package;
-    char block[BLOCK_BYTES];
+struct visiting {
+    const struct strings *wanted; /* NULL: all */
+    kernel_visitor *visit;
+    void *context;
+    size_t count;
+    uint64_t bytes;
 };
 
-static la_ssize_t read_inner(struct archive *archive, void *context, const void **ret_block)
+static int visit_bytes(struct visiting *visiting, const char *name, struct kernel_bytes *bytes,
+                       struct error *err)
 {
-    struct inner *inner = context;
-    la_ssize_t length = archive_read_data(inner->package, inner->block, sizeof(inner->block));
-
-    *ret_block = inner->block;
-    if (length < 0)
-        archive_set_error(archive, EIO, "%s", archive_error_string(inner->package));
-    return length;
+    visiting->bytes += bytes->length;
+    if (visiting->count++ == KERNEL_MODULES_MAX)
+        return error_set(err, EFBIG, "has more than %d modules", KERNEL_MODULES_MAX);
+    if (visiting->bytes > KERNEL_FILES_MAX)
+        return error_set(err, EFBIG, "has files of more than %llu bytes", KERNEL_FILES_MAX);
+    return visiting->visit(name, bytes, visiting->context, err);
 }
 
-static int visit_tar(struct archive *tar, kernel_visitor *visit, void *context, struct error *err)
+/* --- compressed bytes ------------------------------------------------------------------------- */
+
+/* A berth-archive that unpacks one stream after the other. */
+struct unpacker {
+    struct archive_child child; /* its pid is 0 until there is something to unpack */
+    int fd;                     /* of the pipe that it reads */
+    struct archive_stream *stream;
+};
+
+#define UNPACKER_NONE ((struct unpacker){ .child = ARCHIVE_CHILD_NONE, .fd = -1 })
+
+static void unpacker_clear(struct unpacker *unpacker)
 {
-    struct archive_entry *entry;
+    archive_stream_free(unpacker->stream);
+    archive_child_clear(&unpacker->child);
+    auto_close_cleanup(&unpacker->fd);
+}
+
+static bool is_stream(const char *name)
+{
+    return strcmp(name, KERNEL_STREAM) == 0;
+}
+
+static int unpacker_start(struct unpacker *unpacker, struct error *err)
+{
+    auto_close int read_fd = -1;
+    int pipe_fds[2];
     int r;
 
-    while ((r = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
-        AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
-        const char *path = archive_entry_pathname(entry);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return error_errno(err, "make a pipe");
+    read_fd = pipe_fds[0];
+    unpacker->fd = pipe_fds[1];
+    (void)fcntl(read_fd, F_SETPIPE_SZ, PIPE_BYTES); /* only faster */
+    r = archive_child_start(ARCHIVE_KERNEL_STREAMS, read_fd, &unpacker->child, err);
+    if (r == 0)
+        unpacker->stream = archive_stream_open(unpacker->child.fd, is_stream);
+    return r;
+}
 
-        if (path == NULL || archive_entry_filetype(entry) != AE_IFREG)
-            continue;
-        path += text_starts(path, "./") ? 2 : 0;
-        if (!text_starts(path, "boot/vmlinuz-") && !is_module(path))
-            continue;
-        r = read_entry(tar, path, KERNEL_IMAGE_MAX, &bytes, err);
-        if (r == 0)
-            r = visit_bytes(path, &bytes, visit, context, err);
+/* It reads all of a request before it answers, so that neither waits for the other. */
+static int exchange(struct unpacker *unpacker, const struct kernel_bytes *packed, size_t max,
+                    struct kernel_bytes *ret_bytes, struct error *err)
+{
+    const struct kernel_request request = { .length = packed->length, .max = max };
+    struct archive_event event;
+    int r;
+
+    r = fd_write_all(unpacker->fd, &request, sizeof(request), "to berth-archive", err);
+    if (r == 0)
+        r = fd_write_all(unpacker->fd, packed->data, packed->length, "to berth-archive", err);
+    if (r == 0)
+        r = archive_stream_next(unpacker->stream, &event, err);
+    if (r < 0)
+        return r;
+    if (event.frame != ARCHIVE_FRAME_FILE)
+        return refuse("something else than what is in compressed bytes", err);
+    return read_content(unpacker->stream, "compressed bytes", event.size, max, ret_bytes, err);
+}
+
+/* -EPIPE says only that it ended: what it was. */
+static int tell_end(struct archive_child *child, int r, struct error *err)
+{
+    return r == -EPIPE && child->pid > 0
+               ? error_set(err, EPIPE, "berth-archive ended early, with status %d",
+                           archive_child_end(child))
+               : r;
+}
+
+static int unpacker_unpack(struct unpacker *unpacker, const struct kernel_bytes *packed, size_t max,
+                           struct kernel_bytes *ret_bytes, struct error *err)
+{
+    int r = 0;
+
+    if (unpacker->stream == NULL)
+        r = unpacker_start(unpacker, err);
+    if (r == 0)
+        r = exchange(unpacker, packed, max, ret_bytes, err);
+    return tell_end(&unpacker->child, r, err);
+}
+
+int kernel_unpack(const struct kernel_bytes *packed, size_t max, struct kernel_bytes *ret_bytes,
+                  struct error *err)
+{
+    AUTO_CLEAR(unpacker) struct unpacker unpacker = UNPACKER_NONE;
+
+    return unpacker_unpack(&unpacker, packed, max, ret_bytes, err);
+}
+
+/* --- a package -------------------------------------------------------------------------------- */
+
+static int visit_event(struct visiting *visiting, struct archive_stream *stream,
+                       const struct archive_event *event, struct error *err)
+{
+    AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
+    auto_free char *name = NULL;
+    int r;
+
+    if (event->frame == ARCHIVE_FRAME_PROGRESS)
+        return 0;
+    if (event->frame != ARCHIVE_FRAME_FILE)
+        return refuse("a link", err);
+    name = xstrdup(event->name);
+    r = read_content(stream, name, event->size, kernel_file_max(name), &bytes, err);
+    return r == 0 ? visit_bytes(visiting, name, &bytes, err) : r;
+}
+
+static int visit_stream(struct visiting *visiting, struct archive_stream *stream, struct error *err)
+{
+    for (;;) {
+        struct archive_event event;
+        int r = archive_stream_next(stream, &event, err);
+
+        if (r < 0 || event.frame == ARCHIVE_FRAME_END)
+            return r;
+        r = visit_event(visiting, stream, &event, err);
         if (r < 0)
             return r;
     }
-    return r == ARCHIVE_EOF ? 0 : archive_failed(tar, "the package", err);
-}
-
-static int visit_data(struct archive *package, kernel_visitor *visit, void *context,
-                      struct error *err)
-{
-    __attribute__((cleanup(archive_close))) struct archive *tar = archive_read_new();
-    auto_free struct inner *inner = xcalloc(1, sizeof(*inner));
-
-    inner->package = package;
-    if (tar == NULL)
-        return error_set(err, ENOMEM, "read the package: no memory");
-    if (archive_read_support_format_tar(tar) != ARCHIVE_OK || !support_filters(tar) ||
-        archive_read_open(tar, inner, NULL, read_inner, NULL) != ARCHIVE_OK)
-        return archive_failed(tar, "the package", err);
-    return visit_tar(tar, visit, context, err);
 }
 
 int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct error *err)
 {
-    __attribute__((cleanup(archive_close))) struct archive *package = archive_read_new();
-    struct archive_entry *entry;
+    AUTO_CLEAR(archive_child) struct archive_child child = ARCHIVE_CHILD_NONE;
+    AUTO(archive_stream) struct archive_stream *stream = NULL;
+    struct visiting visiting = { .visit = visit, .context = context };
+    int r;
 
-    if (package == NULL)
-        return error_set(err, ENOMEM, "read the package: no memory");
     if (lseek(fd, 0, SEEK_SET) < 0)
         return error_errno(err, "read the package");
-    if (archive_read_support_format_ar(package) != ARCHIVE_OK ||
-        archive_read_open_fd(package, fd, BLOCK_BYTES) != ARCHIVE_OK)
-        return archive_failed(package, "the package", err);
-    while (archive_read_next_header(package, &entry) == ARCHIVE_OK) {
-        const char *name = archive_entry_pathname(entry);
-
-        if (name != NULL && text_starts(name, "data.tar"))
-            return visit_data(package, visit, context, err);
-    }
-    return error_set(err, EINVAL, "is no Debian package: it has no data.tar");
-}
-
-/* --- folders -------------------------------------------------------------------------------------
- */
-
-static int visit_file(const char *path, kernel_visitor *visit, void *context, struct error *err)
-{
-    AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
-    int r = file_read(AT_FDCWD, path, KERNEL_MODULE_MAX, &bytes.data, &bytes.length, err);
-
+    r = archive_child_start(ARCHIVE_KERNEL_PACKAGE, fd, &child, err);
     if (r < 0)
         return r;
-    return visit_bytes(path, &bytes, visit, context, err);
+    stream = archive_stream_open(child.fd, kernel_file_matters);
+    return tell_end(&child, visit_stream(&visiting, stream, err), err);
 }
 
-int kernel_visit_modules(const char *directory, kernel_visitor *visit, void *context,
-                         struct error *err)
+/* --- folders ---------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct visiting *visiting, const char *path)
 {
+    auto_free char *name = kernel_module_name(path);
+
+    return visiting->wanted == NULL || strings_contains(visiting->wanted, name);
+}
+
+static int visit_file(struct visiting *visiting, struct unpacker *unpacker, const char *path,
+                      struct error *err)
+{
+    AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
+    AUTO_CLEAR(kernel_bytes) struct kernel_bytes unpacked = { 0 };
+    auto_free char *name = kernel_file_name(path);
+    int r;
+
+    if (name == NULL || !text_ends(name, ".ko") || !is_wanted(visiting, name))
+        return 0;
+    r = file_read(AT_FDCWD, path, KERNEL_MODULE_MAX, &bytes.data, &bytes.length, err);
+    if (r < 0)
+        return r;
+    if (strcmp(name, path) == 0)
+        return visit_bytes(visiting, name, &bytes, err);
+    r = unpacker_unpack(unpacker, &bytes, KERNEL_MODULE_MAX, &unpacked, err);
+    if (r < 0)
+        return error_prefix(err, r, "module %s", path);
+    return visit_bytes(visiting, name, &unpacked, err);
+}
+
+int kernel_visit_modules(const char *directory, const struct strings *wanted, kernel_visitor *visit,
+                         void *context, struct error *err)
+{
+    AUTO_CLEAR(unpacker) struct unpacker unpacker = UNPACKER_NONE;
+    struct visiting visiting = { .wanted = wanted, .visit = visit, .context = context };
     char *const paths[] = { (char *)directory, NULL };
     FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
     const FTSENT *entry;
@@ -210,8 +254,8 @@ int kernel_visit_modules(const char *directory, kernel_visitor *visit, void *con
         if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
             r = error_set(err, entry->fts_errno, "read '%s': %s", entry->fts_path,
                           strerror(entry->fts_errno));
-        else if (entry->fts_info == FTS_F && is_module(entry->fts_path))
-            r = visit_file(entry->fts_path, visit, context, err);
+        else if (entry->fts_info == FTS_F)
+            r = visit_file(&visiting, &unpacker, entry->fts_path, err);
     }
     (void)fts_close(tree); /* was only read */
     return r;

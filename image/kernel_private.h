@@ -2,6 +2,7 @@
 #define IMAGE_KERNEL_PRIVATE_H
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 #include "image/kernel.h"
@@ -10,6 +11,8 @@
 
 #define KERNEL_IMAGE_MAX  (256u << 20) /* bytes of a bzImage, and of what is in it */
 #define KERNEL_MODULE_MAX (64u << 20)
+/* Bytes of all files of a package, unpacked; a distribution's kernel has some 500 MiB. */
+#define KERNEL_FILES_MAX (8ull << 30)
 
 /* Of a package or folder; a distribution's kernel with all its drivers has some 7000. */
 #define KERNEL_MODULES_MAX 16384
@@ -21,19 +24,35 @@ struct kernel_bytes {
     size_t length;
 };
 
-/* --- kernel_files.c: files of a package, or of folders */
+static inline void kernel_bytes_clear(struct kernel_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (struct kernel_bytes){ 0 };
+}
+
+/* --- kernel_name.c: names of files, for berth-archive, which tells of them, and for us */
+
+/** "a/b.ko" for "a/b.ko.xz", "a/b.ko.zst" and itself, "boot/vmlinuz-6.1" for itself; NULL: no file
+ * of a kernel that is wanted. Caller frees. */
+char *kernel_file_name(const char *path);
+/** Whether it is a name that kernel_file_name() gives. */
+bool kernel_file_matters(const char *name);
+/** How many bytes a file of this name may have at most. */
+size_t kernel_file_max(const char *name);
+
+/* --- kernel_files.c: files of a package, or of folders, by way of berth-archive */
 
 /** Called with each file whose path is wanted; may take the bytes. A negative result ends it. */
 typedef int kernel_visitor(const char *path, struct kernel_bytes *bytes, void *context,
                            struct error *err);
-/** Visits /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst (unpacked, without that suffix) below
- * /lib/modules of a package. */
+/** Visits /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst (unpacked, without that suffix) of a package.
+ * -EFBIG: more, or larger, than a kernel's. -EBADMSG: berth-archive is not what it should be. */
 int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct error *err);
-/** The same for modules below a folder. */
-int kernel_visit_modules(const char *directory, kernel_visitor *visit, void *context,
-                         struct error *err);
-/** Unpacks a stream of a compression that kernels and packages use. */
-int kernel_unpack(const void *bytes, size_t length, size_t max, struct kernel_bytes *ret_bytes,
+/** The same for modules below a folder. @wanted  names of those to be read; NULL: all */
+int kernel_visit_modules(const char *directory, const struct strings *wanted, kernel_visitor *visit,
+                         void *context, struct error *err);
+/** Unpacks a stream of a compression that kernels use. */
+int kernel_unpack(const struct kernel_bytes *packed, size_t max, struct kernel_bytes *ret_bytes,
                   struct error *err);
 
 /* --- kernel_image.c: pure */

@@ -5,6 +5,7 @@ libimage_a_SOURCES = \
 	image/archive.c image/archive_private.h image/image.h \
 	image/archive_child.c image/archive_child.h \
 	image/archive_decode.c image/archive_decode.h \
+	image/archive_input.c image/archive_input.h \
 	image/archive_name.c image/archive_name.h \
 	image/archive_send.c \
 	image/archive_stream.c image/archive_stream.h \
@@ -37,8 +38,9 @@ libimage_a_SOURCES = \
 	image/image_inspect_fields.c \
 	image/image_store.c \
 	image/kernel.c image/kernel.h image/kernel_private.h \
+	image/kernel_decode.c image/kernel_decode.h \
 	image/kernel_fields.c image/kernel_fields.h \
-	image/kernel_files.c image/kernel_image.c image/kernel_modules.c \
+	image/kernel_files.c image/kernel_image.c image/kernel_modules.c image/kernel_name.c \
 	image/layer_writer.c \
 	image/layout.c \
 	image/names.c \
@@ -74,7 +76,8 @@ berth_image_SOURCES = cli/image_main.c cli/image_program.h \
 berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a $(isolation_lib) libruntime.a libnetwork.a libcgroups.a \
 	libbase.a -larchive -lzstd -lisal -lcrypto -lseccomp -lcap -ljansson
 
-# Parses image archives, which anyone may have written: a program of its own, in a sandbox.
+# Parses image archives and kernels' packages, which anyone may have written: a program of its own,
+# in a sandbox.
 pkglibexec_PROGRAMS += berth-archive
 berth_archive_SOURCES = image/archive_main.c \
 	image/archive_sandbox.c image/archive_sandbox.h
@@ -103,6 +106,9 @@ check_PROGRAMS += tests/unit/test_reference tests/unit/test_documents_fields \
 	tests/unit/test_kernel tests/unit/test_registries
 tests_unit_test_kernel_SOURCES = tests/unit/test_kernel.c
 tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson -lcmocka
+check_PROGRAMS += tests/unit/test_kernel_files
+tests_unit_test_kernel_files_SOURCES = tests/unit/test_kernel_files.c tests/unit/base_test.h
+tests_unit_test_kernel_files_LDADD = libimage.a libbase.a -larchive -lcmocka
 check_PROGRAMS += tests/unit/test_archive_sandbox tests/unit/test_archive_stream
 tests_unit_test_archive_sandbox_SOURCES = tests/unit/test_archive_sandbox.c \
 	image/archive_sandbox.c tests/unit/base_test.h

@@ -219,7 +219,8 @@ static void drain(int fd)
 
 static int read_child(struct reading *reading, struct archive_child *child, struct error *err)
 {
-    AUTO(archive_stream) struct archive_stream *stream = archive_stream_open(child->fd);
+    AUTO(archive_stream)
+    struct archive_stream *stream = archive_stream_open(child->fd, archive_name_matters);
     int r;
 
     reading->stream = stream;
@@ -261,7 +262,7 @@ int spool_read_archive(struct image_store *store, int fd, struct spool **ret_spo
     spool->dir_fd = -1;
     reading.spool = spool;
     reading.input_max = input_size(fd);
-    r = archive_child_start(fd, &child, err);
+    r = archive_child_start(ARCHIVE_IMAGE, fd, &child, err);
     if (r == 0)
         r = read_child(&reading, &child, err);
     if (r < 0)

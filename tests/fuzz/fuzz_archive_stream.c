@@ -16,12 +16,15 @@
 #include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_archive_child_start(int fd, struct archive_child *ret_child, struct error *err);
+int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
+                               struct error *err);
 int __wrap_archive_child_end(struct archive_child *child);
 
 /* The archive is the stream itself. */
-int __wrap_archive_child_start(int fd, struct archive_child *ret_child, struct error *err)
+int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
+                               struct error *err)
 {
+    (void)form;
     (void)err;
     ret_child->fd = dup(fd);
     assert(ret_child->fd >= 0);
@@ -44,7 +47,8 @@ static void check_member(const char *name)
 
 static void check_events(int fd)
 {
-    AUTO(archive_stream) struct archive_stream *stream = archive_stream_open(fd);
+    AUTO(archive_stream)
+    struct archive_stream *stream = archive_stream_open(fd, archive_name_matters);
     struct archive_event event = { 0 };
     uint64_t missing = 0, taken = 0;
 

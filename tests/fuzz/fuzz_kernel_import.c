@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/kernel_private.h"
+#include "image/kernel_decode.h"
 
 #define UNPACKED_MAX (1u << 20)
 
@@ -22,7 +22,7 @@ static void import_image(const char *bytes, size_t size)
     if (kernel_image_payload(bytes, size, &offset, &length, NULL) < 0)
         return;
     assert(offset <= size && length <= size - offset);
-    if (kernel_unpack(bytes + offset, length, UNPACKED_MAX, &unpacked, NULL) == 0) {
+    if (kernel_decode_stream(bytes + offset, length, UNPACKED_MAX, &unpacked, NULL) == 0) {
         assert(unpacked.length <= UNPACKED_MAX);
         (void)kernel_image_check_elf(unpacked.data, unpacked.length, NULL);
     }

@@ -215,6 +215,7 @@ EXTRA_DIST += tests/fuzz/corpus
 if MICROVM
 check_PROGRAMS += tests/fuzz/replay_acpi tests/fuzz/replay_kernel_image tests/fuzz/replay_kernel_import \
 	tests/fuzz/replay_kernel_package \
+	tests/fuzz/replay_kernel_stream \
 	tests/fuzz/replay_platform
 tests_fuzz_replay_acpi_SOURCES = tests/fuzz/fuzz_acpi.c tests/fuzz/replay_main.c
 tests_fuzz_replay_acpi_LDADD = libmicrovm.a libbase.a -ljansson
@@ -224,12 +225,17 @@ tests_fuzz_replay_kernel_import_SOURCES = tests/fuzz/fuzz_kernel_import.c tests/
 tests_fuzz_replay_kernel_import_LDADD = $(fuzz_kernel_import_libs)
 tests_fuzz_replay_kernel_package_SOURCES = tests/fuzz/fuzz_kernel_package.c tests/fuzz/replay_main.c
 tests_fuzz_replay_kernel_package_LDADD = $(fuzz_kernel_import_libs)
+tests_fuzz_replay_kernel_package_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps)
+tests_fuzz_replay_kernel_stream_SOURCES = tests/fuzz/fuzz_kernel_stream.c tests/fuzz/replay_main.c
+tests_fuzz_replay_kernel_stream_LDADD = $(fuzz_kernel_import_libs)
+tests_fuzz_replay_kernel_stream_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps)
 tests_fuzz_replay_platform_SOURCES = tests/fuzz/fuzz_platform.c tests/fuzz/replay_main.c
 tests_fuzz_replay_platform_LDADD = libmicrovm.a libbase.a -ljansson
 fuzz_kernel_import_libs = libimage.a libbase.a -larchive -lcrypto -ljansson
 if FUZZ
 noinst_PROGRAMS += tests/fuzz/fuzz_acpi tests/fuzz/fuzz_kernel_image tests/fuzz/fuzz_kernel_import \
 	tests/fuzz/fuzz_kernel_package \
+	tests/fuzz/fuzz_kernel_stream \
 	tests/fuzz/fuzz_platform
 tests_fuzz_fuzz_acpi_SOURCES = tests/fuzz/fuzz_acpi.c
 tests_fuzz_fuzz_acpi_LDADD = libmicrovm.a libbase.a -ljansson
@@ -242,7 +248,10 @@ tests_fuzz_fuzz_kernel_import_LDADD = $(fuzz_kernel_import_libs)
 tests_fuzz_fuzz_kernel_import_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_kernel_package_SOURCES = tests/fuzz/fuzz_kernel_package.c
 tests_fuzz_fuzz_kernel_package_LDADD = $(fuzz_kernel_import_libs)
-tests_fuzz_fuzz_kernel_package_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_kernel_package_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps) -fsanitize=fuzzer
+tests_fuzz_fuzz_kernel_stream_SOURCES = tests/fuzz/fuzz_kernel_stream.c
+tests_fuzz_fuzz_kernel_stream_LDADD = $(fuzz_kernel_import_libs)
+tests_fuzz_fuzz_kernel_stream_LDFLAGS = $(AM_LDFLAGS) $(fuzz_archive_wraps) -fsanitize=fuzzer
 tests_fuzz_fuzz_platform_SOURCES = tests/fuzz/fuzz_platform.c
 tests_fuzz_fuzz_platform_LDADD = libmicrovm.a libbase.a -ljansson
 tests_fuzz_fuzz_platform_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -1,4 +1,5 @@
-# Kernels of microVMs: what `berth vm kernel` refuses, and what an import that is killed leaves.
+# Kernels of microVMs: what `berth vm kernel` refuses, who reads a kernel, and what an import that is
+# killed leaves.
 load helper
 
 setup() {
@@ -50,6 +51,107 @@ END
     ar qc many.deb debian-binary data.tar.xz
     run -1 berth vm kernel import many.deb
     expect_text "'many.deb': has more than 16384 modules"
+}
+
+# --- berth-archive --------------------------------------------------------------------------------
+
+# make_package: x.deb, with the kernel and a module, which is an ELF file without sections.
+make_package() {
+    mkdir -p tree/boot tree/lib/modules/x
+    cp "$KERNEL" tree/boot/vmlinuz-x
+    python3 - << 'END' | xz -0 > tree/lib/modules/x/erofs.ko.xz
+import struct, sys
+sys.stdout.buffer.write(b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64, 0, 64, 0, 0, 64, 1, 0) + bytes(64))
+END
+    tar -c -C tree . | xz -0 > data.tar.xz
+    echo 2.0 > debian-binary
+    ar qc x.deb debian-binary data.tar.xz
+}
+
+# import_stopped: begins an import of x.deb in which each berth-archive stops when it first writes.
+import_stopped() {
+    rm -f stops
+    strace -f -qq -o stops -e trace=writev -e inject=writev:signal=SIGSTOP:when=1 \
+        berth vm kernel import --name new x.deb > said 2>&1 3>&- 5< debian-binary &
+    tracer=$!
+}
+
+# has_stopped FORM: whether the last one that stopped is of this form; sets $child.
+has_stopped() {
+    child=$(awk '/ stopped by SIGSTOP / { child = $1 } END { print child }' stops)
+    [ -n "$child" ] && grep -qz "^$1\$" "/proc/$child/cmdline"
+}
+
+# await_stopped FORM: sets $child to the berth-archive that has stopped, and $import to its parent.
+await_stopped() {
+    wait_until 30 has_stopped "$1"
+    import=$(ps -o ppid= -p "$child" | tr -d ' ')
+}
+
+@test "vm kernel: berth-archive, which parses packages and compressed bytes, has no rights" {
+    [ "$(id -u)" = 0 ] || skip "only root has rights to give up"
+    cd "$BATS_TEST_TMPDIR"
+    make_package
+    # With the sanitizers there is no filter, and no limit of memory.
+    seccomp=2
+    ! grep -q __asan_init "$BERTH_BUILD/berth-archive" || seccomp=0
+    import_stopped
+    # Once for what each module needs, for vmlinux, and for the modules that are kept.
+    for form in package streams package; do
+        await_stopped kernel-$form
+        run -0 sh -c "grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$child/status | tr -s '\t ' ' ' | sed 's/ \$//'"
+        [ "$output" = "Uid: 65534 65534 65534 65534
+Gid: 65534 65534 65534 65534
+Groups:
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+NoNewPrivs: 1
+Seccomp: $seccomp" ]
+        # What it reads, a pipe and /dev/null, nothing that its callers had open (of the shell's, 5).
+        [ "$(ls "/proc/$child/fd" | tr "\n" " ")" = "0 1 2 " ]
+        [[ "$(readlink "/proc/$child/fd/1") $form $(readlink "/proc/$child/fd/0")" =~ ^pipe:.*\ (package .*/x.deb|streams pipe:.*)$ ]]
+        [ "$(tr -d '\0' < "/proc/$child/environ" | wc -c)" = 0 ]
+        kill -CONT "$child"
+    done
+    wait $tracer
+    [ "$(cat said)" = new ]
+    cmp "$KERNEL" "$BERTH_DATA/kernels/new/bzimage"
+    grep -aq erofs.ko "$BERTH_DATA/kernels/new/modules.cpio"
+}
+
+@test "vm kernel: berth-archive reads all of a package, berth-image none of it, and opens nothing" {
+    cd "$BATS_TEST_TMPDIR"
+    make_package
+    run -0 strace -ff -yy -qq -o trace -s 0 -e trace=read,readv,pread64,mmap,sendfile,splice,copy_file_range,openat,openat2,open,execve berth vm kernel import --name new x.deb
+    readers=$(grep -l '^read([0-9]*<.*/x.deb>' trace.*)
+    [ "$(wc -w <<< "$readers")" = 2 ]
+    for reader in $readers; do
+        grep -q 'execve.*/berth-archive"' "$reader"
+        # Its libraries and its locale come before the first byte of the package.
+        ! sed -n '/^read.*x.deb>/,$ p' "$reader" | grep '^open.* = [0-9]' || false
+    done
+    # Its first 8 bytes tell a package from an image.
+    ! grep 'x.deb>' $(ls trace.* | grep -vxF "$readers") | grep -vE 'openat\(|pread64\(.*, 8, 0\) = 8' || false
+}
+
+@test "vm kernel: SIGKILL of berth-archive, or of the import above it: nothing stays of either" {
+    cd "$BATS_TEST_TMPDIR"
+    make_package
+    for form in package streams; do
+        for victim in child import; do
+            import_stopped
+            [ $form = package ] || { await_stopped kernel-package && kill -CONT "$child"; }
+            await_stopped kernel-$form
+            kill -9 "${!victim}"
+            ! wait $tracer || false
+            wait_until 30 eval '! pgrep -r S,R,D,T,t -f "^$BERTH_BUILD/berth-archive"'
+            [ $victim != child ] || [ "$(cat said)" = "berth: vm kernel: 'x.deb': berth-archive ended early, with status 137" ]
+            [ -z "$(berth vm kernel ls --format '{{.Name}}')" ]
+        done
+    done
+    berth vm kernel import --name new x.deb
+    wait_trash
+    [ -z "$(ls "$BERTH_DATA/staging")" ]
 }
 
 @test "vm kernel: the zeros of an unpacked kernel take no room, and are there" {

@@ -34,7 +34,7 @@ static int scene_close(void **state)
 static struct archive_stream *read_back(struct scene *scene)
 {
     assert_int_equal(lseek(scene->sender.fd, 0, SEEK_SET), 0);
-    return archive_stream_open(scene->sender.fd);
+    return archive_stream_open(scene->sender.fd, archive_name_matters);
 }
 
 /* Reads until something is wrong, or the end. */

@@ -1,0 +1,60 @@
+/* Any bytes as what berth-archive says of a kernel's package, as if somebody had taken it over:
+ * what is handed on has the name of a kernel's file, and no more bytes than such a file. */
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fd.h"
+#include "image/archive_child.h"
+#include "image/kernel_private.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
+                               struct error *err);
+int __wrap_archive_child_end(struct archive_child *child);
+
+/* The package is the stream itself. */
+int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
+                               struct error *err)
+{
+    (void)form;
+    (void)err;
+    ret_child->fd = dup(fd);
+    assert(ret_child->fd >= 0);
+    return 0;
+}
+
+int __wrap_archive_child_end(struct archive_child *child)
+{
+    (void)child;
+    return 0;
+}
+
+static int visit(const char *path, struct kernel_bytes *bytes, void *context, struct error *err)
+{
+    uint64_t *left = context;
+
+    (void)err;
+    assert(kernel_file_matters(path));
+    assert(path[0] != '/' && strncmp(path, "../", 3) != 0 && strstr(path, "/../") == NULL);
+    /* Nothing is there that did not come. */
+    assert(bytes->length <= *left);
+    *left -= bytes->length;
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    auto_close int fd = memfd_create("stream", MFD_CLOEXEC);
+    struct error err = { 0 };
+    uint64_t left = size;
+
+    assert(fd >= 0);
+    assert(fd_write_all(fd, data, size, "input", NULL) == 0);
+    if (kernel_visit_package(fd, visit, &left, &err) < 0)
+        assert(err.message[0] != '\0');
+    return 0;
+}
