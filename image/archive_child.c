@@ -13,8 +13,8 @@
 
 #define PIPE_BYTES (1 << 20) /* what an ordinary user may ask for */
 
-int archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                        struct error *err)
+int archive_child_start(const char *form, const struct strings *wanted, int fd,
+                        struct archive_child *ret_child, struct error *err)
 {
     AUTO_CLEAR(strings) struct strings arguments = { 0 };
     AUTO_CLEAR(strings) struct strings environment = { 0 };
@@ -39,6 +39,8 @@ int archive_child_start(const char *form, int fd, struct archive_child *ret_chil
     (void)fcntl(write_fd, F_SETPIPE_SZ, PIPE_BYTES); /* only faster */
     strings_add(&arguments, program);
     strings_add(&arguments, form);
+    for (size_t i = 0; wanted != NULL && i < wanted->count; i++)
+        strings_add(&arguments, wanted->items[i]);
     /* No environment: no library is to be told anything. */
     r = process_spawn_environment(&arguments, &environment, (const int[]){ fd, write_fd, error_fd },
                                   &ret_child->pid, err);

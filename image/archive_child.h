@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 /** A running berth-archive. Starts as ARCHIVE_CHILD_NONE. */
 struct archive_child {
@@ -18,9 +19,14 @@ struct archive_child {
 #define ARCHIVE_KERNEL_PACKAGE "kernel-package"
 #define ARCHIVE_KERNEL_STREAMS "kernel-streams" /* kernel_decode.h */
 
-/** Starts it on an archive. @fd  borrowed; it is read from where it stands */
-int archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                        struct error *err);
+/**
+ * Starts it on an archive.
+ *
+ * @wanted  of a kernel's package the names of the modules to be told of; NULL, or none: everything
+ * @fd      borrowed; it is read from where it stands
+ */
+int archive_child_start(const char *form, const struct strings *wanted, int fd,
+                        struct archive_child *ret_child, struct error *err);
 
 /** Ends it, unless it has ended. Returns its exit status as process_exit_status(). */
 int archive_child_end(struct archive_child *child);

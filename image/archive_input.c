@@ -17,7 +17,8 @@
 
 int archive_input_open(int fd, struct archive_input *ret_input, struct error *err)
 {
-    struct archive_input input = { .fd = fd };
+    static char *const all[] = { NULL };
+    struct archive_input input = { .fd = fd, .wanted = all };
     struct stat status;
     off_t at;
 

@@ -14,6 +14,7 @@ struct archive_input {
     uint64_t left; /* bytes that can be skipped; 0: a pipe, which has to be read */
     char *buffer;
     struct archive_sender *sender; /* borrowed; its count grows by what is read */
+    char *const *wanted;           /* borrowed, as archive_child_start() has them; ends with NULL */
 };
 
 /** Looks at the descriptor, without reading from it. */

@@ -1,4 +1,4 @@
-/* berth-archive FORM <ARCHIVE >STREAM
+/* berth-archive FORM [MODULE...] <ARCHIVE >STREAM
  *
  * Parses an image archive or a kernel's package, which anyone may have written, and tells of its
  * files in the form of archive_stream.h. Started by image/archive_child.c; a program of its own so
@@ -63,12 +63,13 @@ static int check_reader(struct error *err)
 
 /* Whatever looks at a descriptor otherwise than by reading comes before the sandbox; no byte is
  * read there. */
-static int run(decode_function *decode, struct archive_input *input, struct archive_sender *sender,
-               struct error *err)
+static int run(decode_function *decode, char *const *wanted, struct archive_input *input,
+               struct archive_sender *sender, struct error *err)
 {
     int r;
 
     r = archive_input_open(STDIN_FILENO, input, err);
+    input->wanted = wanted;
     if (r == 0)
         r = archive_sandbox_enter(err);
     if (r == 0)
@@ -78,7 +79,7 @@ static int run(decode_function *decode, struct archive_input *input, struct arch
 
 int main(int argc, char **argv)
 {
-    decode_function *decode = argc == 2 ? find_form(argv[1]) : NULL;
+    decode_function *decode = argc >= 2 ? find_form(argv[1]) : NULL;
     struct archive_sender sender = { .fd = STDOUT_FILENO };
     struct archive_input input = { 0 };
     struct error err = { 0 };
@@ -96,7 +97,7 @@ int main(int argc, char **argv)
         log_error("%s", err.message);
         return EXIT_FAILURE;
     }
-    r = run(decode, &input, &sender, &err);
+    r = run(decode, argv + 2, &input, &sender, &err);
     if (r < 0)
         archive_send_failure(&sender, &err);
     archive_input_clear(&input);

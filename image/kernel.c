@@ -92,13 +92,12 @@ static int keep_file(const char *path, struct kernel_bytes *bytes, void *context
     return 0;
 }
 
-/* @wanted  where the caller knows which modules he wants; only folders can pass over others */
-static int visit_all(struct import *import, const struct strings *wanted, kernel_visitor *visit,
-                     struct error *err)
+static int visit_files(struct import *import, const struct strings *wanted, kernel_visitor *visit,
+                       struct error *err)
 {
     if (import->modules_dir != NULL)
         return kernel_visit_modules(import->modules_dir, wanted, visit, import, err);
-    return kernel_visit_package(import->fd, visit, import, err);
+    return kernel_visit_package(import->fd, wanted, visit, import, err);
 }
 
 static int write_file(int dir_fd, const char *name, const void *bytes, size_t length,
@@ -164,7 +163,7 @@ static int write_modules(int dir_fd, struct import *import, struct error *err)
     auto_close int fd = -1;
     int r;
 
-    r = visit_all(import, &import->wanted, keep_file, err);
+    r = visit_files(import, &import->wanted, keep_file, err);
     if (r < 0)
         return r;
     fd = openat(dir_fd, "modules.cpio", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -316,7 +315,7 @@ static int import_file(int data_fd, struct import *import, const char *name, con
         if (r < 0)
             return r;
     }
-    r = visit_all(import, NULL, look_at_file, err);
+    r = visit_files(import, NULL, look_at_file, err);
     if (r == 0 && import->image.data == NULL)
         r = error_set(err, EINVAL, "is a package without a kernel, /boot/vmlinuz-*");
     if (r == 0 && import->modules.count == 0)

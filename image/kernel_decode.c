@@ -163,7 +163,19 @@ static int send_packed_module(struct archive *tar, const char *path, const char 
     return r < 0 ? error_prefix(err, r, "module %s", path) : 0;
 }
 
-static int send_entry(struct archive *tar, struct archive_entry *entry,
+static bool is_wanted(char *const *wanted, const char *path)
+{
+    auto_free char *name = kernel_module_name(path);
+    size_t i;
+
+    for (i = 0; wanted[i] != NULL; i++) {
+        if (strcmp(wanted[i], name) == 0)
+            return true;
+    }
+    return i == 0;
+}
+
+static int send_entry(struct archive *tar, struct archive_entry *entry, char *const *wanted,
                       struct archive_sender *sender, struct error *err)
 {
     const char *raw_path = archive_entry_pathname(entry);
@@ -174,7 +186,7 @@ static int send_entry(struct archive *tar, struct archive_entry *entry,
         return 0;
     path = archive_name_clean("", 0, raw_path);
     name = kernel_file_name(path);
-    if (name == NULL)
+    if (name == NULL || !is_wanted(wanted, name))
         return 0;
     if (strlen(name) > ARCHIVE_NAME_MAX)
         return error_set(err, EINVAL, "the package has a name of more than %u bytes",
@@ -184,13 +196,14 @@ static int send_entry(struct archive *tar, struct archive_entry *entry,
     return archive_decode_file(tar, entry, name, sender, err);
 }
 
-static int send_entries(struct archive *tar, struct archive_sender *sender, struct error *err)
+static int send_entries(struct archive *tar, char *const *wanted, struct archive_sender *sender,
+                        struct error *err)
 {
     struct archive_entry *entry;
     int r;
 
     while ((r = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
-        r = send_entry(tar, entry, sender, err);
+        r = send_entry(tar, entry, wanted, sender, err);
         if (r < 0)
             return r;
     }
@@ -198,7 +211,8 @@ static int send_entries(struct archive *tar, struct archive_sender *sender, stru
                             : archive_failed(tar, "the package", err);
 }
 
-static int send_data_tar(struct archive *package, struct archive_sender *sender, struct error *err)
+static int send_data_tar(struct archive *package, char *const *wanted,
+                         struct archive_sender *sender, struct error *err)
 {
     __attribute__((cleanup(archive_close))) struct archive *tar = archive_read_new();
     auto_free struct inner *inner = xcalloc(1, sizeof(*inner));
@@ -209,7 +223,7 @@ static int send_data_tar(struct archive *package, struct archive_sender *sender,
     if (archive_read_support_format_tar(tar) != ARCHIVE_OK || !support_filters(tar) ||
         archive_read_open(tar, inner, NULL, read_inner, NULL) != ARCHIVE_OK)
         return archive_failed(tar, "the package", err);
-    return send_entries(tar, sender, err);
+    return send_entries(tar, wanted, sender, err);
 }
 
 int kernel_decode_package(struct archive_input *input, struct archive_sender *sender,
@@ -230,7 +244,7 @@ int kernel_decode_package(struct archive_input *input, struct archive_sender *se
         const char *name = archive_entry_pathname(entry);
 
         if (name != NULL && text_starts(name, "data.tar"))
-            return send_data_tar(package, sender, err);
+            return send_data_tar(package, input->wanted, sender, err);
     }
     return error_set(err, EINVAL, "is no Debian package: it has no data.tar");
 }

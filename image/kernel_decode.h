@@ -8,7 +8,7 @@
  * here opens anything. -EINVAL, -EFBIG, -ENOMEM: a sentence for the user. */
 
 /** Parses a Debian package, and sends its /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst, unpacked and
- * without that suffix. */
+ * without that suffix, or of them what the input says is wanted. */
 int kernel_decode_package(struct archive_input *input, struct archive_sender *sender,
                           struct error *err);
 

@@ -53,7 +53,6 @@ static int read_content(struct archive_stream *stream, const char *what, uint64_
 /* --- what is visited -------------------------------------------------------------------------- */
 
 struct visiting {
-    const struct strings *wanted; /* NULL: all */
     kernel_visitor *visit;
     void *context;
     size_t count;
@@ -105,7 +104,7 @@ static int unpacker_start(struct unpacker *unpacker, struct error *err)
     read_fd = pipe_fds[0];
     unpacker->fd = pipe_fds[1];
     (void)fcntl(read_fd, F_SETPIPE_SZ, PIPE_BYTES); /* only faster */
-    r = archive_child_start(ARCHIVE_KERNEL_STREAMS, read_fd, &unpacker->child, err);
+    r = archive_child_start(ARCHIVE_KERNEL_STREAMS, NULL, read_fd, &unpacker->child, err);
     if (r == 0)
         unpacker->stream = archive_stream_open(unpacker->child.fd, is_stream);
     return r;
@@ -192,7 +191,8 @@ static int visit_stream(struct visiting *visiting, struct archive_stream *stream
     }
 }
 
-int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct error *err)
+int kernel_visit_package(int fd, const struct strings *wanted, kernel_visitor *visit, void *context,
+                         struct error *err)
 {
     AUTO_CLEAR(archive_child) struct archive_child child = ARCHIVE_CHILD_NONE;
     AUTO(archive_stream) struct archive_stream *stream = NULL;
@@ -201,7 +201,7 @@ int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct er
 
     if (lseek(fd, 0, SEEK_SET) < 0)
         return error_errno(err, "read the package");
-    r = archive_child_start(ARCHIVE_KERNEL_PACKAGE, fd, &child, err);
+    r = archive_child_start(ARCHIVE_KERNEL_PACKAGE, wanted, fd, &child, err);
     if (r < 0)
         return r;
     stream = archive_stream_open(child.fd, kernel_file_matters);
@@ -210,22 +210,22 @@ int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct er
 
 /* --- folders ---------------------------------------------------------------------------------- */
 
-static bool is_wanted(const struct visiting *visiting, const char *path)
+static bool is_wanted(const struct strings *wanted, const char *path)
 {
     auto_free char *name = kernel_module_name(path);
 
-    return visiting->wanted == NULL || strings_contains(visiting->wanted, name);
+    return wanted == NULL || wanted->count == 0 || strings_contains(wanted, name);
 }
 
-static int visit_file(struct visiting *visiting, struct unpacker *unpacker, const char *path,
-                      struct error *err)
+static int visit_file(struct visiting *visiting, struct unpacker *unpacker,
+                      const struct strings *wanted, const char *path, struct error *err)
 {
     AUTO_CLEAR(kernel_bytes) struct kernel_bytes bytes = { 0 };
     AUTO_CLEAR(kernel_bytes) struct kernel_bytes unpacked = { 0 };
     auto_free char *name = kernel_file_name(path);
     int r;
 
-    if (name == NULL || !text_ends(name, ".ko") || !is_wanted(visiting, name))
+    if (name == NULL || !text_ends(name, ".ko") || !is_wanted(wanted, name))
         return 0;
     r = file_read(AT_FDCWD, path, KERNEL_MODULE_MAX, &bytes.data, &bytes.length, err);
     if (r < 0)
@@ -242,7 +242,7 @@ int kernel_visit_modules(const char *directory, const struct strings *wanted, ke
                          void *context, struct error *err)
 {
     AUTO_CLEAR(unpacker) struct unpacker unpacker = UNPACKER_NONE;
-    struct visiting visiting = { .wanted = wanted, .visit = visit, .context = context };
+    struct visiting visiting = { .visit = visit, .context = context };
     char *const paths[] = { (char *)directory, NULL };
     FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
     const FTSENT *entry;
@@ -255,7 +255,7 @@ int kernel_visit_modules(const char *directory, const struct strings *wanted, ke
             r = error_set(err, entry->fts_errno, "read '%s': %s", entry->fts_path,
                           strerror(entry->fts_errno));
         else if (entry->fts_info == FTS_F)
-            r = visit_file(&visiting, &unpacker, entry->fts_path, err);
+            r = visit_file(&visiting, &unpacker, wanted, entry->fts_path, err);
     }
     (void)fts_close(tree); /* was only read */
     return r;

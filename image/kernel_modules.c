@@ -37,21 +37,6 @@ void kernel_modules_clear(struct kernel_modules *modules)
     *modules = (struct kernel_modules){ 0 };
 }
 
-char *kernel_module_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *name = xstrdup(slash != NULL ? slash + 1 : path);
-    char *dot = strstr(name, ".ko");
-
-    if (dot != NULL)
-        *dot = '\0';
-    for (char *at = name; *at != '\0'; at++) {
-        if (*at == '-')
-            *at = '_';
-    }
-    return name;
-}
-
 /* --- what a module says of itself ----------------------------------------------------------------
  */
 

@@ -27,3 +27,18 @@ size_t kernel_file_max(const char *name)
 {
     return text_ends(name, ".ko") ? KERNEL_MODULE_MAX : KERNEL_IMAGE_MAX;
 }
+
+char *kernel_module_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *name = xstrdup(slash != NULL ? slash + 1 : path);
+    char *dot = strstr(name, ".ko");
+
+    if (dot != NULL)
+        *dot = '\0';
+    for (char *at = name; *at != '\0'; at++) {
+        if (*at == '-')
+            *at = '_';
+    }
+    return name;
+}

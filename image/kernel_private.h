@@ -39,16 +39,24 @@ char *kernel_file_name(const char *path);
 bool kernel_file_matters(const char *name);
 /** How many bytes a file of this name may have at most. */
 size_t kernel_file_max(const char *name);
+/** "virtio_rng" from "a/b/virtio-rng.ko". Caller frees. */
+char *kernel_module_name(const char *path);
 
 /* --- kernel_files.c: files of a package, or of folders, by way of berth-archive */
 
 /** Called with each file whose path is wanted; may take the bytes. A negative result ends it. */
 typedef int kernel_visitor(const char *path, struct kernel_bytes *bytes, void *context,
                            struct error *err);
-/** Visits /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst (unpacked, without that suffix) of a package.
- * -EFBIG: more, or larger, than a kernel's. -EBADMSG: berth-archive is not what it should be. */
-int kernel_visit_package(int fd, kernel_visitor *visit, void *context, struct error *err);
-/** The same for modules below a folder. @wanted  names of those to be read; NULL: all */
+/**
+ * Visits /boot/vmlinuz-* and *.ko, *.ko.xz, *.ko.zst (unpacked, without that suffix) of a package.
+ *
+ * @wanted  names of the modules that are to be read, and nothing else; NULL, or none: everything
+ *
+ * -EFBIG: more, or larger, than a kernel's. -EBADMSG: berth-archive is not what it should be.
+ */
+int kernel_visit_package(int fd, const struct strings *wanted, kernel_visitor *visit, void *context,
+                         struct error *err);
+/** The same for modules below a folder. */
 int kernel_visit_modules(const char *directory, const struct strings *wanted, kernel_visitor *visit,
                          void *context, struct error *err);
 /** Unpacks a stream of a compression that kernels use. */
@@ -78,8 +86,6 @@ struct kernel_modules {
     size_t count;
 };
 void kernel_modules_clear(struct kernel_modules *modules);
-/** "virtio_rng" from "a/b/virtio-rng.ko". Caller frees. */
-char *kernel_module_name(const char *path);
 /** Reads the names of those that it needs from a module's section .modinfo. */
 int kernel_module_depends(const void *bytes, size_t length, struct strings *ret_names,
                           struct error *err);

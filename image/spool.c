@@ -262,7 +262,7 @@ int spool_read_archive(struct image_store *store, int fd, struct spool **ret_spo
     spool->dir_fd = -1;
     reading.spool = spool;
     reading.input_max = input_size(fd);
-    r = archive_child_start(ARCHIVE_IMAGE, fd, &child, err);
+    r = archive_child_start(ARCHIVE_IMAGE, NULL, fd, &child, err);
     if (r == 0)
         r = read_child(&reading, &child, err);
     if (r < 0)

@@ -18,18 +18,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err);
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err);
 int __wrap_archive_child_end(struct archive_child *child);
 
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err)
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err)
 {
     struct archive_sender sender = { .fd = memfd_create("stream", MFD_CLOEXEC) };
     AUTO_CLEAR(archive_input) struct archive_input input = { 0 };
     struct error failure = { 0 };
 
     (void)form;
+    (void)wanted;
     (void)err;
     assert(sender.fd >= 0);
     assert(archive_input_open(fd, &input, NULL) == 0);

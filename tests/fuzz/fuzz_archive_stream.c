@@ -16,15 +16,16 @@
 #include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err);
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err);
 int __wrap_archive_child_end(struct archive_child *child);
 
 /* The archive is the stream itself. */
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err)
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err)
 {
     (void)form;
+    (void)wanted;
     (void)err;
     ret_child->fd = dup(fd);
     assert(ret_child->fd >= 0);

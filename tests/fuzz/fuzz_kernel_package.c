@@ -14,17 +14,18 @@
 #include "image/kernel_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err);
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err);
 int __wrap_archive_child_end(struct archive_child *child);
 
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err)
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err)
 {
     struct archive_sender sender = { .fd = memfd_create("stream", MFD_CLOEXEC) };
     AUTO_CLEAR(archive_input) struct archive_input input = { 0 };
     struct error failure = { 0 };
 
+    (void)wanted;
     (void)err;
     assert(strcmp(form, ARCHIVE_KERNEL_PACKAGE) == 0);
     assert(sender.fd >= 0);
@@ -66,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(fd >= 0);
     if (write(fd, data, size) != (ssize_t)size)
         return 0;
-    if (kernel_visit_package(fd, visit, &visits, &err) < 0)
+    if (kernel_visit_package(fd, NULL, visit, &visits, &err) < 0)
         assert(err.message[0] != '\0');
     return 0;
 }

@@ -12,15 +12,16 @@
 #include "image/kernel_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err);
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err);
 int __wrap_archive_child_end(struct archive_child *child);
 
 /* The package is the stream itself. */
-int __wrap_archive_child_start(const char *form, int fd, struct archive_child *ret_child,
-                               struct error *err)
+int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
+                               struct archive_child *ret_child, struct error *err)
 {
     (void)form;
+    (void)wanted;
     (void)err;
     ret_child->fd = dup(fd);
     assert(ret_child->fd >= 0);
@@ -54,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     assert(fd >= 0);
     assert(fd_write_all(fd, data, size, "input", NULL) == 0);
-    if (kernel_visit_package(fd, visit, &left, &err) < 0)
+    if (kernel_visit_package(fd, NULL, visit, &left, &err) < 0)
         assert(err.message[0] != '\0');
     return 0;
 }

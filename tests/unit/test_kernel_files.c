@@ -145,7 +145,7 @@ static char *visit_package(int fd, int expected)
 {
     AUTO_CLEAR(text) struct text visited = { 0 };
     struct error err = { 0 };
-    int r = kernel_visit_package(fd, add_visit, &visited, &err);
+    int r = kernel_visit_package(fd, NULL, add_visit, &visited, &err);
 
     if (r != expected)
         fail_msg("%d '%s'", r, err.message);
@@ -167,6 +167,18 @@ static void a_package_is_visited_whatever_it_is_packed_with(void **state)
                                      "d.ko= ");
         assert_string_equal(again, visited);
     }
+}
+
+static void of_a_package_only_wanted_modules_are_visited(void **state)
+{
+    auto_close int fd = make_package(state, "data.tar", ARCHIVE_FILTER_NONE);
+    AUTO_CLEAR(strings) struct strings wanted = { 0 };
+    AUTO_CLEAR(text) struct text visited = { 0 };
+
+    strings_add(&wanted, "c");
+    strings_add(&wanted, "missing");
+    assert_int_equal(kernel_visit_package(fd, &wanted, add_visit, &visited, NULL), 0);
+    assert_string_equal(visited.data, "lib/modules/6.1/c.ko=by zstd ");
 }
 
 static void what_is_no_package_is_explained(void **state)
@@ -318,7 +330,7 @@ static void a_file_that_no_kernel_has_is_refused(void **state)
 
         assert_int_equal(archive_send_file(&sender, rows[i].name, rows[i].size, NULL), 0);
         assert_int_equal(archive_send_data(&sender, "x", 1, NULL), 0);
-        if (kernel_visit_package(fd, add_visit, &visited, &err) != rows[i].code ||
+        if (kernel_visit_package(fd, NULL, add_visit, &visited, &err) != rows[i].code ||
             strstr(err.message, rows[i].message) == NULL)
             fail_msg("%zu: '%s'", i, err.message);
         assert_int_equal(visited.length, 0);
@@ -332,7 +344,7 @@ static void a_link_is_refused(void **state)
     struct error err = { 0 };
 
     assert_int_equal(archive_send_link(&sender, "a.ko", "b.ko", NULL), 0);
-    assert_int_equal(kernel_visit_package(fd, add_visit, NULL, &err), -EBADMSG);
+    assert_int_equal(kernel_visit_package(fd, NULL, add_visit, NULL, &err), -EBADMSG);
     assert_string_equal(err.message, "read the package: berth-archive sends a link");
 }
 
@@ -355,7 +367,7 @@ static void files_have_a_maximum(void **state)
 
     for (size_t i = 0; i <= KERNEL_MODULES_MAX; i++)
         assert_int_equal(archive_send_file(&sender, "a.ko", 0, NULL), 0);
-    assert_int_equal(kernel_visit_package(fd, count_visit, &count, &err), -EFBIG);
+    assert_int_equal(kernel_visit_package(fd, NULL, count_visit, &count, &err), -EFBIG);
     assert_string_equal(err.message, "has more than 16384 modules");
     assert_int_equal(count, KERNEL_MODULES_MAX);
 }
@@ -400,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_files_are_told_without_their_compression),
         IN_DIRECTORY(a_package_is_visited_whatever_it_is_packed_with),
+        IN_DIRECTORY(of_a_package_only_wanted_modules_are_visited),
         IN_DIRECTORY(what_is_no_package_is_explained),
         cmocka_unit_test(what_is_in_compressed_bytes_has_a_maximum),
         IN_DIRECTORY(modules_of_a_folder_are_unpacked_if_they_are_wanted),
