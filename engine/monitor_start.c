@@ -163,12 +163,28 @@ static int start_root(struct monitor *monitor, struct error *err)
     return fuse_root_open(&snapshot, 0, &monitor->fuse_root, err);
 }
 
+/* What says that the monitor lives: its claim, and what its clients wait on. Caller frees. */
+static int *list_own_fds(const struct monitor *monitor)
+{
+    int *fds = xcalloc(monitor->client_count + 3, sizeof(*fds));
+    size_t count = 0;
+
+    fds[count++] = monitor->claim_fd;
+    fds[count++] = monitor->listen_fd;
+    for (size_t i = 0; i < monitor->client_count; i++)
+        if (monitor->clients[i]->fd >= 0)
+            fds[count++] = monitor->clients[i]->fd;
+    fds[count] = -1;
+    return fds;
+}
+
 /* A restored one runs already. */
 static int create(struct monitor *monitor, bool is_restored, const struct inner_streams *inner,
                   struct error *err)
 {
     auto_free char *bundle_path =
         xasprintf("%s/containers/%s/bundle", monitor->engine->data_path, monitor->id);
+    auto_free int *own_fds = list_own_fds(monitor);
     const struct container_options options = {
         .id = monitor->id,
         .bundle_path = bundle_path,
@@ -179,6 +195,7 @@ static int create(struct monitor *monitor, bool is_restored, const struct inner_
         .stdio = { inner->fds[0], inner->fds[1], inner->fds[2] },
         .dies_with_caller = true,
         .root_mount = monitor->record->is_served ? &monitor->fuse_root.mount_fd : NULL,
+        .callers_fds = own_fds,
     };
 
     if (is_restored)

@@ -360,7 +360,8 @@ struct init_context {
     const char *id;
     struct state *state;
     const struct hook_output *hook_output;
-    int creator_fd; /* the creator's end of the socket, which the clone has as well */
+    int creator_fd;         /* the creator's end of the socket, which the clone has as well */
+    const int *callers_fds; /* as in container_options */
     int sync_fd;
     int listen_fd;  /* start.sock; -1: START comes on sync_fd */
     bool has_scope; /* HOST_READY means that the init was put into a cgroup, too */

@@ -290,6 +290,7 @@ static void fill_init_context(const struct creation *creation, bool is_cloned_in
         .state = &container->state,
         .hook_output = creation->hook_output,
         .creator_fd = container->sync_fd,
+        .callers_fds = creation->options->callers_fds,
         .sync_fd = creation->init_sync_fd,
         .listen_fd = creation->listen_fd,
         .has_scope = container->state.scope != NULL,

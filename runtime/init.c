@@ -368,6 +368,8 @@ _Noreturn void init_run_child(const struct init_context *context)
 
     /* Else the end of file that tells of the creator's death would never come. */
     (void)close(context->creator_fd);
+    for (const int *fd = context->callers_fds; fd != NULL && *fd >= 0; fd++)
+        (void)close(*fd);
     (void)run_steps(&init, &err);
     sync_send_error(init.peer_fd, &err);
     _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 1);

@@ -74,6 +74,9 @@ struct container_options {
     bool dies_with_caller;  /* SIGKILL when the calling process ends */
     const int
         *root_mount; /* a mount attached nowhere that becomes the root; NULL: root.path is it */
+    /* Locks and connections that are to end with the caller: closed in the first process before it
+     * enters its cgroup, where it may be frozen. Ends with -1; NULL: none. */
+    const int *callers_fds;
 };
 
 /**

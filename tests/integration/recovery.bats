@@ -1,6 +1,12 @@
 load helper
 
-teardown() { remove_all; }
+teardown() {
+    # Of a test that failed halfway.
+    for state in /sys/fs/cgroup/freezer/berth-frozen{/*,}/freezer.state; do
+        [ ! -e "$state" ] || echo THAWED > "$state"
+    done
+    remove_all
+}
 
 # The next command has repaired everything. A monitor that was being born when its CLI was killed may
 # still be at work, so this is asked again until the time is over.
@@ -25,6 +31,31 @@ is_repaired() {
     is_running lost
     berth rm -f lost
     expect_picture "$before"
+}
+
+@test "SIGKILL of a monitor whose container is frozen before it starts: the same" {
+    # A frozen process of cgroup v1 does not die, and had what the monitor had open.
+    local parent=/sys/fs/cgroup/freezer/berth-frozen pid client monitor
+    [ -d "${parent%/*}" ] || skip "freezers of cgroup v2 let processes die"
+    mkdir -p "$parent"
+    echo FROZEN > "$parent/freezer.state"
+    berth create --name cold --cgroup-parent /berth-frozen busybox true > /dev/null
+    berth start -a cold > "$BATS_TEST_TMPDIR/out" 2>&1 &
+    client=$!
+    wait_until 20 eval 'cat '"$parent"'/*/tasks 2> /dev/null | grep -q .'
+    pid=$(cat "$parent"/*/tasks)
+    monitor=$(ps -o ppid= -p "$pid")
+    # Only the container is frozen.
+    echo FROZEN > "$(echo "$parent"/*/freezer.state)"
+    echo THAWED > "$parent/freezer.state"
+    # shellcheck disable=SC2086 # a number behind spaces
+    kill -9 $monitor
+    wait_until 20 eval '! kill -0 '"$client"' 2> /dev/null'
+    run -0 berth inspect --format '{{.State.Status}} {{.State.ExitCode}}' cold
+    [ "$output" = "created 0" ]
+    [[ "$(ps -o stat= -p "$pid")" != [DRST]* ]]
+    berth rm cold
+    rmdir /sys/fs/cgroup/*/berth-frozen
 }
 
 @test "SIGKILL of the init: the monitor records 137 and cleans up" {
