@@ -26,6 +26,7 @@ libbase_a_SOURCES = \
 	base/process_spawn.c \
 	base/sandbox.c base/sandbox.h \
 	base/sandbox_filter.c \
+	base/sandbox_pipe.c \
 	base/staging.c base/staging.h \
 	base/strings.c \
 	base/tar_reader.c base/tar_reader.h \
@@ -56,6 +57,7 @@ check_PROGRAMS += \
 	tests/unit/test_path \
 	tests/unit/test_process \
 	tests/unit/test_sandbox \
+	tests/unit/test_sandbox_pipe \
 	tests/unit/test_staging \
 	tests/unit/test_strings \
 	tests/unit/test_tar_reader \
@@ -114,6 +116,8 @@ tests_unit_test_process_LDADD = $(base_test_libs)
 
 tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c tests/unit/base_test.h
 tests_unit_test_sandbox_LDADD = $(base_test_libs) -lseccomp
+tests_unit_test_sandbox_pipe_SOURCES = tests/unit/test_sandbox_pipe.c tests/unit/base_test.h
+tests_unit_test_sandbox_pipe_LDADD = libbase.a -lseccomp -lcmocka
 
 tests_unit_test_staging_SOURCES = tests/unit/test_staging.c tests/unit/base_test.h
 tests_unit_test_staging_LDADD = $(base_test_libs)

@@ -65,4 +65,17 @@ void sandbox_paths_close(struct sandbox_paths *paths);
 int sandbox_filter(const int *calls, size_t count, int (*add_rules)(void *filter),
                    struct error *err);
 
+/* --- sandbox_pipe.c --------------------------------------------------------------------------- */
+
+/**
+ * All of it, for a program that only reads what it has open, and writes into a pipe, its standard
+ * output: gives up root (it becomes nobody), all capabilities, all paths (Landlock), the right to
+ * open or to write any file, most memory, all system calls but reading, writing and those for
+ * memory (seccomp). It dies with its parent.
+ *
+ * A kernel without Landlock or seccomp is not an error: a word to the debug log. In a build with
+ * sanitizers memory and system calls stay as they are.
+ */
+int sandbox_enter_pipe(struct error *err);
+
 #endif

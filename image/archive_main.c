@@ -6,17 +6,16 @@
 
 #include <errno.h>
 #include <locale.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/text.h"
 #include "image/archive_child.h"
 #include "image/archive_decode.h"
-#include "image/archive_sandbox.h"
 #include "image/kernel_decode.h"
 
 typedef int decode_function(struct archive_input *input, struct archive_sender *sender,
@@ -50,17 +49,6 @@ static int check_use(decode_function *decode, struct error *err)
     return 0;
 }
 
-/* A parent that died before the sandbox asked for a signal at its death has left a pipe that nobody
- * reads. */
-static int check_reader(struct error *err)
-{
-    struct pollfd reader = { .fd = STDOUT_FILENO };
-
-    return poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0
-               ? error_set(err, EPIPE, "berth-image has ended")
-               : 0;
-}
-
 /* Whatever looks at a descriptor otherwise than by reading comes before the sandbox; no byte is
  * read there. */
 static int run(decode_function *decode, char *const *wanted, struct archive_input *input,
@@ -71,9 +59,7 @@ static int run(decode_function *decode, char *const *wanted, struct archive_inpu
     r = archive_input_open(STDIN_FILENO, input, err);
     input->wanted = wanted;
     if (r == 0)
-        r = archive_sandbox_enter(err);
-    if (r == 0)
-        r = check_reader(err);
+        r = sandbox_enter_pipe(err);
     return r == 0 ? decode(input, sender, err) : r;
 }
 

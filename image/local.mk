@@ -79,8 +79,7 @@ berth_image_LDADD = libcli.a libprovision.a libengine.a libimage.a libunionfs.a 
 # Parses image archives and kernels' packages, which anyone may have written: a program of its own,
 # in a sandbox.
 pkglibexec_PROGRAMS += berth-archive
-berth_archive_SOURCES = image/archive_main.c \
-	image/archive_sandbox.c image/archive_sandbox.h
+berth_archive_SOURCES = image/archive_main.c
 berth_archive_LDADD = libimage.a libbase.a -larchive -lseccomp
 
 # Speaks to registries: reads what anyone may send, so a program of its own, in a sandbox. The only
@@ -109,10 +108,7 @@ tests_unit_test_kernel_LDADD = libimage.a libbase.a -larchive -lcrypto -ljansson
 check_PROGRAMS += tests/unit/test_kernel_files
 tests_unit_test_kernel_files_SOURCES = tests/unit/test_kernel_files.c tests/unit/base_test.h
 tests_unit_test_kernel_files_LDADD = libimage.a libbase.a -larchive -lcmocka
-check_PROGRAMS += tests/unit/test_archive_sandbox tests/unit/test_archive_stream
-tests_unit_test_archive_sandbox_SOURCES = tests/unit/test_archive_sandbox.c \
-	image/archive_sandbox.c tests/unit/base_test.h
-tests_unit_test_archive_sandbox_LDADD = libbase.a -lseccomp -lcmocka
+check_PROGRAMS += tests/unit/test_archive_stream
 tests_unit_test_archive_stream_SOURCES = tests/unit/test_archive_stream.c tests/unit/base_test.h
 tests_unit_test_archive_stream_LDADD = libimage.a libbase.a -lcmocka
 check_PROGRAMS += tests/unit/test_image_place tests/unit/test_image_platform

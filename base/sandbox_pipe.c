@@ -1,5 +1,7 @@
-#include "image/archive_sandbox.h"
+#include "base/sandbox.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -7,7 +9,6 @@
 #include <seccomp.h>
 
 #include "base/auto.h"
-#include "base/sandbox.h"
 
 /* A zstd window of 128 MiB, and libraries. */
 #define MEMORY_BYTES_MAX (1ull << 30)
@@ -67,7 +68,18 @@ static const int allowed_calls[] = {
     SCMP_SYS(restart_syscall),
 };
 
-int archive_sandbox_enter(struct error *err)
+/* A parent that died before the signal at its death was asked for has left a pipe that nobody
+ * reads. */
+static int check_reader(struct error *err)
+{
+    struct pollfd reader = { .fd = STDOUT_FILENO };
+
+    return poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0
+               ? error_set(err, EPIPE, "nobody reads what it says")
+               : 0;
+}
+
+int sandbox_enter_pipe(struct error *err)
 {
     int r;
 
@@ -82,5 +94,7 @@ int archive_sandbox_enter(struct error *err)
         r = limits_set(err);
     if (r == 0)
         r = sandbox_filter(allowed_calls, ARRAY_SIZE(allowed_calls), NULL, err);
+    if (r == 0)
+        r = check_reader(err);
     return r < 0 ? error_prefix(err, r, "sandbox") : 0;
 }

@@ -1,4 +1,4 @@
-#include "image/archive_sandbox.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "base/sandbox.h"
 #include "tests/unit/base_test.h"
 
 /* What a sandbox takes away does not come back: each test enters it in a child, which ends with 0
@@ -20,7 +19,7 @@ static int status_in_sandbox(int (*run)(void))
 
     assert_true(pid >= 0);
     if (pid == 0)
-        _exit(archive_sandbox_enter(NULL) < 0 ? 100 : run());
+        _exit(sandbox_enter_pipe(NULL) < 0 ? 100 : run());
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
