@@ -19,12 +19,17 @@ struct tar_reader {
     size_t start, end;     /* of what was read and not yet taken */
     uint64_t content_left; /* of the entry */
     size_t padding_left;
+    uint64_t offset, part_left; /* where in the file, and how much of what is there in a piece */
     bool has_ended;
     struct text records;
     char name[sizeof((struct tar_ustar){ 0 }.prefix) + sizeof((struct tar_ustar){ 0 }.name) + 2];
     char link[sizeof((struct tar_ustar){ 0 }.link) + 1];
     struct tar_attribute *attributes;
     size_t attribute_count;
+    struct tar_part *parts; /* of a file with holes; its content is these */
+    size_t part_count, parts_begun;
+    uint64_t file_size; /* with them */
+    bool has_file_size;
 };
 
 struct tar_reader *tar_reader_open(int fd)
@@ -36,21 +41,24 @@ struct tar_reader *tar_reader_open(int fd)
     return reader;
 }
 
-static void clear_attributes(struct tar_reader *reader)
+static void clear_entry(struct tar_reader *reader)
 {
     for (size_t i = 0; i < reader->attribute_count; i++)
         free((void *)reader->attributes[i].name);
     free(reader->attributes);
     reader->attributes = NULL;
     reader->attribute_count = 0;
+    free(take_ptr(&reader->parts));
+    reader->part_count = reader->parts_begun = 0;
+    reader->has_file_size = false;
+    text_clear(&reader->records);
 }
 
 void tar_reader_free(struct tar_reader *reader)
 {
     if (reader == NULL)
         return;
-    clear_attributes(reader);
-    text_clear(&reader->records);
+    clear_entry(reader);
     free(reader->buffer);
     free(reader);
 }
@@ -243,6 +251,70 @@ static int take_number(const struct record *record, int64_t min, int64_t max, in
                : 0;
 }
 
+/* "5", "5.123456789", "-5.123456789": there the fraction counts downwards. */
+static int take_time(const struct record *record, struct tar_entry *entry, struct error *err)
+{
+    char *point = memchr(record->value, '.', record->value_length);
+    struct record whole = *record;
+    uint64_t fraction = 0;
+    int r;
+
+    if (point != NULL) {
+        whole.value_length = (size_t)(point - record->value);
+        if (record->value_length - whole.value_length != TAR_TIME_DIGITS + 1 ||
+            strlen(point + 1) != TAR_TIME_DIGITS ||
+            text_parse_u64(point + 1, record->key, UINT32_MAX, &fraction, NULL) < 0)
+            return refuse("a time is none", err);
+        *point = '\0';
+    }
+    r = take_number(&whole, INT64_MIN + (point != NULL), INT64_MAX, &entry->time, err);
+    entry->time_ns = (uint32_t)fraction;
+    if (r == 0 && fraction > 0 && record->value[0] == '-') {
+        entry->time--;
+        entry->time_ns = 1000000000 - entry->time_ns;
+    }
+    return r;
+}
+
+/* "offset,length,offset,length", which is checked when the size is known. */
+static int take_parts(struct tar_reader *reader, const struct record *record, struct error *err)
+{
+    size_t count = 1;
+    char *at = record->value;
+
+    if (strlen(record->value) != record->value_length)
+        return refuse("a number has a zero byte", err);
+    for (const char *comma = at; (comma = strchr(comma, ',')) != NULL; comma++)
+        count++;
+    if (count % 2 != 0 || count > 2 * (size_t)TAR_PARTS_MAX)
+        return refuse("a file has no good parts, or too many", err);
+    free(reader->parts);
+    reader->parts = xcalloc(count / 2, sizeof(*reader->parts));
+    reader->part_count = count / 2;
+    for (size_t i = 0; i < count; i++) {
+        struct tar_part *part = &reader->parts[i / 2];
+        char *next = strchrnul(at, ',');
+
+        if (i + 1 < count)
+            *next++ = '\0';
+        if (text_parse_u64(at, record->key, INT64_MAX, i % 2 == 0 ? &part->offset : &part->length,
+                           NULL) < 0)
+            return refuse("a number of a record is none", err);
+        at = next;
+    }
+    return 0;
+}
+
+static int take_file_size(struct tar_reader *reader, const struct record *record, struct error *err)
+{
+    int64_t value = 0;
+    int r = take_number(record, 0, INT64_MAX, &value, err);
+
+    reader->file_size = (uint64_t)value;
+    reader->has_file_size = r == 0;
+    return r;
+}
+
 static int take_text(const struct record *record, const char **ret_text, struct error *err)
 {
     if (strlen(record->value) != record->value_length)
@@ -289,7 +361,13 @@ static int take_record(struct tar_reader *reader, const struct record *record,
     if (strcmp(record->key, "hdrcharset") == 0)
         return 0; /* names are bytes in any case */
     if (strcmp(record->key, "mtime") == 0)
-        return take_number(record, INT64_MIN, INT64_MAX, &entry->time, err);
+        return take_time(record, entry, err);
+    if (strcmp(record->key, TAR_FILE_SIZE) == 0)
+        return take_file_size(reader, record, err);
+    if (strcmp(record->key, TAR_PARTS_COUNT) == 0)
+        return 0; /* they are counted */
+    if (strcmp(record->key, TAR_PARTS) == 0)
+        return take_parts(reader, record, err);
     if (strcmp(record->key, "size") == 0) {
         r = take_number(record, 0, INT64_MAX, &value, err);
         if (r == 0)
@@ -367,6 +445,28 @@ static int check_entry(struct tar_entry *entry, struct error *err)
     return 0;
 }
 
+/* Of a file with holes the header has told the size of its content. */
+static int check_parts(const struct tar_reader *reader, const struct tar_entry *entry,
+                       struct error *err)
+{
+    uint64_t end = 0, content = 0;
+
+    if (reader->has_file_size != (reader->part_count > 0))
+        return refuse("a file has parts without a size, or a size without parts", err);
+    for (size_t i = 0; i < reader->part_count; i++) {
+        const struct tar_part *part = &reader->parts[i];
+
+        if (part->offset < end || part->offset > reader->file_size ||
+            part->length > reader->file_size - part->offset)
+            return refuse("the parts of a file are not in order, or not in it", err);
+        end = part->offset + part->length;
+        content += part->length;
+    }
+    if (reader->part_count > 0 && (entry->type != TAR_FILE || content != entry->size))
+        return refuse("the parts of a file are not its content", err);
+    return 0;
+}
+
 static bool is_zero(const struct tar_ustar *header)
 {
     static const struct tar_ustar zeros;
@@ -397,6 +497,15 @@ static int read_end(struct tar_reader *reader, struct error *err)
     return r;
 }
 
+/* Of a file without holes all is one piece. */
+static void begin_content(struct tar_reader *reader, uint64_t size)
+{
+    reader->content_left = size;
+    reader->padding_left = tar_padding(size);
+    reader->offset = 0;
+    reader->part_left = reader->part_count > 0 ? 0 : size;
+}
+
 int tar_reader_next(struct tar_reader *reader, struct tar_entry *ret_entry, struct error *err)
 {
     struct tar_entry entry = { 0 };
@@ -408,8 +517,7 @@ int tar_reader_next(struct tar_reader *reader, struct tar_entry *ret_entry, stru
 
     if (reader->has_ended)
         return 0;
-    clear_attributes(reader);
-    text_clear(&reader->records);
+    clear_entry(reader);
     r = read_header(reader, &header, err);
     if (r < 0)
         return r;
@@ -424,27 +532,43 @@ int tar_reader_next(struct tar_reader *reader, struct tar_entry *ret_entry, stru
         r = take_records(reader, &entry, err);
     if (r == 0)
         r = check_entry(&entry, err);
+    if (r == 0)
+        r = check_parts(reader, &entry, err);
     if (r < 0)
         return r;
+    begin_content(reader, entry.size);
+    if (reader->part_count > 0)
+        entry.size = reader->file_size;
     entry.attributes = reader->attributes;
     entry.attribute_count = reader->attribute_count;
-    reader->content_left = entry.size;
-    reader->padding_left = tar_padding(entry.size);
+    entry.parts = reader->parts;
+    entry.part_count = reader->part_count;
     *ret_entry = entry;
     return 1;
 }
 
 int tar_reader_read(struct tar_reader *reader, const void **ret_bytes, size_t *ret_length,
-                    struct error *err)
+                    uint64_t *ret_offset, struct error *err)
 {
     const char *bytes;
     int r;
 
     if (reader->content_left == 0)
         return 0;
-    r = take(reader, reader->content_left, &bytes, ret_length, err);
+    while (reader->part_left == 0) {
+        const struct tar_part *part = &reader->parts[reader->parts_begun];
+
+        assert(reader->parts_begun < reader->part_count); /* check_parts() has added them up */
+        reader->parts_begun++;
+        reader->offset = part->offset;
+        reader->part_left = part->length;
+    }
+    r = take(reader, reader->part_left, &bytes, ret_length, err);
     if (r < 0)
         return r;
+    *ret_offset = reader->offset;
+    reader->offset += *ret_length;
+    reader->part_left -= *ret_length;
     reader->content_left -= *ret_length;
     *ret_bytes = bytes;
     return 1;

@@ -28,9 +28,14 @@ DEFINE_AUTO(tar_reader)
  */
 int tar_reader_next(struct tar_reader *reader, struct tar_entry *ret_entry, struct error *err);
 
-/** The next bytes of an entry's content, the reader's until the next call. Returns 1; 0 at its
- * end. */
+/**
+ * The next bytes of an entry's content, the reader's until the next call.
+ *
+ * @ret_offset  where they are in the file; between one end and the next offset is a hole
+ *
+ * Returns 1; 0 at its end.
+ */
 int tar_reader_read(struct tar_reader *reader, const void **ret_bytes, size_t *ret_length,
-                    struct error *err);
+                    uint64_t *ret_offset, struct error *err);
 
 #endif

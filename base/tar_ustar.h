@@ -15,6 +15,10 @@ _Static_assert(sizeof(struct tar_ustar) == TAR_BLOCK, "a header is one block");
 
 #define TAR_EXTENDED         'x'
 #define TAR_ATTRIBUTE_PREFIX "SCHILY.xattr."
+#define TAR_FILE_SIZE        "GNU.sparse.size"
+#define TAR_PARTS_COUNT      "GNU.sparse.numblocks"
+#define TAR_PARTS            "GNU.sparse.map" /* "offset,length,offset,length" */
+#define TAR_TIME_DIGITS      9                /* behind the point of "mtime" */
 
 /** Writes the checksum, which is made as if its own field were blanks. */
 void tar_ustar_set_checksum(struct tar_ustar *header);

@@ -27,6 +27,33 @@ static void add_text_record(struct text *records, const char *key, const char *v
     add_record(records, "", key, value, strlen(value));
 }
 
+/* Decimal: before 1970 the fraction counts downwards, too. */
+static void add_time_record(struct text *records, int64_t time, uint32_t time_ns)
+{
+    bool is_before = time < 0;
+    int64_t seconds = is_before ? -(time + 1) : time;
+    uint32_t fraction = is_before ? 1000000000 - time_ns : time_ns;
+    auto_free char *digits = xasprintf("%s%lld.%0*u", is_before ? "-" : "", (long long)seconds,
+                                       TAR_TIME_DIGITS, fraction);
+
+    add_text_record(records, "mtime", digits);
+}
+
+static void add_part_records(const struct tar_entry *entry, struct text *records)
+{
+    auto_free char *size = xasprintf("%llu", (unsigned long long)entry->size);
+    auto_free char *count = xasprintf("%zu", entry->part_count);
+    AUTO_CLEAR(text) struct text parts = { 0 };
+
+    for (size_t i = 0; i < entry->part_count; i++)
+        text_addf(&parts, "%s%llu,%llu", i == 0 ? "" : ",",
+                  (unsigned long long)entry->parts[i].offset,
+                  (unsigned long long)entry->parts[i].length);
+    add_text_record(records, TAR_FILE_SIZE, size);
+    add_text_record(records, TAR_PARTS_COUNT, count);
+    add_text_record(records, TAR_PARTS, parts.data);
+}
+
 static bool is_utf8(const char *text)
 {
     while (*text != '\0') {
@@ -96,6 +123,15 @@ static void put_link(struct tar_ustar *header, const char *link, struct text *re
     put_bytes(header->link, sizeof(header->link), link, strlen(link));
 }
 
+static void put_time(struct tar_ustar *header, const struct tar_entry *entry, struct text *records)
+{
+    bool is_whole = entry->time_ns == 0;
+
+    put_number(header->mtime, sizeof(header->mtime), is_whole ? entry->time : 0, "mtime", records);
+    if (!is_whole)
+        add_time_record(records, entry->time, entry->time_ns);
+}
+
 void tar_ustar_set_checksum(struct tar_ustar *header)
 {
     const unsigned char *bytes = (const unsigned char *)header;
@@ -155,8 +191,11 @@ void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
     put_octal(header.mode, sizeof(header.mode), entry->mode & 07777);
     put_number(header.uid, sizeof(header.uid), entry->uid, "uid", &records);
     put_number(header.gid, sizeof(header.gid), entry->gid, "gid", &records);
-    put_number(header.size, sizeof(header.size), (int64_t)entry->size, "size", &records);
-    put_number(header.mtime, sizeof(header.mtime), entry->time, "mtime", &records);
+    put_number(header.size, sizeof(header.size), (int64_t)tar_content_size(entry), "size",
+               &records);
+    put_time(&header, entry, &records);
+    if (entry->part_count > 0)
+        add_part_records(entry, &records);
     if (entry->type == TAR_CHARACTER || entry->type == TAR_DEVICE) {
         put_number(header.major, sizeof(header.major), entry->device_major, "SCHILY.devmajor",
                    &records);
@@ -169,6 +208,17 @@ void tar_entry_format(const struct tar_entry *entry, struct text *ret_header)
     if (records.length > 0)
         add_extended_header(entry, &records, ret_header);
     finish(&header, ret_header);
+}
+
+uint64_t tar_content_size(const struct tar_entry *entry)
+{
+    uint64_t size = 0;
+
+    if (entry->part_count == 0)
+        return entry->size;
+    for (size_t i = 0; i < entry->part_count; i++)
+        size += entry->parts[i].length;
+    return size;
 }
 
 size_t tar_padding(uint64_t size)

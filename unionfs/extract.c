@@ -95,7 +95,7 @@ static void describe(const struct extract *extract, struct pending *ret_pending)
 {
     const struct extract_options *options = extract->options;
     const struct tar_entry *tar = &extract->entry.tar;
-    struct timespec time = { .tv_sec = tar->time, .tv_nsec = extract->entry.time_ns };
+    struct timespec time = { .tv_sec = tar->time, .tv_nsec = (long)tar->time_ns };
 
     if (!extract->entry.has_time)
         time = (struct timespec){ .tv_nsec = UTIME_NOW };

@@ -9,7 +9,6 @@
 
 struct extract_entry {
     struct tar_entry tar; /* type '\0': of a kind that cannot be made */
-    long time_ns;         /* of tar.time */
     bool has_time;
 };
 

@@ -2,6 +2,7 @@
 
 noinst_LIBRARIES += libunionfs.a
 libunionfs_a_SOURCES = \
+	unionfs/archive_source.c unionfs/archive_source.h \
 	unionfs/blob_input.c unionfs/blob_input.h \
 	unionfs/changes.c \
 	unionfs/copy_end.c unionfs/copy_plan.c unionfs/copy_plan.h \

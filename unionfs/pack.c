@@ -13,7 +13,7 @@
 
 #include "base/inode_table.h"
 #include "base/path.h"
-#include "base/tar_writer.h"
+#include "base/tar_reader.h"
 #include "unionfs/extract_input.h"
 #include "unionfs/layer_path.h"
 #include "unionfs/whiteout.h"
@@ -470,28 +470,31 @@ int pack_file(int dir_fd, const char *name, const struct pack_options *options, 
 /* --- another tar's entries ---------------------------------------------------------------------
  */
 
-/* Holes become zeros, since the header has promised so many bytes. */
-static int copy_content(struct pack *pack, const struct extract_input *input, uint64_t size,
-                        struct error *err)
+/* Part after part, as the header has promised. */
+static int copy_content(struct pack *pack, const struct extract_input *input,
+                        const struct tar_entry *entry, struct error *err)
 {
-    uint64_t done = 0, offset;
+    const struct tar_part whole = { .length = entry->size };
+    const struct tar_part *part = entry->part_count > 0 ? entry->parts : &whole;
+    uint64_t left = tar_content_size(entry), done = 0 /* of the part */, offset;
     const void *bytes;
     size_t length;
     int r;
 
     while ((r = input->read(input->context, &bytes, &length, &offset, err)) > 0) {
-        if (offset < done || offset > size || length > size - offset)
+        for (; left > 0 && done == part->length; part++)
+            done = 0;
+        if (left == 0 || offset != part->offset + done || length > part->length - done)
             return error_set(err, EBADMSG, "its content is not as long as it says");
-        r = add_zeros(pack, offset - done, err);
-        if (r == 0)
-            r = add_bytes(pack, bytes, length, err);
+        r = add_bytes(pack, bytes, length, err);
         if (r < 0)
             return r;
-        done = offset + length;
+        done += length;
+        left -= length;
     }
-    if (r == 0)
-        r = add_zeros(pack, size - done, err);
-    return r < 0 ? r : add_bytes(pack, NULL, tar_padding(size), err);
+    if (r == 0 && left > 0)
+        return error_set(err, EBADMSG, "its content is not as long as it says");
+    return r < 0 ? r : add_bytes(pack, NULL, tar_padding(tar_content_size(entry)), err);
 }
 
 /* "./" in front stays: it says the same, and tells a copy of what is in a directory. */
@@ -541,12 +544,18 @@ static int copy_entry(struct pack *pack, const struct extract_input *input,
     entry.name = name;
     if (link != NULL)
         entry.link = link;
-    if (!from->has_time)
+    if (!from->has_time) {
         entry.time = time(NULL);
+        entry.time_ns = 0;
+    }
     attributes = kept_attributes(&entry);
     entry.attributes = attributes;
     r = add_header(pack, &entry, err);
-    return r < 0 || entry.type != TAR_FILE ? r : copy_content(pack, input, entry.size, err);
+    if (r < 0)
+        return r;
+    if (pack->header.length > TAR_RECORDS_MAX || entry.attribute_count > TAR_ATTRIBUTES_MAX)
+        return error_set(err, EFBIG, "its attributes, its holes or its names are too many");
+    return entry.type == TAR_FILE ? copy_content(pack, input, &entry, err) : 0;
 }
 
 int pack_entries(const struct extract_input *input, const struct pack_options *options,

@@ -34,6 +34,9 @@ static void check_again(const struct tar_entry *entry)
     assert(strcmp(again.name, entry->name) == 0 && text_equal(again.link, entry->link));
     assert(again.type == entry->type && again.mode == entry->mode && again.size == entry->size);
     assert(again.uid == entry->uid && again.gid == entry->gid && again.time == entry->time);
+    assert(again.time_ns == entry->time_ns && again.part_count == entry->part_count);
+    assert(entry->part_count == 0 ||
+           memcmp(again.parts, entry->parts, entry->part_count * sizeof(*entry->parts)) == 0);
     assert(again.attribute_count == entry->attribute_count);
 }
 
@@ -46,6 +49,7 @@ static void check_entry(const struct tar_entry *entry)
     assert(is_link == (entry->link != NULL));
     assert(entry->type == TAR_FILE || entry->size == 0);
     assert(entry->attribute_count <= TAR_ATTRIBUTES_MAX);
+    assert(entry->time_ns < 1000000000 && entry->part_count <= TAR_PARTS_MAX);
     check_again(entry);
 }
 
@@ -56,15 +60,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tar_entry entry;
 
     while (tar_reader_next(reader, &entry, NULL) == 1) {
-        uint64_t length = 0;
+        uint64_t length = 0, end = 0, offset;
         const void *bytes;
         size_t part;
         int r;
 
         check_entry(&entry);
-        while ((r = tar_reader_read(reader, &bytes, &part, NULL)) == 1)
+        while ((r = tar_reader_read(reader, &bytes, &part, &offset, NULL)) == 1) {
+            assert(part > 0 && offset >= end && offset + part <= entry.size);
+            end = offset + part;
             length += part;
-        assert(r < 0 || length == entry.size);
+        }
+        assert(r < 0 || length == tar_content_size(&entry));
     }
     return 0;
 }

@@ -29,6 +29,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_criu_message \
 	tests/fuzz/replay_decode \
 	tests/fuzz/replay_documents_fields \
+	tests/fuzz/replay_extract_archive \
 	tests/fuzz/replay_guest_changes \
 	tests/fuzz/replay_http \
 	tests/fuzz/replay_limits \
@@ -63,6 +64,9 @@ tests_fuzz_replay_decode_LDADD = libbase.a -ljansson
 
 tests_fuzz_replay_documents_fields_SOURCES = tests/fuzz/fuzz_documents_fields.c tests/fuzz/replay_main.c
 tests_fuzz_replay_documents_fields_LDADD = libimage.a libbase.a -ljansson
+
+tests_fuzz_replay_extract_archive_SOURCES = tests/fuzz/fuzz_extract_archive.c tests/fuzz/replay_main.c
+tests_fuzz_replay_extract_archive_LDADD = libunionfs.a libbase.a -larchive
 
 tests_fuzz_replay_guest_changes_SOURCES = tests/fuzz/fuzz_guest_changes.c tests/fuzz/replay_main.c
 tests_fuzz_replay_guest_changes_LDADD = $(fuzz_engine_libs)
@@ -114,6 +118,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_criu_message \
 	tests/fuzz/fuzz_decode \
 	tests/fuzz/fuzz_documents_fields \
+	tests/fuzz/fuzz_extract_archive \
 	tests/fuzz/fuzz_guest_changes \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_limits \
@@ -152,6 +157,10 @@ tests_fuzz_fuzz_decode_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_documents_fields_SOURCES = tests/fuzz/fuzz_documents_fields.c
 tests_fuzz_fuzz_documents_fields_LDADD = libimage.a libbase.a -ljansson
 tests_fuzz_fuzz_documents_fields_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+tests_fuzz_fuzz_extract_archive_SOURCES = tests/fuzz/fuzz_extract_archive.c
+tests_fuzz_fuzz_extract_archive_LDADD = libunionfs.a libbase.a -larchive
+tests_fuzz_fuzz_extract_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 tests_fuzz_fuzz_guest_changes_SOURCES = tests/fuzz/fuzz_guest_changes.c
 tests_fuzz_fuzz_guest_changes_LDADD = $(fuzz_engine_libs)

@@ -64,7 +64,11 @@ static void what_the_writer_writes_is_read_as_it_was(void **state)
           .time = 1ll << 40,
           .attributes = attributes,
           .attribute_count = 2 },
-        { .name = "link", .type = TAR_SYMLINK, .mode = 0777, .link = link },
+        { .name = "second", .type = TAR_FILE, .time = 1700000000, .time_ns = 1 },
+        { .name = "before", .type = TAR_FILE, .time = -1, .time_ns = 999999999 },
+        { .name = "long before", .type = TAR_FILE, .time = INT64_MIN, .time_ns = 10 },
+        { .name = "first", .type = TAR_FILE, .time = INT64_MIN },
+        { .name = "link", .type = TAR_SYMLINK, .mode = 0777, .link = link, .time_ns = 5 },
         { .name = "hard", .type = TAR_LINK, .link = "a/b" },
         { .name = "null", .type = TAR_CHARACTER, .device_major = 1, .device_minor = 3 },
         { .name = "disk", .type = TAR_DEVICE, .device_major = 259, .device_minor = 9999999 },
@@ -85,6 +89,7 @@ static void what_the_writer_writes_is_read_as_it_was(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
         const struct tar_entry *wanted = &entries[i];
         const void *bytes;
+        uint64_t offset;
         size_t length;
 
         if (tar_reader_next(reader, &entry, &err) != 1)
@@ -96,6 +101,8 @@ static void what_the_writer_writes_is_read_as_it_was(void **state)
         assert_int_equal(entry.gid, wanted->gid);
         assert_int_equal(entry.size, wanted->size);
         assert_int_equal(entry.time, wanted->time);
+        assert_int_equal(entry.time_ns, wanted->time_ns);
+        assert_int_equal(entry.part_count, 0);
         assert_int_equal(entry.device_major, wanted->device_major);
         assert_int_equal(entry.device_minor, wanted->device_minor);
         assert_true(text_equal(entry.link, wanted->link));
@@ -108,13 +115,61 @@ static void what_the_writer_writes_is_read_as_it_was(void **state)
         }
         if (i != 1)
             continue;
-        assert_int_equal(tar_reader_read(reader, &bytes, &length, &err), 1);
+        assert_int_equal(tar_reader_read(reader, &bytes, &length, &offset, &err), 1);
+        assert_int_equal(offset, 0);
         assert_int_equal(length, 5);
         assert_memory_equal(bytes, "hello", 5);
-        assert_int_equal(tar_reader_read(reader, &bytes, &length, &err), 0);
+        assert_int_equal(tar_reader_read(reader, &bytes, &length, &offset, &err), 0);
     }
     assert_int_equal(tar_reader_next(reader, &entry, &err), 0);
     assert_int_equal(tar_reader_next(reader, &entry, &err), 0);
+}
+
+/* "0123456789" in four parts, one of which is empty; then a file that is nothing but a hole. */
+static void parts_of_a_file_are_read_at_their_places(void **state)
+{
+    static const struct tar_part parts[] = { { 0, 4 }, { 100, 0 }, { 1000, 5 }, { 1ull << 50, 1 } };
+    static const struct tar_part nothing[] = { { 77, 0 } };
+    static const struct {
+        uint64_t offset;
+        const char *text;
+    } expected[] = { { 0, "0123" }, { 1000, "45678" }, { 1ull << 50, "9" } };
+    const struct tar_entry entries[] = {
+        { .name = "holes", .type = TAR_FILE, .size = 1ull << 60, .parts = parts, .part_count = 4 },
+        { .name = "hole", .type = TAR_FILE, .size = 77, .parts = nothing, .part_count = 1 },
+    };
+    AUTO_CLEAR(text) struct text tar = { 0 };
+    AUTO(tar_reader) struct tar_reader *reader = NULL;
+    auto_close int fd = -1;
+    struct tar_entry entry;
+    const void *bytes;
+    uint64_t offset;
+    size_t length;
+
+    (void)state;
+    tar_entry_format(&entries[0], &tar);
+    text_add(&tar, "0123456789");
+    text_add_bytes(&tar, zeros, tar_padding(10));
+    tar_entry_format(&entries[1], &tar);
+    text_add_bytes(&tar, zeros, sizeof(zeros));
+    fd = tar_file(&tar);
+    reader = tar_reader_open(fd);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 1);
+    assert_int_equal(entry.size, 1ull << 60);
+    assert_int_equal(entry.part_count, 4);
+    assert_memory_equal(entry.parts, parts, sizeof(parts));
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        assert_int_equal(tar_reader_read(reader, &bytes, &length, &offset, NULL), 1);
+        assert_int_equal(offset, expected[i].offset);
+        assert_int_equal(length, strlen(expected[i].text));
+        assert_memory_equal(bytes, expected[i].text, length);
+    }
+    assert_int_equal(tar_reader_read(reader, &bytes, &length, &offset, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 1);
+    assert_int_equal(entry.size, 77);
+    assert_int_equal(entry.part_count, 1);
+    assert_int_equal(tar_reader_read(reader, &bytes, &length, &offset, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
 }
 
 static void content_that_nobody_reads_is_skipped(void **state)
@@ -227,6 +282,35 @@ static void records_are_checked(void **state)
         { "16 SCHILY.xattr=\n", 17, "a record has no length" },
         { "18 SCHILY.xattr.=\n", 18, "an attribute without a name, or too many of them" },
         { "22 GNU.sparse.major=1\n", 22, "a record is unknown" },
+        { "17 mtime=1.00000\n", 17, "a time is none" },
+        { "21 mtime=1.00000000-\n", 21, "a time is none" },
+        { "21 mtime=1.12345\000"
+          "789\n",
+          21, "a time is none" },
+        { "20 mtime=.123456789\n", 20, "a number of a record is none" },
+        { "41 mtime=-9223372036854775808.000000001\n", 40, "a record has no length" },
+        { "40 mtime=-9223372036854775808.000000001\n", 40, "a number of a record is none" },
+        { "21 GNU.sparse.size=9\n", 21,
+          "a file has parts without a size, or a size without parts" },
+        { "22 GNU.sparse.map=0,0\n", 22,
+          "a file has parts without a size, or a size without parts" },
+        { "20 GNU.sparse.map=0\n", 20, "a file has no good parts, or too many" },
+        { "24 GNU.sparse.map=0,0,1\n", 24, "a file has no good parts, or too many" },
+        { "22 GNU.sparse.map=0,a\n", 22, "a number of a record is none" },
+        { "21 GNU.sparse.map=,0\n", 21, "a number of a record is none" },
+        { "22 GNU.sparse.map=0\0000\n", 22, "a number has a zero byte" },
+        { "38 GNU.sparse.map=0,9223372036854775808\n", 40, "a record has no length" },
+        { "40 GNU.sparse.map=0,9223372036854775808\n", 40, "a number of a record is none" },
+        { "21 GNU.sparse.size=9\n26 GNU.sparse.map=5,0,4,0\n", 47,
+          "the parts of a file are not in order, or not in it" },
+        { "21 GNU.sparse.size=9\n26 GNU.sparse.map=4,2,5,1\n", 47,
+          "the parts of a file are not in order, or not in it" },
+        { "21 GNU.sparse.size=9\n22 GNU.sparse.map=4,6\n", 43,
+          "the parts of a file are not in order, or not in it" },
+        { "21 GNU.sparse.size=9\n23 GNU.sparse.map=10,0\n", 44,
+          "the parts of a file are not in order, or not in it" },
+        { "21 GNU.sparse.size=9\n22 GNU.sparse.map=4,5\n", 43,
+          "the parts of a file are not its content" },
         { "8 path=\n", 8, "an entry has no name" },
         { "14 linkpath=x\n", 14, "a link has no target, or something else has one" },
     };
@@ -257,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_writer_writes_is_read_as_it_was),
+        cmocka_unit_test(parts_of_a_file_are_read_at_their_places),
         cmocka_unit_test(content_that_nobody_reads_is_skipped),
         cmocka_unit_test(each_field_of_a_header_is_checked),
         cmocka_unit_test(a_wrong_checksum_and_every_early_end_are_told),

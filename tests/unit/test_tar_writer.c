@@ -84,6 +84,66 @@ static void numbers_that_ustar_cannot_hold_are_in_an_extended_header(void **stat
     archive_read_free(archive);
 }
 
+static void times_have_their_fractions(void **state)
+{
+    static const struct {
+        int64_t time;
+        uint32_t time_ns;
+    } rows[] = { { 0, 1 }, { 1700000000, 123456789 }, { 1ll << 40, 500000000 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct tar_entry entry = {
+            .name = "f", .type = TAR_FILE, .time = rows[i].time, .time_ns = rows[i].time_ns
+        };
+        struct archive *archive;
+        struct archive_entry *found;
+        size_t blocks;
+
+        read_back(&entry, &archive, &found, &blocks);
+        assert_int_equal(archive_entry_mtime(found), rows[i].time);
+        assert_int_equal(archive_entry_mtime_nsec(found), rows[i].time_ns);
+        archive_read_free(archive);
+    }
+}
+
+/* libarchive 3.6 adds the fraction to what stands before the point, whatever its sign. */
+static void before_1970_fractions_count_downwards(void **state)
+{
+    const struct tar_entry entry = {
+        .name = "f", .type = TAR_FILE, .time = -2, .time_ns = 750000000
+    };
+    AUTO_CLEAR(text) struct text tar = { 0 };
+
+    (void)state;
+    tar_entry_format(&entry, &tar);
+    assert_string_equal(tar.data + TAR_BLOCK, "22 mtime=-1.250000000\n");
+}
+
+static void holes_are_told_as_gnu_tar_does(void **state)
+{
+    static const struct tar_part parts[] = { { 4096, 1 }, { 1ll << 40, 3 } };
+    const struct tar_entry entry = {
+        .name = "f", .type = TAR_FILE, .size = 2ull << 40, .parts = parts, .part_count = 2
+    };
+    struct archive *archive;
+    struct archive_entry *found;
+    la_int64_t offset, length;
+    size_t blocks;
+
+    (void)state;
+    assert_int_equal(tar_content_size(&entry), 4);
+    read_back(&entry, &archive, &found, &blocks);
+    assert_int_equal(archive_entry_size(found), 2ll << 40);
+    assert_int_equal(archive_entry_sparse_reset(found), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(archive_entry_sparse_next(found, &offset, &length), ARCHIVE_OK);
+        assert_int_equal(offset, parts[i].offset);
+        assert_int_equal(length, parts[i].length);
+    }
+    archive_read_free(archive);
+}
+
 static void names_of_any_length_are_kept(void **state)
 {
     static const struct {
@@ -191,6 +251,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ordinary_entry_is_one_block),
         cmocka_unit_test(numbers_that_ustar_cannot_hold_are_in_an_extended_header),
+        cmocka_unit_test(times_have_their_fractions),
+        cmocka_unit_test(before_1970_fractions_count_downwards),
+        cmocka_unit_test(holes_are_told_as_gnu_tar_does),
         cmocka_unit_test(names_of_any_length_are_kept),
         cmocka_unit_test(a_long_directory_name_is_not_split_at_its_last_slash),
         cmocka_unit_test(attributes_may_hold_any_byte),
