@@ -16,13 +16,14 @@
 
 /* A copy is a tar in a pipe between two processes: one has the container's files before it
  * (container_visit.c), the other the host's; unionfs has what each does. Either end may be a tar of
- * the user's. */
+ * the user's: one that comes in is made one of ours first, by a process without rights
+ * (unionfs/unpack_child.c). */
 
 /* One end of a copy, or a tar. */
 struct end {
     struct copy_end copy;
     bool is_sender;
-    int fd; /* of the pipe, or of the user's tar */
+    int fd; /* of the pipe; of a tar that goes out to the user */
     int warnings_fd;
 };
 
@@ -31,13 +32,9 @@ struct end {
 static int receive(int root_fd, const struct end *end, struct strings *warnings, struct error *err)
 {
     AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
-    int r = 0;
 
-    if (end->copy.other != NULL)
-        extract_input_open_tar(end->fd, &input);
-    else
-        r = extract_input_open_archive(end->fd, &input, err);
-    return r < 0 ? r : copy_receive(root_fd, &end->copy, &input, warnings, err);
+    extract_input_open_tar(end->fd, &input);
+    return copy_receive(root_fd, &end->copy, &input, warnings, err);
 }
 
 static int work_child(int root_fd, void *context, struct error *err)
@@ -123,47 +120,33 @@ static int write_bytes(const void *bytes, size_t length, void *context, struct e
     return fd_write_all(*(const int *)context, bytes, length, "the archive", err);
 }
 
-/* A tar of the user's is made one of ours on its way in, since the agent reads nothing else; and
- * on its way out, so that nothing else gets through. */
-static int convert_archive(const struct end *end, int guest_fd, struct strings *warnings,
-                           struct error *err)
-{
-    AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
-    int out_fd = end->is_sender ? end->fd : guest_fd;
-    const struct pack_options options = { .sink = write_bytes,
-                                          .context = &out_fd,
-                                          .warnings = warnings };
-    int r = 0;
-
-    if (end->is_sender)
-        extract_input_open_tar(guest_fd, &input);
-    else
-        r = extract_input_open_archive(end->fd, &input, err);
-    return r < 0 ? r : pack_entries(&input, &options, err);
-}
-
-static int pass_archive(struct engine *engine, const struct record *record, const struct end *end,
+/* The guest's tar is made one of ours on its way to the user, so that nothing else gets through. */
+static int give_archive(struct engine *engine, const struct record *record, struct end *end,
                         struct strings *warnings, struct error *err)
 {
     AUTO_CLEAR(guest_files) struct guest_files files = GUEST_FILES_NONE;
+    AUTO_CLEAR(extract_input) struct extract_input input = { 0 };
+    const struct pack_options options = { .sink = write_bytes,
+                                          .context = &end->fd,
+                                          .warnings = warnings };
     const struct inner_files work = guest_work(end);
     int r;
 
     r = guest_files_open(engine, record, &work, &files, err);
     if (r < 0)
         return r;
-    r = convert_archive(end, files.data_fd, warnings, err);
-    if (r == -EBADMSG && !end->is_sender)
-        return r; /* the user's tar is no good, of which the guest knows nothing */
+    extract_input_open_tar(files.data_fd, &input);
+    r = pack_entries(&input, &options, err);
     return guest_files_finish(&files, r, warnings, err);
 }
 
-static int visit_guest(struct engine *engine, const struct record *record, const struct end *end,
+static int visit_guest(struct engine *engine, const struct record *record, struct end *end,
                        struct error *err)
 {
     AUTO_CLEAR(strings) struct strings warnings = { 0 };
-    int r = end->copy.other == NULL ? pass_archive(engine, record, end, &warnings, err)
-                                    : pass_to_guest(engine, record, end, &warnings, err);
+    bool gives_archive = end->copy.other == NULL && end->is_sender;
+    int r = gives_archive ? give_archive(engine, record, end, &warnings, err)
+                          : pass_to_guest(engine, record, end, &warnings, err);
 
     child_warnings_write(end->warnings_fd, &warnings);
     return r;
@@ -181,6 +164,20 @@ static int visit(struct engine *engine, const char *id, struct end *end, struct 
     return bundle_is_vm(&record->settings)
                ? visit_guest(engine, record, end, err)
                : container_visit(engine, id, VISIT_MOUNTS, work_child, end, err);
+}
+
+static int take_archive(struct engine *engine, const char *id, int archive_fd, struct end *inside,
+                        struct strings *ret_warnings, struct error *err)
+{
+    AUTO_CLEAR(unpack_child) struct unpack_child child = UNPACK_CHILD_NONE;
+    int r;
+
+    r = unpack_child_start("tar", archive_fd, &child, err);
+    if (r < 0)
+        return r;
+    inside->fd = child.fd;
+    r = visit(engine, id, inside, err);
+    return unpack_child_finish(&child, r, ret_warnings, err);
 }
 
 static int copy_between(struct engine *engine, const char *id, struct end *inside,
@@ -239,10 +236,12 @@ int engine_copy(struct engine *engine, const char *id, const struct copy_options
     if (r < 0)
         return r;
     inside.warnings_fd = outside.warnings_fd = warnings_fd;
-    if (options->host_path == NULL)
+    if (options->host_path != NULL)
+        r = copy_between(engine, id, &inside, &outside, err);
+    else if (options->is_from_container)
         r = visit(engine, id, &inside, err);
     else
-        r = copy_between(engine, id, &inside, &outside, err);
+        r = take_archive(engine, id, options->archive_fd, &inside, ret_warnings, err);
     child_warnings_read(warnings_fd, ret_warnings);
     return r;
 }

@@ -3,9 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,23 +48,6 @@ static int find_form(int fd, const char **ret_media_type, struct error *err)
     return 0;
 }
 
-/* @error_fd: where it says why it failed. */
-static int wait_child(pid_t pid, int error_fd, struct error *err)
-{
-    char reason[ERROR_MESSAGE_MAX] = "";
-    int status;
-
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return error_errno(err, "wait for berth-unpack");
-    }
-    if (status == 0)
-        return 0;
-    if (read(error_fd, reason, sizeof(reason) - 1) <= 0)
-        (void)strcpy(reason, "berth-unpack ended early");
-    return error_set(err, EBADMSG, "the tar cannot be decompressed: %s", reason);
-}
-
 static int copy_to_writer(int fd, struct layer_writer *writer, struct error *err)
 {
     auto_free char *buffer = xcalloc(1, COPY_BYTES);
@@ -92,24 +73,21 @@ static int write_anew(struct engine *engine, int fd, struct image_descriptors *l
                       struct error *err)
 {
     AUTO(layer_writer) struct layer_writer *writer = NULL;
-    auto_close int tar_fd = -1;
-    auto_close int error_fd = -1;
+    AUTO_CLEAR(unpack_child) struct unpack_child child = UNPACK_CHILD_NONE;
     struct digest diff_id;
-    pid_t pid;
-    int r, ended;
+    int r;
 
     r = layer_writer_open(engine_images(engine), &writer, err);
     if (r == 0)
-        r = layer_decompress(fd, &tar_fd, &error_fd, &pid, err);
+        r = unpack_child_start("decompress", fd, &child, err);
+    if (r == 0)
+        r = copy_to_writer(child.fd, writer, err);
     if (r < 0)
         return r;
-    r = copy_to_writer(tar_fd, writer, err);
+    r = unpack_child_finish(&child, 0, NULL, err);
     if (r < 0)
-        (void)kill(pid, SIGKILL); /* our own child, not waited for yet */
-    ended = wait_child(pid, error_fd, r < 0 ? NULL : err);
-    if (r == 0)
-        r = ended;
-    return r < 0 ? r : layer_writer_finish(writer, layers, &diff_id, err);
+        return error_prefix(err, r, "the tar cannot be decompressed");
+    return layer_writer_finish(writer, layers, &diff_id, err);
 }
 
 /* The tar as a layer blob in the store. */

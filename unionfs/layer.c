@@ -691,39 +691,3 @@ int layer_rebuild(int data_fd, const char *key, const struct layer_source *sourc
         r = exchange(job, key, err);
     return r < 0 ? error_prefix(err, r, "unpack layer %.12s anew", key) : 0;
 }
-
-int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, struct error *err)
-{
-    AUTO_CLEAR(strings) struct strings arguments = { 0 };
-    auto_free char *program = NULL;
-    int tar[2], error[2];
-    int r;
-
-    assert(ret_fd != NULL);
-    assert(ret_error_fd != NULL);
-
-    r = process_find_helper("berth-unpack", &program, err);
-    if (r < 0)
-        return r;
-    if (pipe2(tar, O_CLOEXEC) < 0)
-        return error_errno(err, "make a pipe");
-    if (pipe2(error, O_CLOEXEC) < 0) {
-        r = error_errno(err, "make a pipe");
-        (void)close(tar[0]);
-        (void)close(tar[1]);
-        return r;
-    }
-    strings_add(&arguments, program);
-    strings_add(&arguments, "decompress");
-    r = process_spawn(&arguments, (const int[]){ fd, tar[1], error[1] }, ret_pid, err);
-    (void)close(tar[1]);
-    (void)close(error[1]);
-    if (r < 0) {
-        (void)close(tar[0]);
-        (void)close(error[0]);
-        return r;
-    }
-    *ret_fd = tar[0];
-    *ret_error_fd = error[0];
-    return 0;
-}

@@ -31,6 +31,7 @@ libunionfs_a_SOURCES = \
 	unionfs/tree_compare.c unionfs/tree_compare.h \
 	unionfs/unpack.c \
 	unionfs/unpack_attributes.c \
+	unionfs/unpack_child.c \
 	unionfs/unpack_fields.c unionfs/unpack_report.h \
 	unionfs/whiteout.c unionfs/whiteout.h
 

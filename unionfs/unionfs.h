@@ -167,13 +167,6 @@ int layers_lock(int data_fd, bool is_exclusive, uint32_t timeout_ms, int *ret_fd
 /** syncfs(2) of the data directory's file system. Layers that no sync followed before a crash are
  * made anew. */
 int layers_sync(int data_fd, struct error *err);
-/**
- * Decompresses xz or bzip2 with berth-unpack.
- *
- * @ret_fd        a pipe to read the tar from
- * @ret_error_fd  a pipe with one sentence, when the process ends with another status than 0
- */
-int layer_decompress(int fd, int *ret_fd, int *ret_error_fd, pid_t *ret_pid, struct error *err);
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
@@ -340,7 +333,8 @@ struct extract_input {
 };
 /** A tar that one of berth's processes makes by pack.c. @fd: borrowed. */
 void extract_input_open_tar(int fd, struct extract_input *ret_input);
-/** A tar by whomever, read by libarchive; plain. Nothing at all is an empty one. @fd: borrowed. */
+/** A tar by whomever, read by libarchive, which is for berth-unpack alone; plain. Nothing at all is
+ * an empty one. @fd: borrowed, only read. */
 int extract_input_open_archive(int fd, struct extract_input *ret_input, struct error *err);
 void extract_input_clear(struct extract_input *input);
 
@@ -381,6 +375,42 @@ int extract_archive(const struct extract_options *options, extract_place *place,
  */
 int pack_entries(const struct extract_input *input, const struct pack_options *options,
                  struct error *err);
+
+/* --- unpack_child.c: what anyone may have written, read by a process without rights ----------- */
+
+/** A running berth-unpack. Starts as UNPACK_CHILD_NONE. */
+struct unpack_child {
+    pid_t pid;    /* 0: none */
+    int fd;       /* a pipe with what it makes of its input */
+    int error_fd; /* a pipe with one sentence, when it fails; else with lines of warnings */
+};
+
+#define UNPACK_CHILD_NONE                                                                          \
+    {                                                                                              \
+        .fd = -1, .error_fd = -1                                                                   \
+    }
+
+/**
+ * Starts it.
+ *
+ * @command  "decompress": xz or bzip2; "tar": a plain tar becomes one of ours
+ * @fd       its input; borrowed
+ */
+int unpack_child_start(const char *command, int fd, struct unpack_child *ret_child,
+                       struct error *err);
+/**
+ * Waits for its end; what has failed without it kills it.
+ *
+ * @r             what became of its output: 0 at the end of it; -EBADMSG when that came early, of
+ *                which the child may know why
+ * @ret_warnings  of what it has left out; may be NULL
+ *
+ * Returns @r, or -EBADMSG with what the child says.
+ */
+int unpack_child_finish(struct unpack_child *child, int r, struct strings *ret_warnings,
+                        struct error *err);
+/** Kills it, if it is there. */
+void unpack_child_clear(struct unpack_child *child);
 
 /* --- copying: the two ends of `cp` --------------------------------------------------------------
  */

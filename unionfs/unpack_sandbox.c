@@ -40,7 +40,7 @@ static int paths_restrict(int root_fd, struct error *err)
     int r;
 
     r = sandbox_paths_begin(&paths, 2, err);
-    if (r == 0 && root_fd >= 0)
+    if (r == 0)
         r = sandbox_paths_allow(&paths, root_fd, ~forbidden, "the layer's directory", err);
     if (r == 0)
         r = sandbox_paths_enforce(&paths, err);

@@ -8,8 +8,6 @@
  * capabilities but those for making files, all paths but those below @root_fd (Landlock), all
  * system calls but those of unpacking (seccomp), most memory.
  *
- * @root_fd  -1: no path at all
- *
  * A kernel without Landlock or seccomp is not an error: the tree is made by descriptors and safe
  * names anyway. In a build with sanitizers memory and system calls stay as they are.
  */

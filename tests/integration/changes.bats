@@ -452,6 +452,181 @@ tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U %G %n %T@ %s %l\n' 
     done
 }
 
+# What is in a directory, as far as a tar tells of it; of holes, whether there are any.
+tree_of() {
+    python3 - "$1" << 'PY'
+import hashlib, os, sys
+top, links = os.fsencode(sys.argv[1]), {}
+for at, folders, files in os.walk(top):
+    folders.sort()
+    for name in sorted(folders + files):
+        path = os.path.join(at, name)
+        s = os.lstat(path)
+        row = [path[len(top):], oct(s.st_mode), s.st_uid, s.st_gid, s.st_mtime_ns]
+        if os.path.islink(path):
+            row.append(os.readlink(path))
+        elif os.path.isfile(path):
+            row += [s.st_size, s.st_blocks * 512 < s.st_size, links.setdefault(s.st_ino, path[len(top):]),
+                hashlib.sha256(open(path, "rb").read()).hexdigest(),
+                [(x, os.getxattr(path, x)) for x in sorted(os.listxattr(path))]]
+        print(row)
+PY
+}
+
+@test "what a tar says arrives: owners, times, holes, attributes, links and names of each format" {
+    long=$(printf 'n%.0s' {1..120})
+    mkdir -p in/d "in/$long/$long" got
+    echo text > in/f
+    chown 3000000:4 in/f
+    chmod 4711 in/f
+    ln in/f in/d/hard
+    ln -s "../$long/f" in/symbolic
+    mkfifo in/fifo
+    touch "in/$long/$long/f" $'in/\303\244' $'in/latin-\344'
+    truncate -s 3M in/hole
+    truncate -s 100K in/end
+    echo end >> in/end
+    head -c 3000000 /dev/urandom > in/large
+    touch -d '1969-12-31 23:59:58 UTC' in/old
+    # What files cannot have here they have not there either.
+    python3 -c 'import os; os.setxattr("in/f", "user.bytes", bytes(range(256)) + b"=\n")' || true
+    touch -h -d '2001-02-03 04:05:06.123456789' in/* in/d
+    touch -d '2031-02-03 04:05:06.000000001' in/d
+    berth run -d --name cc -v "$PWD/got:/v" busybox sleep 1000
+    for options in "--format=pax --xattrs" "--format=pax --sparse" "--format=pax --sparse --sparse-version=0.1" \
+        "--format=gnu --sparse" "--format=gnu" "--format=oldgnu --sparse"; do
+        for state in "${states[@]}"; do
+            [ "$state" = running ] || berth stop -t 0 cc > /dev/null
+            rm -rf reference got/*
+            mkdir reference
+            # shellcheck disable=SC2086
+            tar -C in $options -cf in.tar .
+            tar -C reference --xattrs -xpf in.tar
+            berth cp - cc:/v < in.tar
+            diff <(tree_of reference) <(tree_of got)
+            [ "$(tree_of got | wc -l)" = 14 ]
+            [[ "$options" != *sparse* ]] || tree_of got | grep -q "/hole.* 3145728, True"
+        done
+        [ ${#states[@]} = 1 ] || berth start cc > /dev/null
+    done
+}
+
+@test "a tar that is none, is damaged, compressed, cut or hostile: one sentence, and nothing outside" {
+    export PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1
+    mkdir in host
+    head -c 3000000 /dev/urandom > in/large
+    tar -cf in.tar in
+    gzip -k in.tar
+    berth run -d --name cc -v "$PWD/host:/v" busybox sleep 1000
+    # refused TEXT: a tar that comes in, in each state
+    refused() {
+        for state in "${states[@]}"; do
+            [ "$state" = running ] || berth stop -t 0 cc > /dev/null
+            run -1 --separate-stderr berth cp - cc:/v < given
+            [ "${stderr_lines[*]}" = "berth: cp: $1" ] || { echo "${stderr_lines[*]}"; false; }
+        done
+        [ ${#states[@]} = 1 ] || berth start cc > /dev/null
+    }
+    berth cp - cc:/v < /dev/null
+    head -c 10240 /dev/zero | berth cp - cc:/v
+    [ -z "$(ls host)" ]
+    echo "no tar" > given
+    refused "not a good tar archive: Unrecognized archive format"
+    mv in.tar.gz given
+    refused "not a good tar archive: Unrecognized archive format"
+    head -c 1000000 in.tar > given
+    refused "'in/large': not a good tar archive: Truncated tar archive"
+    (head -c 3001344 in.tar; head -c 2000 /dev/urandom) > given
+    refused "not a good tar archive: Damaged tar archive"
+    rm -r host/in
+    hostile() { python3 -c "from oci_image import *; open('given', 'wb').write(tar([$1]))"; }
+    hostile "file('../out')"
+    refused "'../out': leads outside of the layer"
+    hostile "hard('name', '../../etc/passwd')"
+    refused "'name': leads outside of the layer"
+    hostile "file('huge', 'xy', pax={'GNU.sparse.map': '0,1,5,1', 'GNU.sparse.size': '3'})"
+    refused "'huge': its content is not as long as it says"
+    hostile "file('x', pax={'uid': '4294967295'})"
+    refused "'x': its owner 4294967295:0 is out of range"
+    [ -z "$(ls -A host)" ]
+    # What comes from another volume of a tar has no kind of its own.
+    hostile "(lambda e: (setattr(e[0], 'type', b'M'), e)[1])(file('part\\x1b', '')), file('whole')"
+    run -0 --separate-stderr berth cp - cc:/v < given
+    [ "${stderr_lines[*]}" = "berth: warning: '/part\\x1b' is of a kind that cannot be made, and is left out" ] || { echo "${stderr_lines[*]}"; false; }
+    [ "$(ls -A host)" = whole ]
+    # Links lead within the container's root.
+    hostile "symlink('up', '$PWD'), file('up/out')"
+    berth cp - cc:/v < given
+    [ "$(readlink host/up)" = "$PWD" ]
+    [ ! -e out ]
+}
+
+# copying: begins a copy of a tar whose end does not come, and waits until some of it has arrived.
+# Sets $copy, its $child and the $writer; what the copy says is in the file said.
+copying() {
+    rm -rf pipe host/*
+    mkfifo pipe
+    berth cp - cc:/v < pipe > said 2>&1 3>&- &
+    copy=$!
+    (head -c 2000000 in.tar; exec sleep 1000) > pipe 3>&- &
+    writer=$!
+    wait_until 30 eval '[ -n "$(find host -name large -size +500k)" ]'
+    child=$(pgrep -P $copy -f "^$BERTH_BUILD/berth-unpack tar")
+}
+
+@test "berth-unpack, which parses the tar of a copy, has no rights: nobody's, without files, in a filter" {
+    [ "$(id -u)" = 0 ] || skip "only root has rights to give up"
+    mkdir in host
+    head -c 3000000 /dev/urandom > in/large
+    tar -cf in.tar in
+    berth run -d --name cc -v "$PWD/host:/v" busybox sleep 1000
+    copying 5< in.tar
+    # With the sanitizers there is no filter, and no limit of memory.
+    seccomp=2
+    ! grep -q __asan_init "$BERTH_BUILD/berth-unpack" || seccomp=0
+    run -0 sh -c "grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$child/status | tr -s '\t ' ' ' | sed 's/ \$//'"
+    [ "$output" = "Uid: 65534 65534 65534 65534
+Gid: 65534 65534 65534 65534
+Groups:
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+NoNewPrivs: 1
+Seccomp: $seccomp" ]
+    # Three pipes, nothing that its callers had open (of the shell's, 5); no variable.
+    [ "$(ls "/proc/$child/fd" | tr "\n" " ")" = "0 1 2 " ]
+    [[ "$(readlink "/proc/$child/fd/0") $(readlink "/proc/$child/fd/1")" == */pipe" pipe:"* ]]
+    [ "$(tr -d '\0' < "/proc/$child/environ" | wc -c)" = 0 ]
+    kill $writer
+    ! wait $copy || false
+    [ "$(cat said)" = "berth: cp: 'in/large': not a good tar archive: Truncated tar archive" ]
+    [ ! -d "/proc/$child" ]
+    # Nobody else reads a byte of the tar.
+    mv in.tar traced.tar
+    run -0 strace -ff -yy -qq -o trace -s 0 -e trace=read,readv,pread64,mmap,sendfile,splice,copy_file_range,execve berth cp - cc:/v < traced.tar
+    child=$(grep -l 'execve.*/berth-unpack"' trace.*)
+    [ "$(grep -l "/traced.tar>" trace.*)" = "$child" ]
+    cmp in/large host/in/large
+}
+
+@test "SIGKILL of the process that parses the tar of a copy, or of the copy above it: nothing stays of either" {
+    mkdir in host
+    head -c 3000000 /dev/urandom > in/large
+    tar -cf in.tar in
+    berth run -d --name cc -v "$PWD/host:/v" busybox sleep 1000
+    for victim in child copy; do
+        copying
+        kill -9 "${!victim}"
+        wait $copy || true
+        wait_until 30 eval '! pgrep -r S,R,D -f "^$BERTH_BUILD/berth-unpack"'
+        wait_until 30 eval '! pgrep -r S,R,D -f "cp - cc:/v"'
+        [ $victim != child ] || [ "$(cat said)" = "berth: cp: berth-unpack ended early, with status 137" ]
+        kill $writer
+        wait $writer 2> /dev/null || true
+        berth cp - cc:/v < in.tar
+        cmp in/large host/in/large
+    done
+}
+
 @test "a container that swaps directories with links leads no copy out of it" {
     mkdir outside d
     # No word that a program has in it, of which a copy of the whole root is full.

@@ -148,6 +148,8 @@ D /etc/passwd" ]
 "* ]]
     [[ "$output" != *passwd* ]]
     run -0 user cp one:/etc/old/new -
+    user cp - one:/tmp < <(tar -c --owner=7 --group=8 -C "$BATS_TEST_DIRNAME" helper.bash)
+    [[ "$(user cp one:/tmp/helper.bash - | tar -tv --numeric-owner)" == "-rw"*" 7/8 "*" helper.bash" ]]
     run -0 user rmi changed
     run -0 user system check
 }
