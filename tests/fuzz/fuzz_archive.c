@@ -12,40 +12,16 @@
 
 #include "base/fd.h"
 #include "base/path.h"
-#include "image/archive_child.h"
-#include "image/archive_decode.h"
 #include "image/image.h"
+#include "tests/fuzz/archive_child_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
-                               struct archive_child *ret_child, struct error *err);
-int __wrap_archive_child_end(struct archive_child *child);
-
-int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
-                               struct archive_child *ret_child, struct error *err)
+static int decode_archive(const char *form, struct archive_input *input,
+                          struct archive_sender *sender, struct error *err)
 {
-    struct archive_sender sender = { .fd = memfd_create("stream", MFD_CLOEXEC) };
-    AUTO_CLEAR(archive_input) struct archive_input input = { 0 };
-    struct error failure = { 0 };
-
-    (void)form;
-    (void)wanted;
-    (void)err;
-    assert(sender.fd >= 0);
-    assert(archive_input_open(fd, &input, NULL) == 0);
-    if (archive_decode(&input, &sender, &failure) < 0)
-        archive_send_failure(&sender, &failure);
-    assert(lseek(sender.fd, 0, SEEK_SET) == 0);
-    ret_child->fd = sender.fd;
-    return 0;
-}
-
-/* Only for a stream without an end, which has no reason here. */
-int __wrap_archive_child_end(struct archive_child *child)
-{
-    (void)child;
-    abort();
+    assert(strcmp(form, ARCHIVE_IMAGE) == 0);
+    return archive_decode(input, sender, err);
 }
 
 static void read_archive(int data_fd, int fd)

@@ -8,31 +8,10 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
-#include "image/archive_child.h"
 #include "image/kernel_private.h"
+#include "tests/fuzz/archive_child_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
-                               struct archive_child *ret_child, struct error *err);
-int __wrap_archive_child_end(struct archive_child *child);
-
-/* The package is the stream itself. */
-int __wrap_archive_child_start(const char *form, const struct strings *wanted, int fd,
-                               struct archive_child *ret_child, struct error *err)
-{
-    (void)form;
-    (void)wanted;
-    (void)err;
-    ret_child->fd = dup(fd);
-    assert(ret_child->fd >= 0);
-    return 0;
-}
-
-int __wrap_archive_child_end(struct archive_child *child)
-{
-    (void)child;
-    return 0;
-}
 
 static int visit(const char *path, struct kernel_bytes *bytes, void *context, struct error *err)
 {

@@ -83,6 +83,24 @@ trash_is_empty() { [ -z "$(ls "$BERTH_DATA/trash" 2> /dev/null)" ] && [ ! -e "$B
 # what never ends.
 wait_trash() { wait_until 250 trash_is_empty; }
 
+# The process of a program that parses hostile bytes is nobody's, has no capability, a filter, three
+# descriptors (nothing that its callers had open) and no variable: expect_no_rights PID PROGRAM
+expect_no_rights() {
+    local seccomp=2
+    # With the sanitizers there is no filter.
+    ! grep -q __asan_init "$BERTH_BUILD/$2" || seccomp=0
+    run -0 sh -c "grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$1/status | tr -s '\t ' ' ' | sed 's/ \$//'"
+    [ "$output" = "Uid: 65534 65534 65534 65534
+Gid: 65534 65534 65534 65534
+Groups:
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+NoNewPrivs: 1
+Seccomp: $seccomp" ]
+    [ "$(ls "/proc/$1/fd" | tr "\n" " ")" = "0 1 2 " ]
+    [ "$(tr -d '\0' < "/proc/$1/environ" | wc -c)" = 0 ]
+}
+
 # What a server on a port of this machine sends: read_port PORT
 read_port() { python3 -c 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(99).decode(), end="")' "$1"; }
 
