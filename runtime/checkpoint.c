@@ -65,7 +65,7 @@ static int open_process(struct dump *dump, struct error *err)
     dump->proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dump->proc_fd < 0)
         return error_errno(err, "open '%s'", path);
-    if (container_pid(dump->container) == 0)
+    if (container_pid(dump->container) == 0 || dump->container->state.is_creating)
         return error_set(err, ESRCH, "container not running: '%s'", dump->container->state.id);
     return 0;
 }

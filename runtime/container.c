@@ -263,9 +263,17 @@ int container_status(struct container *container, enum container_status *ret_sta
         *ret_status = container->state.pid == 0 ? CONTAINER_CREATING : CONTAINER_STOPPED;
         return 0;
     }
+    if (container->state.is_creating) {
+        *ret_status = CONTAINER_CREATING;
+        return 0;
+    }
     cgroup = container_cgroup(container);
     if (cgroup != NULL) {
         r = cgroup_is_frozen(cgroup, err);
+        if (r == -ENOENT && !is_alive(container)) { /* since a moment */
+            *ret_status = CONTAINER_STOPPED;
+            return 0;
+        }
         if (r < 0 && r != -EOPNOTSUPP) /* what cannot be frozen is not */
             return r;
         if (r > 0) {

@@ -23,6 +23,7 @@ struct state {
     uint32_t owner_uid;
     bool is_cgroup_delegated; /* it is there only in hierarchies that the owner may use */
     pid_t pid;                /* 0: not yet */
+    bool is_creating;         /* pid may still be where its creator is: nobody may enter it */
     uint64_t start_time;      /* of pid, ticks since boot */
     struct string_map annotations;
     char *rdt_group, *rdt_monitor; /* directories in resctrl that were made for it; NULL: none */

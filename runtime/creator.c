@@ -511,11 +511,17 @@ static int make_container(struct creation *creation, struct error *err)
             return r;
     }
     log_debug("create %s: init is process %d", container->state.id, container->state.pid);
-    /* While the init mounts, on the other processor. */
+    /* While the init mounts, on the other processor: who cleans up after us has to know it. Its
+     * root is still the host's, and so would be the one of who enters its namespaces. */
+    container->state.is_creating = true;
     r = state_write(container->dir_fd, &container->state, err);
     if (r < 0)
         return r;
     r = wait_created(creation, err);
+    if (r < 0)
+        return r;
+    container->state.is_creating = false;
+    r = state_write(container->dir_fd, &container->state, err);
     if (r < 0)
         return r;
     log_debug("create %s: created", container->state.id);

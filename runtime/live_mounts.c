@@ -152,7 +152,7 @@ static int open_change(struct container *container, struct change *ret_change, s
     struct change change = { .pidfd = container->pidfd, .proc_fd = -1 };
     int r;
 
-    if (container_pid(container) == 0)
+    if (container_pid(container) == 0 || container->state.is_creating)
         return error_set(err, ESRCH, "container not running: '%s'", container->state.id);
     r = container_refuse_isolation(container, "changing mounts", err);
     if (r < 0)

@@ -16,6 +16,7 @@ static const struct field state_fields[] = {
     FIELD_OF(struct state, created, "created", FIELD_STRING, FIELD_REQUIRED),
     FIELD_OF(struct state, owner_uid, "ownerUid", FIELD_U32, 0),
     FIELD_OF(struct state, pid, "pid", FIELD_I32, 0),
+    FIELD_OF(struct state, is_creating, "isCreating", FIELD_BOOL, 0),
     FIELD_OF(struct state, start_time, "startTime", FIELD_U64, 0),
     FIELD_OF(struct state, annotations, "annotations", FIELD_MAP, 0),
     FIELD_OF(struct state, isolation, "isolation", FIELD_STRING, 0),

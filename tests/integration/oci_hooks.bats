@@ -229,3 +229,26 @@ listener.accept()[0].recv(1 << 16)' "$BATS_TEST_TMPDIR/agent" &
     [ "$(grep -v '^SHLVL\|^PWD' "$BUNDLE/rootfs/tmp/seen" | sort)" = "OWN=1
 PATH=/bin" ]
 }
+
+@test "nothing enters a container that is being created: its root is still the host's" {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    cat > "$BATS_TEST_TMPDIR/waits" << HOOK
+#!/bin/sh
+touch "$SEEN"
+cat "$BATS_TEST_TMPDIR/go"
+HOOK
+    chmod 755 "$BATS_TEST_TMPDIR/waits"
+    configure --arg hook "$BATS_TEST_TMPDIR/waits" '.hooks = {createRuntime: [{path: $hook}]} |
+        .process.args = ["sleep", "1000"]'
+    start_detached early 3>&- &
+    creator=$!
+    wait_until 60 test -e "$SEEN"
+    run oci exec early sh -c 'echo entered'
+    [ "$status" != 0 ]
+    expect_text "cannot exec in a creating container"
+    [ "$(oci state early | jq -r .status)" = creating ]
+    echo > "$BATS_TEST_TMPDIR/go"
+    wait $creator
+    [ "$(oci state early | jq -r .status)" = running ]
+    [ "$(oci exec early sh -c 'echo entered')" = entered ]
+}
