@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/file.h"
 #include "base/path.h"
 
 /* /proc/PID/stat: 52 numbers of at most 20 digits and a name of at most 64 bytes. */
@@ -91,6 +92,24 @@ bool process_is_kernel_thread(pid_t pid)
     return read_stat(pid, stat, NULL) == 0 &&
            parse_field(stat, pid, STAT_FIELD_FLAGS, &flags, NULL) == 0 &&
            (flags & FLAG_KERNEL_THREAD) != 0;
+}
+
+bool process_is_killed(pid_t pid)
+{
+    static const char *const sets[] = { "\nSigPnd:\t", "\nShdPnd:\t" };
+    auto_free char *path = xasprintf("/proc/%d/status", pid);
+    auto_free char *text = NULL;
+
+    if (file_read_kernel(AT_FDCWD, path, &text, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+        const char *set = strstr(text, sets[i]);
+
+        if (set != NULL &&
+            (strtoull(set + strlen(sets[i]), NULL, 16) & (1ULL << (SIGKILL - 1))) != 0)
+            return true;
+    }
+    return false;
 }
 
 bool process_is_stopped(pid_t pid)

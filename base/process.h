@@ -26,6 +26,10 @@ int process_open(pid_t pid, uint64_t start_time, int *ret_pidfd, struct error *e
 /** Whether it is a thread of the kernel's own (proc(5), flags); false as well when it is gone. */
 bool process_is_kernel_thread(pid_t pid);
 
+/** Whether SIGKILL was sent to it and not acted upon yet (proc(5), SigPnd, ShdPnd), as while it is
+ * frozen; false as well when it is gone. */
+bool process_is_killed(pid_t pid);
+
 /** Whether it stands still by SIGSTOP or a debugger (proc(5), state); false as well when it is
  * gone. */
 bool process_is_stopped(pid_t pid);

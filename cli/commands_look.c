@@ -46,7 +46,7 @@ static int inspect_find(struct inspection *inspection, const char *name, char **
     if (inspection->kind != INSPECT_IMAGE) {
         r = berth_find(inspection->berth, name, &id, err);
         if (r == 0)
-            return engine_inspect(engine, id, inspection->has_size, ret_json, err);
+            r = engine_inspect(engine, id, inspection->has_size, ret_json, err);
         if (r != -ENOENT || inspection->kind == INSPECT_CONTAINER)
             return r;
     }

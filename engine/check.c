@@ -7,6 +7,7 @@
 
 #include "base/staging.h"
 #include "engine/engine_private.h"
+#include "engine/monitor_link.h"
 #include "engine/provision.h"
 #include "engine/record.h"
 #include "engine/store_sweep.h"
@@ -135,6 +136,7 @@ static int claim_users(struct check *check, const char *key, struct strings *ids
     *fds = xcalloc(all.count + 1, sizeof(**fds));
     for (size_t i = 0; r == 0 && i < all.count; i++) {
         AUTO(record) struct record *record = NULL;
+        auto_close int link_fd = -1;
         bool is_user = false;
 
         if (record_read(check->engine, all.items[i], &record, NULL) < 0)
@@ -146,8 +148,9 @@ static int claim_users(struct check *check, const char *key, struct strings *ids
         }
         if (!is_user)
             continue;
-        r = claim_take(check->engine, all.items[i], 0, &(*fds)[ids->count], err);
-        if (r == -EAGAIN)
+        r = monitor_link_or_claim(check->engine, all.items[i], CLAIM_WAIT_MS, &(*fds)[ids->count],
+                                  &link_fd, err);
+        if (r > 0)
             r = error_set(err, EBUSY, "container %.12s runs on it: stop it first", all.items[i]);
         if (r == 0)
             strings_add(ids, all.items[i]);

@@ -14,6 +14,10 @@ struct engine;
  *
  * The lock belongs to the open file, so it can be handed from the CLI to the monitor. */
 
+#define CLAIM_WAIT_MS 10000 /* so long a command waits for another one that has the claim */
+/* Where a monitor may come to have it: no event tells of the one and the other. */
+#define CLAIM_STEP_MS 20
+
 /**
  * Takes the claim.
  *

@@ -15,6 +15,7 @@
 #include "engine/engine_private.h"
 #include "engine/guest_files.h"
 #include "engine/import_changes.h"
+#include "engine/monitor_link.h"
 #include "engine/pause_guard.h"
 #include "engine/provision.h"
 
@@ -349,14 +350,15 @@ static int open_image(struct commit *commit, const char *id, struct error *err)
     int r;
 
     r = record_read(commit->engine, id, &commit->record, err);
-    if (r == 0)
-        r = digest_parse(commit->record->image_manifest, &manifest, err);
+    if (r < 0)
+        return r;
+    r = digest_parse(commit->record->image_manifest, &manifest, err);
     if (r == 0)
         r = image_open(store, &manifest, &commit->image, err);
     if (r == -ENOENT)
         return error_set(err, ENOENT,
                          "its image '%s' was removed, and with it the layers below; load it again",
-                         commit->record == NULL ? "" : commit->record->image);
+                         commit->record->image);
     return r;
 }
 
@@ -385,6 +387,7 @@ int engine_commit(struct engine *engine, const char *id, const struct commit_opt
     AUTO_CLEAR(commit)
     struct commit commit = { .engine = engine, .options = options, .job_fd = -1 };
     AUTO(reference) struct reference *reference = NULL;
+    auto_close int link_fd = -1;
     int claim_fd = -1;
     int r = 0;
 
@@ -400,10 +403,10 @@ int engine_commit(struct engine *engine, const char *id, const struct commit_opt
         r = engine_need_images(engine, err);
     /* One that does not run must neither start nor be removed meanwhile. */
     if (r == 0)
-        r = claim_take(engine, id, 0, &claim_fd, err);
-    if (r == -EAGAIN)
-        r = 0;
-    if (r == 0)
+        r = monitor_link_or_claim(engine, id, CLAIM_WAIT_MS, &claim_fd, &link_fd, err);
+    if (r > 0) /* it runs */
+        close(take_fd(&link_fd));
+    if (r >= 0)
         r = commit_locked(&commit, id, reference, ret_warnings, ret_image_id, err);
     claim_drop(engine, id, &claim_fd);
     if (r < 0)

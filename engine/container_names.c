@@ -46,18 +46,20 @@ int container_name_read(struct engine *engine, const char *name, char **ret_id, 
     return 0;
 }
 
+static bool has_name(struct engine *engine, const char *id, const char *name)
+{
+    AUTO(record) struct record *record = NULL;
+    int r = record_read(engine, id, &record, NULL);
+
+    if (r == 0)
+        return text_equal(record->name, name);
+    return r != -ENOENT; /* damaged, but there: its name stays taken */
+}
+
 /* Whether the link's container is alive or about to be. */
 static int link_is_valid(struct engine *engine, const char *name, const char *id, struct error *err)
 {
-    AUTO(record) struct record *record = NULL;
-    int r;
-
-    r = record_read(engine, id, &record, NULL);
-    if (r == 0)
-        return text_equal(record->name, name) ? 1 : claim_is_held(engine, id, err);
-    if (r != -ENOENT)
-        return 1; /* damaged, but there: its name stays taken */
-    return claim_is_held(engine, id, err);
+    return has_name(engine, id, name) ? 1 : claim_is_held(engine, id, err);
 }
 
 /* Removes a stale link under its container's claim, so that two finders cannot remove each other's.
@@ -65,19 +67,21 @@ static int link_is_valid(struct engine *engine, const char *name, const char *id
 static int remove_stale(struct engine *engine, const char *name, const char *id, struct error *err)
 {
     char now[CONTAINER_ID_LENGTH + 1], path[NAME_PATH_MAX];
+    auto_close int lock_fd = -1;
     int claim_fd = -1;
     int r;
 
     r = claim_take(engine, id, 0, &claim_fd, err);
     if (r < 0)
         return r == -EAGAIN ? 0 : r;
-    r = link_is_valid(engine, name, id, err);
-    if (r == 0 && read_link(engine, name, now) == 0 && strcmp(now, id) == 0) {
+    /* With the claim nobody makes the container, with the other lock nobody renames it just now. */
+    (void)container_lock(engine, id, &lock_fd, NULL); /* else it is not there */
+    if (!has_name(engine, id, name) && read_link(engine, name, now) == 0 && strcmp(now, id) == 0) {
         name_path(name, path);
         (void)unlinkat(engine->data_fd, path, 0); /* the caller sees whether it worked */
     }
     claim_drop(engine, id, &claim_fd);
-    return r < 0 ? r : 0;
+    return 0;
 }
 
 int container_name_take(struct engine *engine, const char *name, const char *id, struct error *err)
@@ -96,6 +100,8 @@ int container_name_take(struct engine *engine, const char *name, const char *id,
             return error_errno(err, "reserve the container name '%s'", name);
         if (read_link(engine, name, other) < 0)
             continue; /* just removed */
+        if (strcmp(other, id) == 0)
+            return 0; /* left by a rename that was killed */
         r = link_is_valid(engine, name, other, err);
         if (r < 0)
             return r;

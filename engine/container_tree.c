@@ -123,7 +123,7 @@ int container_changes_open(struct engine *engine, const struct record *record,
     r = open_changes(engine, record, &changes, err);
     if (r < 0) {
         container_changes_clear(&changes);
-        return r;
+        return container_explain_removal(engine, record->id, r, err);
     }
     container_mount_points(&changes.mount_points);
     *ret_changes = changes;

@@ -20,8 +20,6 @@
  * attached nowhere. The root of another one is an overlay as at its start, made in a mount
  * namespace that ends with the child: so no mount is ever seen on the host, whoever is killed. */
 
-#define CLAIM_WAIT_MS 5000
-
 struct visit {
     struct engine *engine;
     const struct record *record;
@@ -188,6 +186,7 @@ int container_visit(struct engine *engine, const char *id, enum visit_scope scop
     struct visit visit = {
         .engine = engine, .scope = scope, .function = function, .context = context
     };
+    auto_close int dir_fd = -1;
     int claim_fd = -1;
     int r;
 
@@ -199,17 +198,29 @@ int container_visit(struct engine *engine, const char *id, enum visit_scope scop
     if (r < 0)
         return r;
     visit.record = record;
-    if (container_open(engine->runtime, id, &container, NULL) == 0 && runs(container)) {
-        visit.container = container;
-        return process_call_in_child(visit_child, &visit, err);
+    /* It may start or end just now: the claim is waited for in short steps. */
+    for (uint32_t waited_ms = 0;; waited_ms += CLAIM_STEP_MS) {
+        container_free(container);
+        container = NULL;
+        if (container_open(engine->runtime, id, &container, NULL) == 0 && runs(container)) {
+            visit.container = container;
+            r = process_call_in_child(visit_child, &visit, err);
+            if (r != -ESRCH) /* it ended before it was entered */
+                return container_explain_removal(engine, id, r, err);
+            visit.container = NULL;
+        }
+        r = claim_take(engine, id, CLAIM_STEP_MS, &claim_fd, err);
+        if (r != -ETIMEDOUT || waited_ms >= CLAIM_WAIT_MS)
+            break;
     }
-    r = claim_take(engine, id, CLAIM_WAIT_MS, &claim_fd, err);
-    if (r == -ETIMEDOUT || r == -EAGAIN)
+    if (r == -ETIMEDOUT)
         return error_set(err, EBUSY,
                          "container %.12s starts, ends or is removed just now; try again", id);
     if (r < 0)
         return r;
-    r = process_call_in_child(visit_child, &visit, err);
+    r = container_directory(engine, id, &dir_fd, err); /* not removed before it was claimed */
+    if (r == 0)
+        r = process_call_in_child(visit_child, &visit, err);
     claim_drop(engine, id, &claim_fd);
     return r;
 }

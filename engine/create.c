@@ -32,8 +32,6 @@
 #include "engine/vm_disk.h"
 #include "engine/volumes.h"
 
-#define CLAIM_WAIT_MS 10000
-
 /* Making a container. Everything is computed in memory first. Then, with the claim on the new id
  * held:
  *

@@ -450,6 +450,8 @@ int engine_exec(struct engine *engine, const char *id, const struct exec_setting
     options.process = process;
     memcpy(options.stdio, session.inner, sizeof(options.stdio));
     r = container_exec(session.container, &options, &session.pid, &console, err);
+    if (r == -ESRCH) /* in berth's words */
+        return error_set(err, ESRCH, "container %.12s is not running", id);
     if (r < 0)
         return r;
     for (size_t i = 0; i < 3; i++)

@@ -91,8 +91,13 @@ int joined_share_files(struct engine *engine, const struct settings *settings, i
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         auto_free char *path = xasprintf("containers/%s/%s", joined_id(settings), names[i]);
 
-        if (linkat(engine->data_fd, path, dir_fd, names[i], 0) < 0)
-            return error_errno(err, "--network: share '%s/%s'", engine->data_path, path);
+        int r;
+
+        if (linkat(engine->data_fd, path, dir_fd, names[i], 0) == 0)
+            continue;
+        r = error_errno(err, "share '%s/%s'", engine->data_path, path);
+        r = container_explain_removal(engine, joined_id(settings), r, err);
+        return error_prefix(err, r, "--network");
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/fd.h"
+#include "base/process.h"
 
 /* A monitor's streams and clients. */
 
@@ -220,6 +221,35 @@ static void take_policy(struct monitor *monitor)
     monitor->record->settings.restart_max = record->settings.restart_max;
 }
 
+static int pause_container(struct monitor *monitor, struct error *err)
+{
+    enum container_status status = CONTAINER_STOPPED;
+    int r;
+
+    if (monitor->state != MONITOR_RUNNING || monitor->container == NULL)
+        return error_set(err, ESRCH, "container %.12s is not running", monitor->id);
+    r = container_status(monitor->container, &status, err);
+    if (r < 0)
+        return r;
+    if (status == CONTAINER_PAUSED)
+        return error_set(err, EINVAL, "container %.12s is paused already", monitor->id);
+    r = container_pause(monitor->container, err);
+    /* Who kills a frozen process thaws it (stop.c). This one was killed before it was frozen. */
+    if (r == 0 && process_is_killed(monitor->pid))
+        (void)container_resume(monitor->container, NULL); /* it may have just ended */
+    return r;
+}
+
+static void answer_pause(struct monitor *monitor, struct client *client)
+{
+    struct error err = { 0 };
+
+    if (pause_container(monitor, &err) < 0)
+        client_send(client, MONITOR_ERROR, &err, sizeof(err));
+    else
+        client_send(client, MONITOR_OK, NULL, 0);
+}
+
 static void handle(struct monitor *monitor, struct client *client,
                    const struct wire_message *message)
 {
@@ -261,6 +291,9 @@ static void handle(struct monitor *monitor, struct client *client,
     case MONITOR_CHANGED:
         take_policy(monitor);
         client_send(client, MONITOR_OK, NULL, 0);
+        return;
+    case MONITOR_PAUSE:
+        answer_pause(monitor, client);
         return;
     default:
         break;

@@ -11,6 +11,14 @@
 #include "engine/engine_private.h"
 #include "engine/monitor_wire.h"
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct error *err)
 {
     int r = claim_connect(engine, id, ret_fd, err);
@@ -18,6 +26,28 @@ int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct
     if (r == -ENOENT || r == -ECONNREFUSED)
         return error_set(err, ESRCH, "container %.12s is not running", id);
     return r;
+}
+
+int monitor_link_or_claim(struct engine *engine, const char *id, uint32_t timeout_ms,
+                          int *ret_claim_fd, int *ret_fd, struct error *err)
+{
+    uint64_t deadline = timeout_ms == UINT32_MAX ? UINT64_MAX : now_ms() + timeout_ms;
+    uint32_t step_ms = 0;
+    int r;
+
+    do {
+        r = claim_take(engine, id, step_ms, ret_claim_fd, err);
+        if (r != -EAGAIN && r != -ETIMEDOUT)
+            return r;
+        r = monitor_link_open(engine, id, ret_fd, err);
+        if (r != -ESRCH)
+            return r < 0 ? r : 1;
+        step_ms = CLAIM_STEP_MS;
+    } while (now_ms() < deadline);
+    return error_set(err, EBUSY,
+                     "another command is at work on container %.12s, and was not done after %u "
+                     "seconds; try again",
+                     id, timeout_ms / 1000);
 }
 
 static int take_status(const struct wire_message *message, int *ret_status)
@@ -29,14 +59,6 @@ static int take_status(const struct wire_message *message, int *ret_status)
     if (ret_status != NULL)
         *ret_status = status;
     return 1;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static int wait_readable(int fd, uint64_t deadline_ms, struct error *err)
@@ -106,6 +128,17 @@ static int receive(int fd, struct wire_message *ret_message, struct error *err)
     return 0;
 }
 
+int monitor_link_take_error(const struct wire_message *message, struct error *err)
+{
+    struct error told;
+
+    if (message->length != sizeof(told))
+        return error_set(err, EPROTO, "malformed error from the container's monitor");
+    memcpy(&told, message->payload, sizeof(told));
+    told.message[sizeof(told.message) - 1] = '\0';
+    return error_set(err, told.code > 0 ? told.code : EPROTO, "%s", told.message);
+}
+
 int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
                      struct error *err)
 {
@@ -123,6 +156,8 @@ int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, 
             return r;
         if (message.type == MONITOR_OK)
             return 0;
+        if (message.type == MONITOR_ERROR)
+            return monitor_link_take_error(&message, err);
         if (message.type == MONITOR_EXIT)
             return take_status(&message, ret_status);
     }

@@ -8,16 +8,29 @@
 #include "base/error.h"
 
 struct engine;
+struct wire_message;
 
 /* A command's connection to a container's monitor. */
 
 /** Connects; -ESRCH: no monitor, the container does not run. */
 int monitor_link_open(struct engine *engine, const char *id, int *ret_fd, struct error *err);
 /**
+ * Takes the claim on a container; or, when a monitor has it, connects to that. Others have it for a
+ * moment only (a repair, a look at the files, a start that has no monitor yet) and are waited for.
+ *
+ * @timeout_ms  how long; UINT32_MAX: without an end
+ *
+ * Returns 0 with *ret_claim_fd; 1 with *ret_fd, the connection; -EBUSY: the time is over.
+ */
+int monitor_link_or_claim(struct engine *engine, const char *id, uint32_t timeout_ms,
+                          int *ret_claim_fd, int *ret_fd, struct error *err);
+/** What ERROR says: its negative code. */
+int monitor_link_take_error(const struct wire_message *message, struct error *err);
+/**
  * Sends a message and waits for OK, as long as the monitor has something to do.
  *
  * Returns 0; 1: the container ended, its status in @ret_status (may be NULL); -EPIPE: the monitor
- * died; -ETIMEDOUT: it is stopped (SIGSTOP) after MONITOR_KILLED_S seconds.
+ * ended; -ETIMEDOUT: it is stopped (SIGSTOP) after MONITOR_KILLED_S seconds; else what ERROR says.
  */
 int monitor_link_ask(int fd, uint32_t type, const void *payload, size_t length, int *ret_status,
                      struct error *err);

@@ -25,6 +25,7 @@ enum monitor_message {
     MONITOR_STOPPING,  /* a person stops it: do not restart; answered by OK */
     MONITOR_WAIT,      /* uint32_t: enum monitor_wait; answered by EXIT */
     MONITOR_CHANGED,   /* the record has another restart policy; answered by OK */
+    MONITOR_PAUSE,     /* answered by OK or ERROR */
     /* monitor to client */
     MONITOR_STARTED = 64, /* text of a warning; mostly none */
     MONITOR_OK,

@@ -15,6 +15,7 @@
 
 static _Noreturn void guard_child(struct container *container, const int pipe_fds[2])
 {
+    struct cgroup *cgroup = container_cgroup(container);
     char byte;
 
     (void)close(pipe_fds[1]);
@@ -24,7 +25,9 @@ static _Noreturn void guard_child(struct container *container, const int pipe_fd
     (void)signal(SIGHUP, SIG_IGN);
     while (read(pipe_fds[0], &byte, 1) < 0 && errno == EINTR)
         ;
-    (void)container_resume(container, NULL); /* it ended, or someone else did it */
+    /* Also when it was started anew since: it has the same cgroup, which was frozen. */
+    if (cgroup != NULL)
+        (void)cgroup_thaw(cgroup, NULL); /* it ended, or someone else did it */
     _exit(0);
 }
 

@@ -16,6 +16,7 @@
 #include "engine/container_names.h"
 #include "engine/engine_private.h"
 #include "engine/published_port.h"
+#include "engine/restart_policy.h"
 
 #define SIZE_DEPTH_MAX 256
 
@@ -28,7 +29,8 @@ static bool has_ended(const struct life *life)
            (life->finished == life->started && life->finished_ns >= life->started_ns);
 }
 
-const char *container_condition_name(bool is_claimed, int runtime_status, const struct life *life)
+const char *container_condition_name(bool is_claimed, int runtime_status, const struct life *life,
+                                     const struct settings *settings)
 {
     if (!is_claimed)
         return life->started == 0 ? "created" : "exited";
@@ -40,42 +42,91 @@ const char *container_condition_name(bool is_claimed, int runtime_status, const 
     default:
         break;
     }
-    /* The monitor is between two runs, or at the beginning or the end of one. */
+    /* The monitor is between two runs, or at the beginning or the end of one; or another command
+     * has the claim for a moment. */
     if (life->started == 0)
         return "created";
-    return has_ended(life) ? "restarting" : "running";
+    if (!has_ended(life))
+        return "running";
+    return restart_is_due(settings->restart, settings->restart_max, life->exit_status,
+                          life->restart_count, life->was_stopped)
+               ? "restarting"
+               : "exited";
 }
 
-int container_condition(struct engine *engine, const char *id, const struct life *life,
+/* The program runs before its monitor can record that. */
+static void begin_life(struct life *life, const struct timespec *made)
+{
+    uint32_t restart_count = life->restart_count;
+
+    life_clear(life);
+    *life = (struct life){ .started = made->tv_sec,
+                           .started_ns = (uint32_t)made->tv_nsec,
+                           .restart_count = restart_count };
+}
+
+/* The runtime's status; -1: it does not know the container. */
+static int look_at_run(struct engine *engine, const char *id, struct life *life, pid_t *ret_pid)
+{
+    AUTO(container) struct container *container = NULL;
+    enum container_status status;
+
+    /* It may end at any moment: what cannot be opened is not there. */
+    if (container_open(engine->runtime, id, &container, NULL) < 0 ||
+        container_status(container, &status, NULL) < 0)
+        return -1;
+    *ret_pid = container_pid(container);
+    if ((status == CONTAINER_RUNNING || status == CONTAINER_PAUSED) &&
+        (life->started == 0 || has_ended(life)))
+        begin_life(life, container_created_at(container));
+    return (int)status;
+}
+
+/* 1: claimed. A monitor records the end before it lets go of the claim, so an end that is not
+ * recorded after that never will be; unless the container was started again since. */
+static int look_at_claim(struct engine *engine, const char *id, struct life *life,
+                         struct error *err)
+{
+    bool is_reserved = engine->reserved_id != NULL && strcmp(engine->reserved_id, id) == 0;
+    uint32_t started_ns;
+    int64_t started;
+    int held, r;
+
+    r = life_read(engine, id, life, err);
+    if (r < 0)
+        return r;
+    held = is_reserved ? 1 : claim_is_held(engine, id, err);
+    if (held != 0 || life->started == 0 || has_ended(life))
+        return held;
+    started = life->started;
+    started_ns = life->started_ns;
+    life_clear(life);
+    r = life_read(engine, id, life, err);
+    return r < 0 ? r : life->started != started || life->started_ns != started_ns;
+}
+
+int container_condition(struct engine *engine, const struct record *record, struct life *ret_life,
                         struct container_condition *ret_condition, struct error *err)
 {
+    AUTO_CLEAR(life) struct life life = { 0 };
     struct container_condition condition = { 0 };
     int runtime_status = -1;
-    int held;
+    int held = look_at_claim(engine, record->id, &life, err);
     int r;
 
-    held = claim_is_held(engine, id, err);
     if (held < 0)
         return held;
-    if (engine->reserved_id != NULL && strcmp(engine->reserved_id, id) == 0)
-        held = 1;
     if (held > 0) {
-        AUTO(container) struct container *container = NULL;
-        enum container_status status;
-
         r = engine_need_runtime(engine, err);
         if (r < 0)
             return r;
-        /* It may end at any moment: what cannot be opened is not there. */
-        if (container_open(engine->runtime, id, &container, NULL) == 0 &&
-            container_status(container, &status, NULL) == 0) {
-            runtime_status = (int)status;
-            condition.pid = container_pid(container);
-        }
+        runtime_status = look_at_run(engine, record->id, &life, &condition.pid);
     }
-    condition.status = container_condition_name(held > 0, runtime_status, life);
-    condition.has_died = held == 0 && life->started != 0 && !has_ended(life);
+    condition.status = container_condition_name(held > 0, runtime_status, &life, &record->settings);
+    condition.has_died = held == 0 && life.started != 0 && !has_ended(&life);
     *ret_condition = condition;
+    *ret_life = life;
+    life = (struct life){ 0 };
     return 0;
 }
 
@@ -207,10 +258,7 @@ static int make_view(struct engine *engine, const char *id, bool with_sizes,
     r = record_read(engine, id, &record, err);
     if (r < 0)
         return r;
-    r = life_read(engine, id, &life, err);
-    if (r < 0)
-        return r;
-    r = container_condition(engine, id, &life, &condition, err);
+    r = container_condition(engine, record, &life, &condition, err);
     if (r < 0)
         return r;
     if (with_sizes) {
@@ -412,10 +460,7 @@ int engine_inspect(struct engine *engine, const char *id, bool with_size, char *
     r = record_read(engine, id, &record, err);
     if (r < 0)
         return r;
-    r = life_read(engine, id, &life, err);
-    if (r < 0)
-        return r;
-    r = container_condition(engine, id, &life, &condition, err);
+    r = container_condition(engine, record, &life, &condition, err);
     if (r < 0)
         return r;
     if (with_size) {
@@ -494,8 +539,14 @@ int engine_pids(struct engine *engine, const char *id, pid_t **ret_pids, size_t 
                 struct error *err)
 {
     AUTO(container) struct container *container = NULL;
+    enum container_status status;
     int r;
 
-    r = engine_open_running(engine, id, &container, err);
-    return r < 0 ? r : container_pids(container, ret_pids, ret_count, err);
+    r = engine_open_with_status(engine, id, &container, &status, err);
+    if (r < 0)
+        return r;
+    /* Before its start the first process is still berth's own. */
+    if (status == CONTAINER_CREATING || status == CONTAINER_CREATED || status == CONTAINER_STOPPED)
+        return error_set(err, ESRCH, "container %.12s is not running", id);
+    return container_pids(container, ret_pids, ret_count, err);
 }

@@ -23,12 +23,25 @@ static void container_path(const char *id, const char *file, char *ret_path)
                    file == NULL ? "" : "/", file == NULL ? "" : file);
 }
 
+/* Whoever asks found it a moment ago. */
+static int was_removed(const char *id, struct error *err)
+{
+    return error_set(err, ENOENT, "No such container: %.12s", id);
+}
+
+int container_explain_removal(const struct engine *engine, const char *id, int r, struct error *err)
+{
+    return r == -ENOENT && !engine_has_container(engine, id) ? was_removed(id, err) : r;
+}
+
 int container_directory(struct engine *engine, const char *id, int *ret_fd, struct error *err)
 {
     char path[CONTAINER_PATH_MAX];
 
     container_path(id, NULL, path);
     *ret_fd = openat(engine->data_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0 && errno == ENOENT)
+        return was_removed(id, err);
     if (*ret_fd < 0)
         return error_errno(err, "open container %.12s", id);
     return 0;
@@ -76,7 +89,7 @@ int record_read(struct engine *engine, const char *id, struct record **ret_recor
     container_path(id, RECORD_FILE, path);
     r = file_read(engine->data_fd, path, RECORD_BYTES_MAX, &text, &length, err);
     if (r < 0)
-        return r;
+        return container_explain_removal(engine, id, r, err);
     record = xcalloc(1, sizeof(*record));
     r = decode_text(&record_object, text, length, record, RECORD_FILE, err);
     if (r < 0)
@@ -114,6 +127,8 @@ int life_read(struct engine *engine, const char *id, struct life *ret_life, stru
 
     container_path(id, LIFE_FILE, path);
     r = file_read(engine->data_fd, path, RECORD_BYTES_MAX, &text, &length, err);
+    if (r == -ENOENT && !engine_has_container(engine, id))
+        return was_removed(id, err);
     if (r == -ENOENT) {
         *ret_life = life;
         return 0;

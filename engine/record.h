@@ -75,6 +75,11 @@ void life_clear(struct life *life);
 int file_create(int dir_fd, const char *name, const void *bytes, size_t length, mode_t mode,
                 struct error *err);
 
+/** After a failure @r, which may be because the container was removed meanwhile: -ENOENT says "No
+ * such container: x" then, in place of what was missing. Returns @r. */
+int container_explain_removal(const struct engine *engine, const char *id, int r,
+                              struct error *err);
+
 /** Opens DATA/containers/<id>; -ENOENT is promised. */
 int container_directory(struct engine *engine, const char *id, int *ret_fd, struct error *err);
 /** The same, locked until it is closed: who reads the record and writes it changed. */

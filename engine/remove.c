@@ -78,11 +78,14 @@ int engine_remove_claimed(struct engine *engine, const char *id, bool with_volum
                           struct error *err)
 {
     AUTO(record) struct record *record = NULL;
+    auto_close int lock_fd = -1;
     int r;
 
     r = engine_sweep_run(engine, id, err);
     if (r < 0)
         return r;
+    /* Who gives it another name just now does so before this, or does not find it any more. */
+    (void)container_lock(engine, id, &lock_fd, NULL); /* else the directory is gone already */
     /* A damaged record must not keep the container: then its volumes stay. */
     (void)record_read(engine, id, &record, NULL);
     if (record != NULL && with_volumes) {
@@ -101,16 +104,10 @@ int engine_remove_claimed(struct engine *engine, const char *id, bool with_volum
 }
 
 /* Tells the monitor not to restart, kills, and waits until it let go. */
-static int kill_and_wait(struct engine *engine, const char *id, struct error *err)
+static int kill_and_wait(struct engine *engine, const char *id, int fd, struct error *err)
 {
-    auto_close int fd = -1;
     int r;
 
-    r = monitor_link_open(engine, id, &fd, err);
-    if (r == -ESRCH) /* it begins or ends just now */
-        return claim_wait_free(engine, id, err);
-    if (r < 0)
-        return r;
     r = monitor_link_ask(fd, MONITOR_STOPPING, NULL, 0, NULL, err);
     if (r == 0) {
         r = engine_kill(engine, id, SIGKILL, err);
@@ -121,6 +118,27 @@ static int kill_and_wait(struct engine *engine, const char *id, struct error *er
     return r < 0 && r != -EPIPE ? r : 0;
 }
 
+/* Who is killed may be started anew before the claim is taken, and is killed then, too. */
+static int take_claim(struct engine *engine, const char *id, bool is_forced, int *ret_fd,
+                      struct error *err)
+{
+    for (;;) {
+        auto_close int link_fd = -1;
+        int r = monitor_link_or_claim(engine, id, is_forced ? UINT32_MAX : CLAIM_WAIT_MS, ret_fd,
+                                      &link_fd, err);
+
+        if (r <= 0)
+            return r;
+        if (!is_forced)
+            return error_set(err, EBUSY,
+                             "container %.12s is running: stop it first, or remove it with --force",
+                             id);
+        r = kill_and_wait(engine, id, link_fd, err);
+        if (r < 0)
+            return r;
+    }
+}
+
 int engine_remove(struct engine *engine, const char *id, bool is_forced, bool with_volumes,
                   struct error *err)
 {
@@ -128,16 +146,7 @@ int engine_remove(struct engine *engine, const char *id, bool is_forced, bool wi
     int r;
 
     engine_drop_reservation(engine);
-    r = claim_take(engine, id, 0, &claim_fd, err);
-    if (r == -EAGAIN && !is_forced)
-        return error_set(
-            err, EBUSY, "container %.12s is running: stop it first, or remove it with --force", id);
-    if (r == -EAGAIN) {
-        r = kill_and_wait(engine, id, err);
-        if (r < 0)
-            return r;
-        r = claim_take(engine, id, 10000, &claim_fd, err);
-    }
+    r = take_claim(engine, id, is_forced, &claim_fd, err);
     if (r < 0)
         return r;
     r = engine_remove_claimed(engine, id, with_volumes, err);
@@ -167,5 +176,5 @@ int engine_rename(struct engine *engine, const char *id, const char *name, struc
     record->name = xstrdup(name);
     r = record_write(dir_fd, record, false, err);
     container_name_drop(engine, r < 0 ? name : old_name, id);
-    return r;
+    return container_explain_removal(engine, id, r, err);
 }

@@ -136,5 +136,7 @@ int engine_update(struct engine *engine, const char *id, settings_change *change
         r = record_write(update.dir_fd, update.record, false, err);
     if (r == 0)
         r = tell_monitor(&update, err);
+    if (r == -ENOENT && !engine_has_container(engine, id))
+        return container_explain_removal(engine, id, r, err);
     return r < 0 ? error_prefix(err, r, "update container %.12s", id) : 0;
 }

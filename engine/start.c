@@ -19,6 +19,7 @@
 #include "base/wire.h"
 #include "engine/bundle.h"
 #include "engine/engine_private.h"
+#include "engine/monitor_link.h"
 #include "engine/monitor_wire.h"
 #include "engine/record.h"
 #include "engine/volumes.h"
@@ -175,13 +176,8 @@ static int wait_started(int fd, const char *id, struct error *err)
             log_warning("%s", message.payload);
         return 0;
     }
-    if (message.type == MONITOR_ERROR && message.length == sizeof(struct error)) {
-        struct error told;
-
-        memcpy(&told, message.payload, sizeof(told));
-        told.message[sizeof(told.message) - 1] = '\0';
-        return error_set(err, told.code > 0 ? told.code : EPROTO, "%s", told.message);
-    }
+    if (message.type == MONITOR_ERROR)
+        return monitor_link_take_error(&message, err);
     return error_set(err, EPROTO, "the monitor of container %.12s sent message %u before STARTED",
                      id, message.type);
 }
@@ -189,14 +185,15 @@ static int wait_started(int fd, const char *id, struct error *err)
 static int claim_for_start(struct engine *engine, const char *id, int *ret_fd, struct error *err)
 {
     int fd = engine_take_reservation(engine, id);
+    auto_close int link_fd = -1;
     int r;
 
     if (fd >= 0) {
         *ret_fd = fd;
         return 0;
     }
-    r = claim_take(engine, id, 0, ret_fd, err);
-    if (r == -EAGAIN)
+    r = monitor_link_or_claim(engine, id, CLAIM_WAIT_MS, ret_fd, &link_fd, err);
+    if (r > 0)
         return error_set(err, EALREADY, "container %.12s is running already", id);
     return r;
 }

@@ -18,6 +18,20 @@
 #define STOP_TIMEOUT_S 10
 #define TIMEOUT_MAX_S  (UINT32_MAX / 1000 - 1)
 
+/* What failed because the container ended meanwhile is told as that. */
+static int explain_end(struct engine *engine, const char *id, int r, struct error *err)
+{
+    AUTO(container) struct container *container = NULL;
+    enum container_status status;
+
+    if (r >= 0)
+        return r;
+    if (r != -ESRCH && engine_open_with_status(engine, id, &container, &status, NULL) == 0 &&
+        status != CONTAINER_STOPPED)
+        return r;
+    return error_set(err, ESRCH, "container %.12s is not running", id);
+}
+
 static int signal_container(struct engine *engine, const char *id, int signal, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
@@ -29,7 +43,7 @@ static int signal_container(struct engine *engine, const char *id, int signal, s
         return r;
     r = container_signal(container, signal, false, err);
     if (r < 0)
-        return r;
+        return explain_end(engine, id, r, err);
     /* A frozen process gets its signal when it is thawed; for SIGKILL docker thaws as well. */
     if (container_status(container, &status, NULL) == 0 && status == CONTAINER_PAUSED &&
         (signal == SIGKILL || signal == SIGTERM))
@@ -114,8 +128,10 @@ int engine_kill(struct engine *engine, const char *id, int signal, struct error 
         if (r < 0)
             return r;
         r = monitor_link_ask(fd, MONITOR_STOPPING, NULL, 0, NULL, err);
-        if (r != 0)
-            return r < 0 ? r : error_set(err, ESRCH, "container %.12s is not running", id);
+        if (r > 0 || r == -EPIPE)
+            return error_set(err, ESRCH, "container %.12s is not running", id);
+        if (r < 0)
+            return r;
     }
     return signal_container(engine, id, signal, err);
 }
@@ -128,11 +144,26 @@ int engine_restart(struct engine *engine, const char *id, const char *signal, ui
     r = engine_stop(engine, id, signal, timeout_s, err);
     if (r < 0)
         return r;
-    return engine_start(engine, id, NULL, err);
+    r = engine_start(engine, id, NULL, err);
+    return r == -EALREADY ? 0 : r; /* another command was faster */
 }
 
-static int open_paused(struct engine *engine, const char *id, bool is_paused,
-                       struct container **ret_container, struct error *err)
+/* The monitor does it, between all else that it does: a program that is frozen while it starts, or
+ * after it was killed, would hold up its monitor, and so whoever wants to end it. */
+int engine_pause(struct engine *engine, const char *id, struct error *err)
+{
+    auto_close int fd = -1;
+    int r;
+
+    r = monitor_link_open(engine, id, &fd, err);
+    if (r == 0)
+        r = monitor_link_ask(fd, MONITOR_PAUSE, NULL, 0, NULL, err);
+    if (r > 0)
+        return error_set(err, ESRCH, "container %.12s is not running", id);
+    return explain_end(engine, id, r, err);
+}
+
+int engine_unpause(struct engine *engine, const char *id, struct error *err)
 {
     AUTO(container) struct container *container = NULL;
     enum container_status status;
@@ -141,30 +172,9 @@ static int open_paused(struct engine *engine, const char *id, bool is_paused,
     r = engine_open_with_status(engine, id, &container, &status, err);
     if (r < 0)
         return r;
-    if (status == CONTAINER_STOPPED)
-        return error_set(err, ESRCH, "container %.12s is not running", id);
-    if (is_paused != (status == CONTAINER_PAUSED))
-        return error_set(
-            err, EINVAL,
-            is_paused ? "container %.12s is not paused" : "container %.12s is paused already", id);
-    *ret_container = take_ptr(&container);
-    return 0;
-}
-
-int engine_pause(struct engine *engine, const char *id, struct error *err)
-{
-    AUTO(container) struct container *container = NULL;
-    int r = open_paused(engine, id, false, &container, err);
-
-    return r < 0 ? r : container_pause(container, err);
-}
-
-int engine_unpause(struct engine *engine, const char *id, struct error *err)
-{
-    AUTO(container) struct container *container = NULL;
-    int r = open_paused(engine, id, true, &container, err);
-
-    return r < 0 ? r : container_resume(container, err);
+    if (status != CONTAINER_STOPPED && status != CONTAINER_PAUSED)
+        return error_set(err, EINVAL, "container %.12s is not paused", id);
+    return explain_end(engine, id, container_resume(container, err), err);
 }
 
 static int recorded_status(struct engine *engine, const char *id, int *ret_status,

@@ -154,6 +154,13 @@ static _Noreturn void run_child(const struct exec_context *context)
     _exit(err.code == ENOENT ? 127 : err.code == EACCES ? 126 : 255);
 }
 
+static int not_running(const struct container *container, enum container_status status,
+                       struct error *err)
+{
+    return error_set(err, ESRCH, "cannot exec in a %s container: container not running: '%s'",
+                     container_status_name(status), container->state.id);
+}
+
 static int check_running(struct container *container, bool ignores_paused, struct error *err)
 {
     enum container_status status;
@@ -168,8 +175,7 @@ static int check_running(struct container *container, bool ignores_paused, struc
     /* What an isolation runs is not there before the start. */
     if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING ||
         (status == CONTAINER_CREATED && container->state.isolation != NULL))
-        return error_set(err, ESRCH, "cannot exec in a %s container: container not running: '%s'",
-                         container_status_name(status), container->state.id);
+        return not_running(container, status, err);
     return 0;
 }
 
@@ -325,7 +331,7 @@ static int wait_started(struct container *container, struct exec_context *contex
 
     r = sync_expect(context->caller_fd, SYNC_STARTED, fds, err);
     if (r == 0)
-        return error_set(err, ESRCH, "the process ended before it was started");
+        return error_set(err, EPIPE, "the process ended before it was started");
     if (r < 0)
         return r;
     console = fds[0];
@@ -487,6 +493,16 @@ static int run_process(struct container *container, struct exec_context *context
     return 0;
 }
 
+/* It has left its namespaces (proc(5) shows none), while its pid namespace still ends: from then on
+ * nobody enters that, and who is in it is killed. */
+static bool first_process_ends(const struct exec_context *context)
+{
+    char path[64], target[2];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/uts", context->target_pid);
+    return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
+}
+
 static int exec_here(struct container *container, const struct container_exec_options *options,
                      pid_t *ret_pid, int *ret_console, struct error *err)
 {
@@ -504,6 +520,8 @@ static int exec_here(struct container *container, const struct container_exec_op
     r = plan_exec(container, options, &context, &launch, err);
     if (r == 0)
         r = run_process(container, &context, ret_pid, &console, err);
+    if (r < 0 && first_process_ends(&context)) /* and that is why */
+        r = not_running(container, CONTAINER_STOPPED, err);
     launch_plan_clear(&launch);
     auto_close_cleanup(&context.agent_fd);
     cgroup_places_free(context.places);

@@ -247,6 +247,7 @@ struct container_exec_options {
  * @ret_console  terminal's master with keeps_console, else -1; may be NULL
  *
  * -ENOENT / -EACCES: the program was not found / may not be executed (status 127 / 126).
+ * -ESRCH: the container does not run, or ended meanwhile.
  */
 int container_exec(struct container *container, const struct container_exec_options *options,
                    pid_t *ret_pid, int *ret_console, struct error *err);

@@ -23,6 +23,8 @@ int sync_send(int fd, enum sync_type type, const int *fds, size_t fd_count, stru
 {
     int r = wire_send(fd, type, NULL, 0, fds, fd_count, err);
 
+    if (r == -EPIPE || r == -ECONNRESET)
+        return error_set(err, EPIPE, "the other process ended before %s", sync_name(type));
     return r < 0 ? error_prefix(err, r, "send %s", sync_name(type)) : 0;
 }
 

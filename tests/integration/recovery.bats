@@ -132,3 +132,15 @@ is_repaired() {
     expect_text good
     rm -r "$BERTH_DATA/containers/$(printf '%064d' 1)"
 }
+
+@test "a name is free again whose container is gone, or got another one" {
+    berth create --name one busybox true > /dev/null
+    ln -s "$(printf '%064d' 1)" "$BERTH_DATA/container-names/gone"
+    ln -s "$(field one .Id)" "$BERTH_DATA/container-names/half" # of a rename that was killed
+    ln -s "$(field one .Id)" "$BERTH_DATA/container-names/taken"
+    berth create --name gone busybox true > /dev/null
+    timeout 60 berth rename one half
+    [ "$(field half .Name)" = /half ]
+    berth create --name taken busybox true > /dev/null
+    [ "$(berth ps -a --format '{{.Names}}' | sort | tr '\n' ' ')" = "gone half taken " ]
+}

@@ -265,6 +265,118 @@ END
     berth unpause "$id"
 }
 
+# A container that never restarts and has ended: ended NAME
+ended() {
+    berth run --name "$1" busybox sh -c 'exit 3' || [ $? = 3 ]
+    ended_claim=$BERTH_RUN/@monitors/$(field "$1" .Id).lock
+}
+
+@test "a command that works on a container for a moment is waited for, and nobody takes it for a run" {
+    ended done
+    hold_lock "$ended_claim"
+    [ "$(field done .State.Status) $(field done .State.ExitCode)" = "exited 3" ]
+    berth start done > "$BATS_TEST_TMPDIR/started" 2>&1 3>&- &
+    starter=$!
+    wait_until 20 has_open $starter "$ended_claim"
+    release_lock
+    wait $starter
+    [ "$(cat "$BATS_TEST_TMPDIR/started")" = done ]
+    berth wait done
+    [ "$(field done .RestartCount) $(berth logs done | wc -l)" = "0 0" ]
+
+    hold_lock "$ended_claim"
+    berth rm done > "$BATS_TEST_TMPDIR/removed" 2>&1 3>&- &
+    remover=$!
+    wait_until 20 has_open $remover "$ended_claim"
+    release_lock
+    wait $remover
+    [ "$(cat "$BATS_TEST_TMPDIR/removed")" = done ]
+}
+
+@test "rm -f finds the monitor of a container that another command is just starting" {
+    ended begun
+    # The start has the claim; its monitor listens a little later, and asks for nothing more here.
+    hold_lock "$ended_claim"
+    berth rm -f begun > "$BATS_TEST_TMPDIR/removed" 2>&1 3>&- &
+    remover=$!
+    wait_until 20 has_open $remover "$ended_claim"
+    timeout 60 python3 -c '
+import os, socket, sys
+os.chdir(os.path.dirname(sys.argv[1]))
+name = os.path.basename(sys.argv[1])
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind(name)
+server.listen()
+server.accept()
+os.unlink(name)' "${ended_claim%.lock}.sock"
+    release_lock
+    wait $remover
+    [ "$(cat "$BATS_TEST_TMPDIR/removed")" = begun ]
+}
+
+@test "a run whose start is not recorded yet is not told by the one before it" {
+    berth run -d --name young busybox sleep 1000
+    life=$BERTH_DATA/containers/$(field young .Id)/life.json
+    started=$(date -d "$(field young .Created)" +%s)
+    for life_before in '' '{"started": 10, "finished": 20, "exitStatus": 3}'; do
+        rm -f "$life"
+        [ -z "$life_before" ] || echo "$life_before" > "$life"
+        [ "$(field young .State.Status) $(field young .State.ExitCode)" = "running 0" ]
+        [ "$(date -d "$(field young .State.StartedAt)" +%s)" -ge "$started" ]
+        run -0 berth ps --filter name=young --format '{{.Status}}'
+        [[ "$output" == Up* && "$output" != *years* ]]
+    done
+}
+
+# again OUTPUT COMMAND...: over and over until the file "stop" is there, with what it says.
+again() {
+    local file=$1
+    shift
+    while [ ! -e "$BATS_TEST_TMPDIR/stop" ]; do
+        timeout 60 "$@" >> "$file" 2>&1 || echo "status $?" >> "$file"
+    done
+}
+
+@test "commands at once on a container that comes and goes: each is told what a person would see" {
+    cd "$BATS_TEST_TMPDIR"
+    echo text > text
+    jobs=''
+    while read -r number command; do
+        # shellcheck disable=SC2086
+        again "said.$number" berth $command 3>&- < /dev/null &
+        jobs="$jobs $!"
+    done << 'END'
+1 run -d --name busy busybox sleep 1000
+2 start busy
+3 rm -f busy
+4 restart -t 0 busy
+5 kill busy
+6 pause busy
+7 unpause busy
+8 exec busy true
+9 cp text busy:/text
+10 export -o exported busy
+11 rename busy other
+12 rename other busy
+13 update --pids-limit 50 busy
+14 logs busy
+15 commit busy
+16 top busy
+17 diff busy
+18 inspect --format {{.State.Status}} busy
+END
+    sleep 8
+    touch stop
+    # shellcheck disable=SC2086
+    wait $jobs
+    # No paths of the store, no whole ids, nothing that waits for ever; and never the host's files.
+    run -1 grep -hE 'No such file|containers/|container.json|No such process|Broken pipe|status 124' said.*
+    run -1 grep -hE '^berth.*[0-9a-f]{64}' said.*
+    run -1 grep -h restarting said.18
+    [ ! -e exported ] || [ -z "$(tar -tf exported | grep -E '^(proc/[0-9]|root/.)' | head -3)" ]
+    berth rm -f busy other
+}
+
 @test "pause of a paused container and unpause of another say so in a sentence" {
     id=$(berth run -d busybox sleep 1000)
     run -1 berth unpause "$id"

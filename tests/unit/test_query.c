@@ -17,6 +17,9 @@ static void status_is_computed_from_what_is_seen(void **state)
     static const struct life going = { .started = 10 };
     static const struct life again = { .started = 10, .finished = 5 };
     static const struct life ended = { .started = 10, .finished = 12 };
+    static const struct life stopped = { .started = 10, .finished = 12, .was_stopped = true };
+    static const struct settings once = { 0 };
+    static const struct settings always = { .restart = RESTART_ALWAYS };
     static const struct life quick = {
         .started = 10, .started_ns = 1, .finished = 10, .finished_ns = 2
     };
@@ -24,28 +27,33 @@ static void status_is_computed_from_what_is_seen(void **state)
         bool is_claimed;
         int runtime;
         const struct life *life;
+        const struct settings *settings;
         const char *status;
     } rows[] = {
-        { false, -1, &never, "created" },
-        { false, -1, &ended, "exited" },
-        { false, -1, &going, "exited" }, /* its monitor was killed */
-        { true, -1, &never, "created" },
-        { true, CONTAINER_CREATED, &never, "created" },
-        { true, CONTAINER_RUNNING, &going, "running" },
-        { true, CONTAINER_PAUSED, &going, "paused" },
-        { true, -1, &going, "running" }, /* just ending */
-        { true, -1, &again, "running" },
-        { true, CONTAINER_STOPPED, &going, "running" },
-        { true, -1, &ended, "restarting" },
-        { true, -1, &quick, "restarting" },
+        { false, -1, &never, &always, "created" },
+        { false, -1, &ended, &always, "exited" },
+        { false, -1, &going, &always, "exited" }, /* its monitor was killed */
+        { true, -1, &never, &always, "created" },
+        { true, CONTAINER_CREATED, &never, &always, "created" },
+        { true, CONTAINER_RUNNING, &going, &always, "running" },
+        { true, CONTAINER_PAUSED, &going, &always, "paused" },
+        { true, -1, &going, &always, "running" }, /* just ending */
+        { true, -1, &again, &always, "running" },
+        { true, CONTAINER_STOPPED, &going, &always, "running" },
+        { true, -1, &ended, &always, "restarting" },
+        { true, -1, &quick, &always, "restarting" },
+        /* Its end is recorded, or another command has the claim: it never restarts. */
+        { true, -1, &ended, &once, "exited" },
+        { true, -1, &stopped, &always, "exited" },
+        { true, CONTAINER_RUNNING, &going, &once, "running" },
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         print_message("row %zu\n", i);
-        assert_string_equal(
-            container_condition_name(rows[i].is_claimed, rows[i].runtime, rows[i].life),
-            rows[i].status);
+        assert_string_equal(container_condition_name(rows[i].is_claimed, rows[i].runtime,
+                                                     rows[i].life, rows[i].settings),
+                            rows[i].status);
     }
 }
 
