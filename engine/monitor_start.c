@@ -138,10 +138,16 @@ static int start_network(void *context, pid_t pid, struct error *err)
 {
     struct monitor *monitor = context;
     const struct settings *settings = &monitor->record->settings;
-    auto_free char *api_path = xasprintf("%s/%s/slirp", monitor->engine->run_path, monitor->id);
+    auto_free char *api_path = NULL;
+    auto_close int dir_fd = -1;
 
     if (!text_equal(settings->network, SLIRP_NETWORK) || monitor->slirp.pid != 0)
         return 0;
+    dir_fd = openat(monitor->engine->run_fd, monitor->id, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, "open '%s/%s'", monitor->engine->run_path, monitor->id);
+    /* However long the path of RUN is: a socket's has at most 107 bytes (unix(7)). */
+    api_path = xasprintf("/proc/%d/fd/%d/slirp", (int)getpid(), dir_fd);
     return slirp_start(pid, &settings->published, api_path, &monitor->slirp, err);
 }
 
