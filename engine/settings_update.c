@@ -134,6 +134,9 @@ int engine_update(struct engine *engine, const char *id, settings_change *change
         r = update_bundle(&update, err);
     if (r == 0)
         r = record_write(update.dir_fd, update.record, false, err);
+    /* Unlocked: a monitor that removes its container waits for the lock, and answers nobody. */
+    auto_close_cleanup(&update.dir_fd);
+    update.dir_fd = -1;
     if (r == 0)
         r = tell_monitor(&update, err);
     if (r == -ENOENT && !engine_has_container(engine, id))
