@@ -90,7 +90,6 @@ int joined_share_files(struct engine *engine, const struct settings *settings, i
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         auto_free char *path = xasprintf("containers/%s/%s", joined_id(settings), names[i]);
-
         int r;
 
         if (linkat(engine->data_fd, path, dir_fd, names[i], 0) == 0)
