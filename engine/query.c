@@ -529,9 +529,7 @@ int engine_inner_processes(struct engine *engine, const char *id, char **ret_lin
 
     assert(ret_lines != NULL);
 
-    r = engine_need_runtime(engine, err);
-    if (r == 0)
-        r = container_open(engine->runtime, id, &container, err);
+    r = engine_open_running(engine, id, &container, err);
     return r < 0 ? r : container_inner_processes(container, ret_lines, err);
 }
 

@@ -370,9 +370,9 @@ END
     # shellcheck disable=SC2086
     wait $jobs
     # No paths of the store, no whole ids, nothing that waits for ever; and never the host's files.
-    run -1 grep -hE 'No such file|containers/|container.json|No such process|Broken pipe|status 124' said.*
-    run -1 grep -hE '^berth.*[0-9a-f]{64}' said.*
-    run -1 grep -h restarting said.18
+    run -1 grep -E 'No such file|containers/|container.json|No such process|Broken pipe|status 124' said.*
+    run -1 grep -E '^berth.*[0-9a-f]{64}' said.*
+    run -1 grep restarting said.18
     [ ! -e exported ] || [ -z "$(tar -tf exported | grep -E '^(proc/[0-9]|root/.)' | head -3)" ]
     berth rm -f busy other
 }
