@@ -101,9 +101,10 @@ has_ended() { [ "$(field "$1" .State.Status)" = exited ]; }
     berth checkpoint --leave-running saved
     at=$(counted)
     for victim in command berth-vmm; do
+        touch "$BATS_TEST_TMPDIR/begun" # the killed command has left its folder to the next one
         berth checkpoint saved > "$BATS_TEST_TMPDIR/said" 2>&1 &
         command=$!
-        wait_until 20 test -s "$dir/checkpoint.new/state"
+        wait_until 20 test "$dir/checkpoint.new/state" -nt "$BATS_TEST_TMPDIR/begun"
         if [ $victim = command ]; then kill -9 $command; else kill -9 "$(field saved .State.Pid)"; fi
         result=0
         wait $command || result=$?
@@ -111,7 +112,8 @@ has_ended() { [ "$(field "$1" .State.Status)" = exited ]; }
         [ -s "$dir/checkpoint/isolation" ]
         [ $victim = berth-vmm ] || wait_until 30 counts_beyond $(($(counted) + 1))
     done
-    grep "a checkpoint of container" "$BATS_TEST_TMPDIR/said"
+    # The second when it was saved just before it was killed.
+    grep -e "a checkpoint of container" -e "ended by itself" "$BATS_TEST_TMPDIR/said"
     [ ! -e "$dir/checkpoint.new" ]
     wait_until 20 has_ended saved
     # Its process is known before the machine goes on.
