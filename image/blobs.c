@@ -107,7 +107,14 @@ int image_store_begin_change(struct image_store *store, struct error *err)
 
 int image_store_begin_look(struct image_store *store, struct error *err)
 {
-    return lock_names(store, false, err);
+    struct error why = { 0 };
+    int r = lock_names(store, false, &why);
+
+    if (r == -EROFS) { /* nothing comes or goes there, and no lock can be opened */
+        store->change_depth++;
+        return 0;
+    }
+    return r < 0 ? error_set(err, -r, "%s", why.message) : 0;
 }
 
 void image_store_end_change(struct image_store *store)
@@ -116,7 +123,8 @@ void image_store_end_change(struct image_store *store)
 
     if (--store->change_depth > 0)
         return;
-    (void)close(store->change_fd); /* releases the lock; nothing was written through it */
+    if (store->change_fd >= 0)
+        (void)close(store->change_fd); /* releases the lock; nothing was written through it */
     store->change_fd = -1;
 }
 

@@ -803,6 +803,16 @@ l.write('deep')"
 
 # --- at once, killed, out of space ---
 
+@test "images are listed and found where the store is on a read-only file system" {
+    oci_image fixed.tar fixed:1 "[busybox()]"
+    berth load -q -i fixed.tar
+    run unshare -m sh -c 'mount --bind "$BERTH_DATA" "$BERTH_DATA" && mount -o remount,bind,ro "$BERTH_DATA" &&
+        berth images --format "{{.Repository}}:{{.Tag}}"; berth image inspect --format "{{.RepoTags}}" fixed:1; berth image inspect fixed:2'
+    [[ "$output" == "fixed:1
+[fixed:1]
+"*"No such image: fixed:2; did you mean 'fixed:1'?"* ]]
+}
+
 @test "two loads of one image at once do the work once, and both succeed" {
     oci "
 import random
